@@ -1,10 +1,9 @@
-//! The boot-time clock, the only clock that deadlines are measured on; and what is to be
-//! thought of wall time, which schedules go by and nothing else ([`Leave`]).
+//! The boot-time clock, the only clock that deadlines are measured on; and how far the wall clock
+//! can be trusted, which matters to schedules and to nothing else ([`ClockTrust`]).
 //!
-//! Wall time jumps and the monotonic clock of Linux stands still while the
-//! machine is suspended; a lease in the store runs out all the same. So every
-//! deadline here is on `CLOCK_BOOTTIME` (`clock_gettime(2)`: monotonic, and
-//! counts the time that the system is suspended).
+//! Wall time jumps, and Linux's monotonic clock stands still while the machine is suspended. A
+//! lease in the store runs out all the same, so every deadline here is measured on `CLOCK_BOOTTIME`
+//! (`clock_gettime(2)`), which is monotonic and includes the time that the system is suspended.
 
 mod back_off;
 mod clock_comparison;
@@ -27,12 +26,12 @@ pub use clock_trust::ClockTrust;
 pub struct BootTime(u64);
 
 impl BootTime {
-    /// A moment before every other: a deadline that has always passed.
+    /// A moment before every other: a deadline at this moment has always passed.
     pub const ZERO: Self = Self(0);
-    /// A moment that never comes: no timer is set.
+    /// A moment that never comes: no timer is set for it.
     pub const NEVER: Self = Self(u64::MAX);
 
-    /// This moment.
+    /// The current moment.
     #[must_use]
     pub fn now() -> Self {
         let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
@@ -53,7 +52,7 @@ impl BootTime {
         self.0
     }
 
-    /// How long it is from `earlier` to this moment; zero when `earlier` is later.
+    /// The time from `earlier` to this moment; zero when `earlier` is the later of the two.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
@@ -69,14 +68,14 @@ impl Add<Duration> for BootTime {
     }
 }
 
-/// Names the boot-time clock of this process: two processes with the same name
-/// read the same clock.
+/// Identifies the boot-time clock of this process: two processes with the same identity read the
+/// same clock.
 ///
-/// That is one boot of one machine (Linux: `/proc/sys/kernel/random/boot_id`,
-/// random(4)), in one time namespace, which may offset the clock (time_namespaces(7)).
+/// The identity covers one boot of one machine (Linux: `/proc/sys/kernel/random/boot_id`,
+/// random(4)) and one time namespace, which may offset the clock (time_namespaces(7)).
 ///
 /// # Errors
-/// The system does not tell.
+/// The system does not reveal its boot id.
 pub fn identity() -> io::Result<String> {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
     // Kernels before 5.6 have no time namespaces.
@@ -84,7 +83,7 @@ pub fn identity() -> io::Result<String> {
     Ok(format!("{} {}", boot.trim(), namespace.display()))
 }
 
-/// Milliseconds of Unix time: for people to read, never to compare.
+/// The wall clock in milliseconds of Unix time: for people to read, never to compare.
 #[must_use]
 pub fn unix_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -1,36 +1,36 @@
-//! Why a leadership ends, and the one table of what follows from it.
+//! Why a leadership ends, and a table of what each cause leads to.
 
 use std::fmt;
 
-/// Why a term ends, or a candidacy before it became one.
+/// Why a term ends, or why a candidacy ends before it became a term.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EndCause {
     /// This host is being stopped.
     Shutdown,
     /// An action of the group keeps failing here.
     ActionFailed {
-        /// The action.
+        /// The name of the action.
         action: String,
         /// What happened.
         reason: String,
     },
-    /// What runs here asked for it.
+    /// An action that runs here, or a check of this host, asked to give the leadership up.
     Asked {
-        /// Who.
+        /// The action or check that asked.
         by: String,
-        /// Why.
+        /// The reason it gave.
         reason: String,
     },
-    /// People asked for it.
+    /// A person asked to give the leadership up.
     Commanded {
-        /// Who.
+        /// Who asked.
         by: String,
-        /// Why.
+        /// The reason they gave.
         reason: String,
     },
     /// Another host should lead rather than this one.
     Preferred {
-        /// Who.
+        /// The name of that host.
         host: String,
     },
     /// The deadline passed without an acknowledged renewal.
@@ -39,32 +39,32 @@ pub enum EndCause {
     LeaseGone,
     /// The leader key was deleted by somebody else.
     KeyGone,
-    /// The store is not the one that it was.
+    /// The store is no longer the same one: it was replaced, or it went back to an older state.
     StoreChanged {
-        /// What was seen of it.
+        /// What was observed about the store.
         seen: String,
     },
 }
 
-/// When a host stands again after its term ended.
+/// When a host stands for election again after its term has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StandAgain {
     /// As soon as it has a session.
     AtOnce,
     /// After a pause that doubles while terms keep failing.
     AfterCoolDown,
-    /// Not in this life of the process.
+    /// Not before this process is restarted.
     Never,
 }
 
 impl EndCause {
-    /// Whether work in flight may finish first. That is so only while the lease is safe.
+    /// Whether work in flight may finish first. This is allowed only while the lease is safe.
     #[must_use]
     pub fn drains(&self) -> bool {
         self.consequences().0
     }
 
-    /// The cause in one word that stays the same, for machines.
+    /// A fixed one-word name of the cause, for machines to read.
     #[must_use]
     pub const fn word(&self) -> &'static str {
         match self {
@@ -80,19 +80,19 @@ impl EndCause {
         }
     }
 
-    /// Whether the session ended with it, and with that whatever hung on its lease.
+    /// Whether the session ends too, and with it every key attached to its lease.
     #[must_use]
     pub(super) const fn ends_the_session(&self) -> bool {
         matches!(self, Self::DeadlinePassed | Self::LeaseGone | Self::StoreChanged { .. })
     }
 
-    /// When the host stands again.
+    /// When the host stands for election again.
     #[must_use]
-    pub fn next(&self) -> StandAgain {
+    pub fn stand_again(&self) -> StandAgain {
         self.consequences().1
     }
 
-    /// The table: cause → does it drain, when does the host stand again.
+    /// The table: for each cause, whether the term drains first and when the host stands again.
     fn consequences(&self) -> (bool, StandAgain) {
         match self {
             Self::Shutdown => (true, StandAgain::Never),

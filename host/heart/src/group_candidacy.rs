@@ -1,28 +1,29 @@
-//! A host's candidacy in one group.
+//! The candidacy of one host in one group: its state, and the transitions between the states.
 
 use std::time::Duration;
 
 use super::{CandidacyStage, EndCause, Group, HeartCommand, LeaderKey, LeaseId, StandAgain, Token};
 use crate::{clock::BootTime, timings::Timings};
 
-/// The candidacy of a host in one group.
+/// One host's candidacy in one group.
 #[derive(Clone, Debug)]
 pub struct GroupCandidacy {
     group: Group,
     timings: Timings,
     stage: CandidacyStage,
-    /// Why the group's actions cannot run here; unknown counts as not ready.
+    /// Why the group's actions cannot run here. A group whose readiness is unknown counts as not
+    /// ready.
     obstacle: Option<String>,
-    /// Who wants it not to stand, and why.
+    /// Who has barred this host from standing in the group, and why.
     bar: Option<String>,
     attempt: u64,
-    /// The highest token led under: see [`Candidacy::won`].
+    /// The highest token that this host has led under: see [`GroupCandidacy::won`].
     last_token: Option<Token>,
     cool_down: Duration,
 }
 
 impl GroupCandidacy {
-    /// A host that does not stand yet, since it is not known to be ready.
+    /// A candidacy that does not stand yet: whether the group's actions can run here is unknown.
     #[must_use]
     pub fn new(group: Group, timings: Timings) -> Self {
         Self {
@@ -37,19 +38,19 @@ impl GroupCandidacy {
         }
     }
 
-    /// How far it is.
+    /// The current stage.
     #[must_use]
     pub fn stage(&self) -> &CandidacyStage {
         &self.stage
     }
 
-    /// Why the group's actions cannot run here.
+    /// Why the group's actions cannot run here, if they cannot.
     #[must_use]
     pub fn obstacle(&self) -> Option<&str> {
         self.obstacle.as_deref()
     }
 
-    /// Who wants it not to stand, and why.
+    /// Who has barred this host from standing in the group, and why.
     #[must_use]
     pub fn bar(&self) -> Option<&str> {
         self.bar.as_deref()
@@ -59,18 +60,18 @@ impl GroupCandidacy {
         self.obstacle.is_none() && self.bar.is_none()
     }
 
-    /// Whether it needs the session's lease no longer.
+    /// Whether this candidacy no longer needs the session's lease.
     pub(super) fn is_idle(&self) -> bool {
         matches!(self.stage, CandidacyStage::Idle { .. })
     }
 
-    /// Whether something of a term may be alive here.
+    /// Whether any part of a term may still be alive on this host.
     pub(super) fn has_term(&self) -> bool {
         use CandidacyStage::{Draining, Leading, Stopping};
         matches!(self.stage, Leading { .. } | Draining { .. } | Stopping { .. })
     }
 
-    /// When time alone will change something.
+    /// The moment at which this candidacy changes even if no event arrives.
     pub(super) fn next_wake(&self) -> BootTime {
         match &self.stage {
             CandidacyStage::Idle { not_before } if self.may_stand() => *not_before,
@@ -99,8 +100,7 @@ impl GroupCandidacy {
         self.bar = None;
     }
 
-    /// Leaves the queue, if it stands there. A running term hears of its own
-    /// actions and of commands; this is about standing.
+    /// Leaves the queue if the candidate is standing in it. A running term is not affected.
     pub(super) fn withdraw(&mut self, out: &mut Vec<HeartCommand>) {
         if matches!(self.stage, CandidacyStage::Campaigning) {
             out.push(HeartCommand::Withdraw { group: self.group.clone(), attempt: self.attempt });
@@ -108,8 +108,8 @@ impl GroupCandidacy {
         }
     }
 
-    /// A campaign returned. It proves nothing yet: etcd's Campaign does not
-    /// look again after waiting, so the key is re-read first.
+    /// A campaign has returned. That proves nothing yet: etcd's Campaign does not check its own key
+    /// again after waiting, so the key is re-read first.
     pub(super) fn won(
         &mut self,
         attempt: u64,
@@ -122,7 +122,7 @@ impl GroupCandidacy {
             return; // The key hangs on a lease that is being given back.
         }
         let expected = matches!(self.stage, CandidacyStage::Campaigning) && attempt == self.attempt;
-        // A token that was led under is spent: another term needs another key.
+        // A token that was already led under is spent: the next term needs a new key.
         let spent = self.last_token.is_some_and(|last| key.token <= last);
         if expected && !spent {
             out.push(HeartCommand::Verify { key: key.clone() });
@@ -183,7 +183,7 @@ impl GroupCandidacy {
         }
     }
 
-    /// Nothing of the term is alive: the key may go.
+    /// Nothing of the term is alive any more: the key may be given up.
     pub(super) fn stopped(
         &mut self,
         key: &LeaderKey,
@@ -197,7 +197,7 @@ impl GroupCandidacy {
         if k != key {
             return;
         }
-        let pause = match cause.next() {
+        let pause = match cause.stand_again() {
             StandAgain::AfterCoolDown => self.cool_down,
             StandAgain::AtOnce | StandAgain::Never => Duration::ZERO,
         };
@@ -225,8 +225,8 @@ impl GroupCandidacy {
         }
     }
 
-    /// Gives up a key that stands though the host does not and will not soon. `joins`: it is
-    /// among the members, and about to stand where it can.
+    /// Gives up a key that the store shows in the queue although this host is not standing and will
+    /// not stand soon. `joins`: the host is among the members and stands wherever it can.
     pub(super) fn key_queued(
         &mut self,
         key: LeaderKey,
@@ -242,8 +242,8 @@ impl GroupCandidacy {
         }
     }
 
-    /// Ends what there is, if it is about `key` (any key, if none is given).
-    /// The one way out of every stage, for every cause.
+    /// Ends the current stage if it concerns `key`, or whatever its key is if `key` is `None`.
+    /// Every stage ends here, for every cause.
     pub(super) fn end(
         &mut self,
         key: Option<&LeaderKey>,
@@ -277,7 +277,8 @@ impl GroupCandidacy {
             CandidacyStage::Draining { key, .. } if concerned(&key) && !cause.drains() => {
                 self.stop(key, cause, out);
             }
-            // What is gone need not be given up, which a store may refuse for long.
+            // A key that is already gone need not be given up; the store might refuse that for a
+            // long time.
             CandidacyStage::Resigning { key, not_before, .. }
                 if session_ended || (cause == EndCause::KeyGone && concerned(&key)) =>
             {
@@ -287,7 +288,8 @@ impl GroupCandidacy {
         }
     }
 
-    /// Does what is due. `joined`: the session by which the host is among the members.
+    /// Carries out what is due by `now`. `joined`: the session with which the host is among the
+    /// members.
     pub(super) fn advance(
         &mut self,
         joined: Option<LeaseId>,
@@ -326,15 +328,15 @@ impl GroupCandidacy {
         self.stage = CandidacyStage::Stopping { key, cause };
     }
 
-    /// Gives up a key under which nothing runs.
+    /// Gives up a key under which nothing is running.
     fn resign(&mut self, key: LeaderKey, not_before: BootTime, out: &mut Vec<HeartCommand>) {
         out.push(HeartCommand::Resign { key: key.clone() });
         self.stage = CandidacyStage::Resigning { key, not_before, retry_at: BootTime::NEVER };
     }
 
-    /// Doubles the pause while terms fail one after the other.
+    /// Doubles the pause before standing again while one term after another fails.
     fn adjust_cool_down(&mut self, cause: &EndCause, led: Duration) {
-        if cause.next() != StandAgain::AfterCoolDown || led > self.timings.cool_down_max {
+        if cause.stand_again() != StandAgain::AfterCoolDown || led > self.timings.cool_down_max {
             self.cool_down = self.timings.cool_down;
         } else {
             self.cool_down = (self.cool_down * 2).min(self.timings.cool_down_max);

@@ -1,4 +1,4 @@
-//! The whole of a host's leadership: its session and its candidacies.
+//! The state machine of a whole host: its session and its candidacies in all groups.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -7,12 +7,12 @@ use super::{
 };
 use crate::{clock::BootTime, timings::Timings};
 
-/// Whether a host is among the members: who is not, stands for nothing.
+/// Whether the host is among the members. A host that is not a member stands in no election.
 #[derive(Clone, Debug, Default)]
 struct Membership {
-    /// By which session it is.
+    /// The lease of the session with which it joined.
     lease: Option<LeaseId>,
-    /// Why it cannot be.
+    /// Why it cannot join.
     obstacle: Option<String>,
 }
 
@@ -24,7 +24,7 @@ pub struct Heart {
     session: Session,
     candidacies: BTreeMap<Group, GroupCandidacy>,
     membership: Membership,
-    /// Whether it stands for nothing any more.
+    /// Whether this host has been told to stand for nothing any more.
     standing_down: bool,
     /// Whether its session is to end as well.
     stopping: bool,
@@ -33,7 +33,7 @@ pub struct Heart {
 }
 
 impl Heart {
-    /// A host that leads nothing and knows nothing yet.
+    /// A host that leads nothing and has not heard from the store yet.
     pub fn new(host: Arc<str>, timings: Timings, groups: impl IntoIterator<Item = Group>) -> Self {
         let candidacy = |group: Group| (group.clone(), GroupCandidacy::new(group, timings));
         Self {
@@ -48,12 +48,12 @@ impl Heart {
         }
     }
 
-    /// Takes one event in at `now` and says what is to be done, in order.
+    /// Processes one event at `now` and returns the commands to carry out, in order.
     #[must_use]
     pub fn step(&mut self, event: HeartEvent, now: BootTime) -> Vec<HeartCommand> {
         let mut out = Vec::new();
-        // Whatever happened, time passed first: a host that was frozen must not
-        // act on an answer that lay waiting before it sees that it is too late.
+        // Whatever the event is, check the time first: a host that was frozen must notice that its
+        // deadline has passed before it acts on an answer that was waiting for it.
         if self.session.expire(now) {
             self.end_all(EndCause::DeadlinePassed, now, &mut out);
         }
@@ -62,17 +62,17 @@ impl Heart {
         out
     }
 
-    /// When to come back with a tick at the latest.
+    /// The latest moment at which the caller must feed the next tick.
     #[must_use]
     pub fn next_wake(&self) -> BootTime {
-        // Without a session an idle candidacy has nothing to wake up for.
+        // Without a session there is nothing that an idle candidacy would wake up for.
         let stands =
             |c: &&GroupCandidacy| !c.is_idle() || (self.joined().is_some() && !self.is_withdrawn());
         let groups = self.candidacies.values().filter(stands).map(GroupCandidacy::next_wake);
         groups.chain([self.session.next_wake()]).min().unwrap_or(BootTime::NEVER)
     }
 
-    /// Whether the host has stopped: nothing runs, nothing is held.
+    /// Whether the host has stopped: nothing runs and no lease is held.
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.stopping && self.session.is_over()
@@ -84,7 +84,7 @@ impl Heart {
         &self.host
     }
 
-    /// The session.
+    /// The host's session.
     #[must_use]
     pub fn session(&self) -> &Session {
         &self.session
@@ -96,7 +96,7 @@ impl Heart {
         &self.candidacies
     }
 
-    /// Why it stands for nothing until it is restarted, if so.
+    /// Why the host stands for nothing until it is restarted, if that is so.
     #[must_use]
     pub fn restart_reason(&self) -> Option<&str> {
         self.restart_reason.as_deref()
@@ -106,13 +106,13 @@ impl Heart {
         self.standing_down || self.restart_reason.is_some()
     }
 
-    /// The live session, if the host is among the members by it.
+    /// The live session, if the host has joined the members with it.
     #[must_use]
     pub fn joined(&self) -> Option<LeaseId> {
         self.membership.lease.filter(|lease| self.live() == Some(*lease))
     }
 
-    /// Why the host cannot be among the members.
+    /// Why the host cannot join the members.
     #[must_use]
     pub fn obstacle(&self) -> Option<&str> {
         self.membership.obstacle.as_deref()
@@ -123,7 +123,7 @@ impl Heart {
             HeartEvent::Tick => {}
             HeartEvent::Granted { lease, ttl, sent } => {
                 self.session.granted(lease, ttl, sent);
-                // A grant that took too long to arrive is over before it begins.
+                // A grant that took too long to arrive has expired before it begins.
                 self.session.expire(now);
             }
             HeartEvent::GrantFailed => self.session.grant_failed(now),
@@ -145,7 +145,7 @@ impl Heart {
                 self.membership = Membership { lease: None, obstacle: Some(reason) };
                 self.candidacies.values_mut().for_each(|candidacy| candidacy.withdraw(out));
             }
-            // Of a session that is over.
+            // These belong to a session that has already ended.
             HeartEvent::Joined { .. } | HeartEvent::NotJoined { .. } => {}
             HeartEvent::DeadlinePassed { lease } => {
                 if self.session.end(lease) {
@@ -155,7 +155,7 @@ impl Heart {
             HeartEvent::StoreChanged { seen, behind } => self.store_changed(seen, behind, now, out),
             HeartEvent::Released { lease } => self.session.released(lease),
             HeartEvent::Ready { group } => self.candidacy(group).ready(),
-            // A group may be barred before there is any action of it.
+            // A group may be barred before it has any actions.
             HeartEvent::Barred { group, reason } => self.candidacy(group).barred(reason, out),
             HeartEvent::StandDown => self.stand_down(now, out),
             HeartEvent::Shutdown => {
@@ -171,9 +171,10 @@ impl Heart {
         self.end_all(EndCause::Shutdown, now, out);
     }
 
-    /// Whatever was granted or won is of another history. Where tokens come again, a host
-    /// that has seen the later ones cannot lead: what it would write under may pass for an
-    /// earlier leader's. Only people can say that this was meant.
+    /// Everything that was granted or won belongs to another history of the store. If the store is
+    /// behind, it will give out tokens again. A host that has seen the later tokens must not lead
+    /// then: what it writes could pass for an earlier leader's. Only people can decide that this
+    /// was intended.
     fn store_changed(
         &mut self,
         seen: String,
@@ -224,7 +225,8 @@ impl Heart {
         }
     }
 
-    /// The candidacy in `group`, which may be one that actions came to just now.
+    /// The candidacy in `group`; it is created if the group's first actions have only just
+    /// appeared.
     fn candidacy(&mut self, group: Group) -> &mut GroupCandidacy {
         let timings = self.timings;
         let new = |group: &Group| GroupCandidacy::new(group.clone(), timings);
@@ -238,7 +240,8 @@ impl Heart {
         }
         let idle = self.candidacies.values().all(GroupCandidacy::is_idle);
         if self.stopping && !self.candidacies.values().any(GroupCandidacy::has_term) {
-            // A store may refuse for ever to take a key back, but not to let a lease run out.
+            // A store may refuse forever to take a key back, but it cannot prevent a lease from
+            // running out.
             self.session.stop_renewing();
         }
         self.session.advance(now, idle, self.stopping, out);

@@ -1,11 +1,10 @@
-//! The heart: who leads, since when, until when.
+//! The heart: a state machine that decides who leads, since when, and until when.
 //!
-//! A pure state machine. Events go in with the moment at which they are looked
-//! at, commands come out, and nothing here waits, sends or reads a clock. The
-//! term room feeds it from a real store; the simulation feeds it thousands of
-//! bad days.
+//! It is pure: events go in, each with the current time, and commands come out. Nothing here waits,
+//! sends or reads a clock. The `soloist-leadership` crate feeds it from a real store; the
+//! simulation feeds it thousands of failure scenarios.
 //!
-//! A host has one [`Session`] (its lease), and in each group one [`Candidacy`]:
+//! A host has one [`Session`] (its lease), and one [`GroupCandidacy`] in each group:
 //!
 //! ```text
 //!   session      Absent ──grant──► Granting ──granted──► Live ◄─┐ renewed: deadline = sent + TTL − margin
@@ -18,7 +17,7 @@
 //!
 //!   candidacy    Idle ──campaign──► Campaigning ──won──► Verifying ──holds──► Leading
 //!                  ▲                    │                   │                    │
-//!                  │     session ended, │          is gone, │                    │ a cause (see `cause`)
+//!                  │     session ended, │          is gone, │                    │ an `EndCause`
 //!                  │   not ready, barred│                   │                    │
 //!                  │◄────stepping back──┴───────────────────┤             drains?│
 //!                  │                                        │          ┌───yes───┴───no────┐
@@ -28,23 +27,27 @@
 //!                  └──────────────resigned──────────── Resigning ◄─────────stopped─────────┘
 //! ```
 //!
-//! Invariants, each held by a test:
-//! - `Start` comes only after the key was re-read under the session's live lease, before its deadline.
-//! - Who is not among the members stands for nothing: the list shows whoever leads.
-//! - The deadline is counted from the moment the renewal was *sent*. Once passed, it is never revived:
-//!   the session ends, and with it every term.
-//! - A host that stops ends, whatever the store says: when nothing of a term is alive it renews
-//!   its lease no more, so that what cannot be given up runs out.
-//! - `Resign` and `Revoke` come after `Stopped` for whatever was started: resigning is a term's last act.
-//! - A token at or below one that this host led under is never led under again; and when the
-//!   store went back, none at all is until the host is restarted.
+//! Invariants, each covered by a test:
+//! - `Start` is issued only after the key was re-read under the session's live lease and before the
+//!   deadline.
+//! - A host that is not among the members stands in no election, so the member list shows every
+//!   leader.
+//! - The deadline is counted from the moment the renewal was *sent*. A deadline that has passed is
+//!   never revived: the session ends, and every term with it.
+//! - A host that is told to stop does end, whatever the store answers: once nothing of a term is
+//!   alive it no longer renews its lease, so keys that cannot be given up expire with the lease.
+//! - For every term that was started, `Resign` and `Revoke` come after `Stopped`: resigning is the
+//!   last thing that a term does.
+//! - A host never leads under a token at or below one that it has led under before. If the store
+//!   went back to an older state, the host leads nothing at all until it is restarted.
 
 mod candidacy_stage;
 pub mod clock;
 mod end_cause;
 mod group_candidacy;
 mod heart;
-mod message;
+mod heart_command;
+mod heart_event;
 mod session;
 mod spread_plan;
 mod strategy;
@@ -55,7 +58,8 @@ pub use candidacy_stage::CandidacyStage;
 pub use end_cause::{EndCause, StandAgain};
 pub use group_candidacy::GroupCandidacy;
 pub use heart::Heart;
-pub use message::{HeartCommand, HeartEvent};
+pub use heart_command::HeartCommand;
+pub use heart_event::HeartEvent;
 pub use session::Session;
 pub use spread_plan::{SpreadGroup, SpreadPlan};
 pub use strategy::{Advice, AvoidRule, Contender, HostLabel, Score, Strategy, advise, score};

@@ -1,4 +1,4 @@
-//! A host's session: one lease, kept alive, and the deadline that follows from it.
+//! A host's session: one lease that is kept alive, and the deadline that follows from it.
 
 use std::time::Duration;
 
@@ -14,17 +14,17 @@ pub struct Session {
 
 #[derive(Clone, Debug)]
 enum SessionState {
-    /// No lease; the next one is asked for at `retry_at`.
+    /// There is no lease; the next one is requested at `retry_at`.
     Absent { retry_at: BootTime },
-    /// A lease was asked for.
+    /// A lease was requested.
     Granting,
     /// A lease is held.
     Live(LiveSession),
-    /// The lease must not be relied on; it is given back when every candidacy is idle.
+    /// The lease must not be relied on any more; it is given back when every candidacy is idle.
     Ending { lease: LeaseId, known: bool },
     /// The lease is being given back.
     Revoking { lease: LeaseId },
-    /// There will be no other.
+    /// The session has ended for good: no other lease will be requested.
     Over,
 }
 
@@ -37,13 +37,13 @@ struct LiveSession {
 }
 
 impl Session {
-    /// No session yet; one is wanted at once.
+    /// A session without a lease; one is requested at the first opportunity.
     #[must_use]
     pub fn new(timings: Timings) -> Self {
         Self { timings, state: SessionState::Absent { retry_at: BootTime::ZERO } }
     }
 
-    /// The lease and its deadline, while it may be relied on.
+    /// The lease and its deadline, while the lease can be relied on.
     #[must_use]
     pub fn live(&self) -> Option<(LeaseId, BootTime)> {
         match &self.state {
@@ -58,7 +58,7 @@ impl Session {
         matches!(self.state, SessionState::Over)
     }
 
-    /// When time alone will change something.
+    /// The moment at which the session changes even if no event arrives.
     pub(super) fn next_wake(&self) -> BootTime {
         match &self.state {
             SessionState::Absent { retry_at } => *retry_at,
@@ -68,7 +68,7 @@ impl Session {
         }
     }
 
-    /// Ends the session when its deadline has passed. Returns whether that was so.
+    /// Ends the session if its deadline has passed, and returns whether it had.
     pub(super) fn expire(&mut self, now: BootTime) -> bool {
         match self.live() {
             Some((lease, deadline)) if now >= deadline => self.end(lease),
@@ -76,7 +76,7 @@ impl Session {
         }
     }
 
-    /// Ends the session of `lease`. Returns whether it was the live one.
+    /// Ends the session of `lease`, and returns whether that was the live one.
     pub(super) fn end(&mut self, lease: LeaseId) -> bool {
         let was_live = self.live_mut(lease).is_some();
         if was_live {
@@ -102,7 +102,7 @@ impl Session {
         }
     }
 
-    /// Takes an acknowledged renewal in. Returns the deadline if it moved.
+    /// Processes an acknowledged renewal. Returns the new deadline if it moved.
     pub(super) fn renewed(
         &mut self,
         lease: LeaseId,
@@ -129,7 +129,8 @@ impl Session {
         }
     }
 
-    /// Takes in that the store does not know `lease`. Returns whether it was the live one.
+    /// Processes the report that the store does not know `lease`. Returns whether that was the live
+    /// one.
     pub(super) fn lease_gone(&mut self, lease: LeaseId) -> bool {
         let was_live = self.live_mut(lease).is_some();
         if was_live || matches!(self.state, SessionState::Ending { lease: l, .. } if l == lease) {
@@ -144,14 +145,15 @@ impl Session {
         }
     }
 
-    /// Renews the lease no more: what is left to be given up goes with it, at the latest.
+    /// Stops renewing the lease, so that whatever could not be given up expires with it.
     pub(super) fn stop_renewing(&mut self) {
         if let SessionState::Live(live) = &mut self.state {
             live.renew_at = BootTime::NEVER;
         }
     }
 
-    /// Does what is due. `idle`: no candidacy needs the lease; `stopping`: no other session is wanted.
+    /// Carries out what is due by `now`. `idle`: no candidacy needs the lease; `stopping`: no
+    /// further session is wanted.
     pub(super) fn advance(
         &mut self,
         now: BootTime,
@@ -174,7 +176,7 @@ impl Session {
             };
         }
         match &mut self.state {
-            // A lease that is asked for is waited for: it may have been granted.
+            // A lease that was requested is waited for, since the store may have granted it.
             SessionState::Absent { .. } if stopping => self.state = SessionState::Over,
             SessionState::Absent { retry_at } if now >= *retry_at => {
                 out.push(HeartCommand::Grant { sent: now });

@@ -1,57 +1,60 @@
-//! Spreading leaderships: how many each of several hosts should lead, if all of them are
-//! as good, and who should be next where.
+//! Spreading leaderships evenly: how many each of several equally suitable hosts should lead, and
+//! which host should be next in line where.
 //!
-//! Every host makes the plan by itself, from what the roster shows, and does its own part
-//! of it: a leader gives leaderships away, and a host that is next in too many places steps
-//! back. Nobody has to know what another host is about to do, since of the plan holds:
+//! Every host computes the plan by itself from the roster, and does its own part of it: a leader
+//! hands leaderships over, and a host that is next in line in too many groups steps back. No host
+//! has to know what another is about to do, because the plan has these properties:
 //!
-//! - **It does not change while it is carried out.** Whichever of its moves is made first,
-//!   the plan of what is then there is the rest of it. So hosts whose views lag behind each
-//!   other by some of its moves still do parts of one plan.
-//! - **Each move brings it nearer**, from a host to one that leads less by two or more; so
-//!   what is even stays as it is, and as few leaderships are moved as can be.
-//! - If a host dies, those that are next where it led make the others even.
+//! - **It does not change while it is carried out.** Whichever move is made first, the plan
+//!   computed afterwards consists of the remaining moves. Hosts whose views lag behind each other
+//!   by a few moves therefore still work on the same plan.
+//! - **Each move brings the cluster closer to even.** It goes from a host to one that leads at
+//!   least two fewer groups. So an even distribution stays as it is, and as few leaderships as
+//!   possible are moved.
+//! - If a host dies, the hosts that are next in line for its groups leave the others evenly loaded.
 //!
-//! Groups that the same hosts may lead are a *pool*. Where there are several, moves are
-//! planned within one at a time: those of another could cross them.
+//! Groups that the same set of hosts may lead form a *pool*. Where there are several pools, moves
+//! are planned in only one of them at a time, because moves in different pools could interfere.
 
 use std::collections::BTreeMap;
 
 use super::LeaseId;
 
-/// A group whose leadership is to be spread, as its queue stands. Hosts go by their sessions.
+/// A group whose leadership is to be spread, as its queue currently stands. Hosts are identified by
+/// the leases of their sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpreadGroup {
-    /// Who leads it.
+    /// The host that leads the group.
     pub leader: LeaseId,
-    /// Who is next.
+    /// The host that is next in line.
     pub heir: Option<LeaseId>,
-    /// Which of those that may lead it comes after that one.
+    /// The first of the suitable hosts in line after the heir.
     pub second_heir: Option<LeaseId>,
-    /// Who may lead it, its leader included if it is as good; in order.
+    /// The equally suitable hosts, sorted; the current leader is included if it is one of them.
     pub best_hosts: Vec<LeaseId>,
-    /// Whether its leader is to stay: it counts, but it is not moved.
+    /// Whether the leader is to stay: its leadership counts, but is not moved.
     pub fixed: bool,
 }
 
-/// How many leaderships should go from whom to whom, and who should be next how often.
+/// How many leaderships should move between which hosts, and how often each host should be next in
+/// line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SpreadPlan {
     /// The hosts of the one pool in which leaderships are moved.
     pool: Vec<LeaseId>,
-    /// How many, from whom to whom.
+    /// How many leaderships move, by giving and receiving host.
     moves: BTreeMap<(LeaseId, LeaseId), usize>,
-    /// In how many groups of a pool that one host leads another should be next.
+    /// For each pool: in how many of one host's groups another host should be next in line.
     heirs: BTreeMap<Vec<LeaseId>, PairCounts>,
 }
 
-/// For a leader and a host: how often.
+/// A count for each pair of hosts: the leader or giver first, the heir or receiver second.
 type PairCounts = BTreeMap<(LeaseId, LeaseId), usize>;
 /// For each host, how many groups it leads.
 type HostCounts = BTreeMap<LeaseId, usize>;
 
 impl SpreadPlan {
-    /// The plan for all groups that are to be spread.
+    /// Computes the plan for all groups that are to be spread.
     pub fn of<'a>(spreads: impl IntoIterator<Item = &'a SpreadGroup> + Clone) -> Self {
         let mut loads = HostCounts::new();
         let mut pools: BTreeMap<&[LeaseId], Vec<&SpreadGroup>> = BTreeMap::new();
@@ -72,26 +75,26 @@ impl SpreadPlan {
         plan
     }
 
-    /// How many leaderships each host is to be given by `host`.
+    /// How many leaderships `host` is to give to each other host.
     #[must_use]
     pub fn moves_from(&self, host: LeaseId) -> BTreeMap<LeaseId, usize> {
         let own = self.moves.iter().filter(|((from, _), _)| *from == host);
         own.map(|((_, to), count)| (*to, *count)).collect()
     }
 
-    /// Whether a leadership of `spread` may be one of those that are given away.
+    /// Whether the leadership of `spread` may be one of those that move.
     #[must_use]
     pub fn can_move(&self, spread: &SpreadGroup) -> bool {
         !spread.fixed && spread.best_hosts == self.pool
     }
 
-    /// Who is to be given leaderships.
+    /// The hosts that are to receive leaderships.
     pub fn receivers(&self) -> impl Iterator<Item = LeaseId> {
         self.moves.keys().map(|(_, to)| *to)
     }
 
-    /// In which of `spreads` the host is next and should step back: it is so too often where
-    /// the same host leads.
+    /// Those of `spreads` in which `host` is next in line and should step back, because it is next
+    /// too often among the groups of the same leader.
     pub fn groups_to_step_back<'a, T: Copy>(
         &self,
         host: LeaseId,
@@ -110,8 +113,8 @@ impl SpreadPlan {
         back.collect()
     }
 
-    /// Gives each pool's hosts their shares of who is next, for each leader: first those who
-    /// are to take over, then whoever would lead the least if the leader died.
+    /// Assigns, for each leader, how often each host of a pool should be next in line: first the
+    /// hosts that are to take over, then whichever host would lead the least if the leader died.
     fn assign_heirs(
         &mut self,
         pools: &BTreeMap<&[LeaseId], Vec<&SpreadGroup>>,
@@ -138,7 +141,8 @@ impl SpreadPlan {
     }
 }
 
-/// How many leaderships of one pool go from whom to whom; `loads` becomes what is then led.
+/// Plans how many leaderships of one pool move between which hosts; `loads` is updated to the
+/// result.
 fn plan_moves(hosts: &[LeaseId], spreads: &[&SpreadGroup], loads: &mut HostCounts) -> PairCounts {
     let movable = spreads.iter().filter(|spread| !spread.fixed && hosts.contains(&spread.leader));
     let mut movable = count_by_host(movable.map(|spread| spread.leader));
@@ -160,8 +164,8 @@ fn plan_moves(hosts: &[LeaseId], spreads: &[&SpreadGroup], loads: &mut HostCount
     pair_moves(gives, takes)
 }
 
-/// Who gives how many to whom, the first to the first. Whichever is given first, the rest
-/// are paired as before.
+/// Pairs givers and receivers in their order. Whichever move is made first, the remaining ones are
+/// paired as before.
 fn pair_moves(gives: HostCounts, takes: HostCounts) -> PairCounts {
     let mut takes = takes.into_iter();
     let (mut to, mut wanted) = takes.next().unwrap_or((LeaseId(0), 0));
@@ -179,7 +183,7 @@ fn pair_moves(gives: HostCounts, takes: HostCounts) -> PairCounts {
     moves
 }
 
-/// Of the `queues` of one pool and leader, those in which `host` is next and steps back.
+/// Of the `queues` of one pool and leader, those in which `host` is next in line and steps back.
 fn excess_heirs<T: Copy>(
     host: LeaseId,
     leader: LeaseId,
@@ -191,7 +195,7 @@ fn excess_heirs<T: Copy>(
     let missing = |other| share(other).saturating_sub(times.get(&other).copied().unwrap_or(0));
     let excess = times.get(&host).copied().unwrap_or(0).saturating_sub(share(host));
     let own = queues.iter().filter(|(_, spread)| spread.heir == Some(host));
-    // Where it makes way for one that is next too seldom: once for each time that misses.
+    // First step back where the host behind is next too seldom: once for each time that it lacks.
     let mut missing: HostCounts =
         next.keys().filter(|(of, _)| *of == leader).map(|(_, h)| (*h, missing(*h))).collect();
     let (mut at_once, mut others) = (Vec::new(), Vec::new());
@@ -202,7 +206,8 @@ fn excess_heirs<T: Copy>(
                 *missing -= 1;
                 at_once.push(*name);
             }
-            // Whoever comes next there steps back in turn, until one does that is wanted.
+            // In these, each host that comes next steps back in turn, until one is next that should
+            // be.
             _ => others.push(*name),
         }
     }

@@ -1,59 +1,59 @@
-//! Who should lead: what a host does about its place in a queue.
+//! Strategies: which host should lead, and what a host does about its place in the queue.
 //!
-//! The store's election decides who leads, and goes by the order in which hosts
-//! came. A strategy changes that order by what each host does of its own accord:
+//! The store's election decides who leads, in the order in which hosts joined the queue. A strategy
+//! changes that order only through what each host does voluntarily:
 //!
 //! ```text
 //!   a standby before the one that should be next    steps back: leaves, and stands again, last
 //!   the leader, if the next one should lead         hands over, where the group's settings say so
 //! ```
 //!
-//! So the heir stands in its place before it is needed, and a take-over by
-//! preference takes as long as any other. Whatever a strategy says, two hosts
-//! never lead: it moves nothing but the hosts' own candidates.
+//! So the preferred heir is already in place before it is needed, and a preferred host takes over
+//! as quickly as any other. Whatever a strategy says, two hosts never lead at once: each host only
+//! moves its own candidate.
 
 use std::{cmp::Reverse, collections::BTreeMap, fmt, path::PathBuf};
 
 use super::Group;
 
-/// How hosts are compared.
+/// How the hosts of a group are compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Strategy {
-    /// Who has stood for the longest time leads next.
+    /// The host that has been in the queue longest leads next.
     LongestRunning,
     /// The host with the highest `host.priority`.
     Priority,
     /// The hosts that carry the first of these labels, then the second, and so on.
     Labels(Vec<HostLabel>),
-    /// The host to which the fewest of these apply.
+    /// The host to which the fewest of these rules apply.
     Avoid(Vec<AvoidRule>),
-    /// What a plugin says.
+    /// A plugin ranks the hosts.
     Plugin(PathBuf),
 }
 
-/// A label and its value.
+/// A label of a host, with its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostLabel {
-    /// The label.
+    /// The name of the label.
     pub name: String,
-    /// The value.
+    /// The value of the label.
     pub value: String,
 }
 
 impl HostLabel {
-    /// Whether it is one of `labels`.
+    /// Whether `labels` contains this label with this value.
     #[must_use]
     pub fn is_in(&self, labels: &BTreeMap<String, String>) -> bool {
         labels.get(&self.name) == Some(&self.value)
     }
 }
 
-/// What speaks against a host.
+/// A reason to avoid a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AvoidRule {
-    /// That it leads this group.
+    /// The host leads this group.
     Leader(Group),
-    /// That it carries this label.
+    /// The host carries this label.
     Label(HostLabel),
 }
 
@@ -70,37 +70,37 @@ impl fmt::Display for Strategy {
     }
 }
 
-/// A host that stands in a group, in the order of the queue.
+/// A host that stands in a group, as a strategy sees it.
 #[derive(Clone, Debug)]
 pub struct Contender<'a> {
-    /// Its name.
+    /// The host's name.
     pub host: &'a str,
-    /// Its labels.
+    /// The host's labels.
     pub labels: &'a BTreeMap<String, String>,
-    /// Its priority.
+    /// The host's priority; more is better.
     pub priority: i64,
-    /// The other groups that it leads.
+    /// The other groups that the host leads.
     pub leads: Vec<&'a Group>,
 }
 
-/// How much speaks against a contender: the one with the least should lead.
+/// How unsuitable a contender is: the one with the lowest score should lead.
 pub type Score = i64;
 
-/// What a host should do about its place.
+/// What a host should do about its place in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Advice {
-    /// Nothing.
+    /// Do nothing.
     Stay,
-    /// Stand again, last: the one at this place should be next, and stands behind.
+    /// Leave the queue and stand again in last place, since a host further back should be next.
     StepBack {
-        /// Its place.
+        /// The position of the host that should be next, counted from 0.
         next: usize,
     },
-    /// Hand over to the next in line.
+    /// Hand the leadership over to the next host in line.
     HandOver,
 }
 
-/// How much speaks against `contender`. What a plugin says is not known here.
+/// The score of `contender` under `strategy`. A plugin's ranking is not known here, so it scores 0.
 #[must_use]
 pub fn score(strategy: &Strategy, contender: &Contender<'_>) -> Score {
     match strategy {
@@ -120,8 +120,8 @@ pub fn score(strategy: &Strategy, contender: &Contender<'_>) -> Score {
     }
 }
 
-/// What the host at the place `own` of a queue should do, if this much speaks
-/// against each. `heir` is the one that people want to be next.
+/// What the host at position `own` of a queue should do, given the scores of all hosts in it.
+/// `heir` is the position of the host that people want to be next.
 #[must_use]
 pub fn advise(scores: &[Score], own: usize, heir: Option<usize>) -> Advice {
     let key = |place: &usize| (Reverse(heir == Some(*place)), scores[*place], *place);
@@ -131,7 +131,7 @@ pub fn advise(scores: &[Score], own: usize, heir: Option<usize>) -> Advice {
     if own >= 1 {
         return if own < next { Advice::StepBack { next } } else { Advice::Stay };
     }
-    // Whoever is wanted by people is handed over to by their command.
+    // If people want a certain heir, their command itself makes the leader hand over to it.
     if next == 1 && heir.is_none() && scores[1] < scores[0] {
         return Advice::HandOver;
     }
@@ -194,7 +194,8 @@ mod tests {
     fn a_leader_hands_over_to_a_better_one_that_is_next() {
         let stay = Advice::Stay;
         assert_eq!(told(&[1, 0], None), [Advice::HandOver, stay]);
-        // Not before it is next: whoever else took over would only be in the way.
+        // The leader waits until the better host is next: anybody else who took over would only be
+        // in the way.
         assert_eq!(told(&[2, 2, 0], None), [stay, Advice::StepBack { next: 2 }, stay]);
         assert_eq!(told(&[0, 0], None), [stay; 2]);
     }
@@ -206,8 +207,8 @@ mod tests {
         assert_eq!(told(&[1, 9, 0], Some(1)), [stay; 3]);
     }
 
-    /// However they are scored, a queue in which everybody follows comes to rest, with
-    /// the best next.
+    /// Whatever the scores are, a queue in which every host follows the advice settles, with the
+    /// best host next in line.
     #[test]
     fn queues_come_to_rest() {
         for seed in 0..200 {

@@ -1,22 +1,22 @@
-//! The plain data of elections: what the heart, the store and the terms speak about.
+//! The basic data types of elections, shared by the heart, the stores and the terms.
 
 use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-/// The name of a group: one independent election.
+/// The name of a group. Each group is one independent election.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Group(Arc<str>);
 
 impl Group {
-    /// The group of every action that names none.
+    /// The group of every action whose settings name none.
     #[must_use]
     pub fn main() -> Self {
         Self::from("main")
     }
 
-    /// The name.
+    /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -35,12 +35,12 @@ impl fmt::Display for Group {
     }
 }
 
-/// The store's number of a lease (etcd: `LeaseGrantResponse.ID`).
+/// The store's id of a lease (etcd: `LeaseGrantResponse.ID`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct LeaseId(pub i64);
 
 impl LeaseId {
-    /// What stands in the place of a lease where there is none (etcd: `lease.NoLease`).
+    /// The value that means "no lease" (etcd: `lease.NoLease`).
     pub const NONE: Self = Self(0);
 }
 
@@ -53,7 +53,7 @@ impl fmt::Display for LeaseId {
 
 /// The fencing token: the create revision of the leader's key.
 ///
-/// It strictly increases from term to term of a group.
+/// It strictly increases from one term of a group to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Token(pub i64);
@@ -64,28 +64,28 @@ impl fmt::Display for Token {
     }
 }
 
-/// What a won campaign returns, and the proof of it: a key in the store that
-/// exists at this create revision exactly as long as the leadership does.
+/// The result of a won campaign and the proof of it: a key in the store, which exists at this
+/// create revision for exactly as long as the leadership lasts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaderKey {
-    /// The election.
+    /// The group whose election was won.
     pub group: Group,
     /// The key's name in the store.
     pub key: Arc<str>,
     /// The key's create revision.
     pub token: Token,
-    /// The lease that the key hangs on.
+    /// The lease that the key is attached to.
     pub lease: LeaseId,
 }
 
-/// One leadership: from winning to the end of teardown.
+/// One leadership, from winning the election to the end of teardown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Term {
-    /// The election that was won.
+    /// The group whose election was won.
     pub group: Group,
     /// The host that won it.
     pub host: Arc<str>,
-    /// The fencing token.
+    /// The fencing token of this term.
     pub token: Token,
 }
 

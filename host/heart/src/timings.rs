@@ -8,39 +8,42 @@
 
 use std::time::Duration;
 
-/// The durations that leadership is made of. They are fixed when a host starts.
+/// The durations that leadership depends on. They are fixed when a host starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timings {
     /// How long a session lives in the store after a renewal.
     pub ttl: Duration,
-    /// From one renewal to the next.
+    /// The interval between two renewals.
     pub renew_every: Duration,
-    /// A renewal, or another bounded call to the store, without an answer is given up after this long.
+    /// How long to wait for the answer to a renewal, or to any other bounded call to the store.
     pub request_timeout: Duration,
-    /// From a failed call to the next try.
+    /// The pause between a failed call and the next attempt.
     pub retry: Duration,
-    /// How long before the store's TTL ends a term must end here.
+    /// How long before the end of the store's TTL a term must have ended here.
     pub margin: Duration,
-    /// How long a graceless stop may take; part of the margin.
+    /// How long an immediate stop may take; this is part of the margin.
     pub stop_budget: Duration,
-    /// How long a stop may take while the lease holds: it costs time, not safety.
+    /// How long a stop may take while the lease still holds. A slow stop then costs time, not
+    /// safety.
     pub stop_limit: Duration,
-    /// How long a graceful stop waits for what is in flight.
+    /// How long a graceful stop waits for work in flight.
     pub drain: Duration,
-    /// How long a host does not stand again after its action failed, at first; it doubles.
+    /// How long a host waits before it stands again after its action failed. It doubles with each
+    /// failure.
     pub cool_down: Duration,
-    /// The longest such pause, and how long it stands back for others who can do better.
+    /// The longest such pause. It is also how long a host stands back for others that may do
+    /// better.
     pub cool_down_max: Duration,
 }
 
 impl Timings {
-    /// The rate by which two clocks may drift apart: 2 %, far more than a
-    /// quartz (50 ppm) or NTP's slewing (500 ppm) make.
+    /// The inverse of the rate at which two clocks may drift apart: 2 %, far more than a quartz (50
+    /// ppm) or NTP slewing (500 ppm) causes.
     const DRIFT_DIVISOR: u32 = 50;
-    /// What the scheduler may take before the stop begins.
+    /// How long the scheduler may delay the beginning of a stop.
     const SLACK: Duration = Duration::from_millis(100);
 
-    /// The timings that follow from a TTL and a stop budget.
+    /// Derives all durations from a TTL, a stop budget and a drain time.
     #[must_use]
     pub fn derive(ttl: Duration, stop_budget: Duration, drain: Duration) -> Self {
         let renew_every = ttl / 5;
@@ -58,15 +61,15 @@ impl Timings {
         }
     }
 
-    /// The same with another longest pause.
+    /// The same durations with another longest pause.
     #[must_use]
     pub fn with_cool_down(self, longest: Duration) -> Self {
         let cool_down = self.cool_down.min(longest);
         Self { cool_down, cool_down_max: longest, ..self }
     }
 
-    /// Whether a term survives one lost renewal: the next one, sent when the
-    /// lost one was given up and a pause is over, still comes before the deadline.
+    /// Whether a term survives one lost renewal: the next one, sent after the lost one has timed
+    /// out and a pause has passed, must still arrive before the deadline.
     #[must_use]
     pub fn is_possible(&self) -> bool {
         let before_the_next = self.renew_every + self.request_timeout + self.retry;

@@ -1,4 +1,5 @@
-//! One of many performs: start this twice, and stop the one that counts.
+//! Only one of several processes works at a time: start this twice, and stop the one that is
+//! counting.
 //!
 //! ```text
 //! cargo run -p soloist-leadership --example elect -- sqlite:/tmp/elect.db a
@@ -11,7 +12,8 @@ use soloist_leadership::{Candidacy, Leadership, Performer, RunningTerm, TermOrde
 use soloist_stores::Member;
 use tokio::{signal::ctrl_c, time::interval};
 
-/// Stands for election at `store` as `name`; the `performer` performs while that leads.
+/// Stands for election at `store` under the name `name`; `performer` is called for each term that
+/// this process wins.
 pub(crate) fn elect(
     store: &str,
     name: &str,
@@ -28,7 +30,7 @@ pub(crate) fn elect(
     Ok(candidacy.stand(performer)?)
 }
 
-/// Counts until the term ends: nothing of it is left when this returns.
+/// Counts until the term ends. Nothing of the term is left when this returns.
 async fn count(mut term: RunningTerm) {
     let mut ticks = interval(Duration::from_secs(1));
     loop {

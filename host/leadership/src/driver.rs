@@ -1,68 +1,48 @@
-//! The driver: the heart's loop.
+//! The driver: it runs the heart, feeding it events and carrying out its commands.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc};
 
 use tokio::{
     runtime,
     sync::{
-        mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+        mpsc::{UnboundedSender, unbounded_channel},
         watch,
     },
     task::JoinHandle,
-    time::sleep,
 };
-use tracing::{debug, info};
 
 use crate::{
-    host_view::HostView,
-    performer::{Performer, TermOrder},
-    report,
-    roster_view::RosterFreshness,
-    running_terms::RunningTerms,
-    session_observer::SessionObserver,
-    store_calls::{CallAnswer, StoreCalls},
-    watchdog::Watchdog,
+    driver_loop::DriverLoop, host_view::HostView, performer::Performer,
+    roster_view::RosterFreshness, session_observer::SessionObserver, watchdog::Watchdog,
 };
-use soloist_heart::{
-    CandidacyStage, Group, Heart, HeartCommand, HeartEvent, LeaseId, Timings,
-    clock::{BootTime, unix_ms},
-};
-use soloist_stores::{Member, Roster, Store, StoreError, StoreMismatch};
-use soloist_telemetry::{
-    journal::{Journal, Transition},
-    measure,
-};
-use soloist_text::millis;
+use soloist_heart::{Group, HeartEvent, Timings};
+use soloist_stores::{Member, Roster, Store};
+use soloist_telemetry::journal::Journal;
 
-/// Why a host that its supervisor has started again after a crash leads nothing.
-const WENT_BACK: &str = "the store went back before this host crashed, and gives out tokens again; \
-                         restart this host, with its supervisor, if that was meant";
-/// The longest nap: timers of tokio stand still while the machine is suspended.
-const NAP: Duration = Duration::from_millis(250);
-
-/// What a driver is given.
+/// Everything that a driver needs.
 pub struct Driver {
-    /// The durations.
+    /// The durations of leadership.
     pub timings: Timings,
-    /// This host, as the members see it. Its name stays the same.
+    /// This host's entry among the members. Its name never changes.
     pub member: watch::Receiver<Member>,
-    /// Where it stands for election.
+    /// The store in which the host stands for election.
     pub store: Arc<dyn Store>,
-    /// The groups that it stands in, once it is told that it is [ready](Event::Ready) for them.
+    /// The groups that it stands in, once it is told that it is [ready](HeartEvent::Ready) for
+    /// them.
     pub groups: BTreeSet<Group>,
-    /// Who does what a leader does.
+    /// Does the leader's work.
     pub performer: Arc<dyn Performer>,
-    /// Who looks after its terms.
+    /// Watches over the terms of this host.
     pub watchdog: Watchdog,
-    /// The groups that are spread, by its settings.
+    /// The groups whose leaderships this host's settings spread.
     pub spread: BTreeSet<Group>,
-    /// What is known of the cluster.
+    /// The latest known roster of the cluster.
     pub roster: watch::Receiver<Option<Roster>>,
-    /// What is told when the store confirms that roster.
+    /// Records when the store last confirmed that roster.
     pub freshness: RosterFreshness,
-    /// Who is told of its sessions.
+    /// Notified of this host's sessions.
     pub session_observer: Box<dyn SessionObserver>,
-    /// Where its transitions are taken down.
+    /// Where state transitions are recorded.
     pub journal: Journal,
 }
 
@@ -74,38 +54,38 @@ pub struct DriverHandle {
 }
 
 impl DriverHandle {
-    /// Where events from outside go in.
+    /// A channel for events from outside.
     #[must_use]
     pub fn events(&self) -> UnboundedSender<HeartEvent> {
         self.events.clone()
     }
 
-    /// What the heart lets others see.
+    /// A view of the heart's state, updated on each change.
     #[must_use]
     pub fn view(&self) -> watch::Receiver<HostView> {
         self.view.clone()
     }
 
-    /// Begins to end every term gracefully, and stands for nothing any more. The session
-    /// goes on until [`Handle::shut_down`].
+    /// Begins to end every term gracefully, and stands for nothing any more. The session stays
+    /// alive until [`DriverHandle::shut_down`].
     pub fn stand_down(&self) {
-        // A driver that does not listen any more is already down.
+        // A driver that no longer listens has already stopped.
         let _ = self.events.send(HeartEvent::StandDown);
     }
 
     /// Ends every term gracefully and gives the session back; returns when that is done.
     ///
     /// # Errors
-    /// The driver broke down; then the watchdog ends what it left running.
+    /// The driver panicked; the watchdog then ends whatever it left running.
     pub async fn shut_down(self) -> Result<(), tokio::task::JoinError> {
-        // A driver that does not listen any more is already down.
+        // A driver that no longer listens has already stopped.
         let _ = self.events.send(HeartEvent::Shutdown);
         self.task.await
     }
 }
 
 impl Driver {
-    /// Starts the driver on the election thread. What its leaderships perform runs on `performers`.
+    /// Starts the driver on the election thread's runtime. Performers run on `performers`.
     #[must_use]
     pub fn start(self, election: &runtime::Handle, performers: runtime::Handle) -> DriverHandle {
         let (events, inbox) = unbounded_channel();
@@ -113,232 +93,5 @@ impl Driver {
         let driver = DriverLoop::new(self, performers, events.clone(), view_to);
         let task = election.spawn(driver.run(inbox));
         DriverHandle { events, view, task }
-    }
-}
-
-/// The state of a running driver.
-struct DriverLoop {
-    heart: Heart,
-    timings: Timings,
-    calls: StoreCalls,
-    answers: UnboundedReceiver<CallAnswer>,
-    terms: RunningTerms,
-    roster: watch::Receiver<Option<Roster>>,
-    mismatches: watch::Receiver<Option<StoreMismatch>>,
-    freshness: RosterFreshness,
-    session_observer: Box<dyn SessionObserver>,
-    journal: Journal,
-    view: watch::Sender<HostView>,
-    health: report::StoreHealth,
-    address_conflicts: report::AddressConflicts,
-    repeated_failures: report::RepeatedFailures,
-    /// Whether the store does not show yet what this host says of itself.
-    needs_rewrite: bool,
-}
-
-impl DriverLoop {
-    fn new(
-        driver: Driver,
-        performers: runtime::Handle,
-        events: UnboundedSender<HeartEvent>,
-        view: watch::Sender<HostView>,
-    ) -> Self {
-        let Driver { timings, member, store, groups, journal, .. } = driver;
-        let me = member.borrow().clone();
-        let (answers_to, answers) = unbounded_channel();
-        Self {
-            heart: Heart::new(me.name.as_str().into(), timings, groups),
-            timings,
-            health: report::StoreHealth::new(store.label(), &me.name, journal.clone()),
-            mismatches: store.mismatches(),
-            address_conflicts: report::AddressConflicts::of(&me),
-            repeated_failures: report::RepeatedFailures::default(),
-            needs_rewrite: false,
-            calls: StoreCalls::new(store, member, timings, answers_to, driver.spread),
-            answers,
-            terms: RunningTerms::new(driver.performer, performers, driver.watchdog, events),
-            roster: driver.roster,
-            freshness: driver.freshness,
-            session_observer: driver.session_observer,
-            journal,
-            view,
-        }
-    }
-
-    async fn run(mut self, mut inbox: UnboundedReceiver<HeartEvent>) {
-        if self.session_observer.store_has_gone_back() {
-            self.store_changed(StoreMismatch { seen: WENT_BACK.to_owned(), behind: true });
-        }
-        self.feed(HeartEvent::Tick);
-        while !self.heart.is_done() {
-            let nap = self.heart.next_wake().since(BootTime::now()).min(NAP);
-            tokio::select! {
-                // Answers first: a renewal that has arrived must count before time is looked at.
-                // But of another store, or an older one, none counts.
-                biased;
-                Ok(()) = self.mismatches.changed() => {
-                    let mismatch = self.mismatches.borrow_and_update().clone();
-                    mismatch.into_iter().for_each(|it| self.store_changed(it));
-                }
-                Some(answer) = self.answers.recv() => self.answer(answer),
-                Some(event) = inbox.recv() => self.feed(event),
-                Ok(()) = self.roster.changed() => self.compare(),
-                () = sleep(nap) => {
-                    self.feed(HeartEvent::Tick);
-                    if self.needs_rewrite {
-                        self.compare();
-                    }
-                }
-            }
-        }
-        self.calls.end().await;
-        self.terms.join().await;
-    }
-
-    fn store_changed(&mut self, StoreMismatch { seen, behind }: StoreMismatch) {
-        report::store_changed(&seen, self.heart.host(), &self.journal);
-        if behind {
-            self.session_observer.store_went_back();
-        }
-        self.feed(HeartEvent::StoreChanged { seen, behind });
-    }
-
-    fn answer(&mut self, CallAnswer { event, outcome }: CallAnswer) {
-        match (&event, &outcome) {
-            (HeartEvent::Released { lease }, Ok(())) | (HeartEvent::LeaseGone { lease }, _) => {
-                self.session_observer.over(*lease);
-            }
-            (HeartEvent::Renewed { sent, .. }, Ok(())) => {
-                let now = BootTime::now();
-                let margin = self.heart.session().live().map(|(_, deadline)| deadline.since(now));
-                measure::renewed(now.since(*sent), margin.unwrap_or_default());
-                self.freshness.answered(*sent);
-            }
-            _ => {}
-        }
-        match outcome {
-            Err(StoreError::NotLeader) | Ok(()) => self.health.answered(),
-            // What a store refuses that renews, the rehearsal tells.
-            Err(error) if !error.is_transient() && self.heart.session().live().is_some() => {
-                debug!(%error, "the store refuses a call");
-            }
-            Err(error) => self.health.failed(&error),
-        }
-        self.feed(event);
-    }
-
-    fn feed(&mut self, event: HeartEvent) {
-        if let HeartEvent::Granted { lease, ttl, .. } = &event {
-            // Before the step that makes it stand for election.
-            self.session_observer.opened(*lease);
-            info!(event = "session", %lease, ttl_ms = millis(*ttl), "session opened");
-            self.journal.record(Transition::of("session", self.heart.host()));
-            self.calls.join(*lease);
-            self.calls.watch_session(*lease);
-        }
-        self.repeated_failures.observe(&event);
-        let commands = self.heart.step(event, BootTime::now());
-        // Before anything that takes time, be it a line of the log.
-        commands.iter().for_each(|command| self.terms.close_gate(command));
-        // Whoever reads of a change and asks must find it.
-        self.publish();
-        for command in commands {
-            if !self.repeated_failures.repeats(&command) {
-                report::transition(&command, self.heart.host(), &self.journal);
-                report::command(&command, self.heart.host());
-            }
-            self.carry_out(command);
-        }
-    }
-
-    fn publish(&self) {
-        let view = HostView::of(&self.heart, self.health.error(), self.address_conflicts.warning());
-        self.view.send_if_modified(|old| {
-            report::obstacles(old, &view, self.heart.host(), &self.journal);
-            let changed = *old != view;
-            *old = view;
-            changed
-        });
-    }
-
-    fn carry_out(&mut self, command: HeartCommand) {
-        match command {
-            HeartCommand::Grant { sent } => self.calls.grant(self.timings.ttl, sent),
-            HeartCommand::Renew { lease, sent } => self.calls.renew(lease, sent),
-            HeartCommand::Revoke { lease } => self.calls.revoke(lease),
-            HeartCommand::Campaign { group, lease, attempt } => {
-                self.calls.campaign(group, lease, attempt);
-            }
-            HeartCommand::Withdraw { group, .. } => self.calls.withdraw(&group),
-            HeartCommand::Verify { key } => self.calls.verify(key),
-            HeartCommand::Start { key, deadline } => {
-                self.terms.begin(&key, self.heart.host(), deadline);
-                self.calls.proclaim(key, unix_ms());
-            }
-            HeartCommand::Extend { lease, deadline } => self.terms.extend(lease, deadline),
-            HeartCommand::Drain { key, .. } => self.terms.order(&key, TermOrder::Drain),
-            HeartCommand::Stop { key, cause } => {
-                measure::term_ended(key.group.as_str(), cause.word());
-                self.terms.order(&key, TermOrder::Stop);
-            }
-            HeartCommand::Resign { key } => {
-                self.terms.forget(&key.group);
-                self.calls.resign(key);
-            }
-        }
-    }
-
-    /// Holds what the store shows against what the heart believes.
-    fn compare(&mut self) {
-        let roster = self.roster.borrow_and_update().clone();
-        let (Some(roster), Some((lease, _))) = (roster, self.heart.session().live()) else {
-            return;
-        };
-        if self.address_conflicts.look(&roster) {
-            self.publish();
-        }
-        self.needs_rewrite = self.rewrite_missing(&roster);
-        // Who stands or leads knows of it: of a thousand groups, few are left.
-        let idle = |group| {
-            let candidacy = self.heart.candidacies().get(group);
-            candidacy
-                .is_some_and(|candidacy| matches!(candidacy.stage(), CandidacyStage::Idle { .. }))
-        };
-        let queues = roster.groups.iter().filter(|(group, _)| idle(group));
-        let standing = queues.flat_map(|(_, queue)| queue).filter(|s| s.key.lease == lease);
-        let mut events: Vec<_> =
-            standing.map(|s| HeartEvent::KeyQueued { key: s.key.clone() }).collect();
-        for candidacy in self.heart.candidacies().values() {
-            if let Some(key) = candidacy.stage().key()
-                && roster.revision >= key.token.0
-                && !roster.has(key)
-            {
-                events.push(HeartEvent::KeyGone { key: key.clone() });
-            }
-        }
-        events.into_iter().for_each(|event| self.feed(event));
-    }
-
-    /// Writes what this host says of itself again, where somebody has taken it away. Whether
-    /// anything is missing: what was just written takes a moment to show.
-    fn rewrite_missing(&mut self, roster: &Roster) -> bool {
-        let host = &**self.heart.host();
-        let entry = roster.members.iter().find(|(_, member)| member.name == host);
-        // One under another lease is a namesake's, or this host's own of before: it goes by itself.
-        let mut unsaid = entry.is_none_or(|(lease, _)| *lease == LeaseId::NONE);
-        if unsaid {
-            self.calls.join_again();
-        }
-        for candidacy in self.heart.candidacies().values() {
-            if let CandidacyStage::Leading { key, .. } = candidacy.stage()
-                && let Some(own) = roster.leader(&key.group)
-                && own.key == *key
-                && own.candidate.since.is_none()
-            {
-                self.calls.proclaim_again(key);
-                unsaid = true;
-            }
-        }
-        unsaid
     }
 }

@@ -10,7 +10,7 @@ use tokio::{
     sync::oneshot,
 };
 
-/// The thread that leadership lives on: the heart, the session, the store's connections.
+/// The thread on which leadership runs: the heart, the session and the store's connections.
 pub struct ElectionThread {
     handle: Handle,
     stop: oneshot::Sender<()>,
@@ -27,13 +27,13 @@ impl ElectionThread {
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
         let thread = thread::Builder::new().name("election".into()).spawn(move || {
-            // An error means that the other side is gone, which stops it as well.
+            // An error means that the other side is gone, which stops the thread as well.
             let _ = runtime.block_on(stopped);
         })?;
         Ok(Self { handle, stop, thread })
     }
 
-    /// Where to spawn what must never wait for a guest.
+    /// The runtime for everything that must never wait for a guest.
     #[must_use]
     pub fn handle(&self) -> &Handle {
         &self.handle

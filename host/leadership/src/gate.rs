@@ -1,9 +1,10 @@
-//! The gate: every request in, every response out and every effect passes it.
+//! The gate of a term: every incoming request, every outgoing response and every effect passes it.
 //!
 //! Invariants:
+//!
 //! - A gate that has been closed never opens again; a new term has a new gate.
-//! - Past its deadline a gate is shut by the clock alone: no thread, task or
-//!   message has to run for that. A host that was frozen finds it shut.
+//! - After its deadline a gate is closed by the clock alone: no thread, task or message has to run
+//!   for that. A host that was frozen finds it closed.
 
 use std::sync::{
     Arc,
@@ -14,22 +15,22 @@ use tokio_util::sync::CancellationToken;
 
 use soloist_heart::{Group, Term, Token, clock::BootTime};
 
-/// Until when a session may be relied on. It only ever moves later, and once it
-/// has passed it does not move any more.
+/// The moment until which a session may be relied on. It only ever moves later, and once it has
+/// passed it never moves again.
 ///
-/// All gates of one session share its deadline, so one renewal extends all.
+/// All gates of one session share its deadline, so one renewal extends all of them.
 #[derive(Debug)]
 pub struct Deadline(AtomicU64);
 
 impl Deadline {
-    /// A deadline at this moment.
+    /// Creates a deadline at this moment.
     #[must_use]
     pub fn new(at: BootTime) -> Self {
         Self(AtomicU64::new(at.as_nanos()))
     }
 
-    /// Moves the deadline to `to`, unless it is later already. Returns whether
-    /// it had not passed yet: somebody may have seen it pass.
+    /// Moves the deadline to `to`, unless it is already later. Returns whether it had not passed
+    /// yet: once it has passed, somebody may have acted on that.
     #[must_use]
     pub fn extend(&self, to: BootTime) -> bool {
         let (now, to) = (BootTime::now().as_nanos(), to.as_nanos());
@@ -37,29 +38,30 @@ impl Deadline {
         self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, later).is_ok()
     }
 
-    /// Seals a deadline that has passed by `now`: no extension can overtake that any more.
+    /// Seals the deadline if it has passed by `now`, so that no later extension can revive it.
+    /// Returns whether it had passed.
     pub fn seal(&self, now: BootTime) -> bool {
         let passed = |at| (at <= now.as_nanos()).then_some(0);
         self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, passed).is_ok()
     }
 
-    /// The moment.
+    /// The moment of the deadline.
     #[must_use]
     pub fn at(&self) -> BootTime {
         BootTime::from_nanos(self.0.load(Ordering::Acquire))
     }
 
-    /// Whether it has passed.
+    /// Whether the deadline has passed.
     #[must_use]
     pub fn passed(&self) -> bool {
         BootTime::now() >= self.at()
     }
 }
 
-/// Why the gate did not let something through.
+/// Why the gate refused something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GateShut {
-    /// The term is ending by itself; what has begun may still finish.
+    /// The term is ending gracefully; work that has begun may still finish.
     #[error("this host is handing its leadership over")]
     Draining,
     /// The term has ended.
@@ -71,7 +73,7 @@ pub enum GateShut {
 }
 
 impl GateShut {
-    /// The reason in one word that stays the same, for machines.
+    /// A fixed one-word name of the reason, for machines to read.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -97,21 +99,26 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// An open gate for `term`.
+    /// Creates an open gate for `term`.
     #[must_use]
     pub fn new(term: Term, deadline: Arc<Deadline>) -> Self {
         Self { term, deadline, phase: AtomicU8::new(OPEN), ending: CancellationToken::new() }
     }
 
-    /// An open gate for what runs outside of every term, under no lease.
+    /// Creates an open gate for work that runs outside of any term, and under no lease.
     #[must_use]
     pub fn without_term(group: Group, host: Arc<str>) -> Self {
-        // No token is zero: it stands for none.
-        let term = Term { group, host, token: Token(0) };
-        Self::new(term, Arc::new(Deadline::new(BootTime::NEVER)))
+        // No real token is zero, so it stands for "none".
+        Self::until(BootTime::NEVER, Term { group, host, token: Token(0) })
     }
 
-    /// The term behind the gate.
+    /// Creates an open gate for `term` with a deadline of its own, which no session extends.
+    #[must_use]
+    pub fn until(deadline: BootTime, term: Term) -> Self {
+        Self::new(term, Arc::new(Deadline::new(deadline)))
+    }
+
+    /// The term that the gate belongs to.
     #[must_use]
     pub fn term(&self) -> &Term {
         &self.term
@@ -126,15 +133,15 @@ impl Gate {
     /// Asks to begin something new, such as a request.
     ///
     /// # Errors
-    /// Says why not.
+    /// The reason why not.
     pub fn admit(&self) -> Result<(), GateShut> {
         self.check_phase(OPEN)
     }
 
-    /// Asks to go on with what was admitted: an effect, a response.
+    /// Asks to continue something that was admitted, such as an effect or a response.
     ///
     /// # Errors
-    /// Says why not.
+    /// The reason why not.
     pub fn pass(&self) -> Result<(), GateShut> {
         self.check_phase(DRAINING)
     }
@@ -153,8 +160,8 @@ impl Gate {
         Ok(())
     }
 
-    /// Resolves when the term is ending: it drains, or it is over already. Where
-    /// the deadline has merely passed, that is as soon as somebody closes the gate.
+    /// Resolves when the term is ending, because it drains or is already over. If only the deadline
+    /// has passed, it resolves as soon as somebody closes the gate.
     pub async fn ending(&self) {
         self.ending.cancelled().await;
     }
@@ -164,30 +171,30 @@ impl Gate {
         self.set_phase(DRAINING);
     }
 
-    /// Whether it was closed; a deadline that has passed alone does not close it.
+    /// Whether the gate was closed; the passing of the deadline alone does not close it.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.phase.load(Ordering::Acquire) >= CLOSED
     }
 
-    /// Whether it was closed because another host may lead already.
+    /// Whether the gate was closed because another host may lead already.
     #[must_use]
     pub fn is_revoked(&self) -> bool {
         self.phase.load(Ordering::Acquire) == REVOKED
     }
 
-    /// Lets nothing through any more.
+    /// Lets nothing through any more; the leadership is given up.
     pub fn close(&self) {
         self.set_phase(CLOSED);
     }
 
-    /// Lets nothing through any more: the leadership is lost, not given up.
+    /// Lets nothing through any more; the leadership is lost.
     pub fn revoke(&self) {
         self.set_phase(REVOKED);
     }
 
     fn set_phase(&self, phase: u8) {
-        // In this order: who is told of the end must find it.
+        // In this order: a waiter that is woken must find the new phase.
         self.phase.fetch_max(phase, Ordering::AcqRel);
         self.ending.cancel();
     }
@@ -204,7 +211,7 @@ pub(crate) mod tests {
     /// An open gate for the term of group `main`, host `a` and token 7.
     pub(crate) fn gate_until(deadline: BootTime) -> Arc<Gate> {
         let term = Term { group: Group::main(), host: "a".into(), token: Token(7) };
-        Arc::new(Gate::new(term, Arc::new(Deadline::new(deadline))))
+        Arc::new(Gate::until(deadline, term))
     }
 
     #[test]

@@ -1,57 +1,57 @@
-//! What the driver lets others see of the heart.
+//! The part of the heart's state that the driver publishes.
 
 use std::collections::BTreeMap;
 
 use soloist_heart::{CandidacyStage, Group, GroupCandidacy, Heart, LeaseId, clock::BootTime};
 
-/// A host's part in a group.
+/// A host's role in a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GroupRole {
-    /// It leads.
+    /// The host leads.
     Leader,
     /// Its term is ending.
     Draining,
-    /// Nothing of a term is alive here, and its key is being given up.
+    /// Nothing of a term is alive on this host, and its key is being given up.
     Resigning,
-    /// It stands in the queue.
+    /// The host stands in the queue.
     Standby,
-    /// It does not stand: it has no session, or cannot run the group's actions.
+    /// The host does not stand: it has no session, or cannot run the group's actions.
     Out,
 }
 
-/// One group, as this host stands in it.
+/// The state of one group on this host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupView {
-    /// The host's part.
+    /// The host's role in the group.
     pub role: GroupRole,
-    /// Why the host does not stand, if it is not able to.
+    /// Why the host cannot stand, if it cannot.
     pub obstacle: Option<String>,
-    /// Who wants it not to stand, and why.
+    /// Who has barred the host from standing, and why.
     pub bar: Option<String>,
 }
 
-/// The host, as its heart sees it.
+/// The state of the host as its heart sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostView {
     /// The session's lease and its deadline.
     pub session: Option<(LeaseId, BootTime)>,
-    /// Whether it is among the members, by that session.
+    /// Whether the host is among the members, with that session.
     pub joined: bool,
-    /// Why it cannot be.
+    /// Why the host cannot join the members.
     pub obstacle: Option<String>,
-    /// What people should know though it keeps the host from nothing.
+    /// A warning for people that does not keep the host from anything.
     pub warning: Option<String>,
-    /// The groups.
+    /// The state of each group.
     pub groups: BTreeMap<Group, GroupView>,
-    /// What the store's last failed call said, until one succeeds.
+    /// The error of the last failed call to the store, until one succeeds.
     pub store_error: Option<String>,
     /// Why the host stands for nothing until it is restarted.
     pub restart_reason: Option<String>,
 }
 
 impl HostView {
-    /// What is seen of `heart`, of the store's last failed call, and of what people should
-    /// know besides.
+    /// The published state of `heart`, together with the error of the last failed call to the store
+    /// and a warning for people.
     #[must_use]
     pub fn of(heart: &Heart, store_error: Option<String>, warning: Option<String>) -> Self {
         let held = heart.restart_reason();

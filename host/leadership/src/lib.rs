@@ -1,8 +1,9 @@
-//! Leadership: one host of many performs, and has surely ended before another begins.
+//! Leadership: of many hosts exactly one performs the work, and it has certainly stopped before
+//! another begins.
 //!
-//! The heart ([`soloist_heart`]) decides and does nothing; this crate feeds it from a real store,
-//! carries out what it says, and owns the terms. What is performed under a term is not known
-//! here: whoever leads something implements [`Performer`].
+//! The heart ([`soloist_heart`]) only makes the decisions. This crate feeds it from a real store,
+//! carries out its commands, and owns the terms. It does not know what work is done under a term:
+//! its user implements [`Performer`].
 //!
 //! ```text
 //!            thread "election" (runtime of its own)            the process's runtime
@@ -13,13 +14,15 @@
 //! ```
 //!
 //! Invariants:
-//! - What is performed cannot starve a renewal: the heart and its calls to the store have a
-//!   thread and a runtime to themselves.
-//! - A gate is closed before anything else of a stop is done, by the driver itself.
-//! - `Stopped` is said only when what was performed has resolved.
-//! - What outlives its deadline by the stop budget takes the process with it.
+//! - A performer's work cannot starve a renewal: the heart and its calls to the store have a thread
+//!   and a runtime of their own.
+//! - When a term stops, the driver itself closes the gate before anything else happens.
+//! - `Stopped` is reported only when the performer's future has resolved.
+//! - If a term outlives its deadline by more than the stop budget, the whole process is aborted.
 
 mod driver;
+mod driver_loop;
+mod election;
 mod election_thread;
 mod gate;
 mod host_view;
@@ -36,6 +39,7 @@ mod strategist;
 mod watchdog;
 
 pub use driver::{Driver, DriverHandle};
+pub use election::{Election, ElectionSpec};
 pub use election_thread::ElectionThread;
 pub use gate::{Deadline, Gate, GateShut};
 pub use host_view::{GroupRole, GroupView, HostView};

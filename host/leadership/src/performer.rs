@@ -1,4 +1,4 @@
-//! What a leader does, as the rest of this crate sees it.
+//! The interface for what a leader does under a term.
 
 use std::sync::Arc;
 
@@ -8,20 +8,21 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use crate::gate::Gate;
 use soloist_heart::{EndCause, HeartEvent, LeaderKey};
 
-/// Does what the leader of a group does, for as long as a term lasts.
+/// Does a leader's work for as long as a term lasts.
 pub trait Performer: Send + Sync + 'static {
-    /// Begins to perform under `term`: this host has just won it. This is called on the thread of
-    /// the election, so it must not block; what it returns runs on the runtime that
+    /// Begins the work of `term`, which this host has just won. It is called on the election
+    /// thread, so it must not block; the returned future runs on the runtime that
     /// [`Driver::start`](crate::Driver::start) was given.
     ///
-    /// It resolves when nothing of the term is alive, and not before: then the leadership is given
-    /// up, and another host may perform. It has to do so within the stop budget
-    /// ([`Timings::stop_budget`](soloist_heart::Timings)) of an [`Order::Stop`]; if it does not,
-    /// the [watchdog](crate::Watchdog) ends the process before the lease can end in the store.
+    /// The future must resolve when nothing of the term is alive any more, and not before: the
+    /// leadership is then given up, and another host may perform. After a [`TermOrder::Stop`] it
+    /// has the stop budget ([`Timings::stop_budget`](soloist_heart::Timings)) to do so; if it takes
+    /// longer, the [watchdog](crate::Watchdog) aborts the process before the lease can end in the
+    /// store.
     fn perform(&self, term: RunningTerm) -> BoxFuture<'static, ()>;
 }
 
-/// A function of a term, which is called for each.
+/// A function can be a performer: it is called once for each term.
 impl<F, P> Performer for F
 where
     F: Fn(RunningTerm) -> P + Send + Sync + 'static,
@@ -32,10 +33,10 @@ where
     }
 }
 
-/// What a term is told. Its gate has been turned before.
+/// What a term is ordered to do. Its gate has already been turned accordingly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TermOrder {
-    /// Begin nothing new, finish what has begun, then say [`RunningTerm::drained`].
+    /// Begin nothing new, finish what has begun, then call [`RunningTerm::drained`].
     Drain,
     /// End at once.
     Stop,
@@ -60,41 +61,41 @@ impl RunningTerm {
         Self { key, gate, orders, events }
     }
 
-    /// The leader key: its token fences what the term writes elsewhere.
+    /// The leader key. Its token fences what the term writes elsewhere.
     #[must_use]
     pub fn key(&self) -> &LeaderKey {
         &self.key
     }
 
-    /// What every effect of the term has to pass.
+    /// The gate that every effect of the term has to pass.
     #[must_use]
     pub fn gate(&self) -> &Arc<Gate> {
         &self.gate
     }
 
-    /// Waits for the next order. Without a driver there is no lease, so that is a [`Order::Stop`].
-    /// Nothing is lost when this is dropped before it resolves.
+    /// Waits for the next order. Without a driver there is no lease, so the answer is
+    /// [`TermOrder::Stop`] then. Cancel-safe: no order is lost if this future is dropped.
     pub async fn order(&mut self) -> TermOrder {
         self.orders.recv().await.unwrap_or(TermOrder::Stop)
     }
 
-    /// Says that nothing that had begun is under way any more.
+    /// Reports that no work is under way any more.
     pub fn drained(&self) {
         self.send(HeartEvent::Drained { key: self.key.clone() });
     }
 
-    /// Asks for the end of this term, for the sake of another host.
+    /// Asks to end this term so that another host can lead.
     pub fn hand_over(&self, cause: EndCause) {
         self.send(HeartEvent::HandOver { key: self.key.clone(), cause });
     }
 
-    /// Says that the store has refused a write in the name of this term: another host leads.
+    /// Reports that the store refused a write made in the name of this term: another host leads.
     pub fn fenced(&self) {
         self.send(HeartEvent::KeyGone { key: self.key.clone() });
     }
 
     fn send(&self, event: HeartEvent) {
-        // A driver that does not listen any more has ended.
+        // A driver that no longer listens has ended.
         let _ = self.events.send(event);
     }
 }

@@ -1,11 +1,11 @@
-//! Whether the store would take a campaign of this host: tried now and then, before it counts.
+//! Checks now and then whether the store would accept a campaign of this host, before that matters.
 //!
-//! A session is no proof of it. etcd renews leases while it is full, and of users who may do
-//! nothing more; a disk without room may still take what is written over. So each host
-//! rehearses, by a write that asks for all that a campaign needs and leaves nothing behind.
+//! A live session does not prove it: etcd keeps renewing leases while it is full, and for users who
+//! may do nothing else; and a full disk may still accept overwrites. So each host rehearses, with a
+//! write that needs everything that a campaign needs and leaves nothing behind.
 //!
-//! It keeps nobody from standing: who is in the queue may win without another write, and
-//! somebody who leads is better than nobody. It is there to be told of.
+//! A failed rehearsal does not keep a host from standing: a host in the queue may win without
+//! another write, and a leader with problems is better than none. The result is only reported.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,38 +19,38 @@ use soloist_stores::{Store, StoreError};
 use soloist_telemetry::journal::{Journal, Transition};
 use soloist_text::with_causes;
 
-/// From one rehearsal to the next, in TTLs, give or take a quarter: ten hosts at the default
-/// TTL ask the store for one write a second, where their renewals ask for ten.
+/// The interval between two rehearsals, in TTLs, give or take a quarter. At the default TTL, ten
+/// hosts ask the store for one such write per second, while their renewals ask for ten.
 const EVERY: u32 = 2;
 
-/// What the latest rehearsal has shown.
+/// The result of the latest rehearsal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum RehearsalResult {
-    /// This session has not tried yet.
+    /// No rehearsal has finished in this session.
     #[default]
     NotYet,
-    /// The store would take a campaign.
+    /// The store would accept a campaign.
     Accepted,
-    /// It would not, for this reason.
+    /// The store would refuse a campaign, for this reason.
     Refused(String),
 }
 
-/// Rehearses campaigns.
+/// Rehearses campaigns periodically.
 pub struct Rehearsal {
     /// This host's name.
     pub host: Arc<str>,
-    /// Where it would stand.
+    /// The store in which this host stands for election.
     pub store: Arc<dyn Store>,
-    /// The durations.
+    /// The durations of leadership.
     pub timings: Timings,
-    /// What the heart lets others see.
+    /// The view of this host's heart.
     pub view: watch::Receiver<HostView>,
-    /// Where changes are taken down.
+    /// Where changes of the result are recorded.
     pub journal: Journal,
 }
 
 impl Rehearsal {
-    /// Rehearses until `stop`, and tells each outcome.
+    /// Rehearses until `stop`, and publishes each result.
     pub async fn run(mut self, to: watch::Sender<RehearsalResult>, stop: CancellationToken) {
         stop.run_until_cancelled(self.rehearse(&to)).await;
     }
@@ -63,7 +63,7 @@ impl Rehearsal {
             if session.as_ref().map(|(lease, _)| *lease) != of {
                 of = session.as_ref().map(|(lease, _)| *lease);
                 failures = 0;
-                // What the session before has shown is no proof for this one.
+                // The result of an earlier session proves nothing for this one.
                 to.send_if_modified(|now| {
                     let well = *now == RehearsalResult::Accepted;
                     if well {
@@ -84,11 +84,11 @@ impl Rehearsal {
                     self.tell(to, RehearsalResult::Accepted);
                     self.timings.ttl * EVERY
                 }
-                // The heart hears of that, and there will be another.
+                // The heart finds that out by itself, and there will be another session.
                 Err(StoreError::LeaseGone) => self.timings.renew_every,
                 Err(error) => {
                     failures += 1;
-                    // One call that is lost shows nothing.
+                    // A single lost call proves nothing.
                     if !error.is_transient() || failures > 1 {
                         self.tell(to, RehearsalResult::Refused(with_causes(&error)));
                     }
@@ -99,14 +99,14 @@ impl Rehearsal {
         }
     }
 
-    /// The session, and a group that it may stand in.
+    /// The session's lease, and a group that it may stand in.
     fn session(&mut self) -> Option<(LeaseId, Group)> {
         let view = self.view.borrow_and_update();
         let group = view.groups.keys().next().cloned().unwrap_or_else(Group::main);
         view.session.map(|(lease, _)| (lease, group))
     }
 
-    /// Waits for that long, or for another session than this one.
+    /// Waits for `pause`, or until there is another session than `of`.
     async fn wait(&mut self, of: Option<LeaseId>, pause: Duration) {
         let another = |view: &HostView| view.session.map(|(lease, _)| lease) != of;
         tokio::select! {

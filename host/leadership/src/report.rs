@@ -1,4 +1,4 @@
-//! What people read of the driver's doings: every transition, with its cause.
+//! Logging and journalling of what the driver does: every transition, with its cause.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,7 +16,7 @@ use soloist_telemetry::{
 };
 use soloist_text::{millis, with_causes};
 
-/// Takes a command of the heart down as the transition that it is.
+/// Records a command of the heart in the journal, if it is a state transition.
 pub(crate) fn transition(command: &HeartCommand, host: &str, journal: &Journal) {
     let of = |event| Transition::of(event, host);
     journal.record(match command {
@@ -34,7 +34,7 @@ pub(crate) fn transition(command: &HeartCommand, host: &str, journal: &Journal) 
     });
 }
 
-/// Logs a command of the heart as the transition that it is.
+/// Logs a command of the heart, if it is a state transition.
 pub(crate) fn command(command: &HeartCommand, host: &Arc<str>) {
     match command {
         HeartCommand::Campaign { group, .. } => {
@@ -65,9 +65,8 @@ pub(crate) fn command(command: &HeartCommand, host: &Arc<str>) {
     }
 }
 
-/// How often standing for election, and resigning, have failed in each group, one time after the
-/// other. Where the store refuses it, it is tried again several times a second; why it fails is
-/// told elsewhere.
+/// How often campaigns and resignations have failed in a row, by group. Where the store refuses
+/// them they are retried several times a second; the reason is reported elsewhere.
 #[derive(Debug, Default)]
 pub(crate) struct RepeatedFailures {
     campaigns: BTreeMap<Group, u32>,
@@ -75,7 +74,7 @@ pub(crate) struct RepeatedFailures {
 }
 
 impl RepeatedFailures {
-    /// Takes note of an event.
+    /// Updates the counts from an event.
     pub(crate) fn observe(&mut self, event: &HeartEvent) {
         match event {
             HeartEvent::CampaignFailed { group, .. } => {
@@ -89,7 +88,7 @@ impl RepeatedFailures {
         }
     }
 
-    /// Whether `command` is one try more of what has failed again and again.
+    /// Whether `command` merely retries something that has failed repeatedly.
     pub(crate) fn repeats(&self, command: &HeartCommand) -> bool {
         match command {
             HeartCommand::Campaign { group, .. } => {
@@ -101,13 +100,13 @@ impl RepeatedFailures {
     }
 }
 
-/// Tells that the store is not the one that it was.
+/// Reports that the store is no longer the same one.
 pub(crate) fn store_changed(seen: &str, host: &str, journal: &Journal) {
     warn!(event = "store-changed", "{seen}; the session and all terms of this host end");
     journal.record(Transition::of("store-changed", host).because(seen));
 }
 
-/// Tells what began or ceased to keep this host from standing for election.
+/// Reports a change in what keeps this host from standing for election.
 pub(crate) fn obstacles(before: &HostView, now: &HostView, host: &str, journal: &Journal) {
     match (&before.obstacle, &now.obstacle) {
         (before, Some(reason)) if before.as_ref() != Some(reason) => {
@@ -121,7 +120,7 @@ pub(crate) fn obstacles(before: &HostView, now: &HostView, host: &str, journal: 
         _ => {}
     }
     for (group, now) in &now.groups {
-        // Before the first look there is nothing to say.
+        // A group that was not there before has nothing to compare with.
         let Some(before) = before.groups.get(group) else { continue };
         let why = |view: &GroupView| view.bar.clone().or_else(|| view.obstacle.clone());
         match (why(before), why(now)) {
@@ -138,7 +137,7 @@ pub(crate) fn obstacles(before: &HostView, now: &HostView, host: &str, journal: 
     }
 }
 
-/// Whether the store answers. The journal knows each change.
+/// Whether the store answers. Each change is recorded in the journal.
 pub(crate) struct StoreHealth {
     label: String,
     host: String,
@@ -153,7 +152,7 @@ impl StoreHealth {
         Self { label, host, journal, error: None, trouble: LogThrottle::default() }
     }
 
-    /// What the last failed call said, until one succeeds.
+    /// The error of the last failed call, until one succeeds.
     pub(crate) fn error(&self) -> Option<String> {
         self.error.clone()
     }
@@ -183,8 +182,8 @@ impl StoreHealth {
     }
 }
 
-/// Another host that says that it answers where this one does: one that is asked may be
-/// the other one.
+/// Detects another host that claims the same address as this one: a request to that address may
+/// reach either of them.
 pub(crate) struct AddressConflicts {
     name: String,
     url: String,
@@ -196,13 +195,14 @@ impl AddressConflicts {
         Self { name: member.name.clone(), url: member.url.clone(), warning: None }
     }
 
-    /// What people should know.
+    /// The warning to show to people, if any.
     pub(crate) fn warning(&self) -> Option<String> {
         self.warning.clone()
     }
 
-    /// Looks for one, and whether that is news. What bears the name of this host is its own
-    /// entry, of this session or a former one; or a namesake, which is told elsewhere.
+    /// Looks for such a host, and returns whether the result has changed. Entries with this host's
+    /// own name are skipped: they belong to one of its sessions, or to another host of that name,
+    /// which is reported elsewhere.
     pub(crate) fn look(&mut self, roster: &Roster) -> bool {
         let others = roster.members.iter().filter(|(_, member)| member.name != self.name);
         let warning = others.map(|(_, other)| other).find(|other| other.url == self.url);

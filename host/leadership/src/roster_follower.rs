@@ -1,4 +1,4 @@
-//! Follows the cluster's roster in the store, through every loss of the store.
+//! Follows the cluster's roster in the store, and resumes whenever the store was unreachable.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,29 +12,29 @@ use soloist_heart::Group;
 use soloist_stores::{QueuedCandidate, Roster, Store, StoreError};
 use soloist_telemetry::journal::{Journal, Transition};
 
-/// Keeps the last known roster.
+/// Keeps the latest known roster up to date.
 pub struct RosterFollower {
-    /// Where the roster is.
+    /// The store that is watched.
     pub store: Arc<dyn Store>,
-    /// This host's name: its own leadership it hears of elsewhere.
+    /// This host's name: its own terms are reported elsewhere.
     pub host: Arc<str>,
-    /// What is told when the roster is confirmed, or not followed any more.
+    /// Notified when the roster is confirmed, and when it is no longer followed.
     pub freshness: RosterFreshness,
-    /// Where changes of others' leaderships are taken down.
+    /// Where changes of other hosts' leaderships are recorded.
     pub journal: Journal,
-    /// From a lost watch to the next.
+    /// The pause between the loss of a watch and the next one.
     pub retry: Duration,
 }
 
 impl RosterFollower {
-    /// Follows until `stop`. A roster stays what it was while the store is lost: [`Sight`]
-    /// tells whether it is so still.
+    /// Follows the roster until `stop`. While the store is unreachable the roster stays as it was;
+    /// [`RosterView`] tells whether it is still current.
     ///
-    /// [`Sight`]: crate::Sight
+    /// [`RosterView`]: crate::RosterView
     pub async fn run(self, to: watch::Sender<Option<Roster>>, stop: CancellationToken) {
         let following = async {
             loop {
-                // Who cares whether the store answers hears it from the session.
+                // Whether the store answers is reported by the session, not here.
                 let lost = self.follow(&to).await;
                 self.freshness.watch_lost();
                 if let Err(error) = lost {
@@ -51,14 +51,14 @@ impl RosterFollower {
         while let Some(roster) = rosters.next().await {
             let roster = roster?;
             self.compare(to.borrow().as_ref(), &roster);
-            self.freshness.told();
+            self.freshness.roster_received();
             to.send_replace(Some(roster));
         }
         Ok(())
     }
 
-    /// Tells how terms of other hosts begin and end, as far as that is seen: this host's own
-    /// are told by its heart, with their causes.
+    /// Reports how terms of other hosts begin and end, as far as the roster shows it. This host's
+    /// own terms are reported by its heart, with their causes.
     fn compare(&self, before: Option<&Roster>, now: &Roster) {
         let before_too = before.into_iter().flat_map(|roster| roster.groups.keys());
         let gone = before_too.filter(|group| !now.groups.contains_key(*group));

@@ -1,11 +1,13 @@
-//! What is known of the cluster, and whether it is so still.
+//! What is known of the cluster, and whether that is still current.
 //!
-//! Those who act go by the last roster that there was: the store decides whether what they do
-//! holds. Those who tell people must not: a roster that nobody confirms any more is the past.
+//! Code that acts may use the latest roster, however old: the store decides whether its actions
+//! take effect. Code that informs people must not: a roster that is no longer confirmed describes
+//! the past.
 //!
-//! It is confirmed by whatever the watch of it brings, and by each renewal of the session that
-//! is acknowledged while that watch is there. After as long as a lease may be relied on,
-//! whoever led has stopped, if it was as cut off as this host is; so nobody knows any more.
+//! A roster is confirmed by everything that its watch delivers, and by each acknowledged renewal of
+//! the session while the watch is alive. If nothing confirms it for as long as a lease may be
+//! relied on, then even the former leader has stopped, if it was cut off like this host; so nobody
+//! knows who leads.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,32 +20,32 @@ use soloist_heart::{
 };
 use soloist_stores::Roster;
 
-/// When the store has confirmed last what the roster shows. Clones are the same.
+/// When the store last confirmed the roster. Clones share their state.
 #[derive(Clone, Debug, Default)]
 pub struct RosterFreshness(Arc<Mutex<Confirmation>>);
 
 #[derive(Debug, Default)]
 struct Confirmation {
     at: BootTime,
-    /// The same, in milliseconds of Unix time; for people.
+    /// The same moment in milliseconds of Unix time, for people.
     unix: u64,
-    /// Whether changes would be heard of.
+    /// Whether a watch is running, so that changes would be noticed.
     followed: bool,
 }
 
 impl RosterFreshness {
-    /// The roster has just come from the store.
-    pub fn told(&self) {
+    /// The roster has just arrived from the store.
+    pub fn roster_received(&self) {
         *self.lock() = Confirmation { at: BootTime::now(), unix: unix_ms(), followed: true };
     }
 
-    /// Changes are not heard of any more.
+    /// The watch was lost: changes are no longer noticed.
     pub fn watch_lost(&self) {
         self.lock().followed = false;
     }
 
     /// The store has answered a call that was sent at this moment.
-    pub fn answered(&self, sent: BootTime) {
+    pub fn call_answered(&self, sent: BootTime) {
         let mut confirmed = self.lock();
         if confirmed.followed && sent > confirmed.at {
             (confirmed.at, confirmed.unix) = (sent, unix_ms());
@@ -55,7 +57,7 @@ impl RosterFreshness {
     }
 }
 
-/// The roster, for those who tell people of it. Clones are the same.
+/// The roster, for code that informs people. Clones share their state.
 #[derive(Clone, Debug)]
 pub struct RosterView {
     roster: watch::Receiver<Option<Roster>>,
@@ -65,7 +67,7 @@ pub struct RosterView {
 }
 
 impl RosterView {
-    /// What `roster` shows, as fresh as `freshness` says.
+    /// A view of `roster` that counts as current while `freshness` says so.
     #[must_use]
     pub fn new(
         roster: watch::Receiver<Option<Roster>>,
@@ -75,7 +77,7 @@ impl RosterView {
         Self { roster, freshness, within: timings.ttl.saturating_sub(timings.margin) }
     }
 
-    /// Of a host that never reads the store.
+    /// The view of a host that never reads the store.
     #[must_use]
     pub fn empty() -> Self {
         let (_, roster) = watch::channel(None);
@@ -93,31 +95,31 @@ impl RosterView {
         KnownRoster::Before { roster, seen: confirmed.unix }
     }
 
-    /// The rosters as they come, for those who wait for one.
+    /// The rosters as they arrive, for waiting for a certain one.
     #[must_use]
     pub fn rosters(&self) -> watch::Receiver<Option<Roster>> {
         self.roster.clone()
     }
 }
 
-/// What is known of the cluster at a moment.
+/// What is known of the cluster at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KnownRoster {
     /// The store has not been read yet.
     Nothing,
-    /// It is so.
+    /// This is the current state of the cluster.
     Now(Roster),
-    /// It was so; the store does not say what is.
+    /// This was the last known state; the store does not tell the current one.
     Before {
-        /// What it has said last.
+        /// The last known roster.
         roster: Roster,
-        /// When it has last confirmed that, in milliseconds of Unix time.
+        /// When the store last confirmed it, in milliseconds of Unix time.
         seen: u64,
     },
 }
 
 impl KnownRoster {
-    /// The cluster as it is, if that is known.
+    /// The current state of the cluster, if it is known.
     #[must_use]
     pub const fn now(&self) -> Option<&Roster> {
         match self {
@@ -126,7 +128,7 @@ impl KnownRoster {
         }
     }
 
-    /// The cluster as it was seen last.
+    /// The last known state of the cluster.
     #[must_use]
     pub const fn last(&self) -> Option<&Roster> {
         match self {
@@ -135,7 +137,8 @@ impl KnownRoster {
         }
     }
 
-    /// When it was seen last, if that is over.
+    /// When the last known state was confirmed, if it is no longer current. In milliseconds of Unix
+    /// time.
     #[must_use]
     pub const fn seen(&self) -> Option<u64> {
         match self {
@@ -149,35 +152,35 @@ impl KnownRoster {
 mod tests {
     use super::*;
 
-    fn sight(ttl: Duration) -> (watch::Sender<Option<Roster>>, RosterFreshness, RosterView) {
+    fn view(ttl: Duration) -> (watch::Sender<Option<Roster>>, RosterFreshness, RosterView) {
         let (to, roster) = watch::channel(None);
         let freshness = RosterFreshness::default();
         let timings = Timings::derive(ttl, Duration::ZERO, Duration::ZERO);
-        let sight = RosterView::new(
+        let view = RosterView::new(
             roster,
             freshness.clone(),
             Timings { margin: Duration::ZERO, ..timings },
         );
-        (to, freshness, sight)
+        (to, freshness, view)
     }
 
     #[test]
     fn what_was_never_read_is_not_known() {
-        let (to, freshness, sight) = sight(Duration::from_secs(60));
-        assert_eq!(sight.current(), KnownRoster::Nothing);
+        let (to, freshness, view) = view(Duration::from_secs(60));
+        assert_eq!(view.current(), KnownRoster::Nothing);
         to.send_replace(Some(Roster::default()));
-        freshness.told();
-        assert_eq!(sight.current(), KnownRoster::Now(Roster::default()));
+        freshness.roster_received();
+        assert_eq!(view.current(), KnownRoster::Now(Roster::default()));
     }
 
     #[test]
     fn what_nobody_confirms_is_the_past() {
-        let (to, freshness, sight) = sight(Duration::ZERO);
+        let (to, freshness, view) = view(Duration::ZERO);
         to.send_replace(Some(Roster::default()));
-        freshness.told();
+        freshness.roster_received();
         let before = unix_ms();
         std::thread::sleep(Duration::from_millis(1));
-        let known = sight.current();
+        let known = view.current();
         assert_eq!((known.now(), known.last()), (None, Some(&Roster::default())));
         assert!(known.seen().is_some_and(|seen| seen.abs_diff(before) < 5_000));
     }
@@ -185,17 +188,17 @@ mod tests {
     #[test]
     fn an_answer_confirms_what_is_followed_and_nothing_else() {
         let freshness = RosterFreshness::default();
-        freshness.answered(BootTime::now());
+        freshness.call_answered(BootTime::now());
         assert_eq!(freshness.lock().at, BootTime::ZERO);
-        freshness.told();
+        freshness.roster_received();
         freshness.watch_lost();
         let at = freshness.lock().at;
-        freshness.answered(BootTime::now() + Duration::from_secs(1));
+        freshness.call_answered(BootTime::now() + Duration::from_secs(1));
         assert_eq!(freshness.lock().at, at);
-        freshness.told();
-        freshness.answered(at + Duration::from_secs(5));
+        freshness.roster_received();
+        freshness.call_answered(at + Duration::from_secs(5));
         assert_eq!(freshness.lock().at, at + Duration::from_secs(5));
-        freshness.answered(at);
+        freshness.call_answered(at);
         assert_eq!(freshness.lock().at, at + Duration::from_secs(5), "an answer of before");
     }
 }

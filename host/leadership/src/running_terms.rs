@@ -1,4 +1,4 @@
-//! The terms that run: their gates, the deadline they share, and what they are told.
+//! The running terms: their gates, the deadline that they share, and their orders.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -15,22 +15,22 @@ use crate::{
 };
 use soloist_heart::{Group, HeartCommand, HeartEvent, LeaderKey, LeaseId, Term, clock::BootTime};
 
-/// The terms of this host.
+/// The running terms of this host.
 pub(crate) struct RunningTerms {
     performer: Arc<dyn Performer>,
-    /// The runtime that it performs on.
+    /// The runtime that the performer's futures run on.
     runtime: runtime::Handle,
     running: BTreeMap<Group, (Arc<Gate>, UnboundedSender<TermOrder>)>,
     tasks: TaskTracker,
     watchdog: Watchdog,
-    /// The deadline that all gates of one session share, and whose it is.
+    /// The deadline that all gates of one session share, with the lease of that session.
     deadline: (LeaseId, Arc<Deadline>),
-    /// Where the driver hears of a term.
+    /// Where terms report to the driver.
     events: UnboundedSender<HeartEvent>,
 }
 
 impl RunningTerms {
-    /// None yet; each will run on `runtime`, under the eyes of `watchdog`.
+    /// No terms yet. Each will run on `runtime`, watched by `watchdog`.
     pub(crate) fn new(
         performer: Arc<dyn Performer>,
         runtime: runtime::Handle,
@@ -42,7 +42,7 @@ impl RunningTerms {
         Self { performer, runtime, running, tasks, watchdog, deadline, events }
     }
 
-    /// Begins the term of `host` under `key`, which it has until `deadline`.
+    /// Begins the term of `host` under `key`, which lasts until `deadline` if it is not extended.
     pub(crate) fn begin(&mut self, key: &LeaderKey, host: &Arc<str>, deadline: BootTime) {
         if self.deadline.0 != key.lease {
             self.deadline = (key.lease, Arc::new(Deadline::new(deadline)));
@@ -59,25 +59,25 @@ impl RunningTerms {
         let tree = async move {
             performance.await;
             drop(watch);
-            // A driver that does not listen any more has ended.
+            // A driver that no longer listens has ended.
             let _ = events.send(HeartEvent::Stopped { key });
         };
         self.tasks.spawn_on(tree, &self.runtime);
         self.running.insert(group, (gate, order));
     }
 
-    /// All terms under `lease` have until `deadline`.
+    /// Extends all terms under `lease` until `deadline`.
     pub(crate) fn extend(&self, lease: LeaseId, deadline: BootTime) {
         let (of, shared) = &self.deadline;
-        // Gates of a former session must never be extended by this one.
+        // The gates of an earlier session must never be extended by this one.
         if *of == lease && !shared.extend(deadline) {
-            // The clock was faster than this thread, and the watchdog may have
-            // acted on it. An error means that the driver itself is ending.
+            // The deadline passed before this thread got to run, and the watchdog may have acted on
+            // that. A send error means that the driver itself is ending.
             let _ = self.events.send(HeartEvent::DeadlinePassed { lease });
         }
     }
 
-    /// Closes the gate as `command` asks, if it asks that.
+    /// Turns the gate if `command` drains or stops a term.
     pub(crate) fn close_gate(&self, command: &HeartCommand) {
         let (HeartCommand::Drain { key, cause } | HeartCommand::Stop { key, cause }) = command
         else {
@@ -91,15 +91,15 @@ impl RunningTerms {
         }
     }
 
-    /// Tells the term what is to be done.
+    /// Sends an order to the term.
     pub(crate) fn order(&self, key: &LeaderKey, order: TermOrder) {
         if let Some((_, orders)) = self.running.get(&key.group) {
-            // A tree that does not listen any more is stopping by itself.
+            // A term that no longer listens is already stopping.
             let _ = orders.send(order);
         }
     }
 
-    /// The term of `group` is over.
+    /// Removes the term of `group`, which has ended.
     pub(crate) fn forget(&mut self, group: &Group) {
         self.running.remove(group);
     }

@@ -1,28 +1,30 @@
-//! Who else must know of this host's sessions, and outlives it.
+//! An observer of this host's sessions that outlives the host, such as its supervisor.
 
 use soloist_heart::LeaseId;
 
-/// Is told of each session, on the election thread: it must not wait for anything.
+/// Is notified of each session, on the election thread. It must not block.
 pub trait SessionObserver: Send + 'static {
-    /// A session was opened. Nothing has been asked for in its name yet, so
-    /// there is nothing that it could have won.
+    /// A session was opened. Nothing has been requested with it yet, so it cannot have won
+    /// anything.
     fn opened(&mut self, lease: LeaseId);
 
-    /// The store has said that nothing of a session is left.
-    fn over(&mut self, lease: LeaseId);
+    /// The store has confirmed that nothing of the session is left.
+    fn ended(&mut self, lease: LeaseId);
 
-    /// The store went back, so this host leads nothing until somebody restarts it.
+    /// The store went back to an older state, so this host leads nothing until a person restarts
+    /// it.
     fn store_went_back(&mut self);
 
-    /// Whether an earlier life of this host has said so. That it crashed is no restart by anybody.
+    /// Whether an earlier process of this host has reported that. A restart after a crash does not
+    /// count as a restart by a person.
     fn store_has_gone_back(&self) -> bool;
 }
 
-/// Nobody.
+/// No observer.
 impl SessionObserver for () {
     fn opened(&mut self, _: LeaseId) {}
 
-    fn over(&mut self, _: LeaseId) {}
+    fn ended(&mut self, _: LeaseId) {}
 
     fn store_went_back(&mut self) {}
 

@@ -1,4 +1,4 @@
-//! The heart's calls to the store, each answered by one event.
+//! The heart's calls to the store; each is answered by one event.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,30 +18,30 @@ use soloist_heart::{Group, HeartEvent, LeaderKey, LeaseId, Timings, clock::BootT
 use soloist_stores::{Candidate, Member, Store, StoreError};
 use soloist_text::{millis, with_causes};
 
-/// An answer for the driver: the event, and how the store fared.
+/// The answer to a call: the event for the heart, and whether the store served the call.
 pub(crate) struct CallAnswer {
     pub(crate) event: HeartEvent,
     /// Whether the store served the call.
     pub(crate) outcome: Result<(), StoreError>,
 }
 
-/// What a leader says of itself in the store.
+/// The announcement in the store that this host leads.
 struct Proclamation {
     key: LeaderKey,
-    /// Since when it leads, in milliseconds of Unix time.
+    /// When this host began to lead, in milliseconds of Unix time.
     since: u64,
-    /// When it began to say so.
+    /// When the announcement was first attempted.
     at: BootTime,
     call: AbortHandle,
 }
 
-/// Makes calls on the election thread's runtime.
+/// Makes the heart's calls to the store, on the election thread's runtime.
 pub(crate) struct StoreCalls {
     store: Arc<dyn Store>,
     candidate: Candidate,
-    /// The groups that are spread, by this host's settings.
+    /// The groups whose leaderships this host's settings spread.
     spread: BTreeSet<Group>,
-    /// What this host says of itself among the members.
+    /// This host's entry among the members, as it changes.
     member: watch::Receiver<Member>,
     retry: Duration,
     renew_every: Duration,
@@ -51,8 +51,8 @@ pub(crate) struct StoreCalls {
     campaigns: BTreeMap<Group, AbortHandle>,
     proclamations: BTreeMap<Group, Proclamation>,
     joining: Option<AbortHandle>,
-    attending: Option<AbortHandle>,
-    /// Told when the store does not show this host among the members.
+    session_watch: Option<AbortHandle>,
+    /// Notified when the store does not show this host among the members.
     join_again: watch::Sender<()>,
     releasing: Option<AbortHandle>,
 }
@@ -79,7 +79,7 @@ impl StoreCalls {
             campaigns: BTreeMap::new(),
             proclamations: BTreeMap::new(),
             joining: None,
-            attending: None,
+            session_watch: None,
             join_again: watch::Sender::default(),
             releasing: None,
         }
@@ -113,20 +113,20 @@ impl StoreCalls {
     pub(crate) fn revoke(&mut self, lease: LeaseId) {
         self.stop_joining();
         let (store, answers) = (Arc::clone(&self.store), self.answers.clone());
-        let (retry, gone_by) = (self.retry, BootTime::now() + self.ttl);
+        let (retry, expired_at) = (self.retry, BootTime::now() + self.ttl);
         let task = self.call(async move {
             let Err(error) = store.revoke(lease).await else {
                 return ok(HeartEvent::Released { lease });
             };
-            // The heart goes on without it. Until it has run out its keys stand in
-            // others' way, and after a change of its leader, or a start, etcd lets it live
-            // as long again: while etcd does not answer, nobody knows how long that is.
+            // The heart continues without waiting. Until the lease has run out, its keys block
+            // other hosts; and after etcd changes its leader or restarts, it lets the lease live
+            // for another full TTL. While etcd does not answer, nobody knows how long that is.
             let _ = answers.send(failed(HeartEvent::Released { lease }, error));
             loop {
                 sleep(retry).await;
                 match store.revoke(lease).await {
                     Ok(()) => return ok(HeartEvent::Released { lease }),
-                    Err(error) if BootTime::now() > gone_by && !error.is_transient() => {
+                    Err(error) if BootTime::now() > expired_at && !error.is_transient() => {
                         return failed(HeartEvent::Tick, error);
                     }
                     Err(_) => {}
@@ -181,13 +181,13 @@ impl StoreCalls {
         });
     }
 
-    /// What this host says of itself in `group`.
+    /// This host's candidate entry in `group`.
     fn candidate(&self, group: &Group) -> Candidate {
         Candidate { spread: Some(self.spread.contains(group)), ..self.candidate.clone() }
     }
 
-    /// Says in the store since when this host leads, again and again until that is there:
-    /// others take a leader who has not said it for one who does not perform.
+    /// Announces in the store since when this host leads, and retries until the store has it: other
+    /// hosts assume that a leader which has not announced itself is not performing.
     pub(crate) fn proclaim(&mut self, key: LeaderKey, since: u64) {
         let (store, retry) = (Arc::clone(&self.store), self.retry);
         let candidate = Candidate { since: Some(since), ..self.candidate(&key.group) };
@@ -211,23 +211,23 @@ impl StoreCalls {
         }
     }
 
-    /// Says it anew where the store does not show it; not at once, for what was just written
-    /// takes a moment to show.
+    /// Announces it again if the store does not show it. Not at once, since a fresh write takes a
+    /// moment to show up.
     pub(crate) fn proclaim_again(&mut self, key: &LeaderKey) {
-        let said = self.proclamations.get(&key.group).filter(|said| said.key == *key);
-        if let Some(said) = said
-            && said.call.is_finished()
-            && BootTime::now().since(said.at) > self.ttl
+        let proclamation = self.proclamations.get(&key.group).filter(|it| it.key == *key);
+        if let Some(proclamation) = proclamation
+            && proclamation.call.is_finished()
+            && BootTime::now().since(proclamation.at) > self.ttl
         {
-            self.proclaim(key.clone(), said.since);
+            self.proclaim(key.clone(), proclamation.since);
         }
     }
 
-    /// Enters this host among the members, again and again until it is there, and anew
-    /// whenever it has something else to say. The heart hears of each outcome.
+    /// Enters this host among the members: retries until that has worked, and enters it again
+    /// whenever its entry changes. The heart is told each outcome.
     pub(crate) fn join(&mut self, lease: LeaseId) {
         let (store, mut member) = (Arc::clone(&self.store), self.member.clone());
-        let (retry, patience) = (self.retry, self.renew_every);
+        let (retry, retry_refused) = (self.retry, self.renew_every);
         let answers = self.answers.clone();
         let mut again = self.join_again.subscribe();
         let task = self.call(async move {
@@ -235,7 +235,7 @@ impl StoreCalls {
             loop {
                 let now = member.borrow_and_update().clone();
                 let joined = store.join(lease, &now).await;
-                // What was told before is done by that.
+                // This call has also handled every notification that came before it.
                 again.mark_unchanged();
                 let (answer, pause) = match joined {
                     Ok(()) => {
@@ -245,15 +245,18 @@ impl StoreCalls {
                     Err(StoreError::LeaseGone) => return ok(HeartEvent::LeaseGone { lease }),
                     Err(error @ (StoreError::NameTaken { .. } | StoreError::Removed { .. })) => {
                         entered = false;
-                        (ok(HeartEvent::NotJoined { lease, reason: error.to_string() }), patience)
+                        (
+                            ok(HeartEvent::NotJoined { lease, reason: error.to_string() }),
+                            retry_refused,
+                        )
                     }
                     Err(error) if !error.is_transient() && !entered => {
                         (ok(HeartEvent::NotJoined { lease, reason: with_causes(&error) }), retry)
                     }
-                    // What was entered before still stands.
+                    // The entry that was written earlier is still there.
                     Err(error) => (failed(HeartEvent::Tick, error), retry),
                 };
-                // The driver outlives its calls; if it is gone, so is the question.
+                // The driver outlives its calls; if it is gone, nobody needs the answer.
                 let _ = answers.send(answer);
                 tokio::select! {
                     Ok(()) = member.changed() => {}
@@ -266,18 +269,19 @@ impl StoreCalls {
         self.joining = Some(task);
     }
 
-    /// Waits for what the store tells of the session by itself.
+    /// Waits for the store to report by itself that the session is lost.
     pub(crate) fn watch_session(&mut self, lease: LeaseId) {
         let store = Arc::clone(&self.store);
         let task = self.call(async move {
             failed(HeartEvent::LeaseGone { lease }, store.session_lost(lease).await)
         });
-        if let Some(former) = self.attending.replace(task) {
+        if let Some(former) = self.session_watch.replace(task) {
             former.abort();
         }
     }
 
-    /// Enters this host anew: the store shows that somebody has taken it out.
+    /// Enters this host among the members again: the store shows that somebody has removed its
+    /// entry.
     pub(crate) fn join_again(&self) {
         self.join_again.send_replace(());
     }
@@ -294,7 +298,7 @@ impl StoreCalls {
         groups.iter().for_each(|group| self.withdraw(group));
         self.proclamations.values().for_each(|it| it.call.abort());
         self.stop_joining();
-        for waiting in [self.attending.take(), self.releasing.take()].into_iter().flatten() {
+        for waiting in [self.session_watch.take(), self.releasing.take()].into_iter().flatten() {
             waiting.abort();
         }
         self.tasks.close();
@@ -304,14 +308,14 @@ impl StoreCalls {
     fn call(&self, answer: impl Future<Output = CallAnswer> + Send + 'static) -> AbortHandle {
         let answers = self.answers.clone();
         let task = self.tasks.spawn(async move {
-            // The driver outlives its calls; if it is gone, so is the question.
+            // The driver outlives its calls; if it is gone, nobody needs the answer.
             let _ = answers.send(answer.await);
         });
         task.abort_handle()
     }
 }
 
-/// What `member` says of itself in a queue, at first.
+/// The initial candidate entry of `member`.
 fn candidate_of(member: &Member) -> Candidate {
     let (host, url) = (member.name.clone(), member.url.clone());
     Candidate { host, url, since: None, heir: None, spread: None }

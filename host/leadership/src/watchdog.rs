@@ -1,12 +1,12 @@
-//! The watchdog: a plain OS thread that trusts nothing but the clock.
+//! The watchdog: a plain OS thread that relies on nothing but the clock.
 //!
-//! It closes the gate of every term whose deadline has passed, even if every
-//! task of this process hangs, and ends the process if what runs under a shut
-//! gate does not go: better no host than two that perform.
+//! It closes the gate of every term whose deadline has passed, even if every task of this process
+//! hangs. If a term stays alive behind a closed gate, it aborts the process: no leader is better
+//! than two.
 //!
-//! It also ends a process in which a runtime hangs: that of the actions, while the election, on a
-//! thread of its own, would renew the lease for ever, and nobody else could perform what this
-//! host does not; or that of the election, without which a host only seems to stand by.
+//! It also aborts a process in which a runtime hangs. If the actions' runtime hangs, the election,
+//! which has a thread of its own, would keep renewing the lease forever, and no other host could
+//! take the work over. If the election's runtime hangs, the host only appears to stand by.
 
 use std::{
     process,
@@ -24,17 +24,16 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use crate::gate::Gate;
 use soloist_heart::{Timings, clock::BootTime};
 
-/// How often the watchdog looks.
+/// The interval between two checks.
 const LOOK: Duration = Duration::from_millis(5);
-/// How often it looks whether there is still a host, while there is no term: it is woken
-/// for the first one.
+/// The interval between two checks while there is no term. The thread is woken for the first one.
 const REST: Duration = Duration::from_secs(1);
-/// How often the runtime shows that it moves.
+/// The interval at which a runtime shows that it is alive.
 const PULSE: Duration = Duration::from_secs(1);
-/// How long it may show nothing, beyond two TTLs: a machine may be slow.
+/// How long a runtime may show no sign of life, in addition to two TTLs: a machine may be slow.
 const SLOW: Duration = Duration::from_secs(3);
 
-/// Watches over the terms of this process.
+/// Watches over the terms and the runtimes of this process.
 #[derive(Clone)]
 pub struct Watchdog {
     watched: Arc<Mutex<Vec<WatchedTerm>>>,
@@ -42,24 +41,25 @@ pub struct Watchdog {
     thread: Thread,
 }
 
-/// Whether a runtime moves.
+/// The sign of life of one runtime.
 #[derive(Default)]
 struct RuntimePulse {
-    /// What it is called.
+    /// The name of the runtime, for the log.
     of: &'static str,
-    /// Counted up by the runtime.
+    /// Incremented by the runtime.
     counter: Arc<AtomicU64>,
-    /// How often it had when it was looked at last.
+    /// The count at the last check.
     beats: u64,
-    /// How long it has not, as far as this process was awake.
+    /// How long the count has not changed, excluding time that this process was frozen.
     silent: Duration,
 }
 
 struct WatchedTerm {
     gate: Arc<Gate>,
-    /// How long the gate has been closed, as far as this process was awake.
+    /// How long the gate has been closed, excluding time that this process was frozen.
     closed: Duration,
-    /// The same, since another host may lead: the lease itself is in doubt.
+    /// How long the gate has been closed because another host may lead. The lease itself is in
+    /// doubt then.
     lost: Duration,
 }
 
@@ -106,8 +106,8 @@ impl Watchdog {
         Ok(Self { watched, pulses, thread: thread.thread().clone() })
     }
 
-    /// Shows that the runtime `of` something moves on which this is polled, as long as there is a
-    /// watchdog. From its first poll on the process lives no longer than that runtime does.
+    /// A future that shows that the runtime named `of` is alive, if it is polled there. From its
+    /// first poll on, the process does not outlive that runtime's progress.
     pub fn pulse(&self, of: &'static str) -> impl Future<Output = ()> + Send + use<> {
         let (counter, watched) = (Arc::<AtomicU64>::default(), Arc::downgrade(&self.watched));
         lock(&self.pulses).push(RuntimePulse {
@@ -130,7 +130,7 @@ impl Watchdog {
     }
 }
 
-/// Looks at each. Returns whether there was nothing to look at.
+/// Checks each term. Returns whether there is none.
 fn look(watched: &mut [WatchedTerm], now: BootTime, passed: Duration, timings: &Timings) -> bool {
     // A process that was frozen had no time to tear anything down.
     let awake = passed.min(LOOK * 4);
@@ -147,15 +147,15 @@ fn look(watched: &mut [WatchedTerm], now: BootTime, passed: Duration, timings: &
 }
 
 fn lock<T>(list: &Mutex<Vec<T>>) -> MutexGuard<'_, Vec<T>> {
-    // A list of what is watched cannot be left half-written.
+    // A list of watched things cannot be left half-written.
     list.lock()
 }
 
 impl RuntimePulse {
-    /// Returns how long nothing moves, if that is too long. `passed` is the time since it was
-    /// felt before; a process that was frozen had no time to move.
+    /// Returns how long the runtime has shown no sign of life, if that is too long. `passed` is the
+    /// time since the last check; a process that was frozen had no time to show any.
     fn check(&mut self, beats: u64, passed: Duration, timings: &Timings) -> Option<Duration> {
-        // It has not begun, or it moves.
+        // The runtime has not started yet, or it is alive.
         if beats == 0 || beats != self.beats {
             (self.beats, self.silent) = (beats, Duration::ZERO);
             return None;
@@ -170,7 +170,8 @@ impl WatchedTerm {
         Self { gate, closed: Duration::ZERO, lost: Duration::ZERO }
     }
 
-    /// Closes the gate when it is time. Returns how long the term has outstayed its patience.
+    /// Closes the gate when its deadline has passed. Returns how long the term has outlived its
+    /// end, if that is too long.
     fn look(&mut self, now: BootTime, awake: Duration, timings: &Timings) -> Option<Duration> {
         if self.gate.deadline().seal(now) {
             self.gate.revoke();
@@ -181,7 +182,7 @@ impl WatchedTerm {
         if self.gate.is_revoked() {
             self.lost += awake;
         }
-        // While the lease holds, a slow teardown costs time; afterwards it costs safety.
+        // While the lease holds, a slow teardown only costs time; afterwards it endangers safety.
         if self.lost > timings.stop_budget {
             return Some(self.lost);
         }
@@ -189,7 +190,7 @@ impl WatchedTerm {
     }
 }
 
-/// The last resort. Nothing here may wait: not for the log, not for a reader of stderr.
+/// The last resort. Nothing here may block: neither the log nor whoever reads stderr.
 fn abort(why: &str) -> ! {
     let line = format!("soloist: {why}: aborting, so that another host performs, and only one\n");
     let stderr = rustix::stdio::stderr();
@@ -220,7 +221,7 @@ mod tests {
         Timings::derive(ms(5000), ms(500), ms(10_000))
     }
 
-    /// How long it looks at a term, every 5 ms from `from`, until patience ends.
+    /// Checks a term every 5 ms from `from` on, until it has outlived its end for too long.
     fn patience(watched: &mut WatchedTerm, from: u64) -> Option<Duration> {
         (0..4000).find_map(|look| watched.look(at(from + look * 5), LOOK, &timings()))
     }
@@ -249,10 +250,10 @@ mod tests {
         assert_eq!(patience(&mut watched, 0), Some(Duration::from_millis(5005)));
     }
 
-    /// Set for the process that is to be aborted.
+    /// Set in the environment of the process that is expected to abort.
     const DOOMED: &str = "SOLOIST_TEST_DOOMED";
 
-    /// How this test ended as a process of its own, which is the one that is aborted.
+    /// Runs this test in a process of its own, and expects that process to be aborted.
     fn doomed(test: &str) -> std::process::Output {
         let mut doomed = Command::new(env::current_exe().unwrap());
         let test = format!("watchdog::tests::{test}");
@@ -266,7 +267,7 @@ mod tests {
     fn a_term_that_does_not_go_takes_the_process_with_it() {
         if env::var_os(DOOMED).is_some() {
             let watchdog = Watchdog::start(timings()).unwrap();
-            // It has to be woken.
+            // By now the thread sleeps, so that it has to be woken.
             thread::sleep(LOOK * 4);
             let gate = gate_until(BootTime::now() + Duration::from_millis(100));
             let _alive = watchdog.watch(gate);
@@ -278,7 +279,7 @@ mod tests {
         assert!(said.contains("main/7 of a is still alive"), "{said}");
     }
 
-    /// The same, in a process whose only worker waits for what never comes.
+    /// The same in a process whose only worker thread blocks forever.
     #[test]
     fn a_runtime_that_hangs_takes_the_process_with_it() {
         if env::var_os(DOOMED).is_some() {
@@ -289,12 +290,12 @@ mod tests {
                 .enable_time()
                 .build()
                 .unwrap();
-            // Another one that moves makes up for nothing.
+            // Another runtime that is alive makes no difference.
             let other = watchdog.pulse("this host");
             runtime.spawn(watchdog.pulse("its election"));
             let moving = tokio::runtime::Builder::new_current_thread().enable_time().build();
             thread::spawn(move || moving.unwrap().block_on(other));
-            // It moves for longer than it may hang.
+            // It is alive for longer than it may hang.
             thread::sleep(ms(6000));
             println!("it moves");
             runtime.spawn(async { thread::sleep(Duration::from_secs(60)) });

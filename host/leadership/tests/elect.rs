@@ -1,5 +1,5 @@
-//! The example, on each store: one at a time performs, and the next one begins when nothing of
-//! the last is left.
+//! The example, on each store: one process at a time performs, and the next begins only when
+//! nothing of the last one is left.
 
 #![allow(
     clippy::expect_used,
@@ -33,17 +33,17 @@ use tokio::{
     time::timeout,
 };
 
-/// More than a take-over ever takes.
+/// Longer than any take-over.
 const LONG: Duration = Duration::from_secs(60);
 
-/// What was seen of a term.
+/// What was observed of a term.
 #[derive(Debug, PartialEq, Eq)]
 enum TermEvent {
     Began(&'static str, Token),
     Ended(&'static str),
 }
 
-/// A stage for one.
+/// Lets several performers run, and asserts that only one does at a time.
 #[derive(Clone)]
 struct SingleStage {
     performing: Arc<AtomicUsize>,
@@ -51,7 +51,7 @@ struct SingleStage {
 }
 
 impl SingleStage {
-    /// A closure that performs as `name` until its term ends.
+    /// A performer that runs under `name` until its term ends.
     fn performer(&self, name: &'static str) -> impl Performer + use<> {
         let stage = self.clone();
         move |term: RunningTerm| stage.clone().perform(name, term)
@@ -98,6 +98,6 @@ async fn on_sqlite() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_etcd() {
-    let etcd = etcd_server::Etcd::start().await;
+    let etcd = etcd_server::EtcdServer::start().await;
     one_after_the_other(&format!("etcd://{}", etcd.address())).await;
 }

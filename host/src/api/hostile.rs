@@ -21,7 +21,7 @@ use super::{
 use soloist_config::StoreUrl;
 use soloist_stores::{
     self as store, CastAnswer, CastChange, CastClaimer, CastKey, CastRequest, CastStore, Claim,
-    Guard, QueuedCast, Store, Write,
+    QueuedCast, StateWrite, Store, WriteGuard,
 };
 
 /// A page that would do something, and what steers a terminal.
@@ -67,15 +67,15 @@ impl StatusSource for Hostile {
 async fn fill(store: &dyn Store) -> (CastKey, CastKey) {
     let value = Bytes::from_static(HURT.as_bytes());
     for key in ["page", HURT] {
-        let write = Write { key: key.to_owned(), value: Some(value.clone()), only_if: None };
-        store.state().unwrap().write(Guard::Person, "x", &[write]).await.unwrap();
+        let write = StateWrite { key: key.to_owned(), value: Some(value.clone()), only_if: None };
+        store.state().unwrap().write(WriteGuard::Person, "x", &[write]).await.unwrap();
     }
     let casts = store.casts().unwrap();
     let lease = store.grant(TTL).await.unwrap().id;
     let by = CastClaimer { lease, host: HURT.into(), ticket: 1 };
     let done = cast(&*casts, &by).await;
     let answer = CastAnswer { payload: value, content_type: Some("text/html".into()) };
-    casts.done(&done, &answer, Duration::from_secs(60)).await.unwrap();
+    casts.complete(&done, &answer, Duration::from_secs(60)).await.unwrap();
     let dead = cast(&*casts, &by).await;
     casts.mark_dead(&dead, HURT).await.unwrap();
     (done.key, dead.key)

@@ -40,7 +40,7 @@ use super::{
 };
 use crate::action::Programme;
 use soloist_config::check_name;
-use soloist_stores::{BATCH_MAX, Guard, StateStore, VALUE_MAX, Write};
+use soloist_stores::{BATCH_MAX, StateStore, StateWrite, VALUE_MAX, WriteGuard};
 
 /// How many keys one answer lists at most, and where nobody asks for fewer.
 const PAGE: usize = 1000;
@@ -142,8 +142,8 @@ async fn put(
     let value = request_body::read_whole(body, VALUE_MAX).await;
     let value = value.map_err(|missing| missing.refusal("value", too_large))?;
     let bytes = value.len();
-    let write = Write { key: key.clone(), value: Some(value), only_if: None };
-    store.write(Guard::Person, &action, &[write]).await.map_err(from_store_error)?;
+    let write = StateWrite { key: key.clone(), value: Some(value), only_if: None };
+    store.write(WriteGuard::Person, &action, &[write]).await.map_err(from_store_error)?;
     info!(event = "state-put", action, key, bytes, "a person put {key:?} of {action}");
     Ok(StatusCode::NO_CONTENT)
 }
@@ -176,8 +176,8 @@ async fn delete(store: SharedStateStore, asked: StateRequest) -> Result<Response
     if found.into_iter().flatten().next().is_none() {
         return Err(missing(&action, &key));
     }
-    let write = Write { key: key.clone(), value: None, only_if: None };
-    store.write(Guard::Person, &action, &[write]).await.map_err(from_store_error)?;
+    let write = StateWrite { key: key.clone(), value: None, only_if: None };
+    store.write(WriteGuard::Person, &action, &[write]).await.map_err(from_store_error)?;
     info!(event = "state-deleted", action, key, "a person deleted {key:?} of {action}");
     Ok(StatusCode::NO_CONTENT.into_response())
 }
@@ -196,9 +196,9 @@ async fn delete_all(store: SharedStateStore, action: &str) -> Result<Response, A
         let Some(last) = keys.last() else { break };
         after = Some(last.clone());
         let count = keys.len();
-        let delete = |key| Write { key, value: None, only_if: None };
+        let delete = |key| StateWrite { key, value: None, only_if: None };
         let writes: Vec<_> = keys.into_iter().map(delete).collect();
-        let done = store.write(Guard::Person, action, &writes).await;
+        let done = store.write(WriteGuard::Person, action, &writes).await;
         done.map_err(|error| failed(error, deleted))?;
         deleted += count;
     }

@@ -45,7 +45,7 @@ impl RelayContext {
     /// Whether another host may lead `group` when this one has stopped.
     pub(super) fn has_successor(&self, group: &Group) -> bool {
         let roster = self.roster.borrow();
-        let mut line = roster.iter().flat_map(|roster| roster.line(group));
+        let mut line = roster.iter().flat_map(|roster| roster.succession(group));
         line.any(|standing| *standing.candidate.host != *self.host)
     }
 }

@@ -68,7 +68,7 @@ impl SessionObserver for SupervisorLink {
         self.send(SupervisorMessage::Opened(lease));
     }
 
-    fn over(&mut self, lease: LeaseId) {
+    fn ended(&mut self, lease: LeaseId) {
         self.send(SupervisorMessage::Over(lease));
     }
 

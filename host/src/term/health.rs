@@ -271,7 +271,7 @@ impl ActionHealth {
             let failing = roster.member_of(lease).map(|member| &member.failing);
             failing.is_none_or(|failing| !actions.iter().any(|name| failing.contains_key(*name)))
         };
-        part(roster.line(group))
+        part(roster.succession(group))
             .iter()
             .find(|it| *it.candidate.host != *self.host && well(it.key.lease))
             .map(|it| it.candidate.host.clone())

@@ -123,7 +123,7 @@ fn candidates(roster: &Roster, group: &Group) -> Vec<RankCandidate> {
             host,
         }
     };
-    roster.line(group).iter().enumerate().map(candidate).collect()
+    roster.succession(group).iter().enumerate().map(candidate).collect()
 }
 
 #[cfg(test)]

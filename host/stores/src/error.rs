@@ -1,4 +1,4 @@
-//! What can go wrong with a store, as far as a caller acts on it differently.
+//! Errors of a store, as far as callers react to them differently.
 
 use std::error::Error as StdError;
 
@@ -7,47 +7,47 @@ use soloist_heart::LeaseId;
 use soloist_telemetry::measure;
 use soloist_text::with_reason;
 
-/// The boxed cause of a store error.
+/// The cause of a store error.
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// A failed call to the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The session's lease has run out or was revoked: all that hung on it is gone.
+    /// The session's lease has expired or was revoked, and everything attached to it is gone.
     #[error("the store no longer knows this session")]
     LeaseGone,
     /// The leader key that guards the call is gone.
     #[error("this host is not the leader any more")]
     NotLeader,
-    /// Another host goes by this name.
+    /// Another host has the same name.
     #[error(
         "another host is called {name} as well{at}, by session {lease}: give each its own \
          `name` in [host], or --name",
         at = at(url)
     )]
     NameTaken {
-        /// The name.
+        /// The name that both hosts have.
         name: String,
-        /// Where the other one says that it answers, if it says so.
+        /// The address that the other host advertises; empty if it advertises none.
         url: String,
-        /// The lease of its session.
+        /// The lease of the other host's session.
         lease: LeaseId,
     },
     /// People have removed this host from the cluster.
     #[error("{}", removed(name, removal))]
     Removed {
-        /// The host.
+        /// The host's name.
         name: String,
-        /// Who did so, when and why.
+        /// Who removed it, when and why.
         removal: Removal,
     },
-    /// A value was changed by another meanwhile: read it again.
+    /// Somebody else changed a value in the meantime: read it again.
     #[error("the value was changed by another meanwhile")]
     Conflict,
-    /// What was to be kept is too large, or too much.
+    /// A value is too large, or there are too many of them.
     #[error("{0}")]
     Limit(String),
-    /// The store did not answer, or could not serve. Waiting may mend it.
+    /// The store did not answer, or could not serve the call. Waiting may help.
     #[error("{attempted}: {store} is unavailable")]
     Unavailable {
         /// What was attempted, as in "renew the session's lease".
@@ -58,7 +58,7 @@ pub enum StoreError {
         #[source]
         source: BoxError,
     },
-    /// The store refused this host, or is none. Waiting does not mend it.
+    /// The store refused this host, or is not a usable store. Waiting does not help.
     #[error("{problem}")]
     Refused {
         /// What is wrong and what to do next.
@@ -70,7 +70,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// What waiting does not mend, and no cause below it.
+    /// An error that waiting does not help against, without an underlying cause.
     pub fn refused(problem: impl Into<String>) -> Self {
         Self::Refused { problem: problem.into(), source: None }
     }
@@ -81,7 +81,7 @@ impl StoreError {
         matches!(self, Self::Unavailable { .. })
     }
 
-    /// The same, taken down if it is a failure.
+    /// Counts this error in the metrics if it is a failure, and returns it.
     pub(super) fn counted(self) -> Self {
         if self.is_failure() {
             measure::store_error();
@@ -89,7 +89,7 @@ impl StoreError {
         self
     }
 
-    /// Whether it is no answer of the store: it could not serve, or would not.
+    /// Whether the store failed to serve the call, as opposed to answering it with an error.
     #[must_use]
     pub fn is_failure(&self) -> bool {
         matches!(self, Self::Unavailable { .. } | Self::Refused { .. })

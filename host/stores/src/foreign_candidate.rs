@@ -1,8 +1,7 @@
-//! What stands in a queue though no host of soloist has put it there.
+//! Entries in an election's queue that no soloist host has written.
 //!
-//! The store goes by the order of the keys and by nothing else, so `etcdctl elect`, or a key put
-//! by hand, stands among the hosts. One at the head is nobody's leader, and nobody leads as long
-//! as it is there.
+//! The store orders the queue by nothing but the keys. So a candidate of `etcdctl elect`, or a key
+//! written by hand, stands among the hosts. While such an entry heads the queue, no host leads.
 
 use std::{
     fmt::{self, Write as _},
@@ -11,17 +10,17 @@ use std::{
 
 use soloist_heart::{LeaseId, Token};
 
-/// A key in a group's queue that soloist did not write, or that hangs on no lease. People are told
-/// of it by the words of any store.
+/// A key in a group's queue that soloist did not write, or that has no lease. Its text for people
+/// works for every store.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ForeignCandidate {
-    /// Its name in the store.
+    /// The key's name in the store.
     pub key: Arc<str>,
-    /// Its create revision: its place in the queue.
+    /// The key's create revision, which is its position in the queue.
     pub token: Token,
-    /// The lease that it goes with; nothing where it stands until somebody removes it.
+    /// The lease that the key is attached to; `None` if it exists until somebody deletes it.
     pub lease: Option<LeaseId>,
-    /// The command that removes it.
+    /// The command that deletes the key.
     pub remove: Arc<str>,
 }
 
@@ -37,7 +36,7 @@ impl fmt::Display for ForeignCandidate {
     }
 }
 
-/// A name as a word for a shell (POSIX, 2.2; bash's `$'…'` for what cannot be seen).
+/// Quotes a name as a single word for a shell (POSIX, 2.2; bash's `$'…'` for unprintable bytes).
 pub(super) fn shell_quote(name: &[u8]) -> String {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/_.:@%+=,-".contains(byte);
     let shown = |byte: &u8| byte.is_ascii_graphic() || *byte == b' ';
@@ -52,7 +51,7 @@ pub(super) fn shell_quote(name: &[u8]) -> String {
             match byte {
                 b'\'' | b'\\' => word.extend(['\\', char::from(*byte)]),
                 byte if shown(byte) => word.push(char::from(*byte)),
-                // It cannot fail: it is a string that grows.
+                // Writing to a string cannot fail.
                 byte => drop(write!(word, "\\x{byte:02x}")),
             }
         }

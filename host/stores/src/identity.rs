@@ -1,35 +1,35 @@
-//! Which store this is, and how far its history was seen.
+//! Which store this is, and how far its history has been seen.
 //!
-//! A store keeps an identity, made by whoever comes first, and a revision, which only
-//! rises. A process remembers both. Whatever reaches a store on a new way looks at it
-//! before it believes anything else: with another identity it is another store; with
-//! a revision behind one that was seen it is an older one, and gives out tokens that
-//! were given out before.
+//! A store has an identity, assigned by the first host that uses it, and a revision, which only
+//! grows. A process remembers both. On each new connection it reads them before it believes
+//! anything else: another identity means another store; a revision behind the last one seen means
+//! an older state of the store, which will give out the same tokens again.
 //!
-//! Invariant: each look is held against what was seen before it was asked for. What
-//! comes in while it is under way may be newer than its answer.
+//! Invariant: what is read is compared with what was known before the read began. What arrives
+//! during the read may be newer than its result.
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
-/// How a store is not the one that it was.
+/// In which way a store is not the same as before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreMismatch {
-    /// What was seen of it, and what to do.
+    /// What was observed, and what to do about it.
     pub seen: String,
-    /// Whether its history ends before what was seen of it: then tokens come again.
+    /// Whether its history ends before what was seen of it. Then it gives out the same tokens
+    /// again.
     pub behind: bool,
 }
 
-/// A store as a look finds it: by the strongest read that it has.
+/// The identity and revision of a store, as returned by its strongest read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ObservedStore {
-    /// None: there is none.
+    /// `None` if the store has no identity.
     pub(super) identity: Option<String>,
     pub(super) revision: i64,
 }
 
-/// What a process knows of a store, whichever way it is reached by.
+/// What a process knows of a store, across all connections to it.
 #[derive(Default)]
 pub(super) struct StoreHistory {
     known: Mutex<KnownStore>,
@@ -39,56 +39,58 @@ pub(super) struct StoreHistory {
 #[derive(Default)]
 struct KnownStore {
     identity: Option<String>,
-    /// The highest that was seen.
+    /// The highest revision seen.
     revision: i64,
 }
 
-/// What was known when a look was asked for.
+/// The revision that was known when a read began.
 #[derive(Clone, Copy)]
 pub(super) struct RevisionBefore(i64);
 
 impl StoreHistory {
-    /// Takes note that the store has come to `revision`.
+    /// Records that the store has reached `revision`.
     pub(super) fn observe_revision(&self, revision: i64) {
         let mut known = self.lock();
         known.revision = known.revision.max(revision);
     }
 
-    /// The identity that the store has.
+    /// The known identity of the store.
     pub(super) fn identity(&self) -> Option<String> {
         self.lock().identity.clone()
     }
 
-    /// To be called before a look is asked for.
+    /// The known revision; to be called before a read begins.
     pub(super) fn revision_before(&self) -> RevisionBefore {
         RevisionBefore(self.lock().revision)
     }
 
-    /// Holds a look against what was known before it. A mismatch is told once, to all who
-    /// follow [`Memory::mismatches`]; from then on the store is what it is now.
+    /// Compares what was read with what was known before the read. A mismatch is reported once, to
+    /// everyone who follows [`StoreHistory::mismatches`]; from then on the new state counts as
+    /// known.
     pub(super) fn compare(
         &self,
         before: RevisionBefore,
-        look: &ObservedStore,
+        observed: &ObservedStore,
     ) -> Result<(), StoreMismatch> {
         let mut known = self.lock();
-        // Another look may have found the same meanwhile: then it is known.
+        // Another read may have found the same mismatch in the meantime; then it is already known.
         let seen = before.0.min(known.revision);
-        let mismatch = mismatch(known.identity.as_deref(), seen, look);
+        let mismatch = mismatch(known.identity.as_deref(), seen, observed);
         let Some(mismatch) = mismatch else {
-            known.revision = known.revision.max(look.revision);
-            known.identity = look.identity.clone().or(known.identity.take());
+            known.revision = known.revision.max(observed.revision);
+            known.identity = observed.identity.clone().or(known.identity.take());
             return Ok(());
         };
-        *known = KnownStore { identity: look.identity.clone(), revision: look.revision };
+        *known = KnownStore { identity: observed.identity.clone(), revision: observed.revision };
         drop(known);
         self.mismatch.send_replace(Some(mismatch.clone()));
         Err(mismatch)
     }
 
-    /// The same of an identity alone, which the store has told by itself.
+    /// Compares an identity alone, which the store has reported without being asked.
     pub(super) fn compare_identity(&self, identity: &str) -> Result<(), StoreMismatch> {
-        // Such news may be older than what was seen by other ways, and is not behind for that.
+        // Such a report may be older than what other connections have seen, which is no sign of an
+        // older store.
         let revision = self.lock().revision;
         self.compare(
             RevisionBefore(0),
@@ -96,7 +98,7 @@ impl StoreHistory {
         )
     }
 
-    /// Each mismatch that is seen.
+    /// The mismatches, as they are found.
     pub(super) fn mismatches(&self) -> watch::Receiver<Option<StoreMismatch>> {
         self.mismatch.subscribe()
     }
@@ -106,12 +108,12 @@ impl StoreHistory {
     }
 }
 
-fn mismatch(known: Option<&str>, seen: i64, look: &ObservedStore) -> Option<StoreMismatch> {
-    let ObservedStore { identity, revision } = look;
+fn mismatch(known: Option<&str>, seen: i64, observed: &ObservedStore) -> Option<StoreMismatch> {
+    let ObservedStore { identity, revision } = observed;
     let another = known.zip(identity.as_deref()).filter(|(known, found)| known != found);
     let behind = *revision < seen;
     let seen = match (another, behind) {
-        // A store that has no identity any more, and is not behind, had its key deleted.
+        // A store without an identity that is not behind has merely had its key deleted.
         (None, false) => return None,
         (None, true) => format!("the store went back from {seen} to {revision}"),
         (Some((known, found)), true) => format!(
@@ -131,7 +133,7 @@ fn mismatch(known: Option<&str>, seen: i64, look: &ObservedStore) -> Option<Stor
     Some(StoreMismatch { seen: seen + and, behind })
 }
 
-/// A new identity.
+/// A new random identity.
 pub(super) fn new_identity() -> String {
     format!("{:032x}", fastrand::u128(..))
 }
@@ -140,14 +142,14 @@ pub(super) fn new_identity() -> String {
 mod tests {
     use super::*;
 
-    fn look(identity: &str, revision: i64) -> ObservedStore {
+    fn observed(identity: &str, revision: i64) -> ObservedStore {
         let identity = Some(identity.to_owned()).filter(|it| !it.is_empty());
         ObservedStore { identity, revision }
     }
 
     fn memory() -> StoreHistory {
         let memory = StoreHistory::default();
-        memory.compare(memory.revision_before(), &look("x", 40)).unwrap();
+        memory.compare(memory.revision_before(), &observed("x", 40)).unwrap();
         memory.observe_revision(52);
         memory
     }
@@ -155,9 +157,9 @@ mod tests {
     #[test]
     fn the_same_store_goes_on() {
         let memory = memory();
-        memory.compare(memory.revision_before(), &look("x", 52)).unwrap();
-        // Its key was deleted by hand: whoever knows it puts it back.
-        memory.compare(memory.revision_before(), &look("", 60)).unwrap();
+        memory.compare(memory.revision_before(), &observed("x", 52)).unwrap();
+        // The key was deleted by hand: a host that knows the identity restores it.
+        memory.compare(memory.revision_before(), &observed("", 60)).unwrap();
         assert_eq!(memory.identity().as_deref(), Some("x"));
         assert!(memory.mismatches().borrow().is_none());
     }
@@ -166,15 +168,15 @@ mod tests {
     fn an_older_one_is_told_once_and_known_from_then_on() {
         let memory = memory();
         let (before, too) = (memory.revision_before(), memory.revision_before());
-        let mismatch = memory.compare(before, &look("x", 51)).unwrap_err();
+        let mismatch = memory.compare(before, &observed("x", 51)).unwrap_err();
         assert!(
             mismatch.behind && mismatch.seen.contains("went back from 52 to 51"),
             "{mismatch:?}"
         );
         assert_eq!(*memory.mismatches().borrow(), Some(mismatch));
-        // Who looked at the same time has nothing else to tell.
-        memory.compare(too, &look("x", 51)).unwrap();
-        memory.compare(memory.revision_before(), &look("x", 51)).unwrap();
+        // A read that was made at the same time has nothing new to report.
+        memory.compare(too, &observed("x", 51)).unwrap();
+        memory.compare(memory.revision_before(), &observed("x", 51)).unwrap();
     }
 
     #[test]
@@ -182,10 +184,10 @@ mod tests {
         for (revision, behind) in [(51, true), (52, false), (900, false)] {
             let memory = memory();
             let mismatch =
-                memory.compare(memory.revision_before(), &look("y", revision)).unwrap_err();
+                memory.compare(memory.revision_before(), &observed("y", revision)).unwrap_err();
             assert_eq!(mismatch.behind, behind, "{mismatch:?}");
             assert!(mismatch.seen.contains("y instead of x"), "{mismatch:?}");
-            memory.compare(memory.revision_before(), &look("y", revision)).unwrap();
+            memory.compare(memory.revision_before(), &observed("y", revision)).unwrap();
         }
     }
 
@@ -195,14 +197,14 @@ mod tests {
         memory.compare_identity("x").unwrap();
         let mismatch = memory.compare_identity("y").unwrap_err();
         assert!(!mismatch.behind && mismatch.seen.contains("y instead of x"), "{mismatch:?}");
-        assert!(memory.compare(memory.revision_before(), &look("y", 51)).unwrap_err().behind);
+        assert!(memory.compare(memory.revision_before(), &observed("y", 51)).unwrap_err().behind);
     }
 
     #[test]
     fn an_empty_one_is_an_older_one() {
         let memory = memory();
-        assert!(memory.compare(memory.revision_before(), &look("", 1)).unwrap_err().behind);
-        // Nobody gives it the identity that the former one had.
+        assert!(memory.compare(memory.revision_before(), &observed("", 1)).unwrap_err().behind);
+        // It must not be given the former store's identity.
         assert_eq!(memory.identity(), None);
     }
 
@@ -211,7 +213,7 @@ mod tests {
         let memory = memory();
         let before = memory.revision_before();
         memory.observe_revision(70);
-        memory.compare(before, &look("x", 60)).unwrap();
-        assert!(memory.compare(memory.revision_before(), &look("x", 69)).unwrap_err().behind);
+        memory.compare(before, &observed("x", 60)).unwrap();
+        assert!(memory.compare(memory.revision_before(), &observed("x", 69)).unwrap_err().behind);
     }
 }

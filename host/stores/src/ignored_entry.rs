@@ -1,5 +1,5 @@
-//! What stands among soloist's keys and is not soloist's: left out, and told of once for each,
-//! then with a count, since whoever reads the store meets it at every look.
+//! Warnings about entries among soloist's keys that soloist did not write. They are ignored. Each
+//! is reported once and then with a count, since every read of the store comes across it again.
 
 use std::{fmt::Display, sync::LazyLock};
 
@@ -7,13 +7,13 @@ use soloist_telemetry::log_throttle::LogThrottle;
 
 static TOLD: LazyLock<LogThrottle> = LazyLock::new(LogThrottle::default);
 
-/// Says that what stands under `name` is not `what`, since it is as `why` says.
+/// Warns that the entry `name` is not a valid `what`, for the reason `why`.
 pub(super) fn warn_ignored(what: &str, name: &str, why: impl Display) {
-    TOLD.report_text(name, |told| {
+    TOLD.report_text(name, |repeats| {
         tracing::warn!(
             event = "left-out",
             name,
-            "{name} is no {what} that soloist wrote, and is left out ({why}): remove it{told}"
+            "{name} is no {what} that soloist wrote, and is left out ({why}): remove it{repeats}"
         );
     });
 }

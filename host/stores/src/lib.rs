@@ -1,18 +1,18 @@
 //! The store: where sessions, elections and members live.
 //!
-//! Two rooms keep the same promises behind one trait: `etcd`, by the queues of etcd's own
-//! Election API, and `sqlite`, a file for hosts on one machine. What both
-//! promise, and the contract tests check:
+//! There are two implementations of one trait: `etcd`, which uses the queues of etcd's own
+//! elections, and `sqlite`, a file for hosts on one machine. Both guarantee the following, which
+//! the contract tests check:
 //!
-//! - A lease that is not renewed within its TTL is gone, with everything that
-//!   hangs on it; it never comes back.
-//! - In a group, the candidate with the lowest create revision leads; a new
-//!   candidate's revision is greater than every one given out before it.
-//! - A note stands, whoever lives, until it is erased.
+//! - A lease that is not renewed within its TTL is gone, together with everything attached to it;
+//!   it never comes back.
+//! - In a group, the candidate with the lowest create revision leads; a new candidate's revision is
+//!   greater than every revision assigned before.
+//! - A note depends on no session: it exists until it is erased.
 //! - A write that names a [`LeaderKey`](soloist_heart::LeaderKey) happens only if that key still
 //!   exists at its create revision.
-//! - A store that is another one than before, or an older one, is told of by
-//!   [`Store::mismatches`] before anything else of it is.
+//! - If the store turns out to be another one than before, or an older state of it,
+//!   [`Store::mismatches`] reports that before anything else is reported from it.
 
 #![cfg_attr(
     not(all(feature = "etcd", feature = "sqlite")),
@@ -56,23 +56,23 @@ pub use process_location::ProcessLocation;
 pub use retry::retry_transient;
 pub use roster::{Candidate, QueuedCandidate, Roster};
 pub use state_store::{
-    BATCH_BYTES_MAX, BATCH_MAX, Guard, KEY_MAX, KEYS_MAX, StateEntry, StateStore, VALUE_MAX, Write,
+    BATCH_BYTES_MAX, BATCH_MAX, KEY_MAX, KEYS_MAX, StateEntry, StateStore, StateWrite, VALUE_MAX,
+    WriteGuard,
 };
 pub use store::{Lease, RosterStream, Store};
 
 use name::check_name;
 use soloist_config::StoreUrl;
 
-/// The store at `url`, as `cluster` sees it.
+/// The store at `url`, for the cluster `cluster`.
 ///
-/// Nothing is opened or reached yet: the first call does, and every call after
-/// a failure tries again. [`Store::check`] tells early whether that works.
-/// Connections are driven by the runtime that this is called on, whichever
-/// runtime the calls come from.
+/// Nothing is opened or connected yet: the first call does that, and every call after a failure
+/// tries again. [`Store::check`] finds out early whether it works. Connections are driven by the
+/// runtime that this is called on, whichever runtime the calls come from.
 ///
 /// # Errors
-/// [`StoreError::Refused`] when the cluster's name cannot be part of a key, when the
-/// certificates for etcd cannot be used, or outside a tokio runtime.
+/// [`StoreError::Refused`] if the cluster's name cannot be part of a key, if the certificates for
+/// etcd cannot be used, or outside a tokio runtime.
 pub fn open(
     url: &StoreUrl,
     cluster: &str,

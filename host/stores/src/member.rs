@@ -1,4 +1,4 @@
-//! What a host says of itself among the members.
+//! The entry that a host writes about itself among the members.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,25 +10,25 @@ use serde::{Deserialize, Serialize};
 use crate::process_location::ProcessLocation;
 use soloist_heart::clock;
 
-/// A host that is there; JSON in the store.
+/// A host that is currently in the cluster. Stored as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
     /// The host's name.
     pub name: String,
-    /// Where its control API answers.
+    /// The URL of its control API.
     pub url: String,
-    /// Its labels.
+    /// The host's labels.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
-    /// How much it is preferred where groups go by that; more is better.
+    /// The host's priority, for groups whose strategy uses it; more is better.
     #[serde(default)]
     pub priority: i64,
     /// When it joined, in milliseconds of Unix time.
     pub joined: u64,
     /// The version of soloist that it runs.
     pub version: String,
-    /// The boot that it runs in: two hosts with the same one share a machine
-    /// (Linux: `/proc/sys/kernel/random/boot_id`).
+    /// The boot that it runs in: hosts with the same value share a machine (Linux:
+    /// `/proc/sys/kernel/random/boot_id`).
     pub machine: String,
     /// Where on that machine its process is.
     #[serde(default)]
@@ -36,13 +36,13 @@ pub struct Member {
     /// The actions that failed on it, by name, in the version that it has.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub failing: BTreeMap<String, FailedAction>,
-    /// The tasks that it takes calls of, by name.
+    /// The tasks whose calls it accepts, by name.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub tasks: BTreeSet<Arc<str>>,
 }
 
 impl Member {
-    /// A host of which no more than its name is known.
+    /// A host of which only the name is known.
     #[must_use]
     pub fn named(name: impl Into<String>) -> Self {
         Self {
@@ -59,18 +59,20 @@ impl Member {
         }
     }
 
-    /// This process, by the name of `name`: other hosts can tell whether it still is.
+    /// This process, under the given name. Other hosts of the machine can tell from it whether the
+    /// process still exists.
     #[must_use]
     pub fn of_this_process(name: impl Into<String>) -> Self {
         let member = Self::named(name);
-        // Where it cannot be read every host is a machine of its own.
+        // If the identity cannot be read, every process counts as a machine of its own.
         let machine =
             clock::identity().unwrap_or_else(|_| format!("{}/{}", member.name, std::process::id()));
         Self { joined: clock::unix_ms(), machine, process: ProcessLocation::own(), ..member }
     }
 
-    /// Whether `former`, an entry of the same name, is of a process that is no more, most
-    /// often this host's own before it crashed; or of this very one, by an earlier session.
+    /// Whether this member may replace `former`, an entry of the same name. That is so if the
+    /// former process no longer exists, which is most often this host before it crashed, or if it
+    /// is this same process in an earlier session.
     #[must_use]
     pub fn supersedes(&self, former: &Self) -> bool {
         let again = self.process.is_known()
@@ -86,9 +88,9 @@ impl Member {
 pub struct FailedAction {
     /// What happened.
     pub reason: String,
-    /// When, in milliseconds of Unix time; for people.
+    /// When it failed, in milliseconds of Unix time; for people.
     pub at: u64,
-    /// Whether this host, as the leader, goes on without it.
+    /// Whether this host, as the leader, continues without it.
     #[serde(default)]
     pub parked: bool,
 }

@@ -1,7 +1,7 @@
-//! Notes: what stands in the store whoever lives, until somebody takes it away.
+//! Notes: entries in the store that depend on no session and exist until somebody erases them.
 //!
-//! Sessions end and take candidates and members with them; that a host is known,
-//! or that people want it to stay out, outlasts them.
+//! When a session ends, its candidates and members disappear. Notes keep what outlasts a session:
+//! that a host is known, or that people want it to stay out.
 
 use std::collections::BTreeMap;
 
@@ -16,41 +16,41 @@ use crate::{
 };
 use soloist_heart::Group;
 
-/// A host that was there at least once.
+/// A host that has joined the cluster at least once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownHost {
-    /// When it was seen first, in milliseconds of Unix time.
+    /// When it was first seen, in milliseconds of Unix time.
     pub first_seen: u64,
-    /// When it was seen last, as far as it was written: while a host lives, its
-    /// member says more.
+    /// When it was last seen, in milliseconds of Unix time. This is written rarely: while a host is
+    /// alive, its member entry is more current.
     pub last_seen: u64,
-    /// What it said of itself last.
+    /// Its last member entry.
     pub member: Member,
 }
 
 /// A note.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
-    /// Of a host.
+    /// A known host.
     Known(KnownHost),
-    /// On a host.
+    /// A host is drained.
     Drain(Drain),
-    /// Against a host.
+    /// A host is removed.
     Removal(Removal),
-    /// On a group, or on all of them.
+    /// A group or the whole cluster is paused.
     Pause(Pause),
 }
 
-/// What a note is about; there is one note of it at most.
+/// What a note is about. There is at most one note about each topic.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum NoteTopic {
-    /// That this host is known.
+    /// This host is known.
     Known(String),
-    /// That this host is drained.
+    /// This host is drained.
     Drain(String),
-    /// That this host is removed.
+    /// This host is removed.
     Removal(String),
-    /// That this group is paused, or the whole cluster.
+    /// This group is paused; `None` stands for the whole cluster.
     Pause(Option<Group>),
 }
 
@@ -70,29 +70,30 @@ pub struct Notes {
 }
 
 impl Notes {
-    /// The pause that holds for `group`, the stricter one of two.
+    /// The pause that applies to `group`: the stricter one, if both the group and the cluster are
+    /// paused.
     #[must_use]
     pub fn pause_of(&self, group: &Group) -> Option<&Pause> {
         let pauses = self.paused.get(group).into_iter().chain(&self.pause);
         pauses.max_by_key(|pause| pause.freeze)
     }
 
-    /// The command that takes the pause of `group` back: one of all groups, and one of this, are
-    /// taken back each by itself.
+    /// The command that ends the pause of `group`. A pause of the group and one of the whole
+    /// cluster are ended by separate commands.
     #[must_use]
     pub fn resume_command(&self, group: &Group) -> String {
         let own = self.paused.get(group).filter(|own| self.pause_of(group) == Some(own));
         own.map_or_else(|| "soloist resume".into(), |_| format!("soloist resume --group {group}"))
     }
 
-    /// Whether people want `host` to do nothing.
+    /// Whether people have drained or removed `host`.
     #[must_use]
     pub fn keeps_out(&self, host: &str) -> bool {
         self.drained.contains_key(host) || self.removed.contains_key(host)
     }
 
-    /// Takes in what stands under `name`, or that nothing does. What does not
-    /// parse is another's: it is left out.
+    /// Updates the note called `name`, or removes it if `value` is `None`. A value that does not
+    /// parse was not written by soloist and is ignored.
     pub(super) fn set(&mut self, name: &str, value: Option<&[u8]>) {
         match NoteTopic::parse(name) {
             Some(NoteTopic::Known(host)) => put(&mut self.known, host, name, value),
@@ -122,14 +123,14 @@ fn parse<V: serde::de::DeserializeOwned>(name: &str, value: &[u8]) -> Option<V> 
     parsed.inspect_err(|error| warn_ignored("note", name, error)).ok()
 }
 
-/// What the names of notes begin with, in the order of their bytes.
+/// The prefixes of the notes' names, in the order of their bytes.
 const DRAIN: &str = "holds/drain/";
 const PAUSE: &str = "holds/pause";
 const REMOVAL: &str = "holds/removed/";
 const KNOWN: &str = "hosts/";
 
 impl NoteTopic {
-    /// The name that the note has in the store.
+    /// The note's name in the store.
     pub(super) fn name(&self) -> Result<String, StoreError> {
         Ok(match self {
             Self::Known(host) => format!("{KNOWN}{}", host_name(host)?),
@@ -143,7 +144,7 @@ impl NoteTopic {
         })
     }
 
-    /// What a note of this name is about.
+    /// The topic of the note with this name.
     pub(super) fn parse(name: &str) -> Option<Self> {
         if let Some(host) = name.strip_prefix(KNOWN) {
             return Some(Self::Known(host.to_owned()));
@@ -162,7 +163,7 @@ impl NoteTopic {
 }
 
 impl Note {
-    /// What is written of it.
+    /// The JSON that is stored.
     pub(super) fn json(&self) -> serde_json::Result<Vec<u8>> {
         match self {
             Self::Known(known) => serde_json::to_vec(known),

@@ -1,39 +1,40 @@
-//! What people want of a cluster: that hosts stay out, leave, or that leadership stays where it is.
+//! What people have ordered for a cluster: that hosts stay out or leave, or that leaderships stay
+//! where they are.
 
 use serde::{Deserialize, Serialize};
 
-/// Who wants something, since when and why.
+/// Who gave an order, when and why.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperatorOrder {
-    /// Who.
+    /// The person or program that gave the order.
     pub by: String,
-    /// Why.
+    /// The reason, which may be empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
-    /// Since when, in milliseconds of Unix time.
+    /// When the order was given, in milliseconds of Unix time.
     pub since: u64,
 }
 
 /// A host is to lead nothing and to stand for nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drain {
-    /// Who wants it.
+    /// Who ordered it.
     #[serde(flatten)]
     pub order: OperatorOrder,
 }
 
-/// A host is to leave the cluster, and not to come back before it is let in.
+/// A host is to leave the cluster, and may not come back before it is admitted again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Removal {
-    /// Who wants it.
+    /// Who ordered it.
     #[serde(flatten)]
     pub order: OperatorOrder,
 }
 
-/// Leadership is not to change by preference.
+/// Leaderships are not to move by preference.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pause {
-    /// Who wants it.
+    /// Who ordered it.
     #[serde(flatten)]
     pub order: OperatorOrder,
     /// Whether a leader that dies is not to be replaced either.

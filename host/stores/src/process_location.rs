@@ -1,8 +1,8 @@
-//! Where a host's process is, so that others of its machine can tell whether it still is.
+//! Where a host's process is, so that other processes of the same machine can tell whether it still
+//! exists.
 //!
-//! A host that comes back after a crash finds the entry of its former self among the
-//! members. It may take that over at once; that of another host, which is alive under the
-//! same name, it may not.
+//! A host that restarts after a crash finds its former entry among the members, and may replace it
+//! at once. It must not replace the entry of another live host with the same name.
 
 use std::fs;
 
@@ -12,25 +12,25 @@ use rustix::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Where a process is on its machine; empty where the system does not tell.
+/// The location of a process on its machine; empty where the system does not reveal it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ProcessLocation {
-    /// The network that its addresses are of (network_namespaces(7)).
+    /// The network namespace of its addresses (network_namespaces(7)).
     #[serde(skip_serializing_if = "String::is_empty")]
     pub network: String,
-    /// Among which processes its number counts (pid_namespaces(7)).
+    /// The namespace in which its process id is valid (pid_namespaces(7)).
     #[serde(skip_serializing_if = "String::is_empty")]
     pub processes: String,
-    /// That number.
+    /// The process id.
     pub pid: i32,
-    /// When it began, in ticks since the boot (proc_pid_stat(5): `starttime`): numbers are
-    /// given out again.
+    /// When the process began, in clock ticks since boot (proc_pid_stat(5): `starttime`), because
+    /// process ids are reused.
     pub began: u64,
 }
 
 impl ProcessLocation {
-    /// Those of this process.
+    /// The location of this process.
     #[must_use]
     pub fn own() -> Self {
         let namespace = |kind: &str| {
@@ -42,36 +42,37 @@ impl ProcessLocation {
         Self { network: namespace("net"), processes: namespace("pid"), pid, began }
     }
 
-    /// Whether anything is known of it.
+    /// Whether the location is known.
     pub(super) fn is_known(&self) -> bool {
         self.began > 0
     }
 
-    /// Whether the process at `former`, which is on the same machine and has said that it
-    /// answers at the address that this one has (`same_address`), cannot be any more.
+    /// Whether the process at `former`, on the same machine, can no longer exist. `same_address`:
+    /// it advertised the same address as this process.
     pub(super) fn supersedes(&self, former: &Self, same_address: bool) -> bool {
         if !self.processes.is_empty() && self.processes == former.processes {
             return former.is_dead();
         }
-        // This process has bound that address.
+        // This process has bound that address itself.
         same_address && !self.network.is_empty() && self.network == former.network
     }
 
-    /// Whether it is, among the processes of this one.
+    /// Whether the process, in this process's pid namespace, is dead.
     fn is_dead(&self) -> bool {
         let Some(pid) = Pid::from_raw(self.pid) else { return false };
         if test_kill_process(pid) == Err(Errno::SRCH) {
             return true;
         }
-        // A zombie, or another that was given the same number. What is hidden may live.
+        // It is a zombie, or its id was reused. A process that is hidden from this one may be
+        // alive.
         stat(pid).is_some_and(|(state, began)| matches!(state, 'Z' | 'X') || began != self.began)
     }
 }
 
-/// State and beginning of a process (proc_pid_stat(5)).
+/// The state and start time of a process (proc_pid_stat(5)).
 fn stat(pid: Pid) -> Option<(char, u64)> {
     let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
-    // The name of the program, in brackets, may hold anything.
+    // The program's name, in brackets, may contain anything.
     let mut fields = stat.rsplit_once(") ")?.1.split(' ');
     let state = fields.next()?.chars().next()?;
     Some((state, fields.nth(18)?.parse().ok()?))
@@ -101,7 +102,7 @@ mod tests {
         let former = ProcessLocation { pid, began, ..own.clone() };
         assert!(!own.supersedes(&former, true));
         child.kill().unwrap();
-        // Until somebody has waited for it, it is a zombie.
+        // Until its parent has waited for it, it is a zombie.
         while !own.supersedes(&former, false) {
             std::thread::yield_now();
         }

@@ -1,4 +1,4 @@
-//! Asking a busy store again.
+//! Retrying calls to a busy store.
 
 use std::time::Duration;
 
@@ -7,16 +7,16 @@ use tokio::time::{Instant, sleep};
 
 use super::StoreError;
 
-/// From the first call to the last one, at most. Less than a person or a client waits.
+/// The time from the first call to the last one at most. Less than what a person or a client waits.
 const INSIST: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Calls the store, again while it does not serve. For what somebody waits for and no lease
-/// does: each call may have been carried out although its answer was lost. Says besides
-/// whether there was more than one.
+/// Calls the store, and retries while the error is transient. For calls that a person or client
+/// waits for, never for the session's own: each attempt may have been carried out although its
+/// answer was lost. Also returns whether there was more than one attempt.
 ///
 /// # Errors
-/// What the last call says.
+/// The error of the last attempt.
 pub async fn retry_transient<'a, T>(
     call: impl Fn() -> BoxFuture<'a, Result<T, StoreError>>,
 ) -> Result<(T, bool), StoreError> {

@@ -1,4 +1,4 @@
-//! Who is there and who stands where: what a store knows of a cluster at one revision.
+//! The roster: the members of a cluster and the queues of its groups, at one revision of the store.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -12,90 +12,91 @@ use crate::{
 };
 use soloist_heart::{Group, LeaderKey, LeaseId};
 
-/// What a candidate says of itself in the election; JSON in the store.
+/// The entry that a candidate writes about itself in an election. Stored as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Candidate {
     /// The host's name.
     pub host: String,
-    /// Where its control API answers.
+    /// The URL of the host's control API.
     pub url: String,
-    /// Since when it leads, in milliseconds of Unix time; proclaimed after winning.
+    /// Since when the host leads, in milliseconds of Unix time. Written after winning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<u64>,
-    /// The host that it is about to hand over to; proclaimed by a leader.
+    /// The host that the leader is about to hand over to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heir: Option<String>,
-    /// Whether its settings spread the group; hosts of former versions do not say.
+    /// Whether the host's settings spread the group. Hosts of older versions do not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spread: Option<bool>,
 }
 
-/// A candidate's place in the queue of its group.
+/// A candidate in the queue of its group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueuedCandidate {
-    /// Who stands here.
+    /// The candidate's own entry.
     pub candidate: Candidate,
-    /// Its key; the create revision is the token of the term that it leads or will lead.
+    /// The candidate's key. Its create revision is the token of the term that the candidate leads
+    /// or would lead.
     pub key: LeaderKey,
 }
 
-/// A cluster at one revision of the store. A copy costs little.
+/// A cluster at one revision of the store. It is cheap to clone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Roster {
-    /// The store's revision that this was read at.
+    /// The store's revision at which this was read.
     pub revision: i64,
-    /// The hosts that stand in each group, in the order in which they came.
+    /// The hosts in the queue of each group, in the order in which they joined it.
     pub groups: BTreeMap<Group, Vec<Arc<QueuedCandidate>>>,
-    /// What stands among them and is no host's, in the same order.
+    /// The entries in the queues that belong to no host, in the same order.
     pub foreign_candidates: BTreeMap<Group, Vec<Arc<ForeignCandidate>>>,
-    /// The hosts that are there, by name, each with the lease of its session.
+    /// The members, sorted by name, each with the lease of its session.
     pub members: Vec<(LeaseId, Arc<Member>)>,
-    /// What stands there whoever lives.
+    /// The notes, which depend on no session.
     pub notes: Arc<Notes>,
 }
 
 impl Roster {
-    /// Who leads `group`: the host that heads its queue, if a host does.
+    /// The leader of `group`: the host at the head of its queue, if a host is there.
     #[must_use]
     pub fn leader(&self, group: &Group) -> Option<&QueuedCandidate> {
-        self.line(group).first().map(|standing| &**standing)
+        self.succession(group).first().map(|standing| &**standing)
     }
 
-    /// The host that leads `group` next, if one does.
+    /// The host that is next in line to lead `group`, if there is one.
     #[must_use]
     pub fn heir(&self, group: &Group) -> Option<&QueuedCandidate> {
-        self.line(group).get(1).map(|standing| &**standing)
+        self.succession(group).get(1).map(|standing| &**standing)
     }
 
-    /// The hosts that come to lead `group` one after the other: the leader, the heir, and all
-    /// others that no stranger stands before.
+    /// The hosts that will lead `group` one after the other: the leader, the heir, and all others
+    /// ahead of the first foreign candidate.
     #[must_use]
-    pub fn line(&self, group: &Group) -> &[Arc<QueuedCandidate>] {
+    pub fn succession(&self, group: &Group) -> &[Arc<QueuedCandidate>] {
         let queue = self.queue(group);
         let Some(stranger) = self.foreign_candidates(group).first() else { return queue };
         &queue[..queue.partition_point(|standing| standing.key.token < stranger.token)]
     }
 
-    /// The hosts that stand in `group`, in order, strangers before them or not.
+    /// All hosts in the queue of `group`, in order, whether behind a foreign candidate or not.
     #[must_use]
     pub fn queue(&self, group: &Group) -> &[Arc<QueuedCandidate>] {
         self.groups.get(group).map_or(&[], Vec::as_slice)
     }
 
-    /// What stands in the queue of `group` and is no host's, in order.
+    /// The entries in the queue of `group` that belong to no host, in order.
     #[must_use]
     pub fn foreign_candidates(&self, group: &Group) -> &[Arc<ForeignCandidate>] {
         self.foreign_candidates.get(group).map_or(&[], Vec::as_slice)
     }
 
-    /// The host that is called `name`, if it is there.
+    /// The member called `name`, if it is in the cluster.
     #[must_use]
     pub fn member(&self, name: &str) -> Option<&Arc<Member>> {
         let found = self.members.binary_search_by(|(_, member)| (*member.name).cmp(name));
         Some(&self.members[found.ok()?].1)
     }
 
-    /// The member whose session `lease` is.
+    /// The member whose session has this lease.
     #[must_use]
     pub fn member_of(&self, lease: LeaseId) -> Option<&Member> {
         let found = self.members.iter().find(|(other, _)| *other == lease);
@@ -109,26 +110,26 @@ impl Roster {
         self.groups.keys().filter(leads)
     }
 
-    /// Why the leader of `group` goes on without `action`, if it does.
+    /// The failure because of which the leader of `group` continues without `action`, if it does.
     #[must_use]
     pub fn parked(&self, group: &Group, action: &str) -> Option<&FailedAction> {
         let leader = self.member_of(self.leader(group)?.key.lease)?;
         leader.failing.get(action).filter(|failing| failing.parked)
     }
 
-    /// Whether `key` stands in its group, at its create revision.
+    /// Whether `key` is in its group's queue, at its create revision.
     #[must_use]
     pub fn has(&self, key: &LeaderKey) -> bool {
         self.queue(&key.group).iter().any(|standing| standing.key == *key)
     }
 
-    /// What it shows of hosts and notes, and of no group.
+    /// A roster with the same members and notes, but without queues.
     pub fn without_queues(&self) -> Self {
         let (members, notes) = (self.members.clone(), Arc::clone(&self.notes));
         Self { revision: self.revision, members, notes, ..Self::default() }
     }
 
-    /// Whether `other` differs at most in its revision.
+    /// Whether `other` is equal, except possibly for its revision.
     pub fn same_content(&self, other: &Self) -> bool {
         let Self { revision: _, groups, foreign_candidates: strangers, members, notes } = self;
         *groups == other.groups
@@ -137,8 +138,8 @@ impl Roster {
             && *notes == other.notes
     }
 
-    /// Takes in a candidate that came or said something else. What does not parse, or hangs on
-    /// no lease, is another's, which the command `remove` takes away.
+    /// Adds or updates a candidate. If the value does not parse or the key has no lease, soloist
+    /// did not write it; `remove` then returns the command that deletes it.
     pub(super) fn put_candidate(
         &mut self,
         key: LeaderKey,
@@ -165,13 +166,13 @@ impl Roster {
         }
     }
 
-    /// Takes in that the candidate at `key` is gone.
+    /// Removes the candidate at `key`.
     pub(super) fn drop_candidate(&mut self, group: &Group, key: &str) {
         drop_from(&mut self.groups, group, |standing| *standing.key.key == *key);
         drop_from(&mut self.foreign_candidates, group, |stranger| *stranger.key == *key);
     }
 
-    /// Takes in a member that came or said something else.
+    /// Adds or updates a member.
     pub(super) fn put_member(&mut self, name: &str, lease: LeaseId, value: &[u8]) {
         self.drop_member(name);
         match serde_json::from_slice::<Member>(value) {
@@ -184,25 +185,25 @@ impl Roster {
         }
     }
 
-    /// Takes in that a member is gone.
+    /// Removes a member.
     pub(super) fn drop_member(&mut self, name: &str) {
         self.members.retain(|(_, member)| member.name != name);
     }
 
-    /// Takes in a note, or that it is gone.
+    /// Updates a note, or removes it if `value` is `None`.
     pub(super) fn set_note(&mut self, name: &str, value: Option<&[u8]>) {
         Arc::make_mut(&mut self.notes).set(name, value);
     }
 }
 
-/// Takes the one that `is_it` out of the queue of `group`.
+/// Removes the entry for which `is_it` holds from the queue of `group`.
 fn drop_from<T>(
     queues: &mut BTreeMap<Group, Vec<Arc<T>>>,
     group: &Group,
     is_it: impl Fn(&T) -> bool,
 ) {
     let Some(queue) = queues.get_mut(group) else { return };
-    // Whoever goes is most often the first: few keys are compared.
+    // Usually the first one leaves, so few keys are compared.
     if let Some(place) = queue.iter().position(|it| is_it(it)) {
         queue.remove(place);
     }
@@ -227,7 +228,7 @@ mod tests {
     }
 
     fn line(roster: &Roster) -> Vec<&str> {
-        roster.line(&Group::main()).iter().map(|it| &*it.candidate.host).collect()
+        roster.succession(&Group::main()).iter().map(|it| &*it.candidate.host).collect()
     }
 
     #[test]
@@ -258,7 +259,7 @@ mod tests {
         put(&mut roster, 4, 40, &host("b"));
         assert_eq!(line(&roster), [""; 0]);
         assert_eq!(roster.foreign_candidates(&Group::main())[0].lease, None);
-        // Its owner has it back.
+        // Its owner has written it again.
         put(&mut roster, 3, 30, &host("a"));
         assert_eq!(line(&roster), ["a", "b"]);
         assert!(roster.foreign_candidates.is_empty());

@@ -1,9 +1,8 @@
-//! The state of actions: what an action keeps from one leader to the next.
+//! The state of actions: values that an action keeps from one leader to the next.
 //!
-//! Invariant: a write that is guarded by a leader key happens only if that key
-//! still exists at its create revision, and the check and the write are one
-//! transaction. A leader that was replaced meanwhile cannot write any more,
-//! however late it learns of that.
+//! Invariant: a write that is guarded by a leader key happens only if that key still exists at its
+//! create revision; the check and the write are one transaction. A leader that was replaced can no
+//! longer write, however late it learns of that.
 
 use std::collections::BTreeSet;
 
@@ -13,53 +12,53 @@ use bytes::Bytes;
 use crate::{error::StoreError, name::check_name};
 use soloist_heart::LeaderKey;
 
-/// The longest key, in bytes. The shortest has one.
+/// The longest key, in bytes. The shortest key has one byte.
 pub const KEY_MAX: usize = 512;
-/// The longest value, in bytes. etcd takes requests of 1.5 MiB (`--max-request-bytes`).
+/// The longest value, in bytes. etcd accepts requests of up to 1.5 MiB (`--max-request-bytes`).
 pub const VALUE_MAX: usize = 256 << 10;
-/// How many keys one action keeps at most.
+/// The maximum number of keys of one action.
 pub const KEYS_MAX: usize = 10_000;
-/// How many keys one call reads or writes at most. etcd takes transactions of
-/// 128 operations (`--max-txn-ops`).
+/// The maximum number of keys that one call reads or writes. etcd accepts transactions of up to 128
+/// operations (`--max-txn-ops`).
 pub const BATCH_MAX: usize = 64;
-/// The values of one call together, in bytes.
+/// The maximum total size of the values in one call, in bytes.
 pub const BATCH_BYTES_MAX: usize = 1 << 20;
 
-/// A value, and which one it is.
+/// A value and its version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateEntry {
     /// The value.
     pub value: Bytes,
-    /// It changes with every write to the key, and is never zero.
+    /// Changes with every write to the key, and is never zero.
     pub version: i64,
 }
 
-/// Who writes.
+/// On whose behalf a write is made.
 #[derive(Clone, Copy, Debug)]
-pub enum Guard<'a> {
-    /// A leader, as long as it holds this key.
+pub enum WriteGuard<'a> {
+    /// A leader; the write is made only as long as this key exists.
     Leader(&'a LeaderKey),
-    /// A person, who is asked for no leadership.
+    /// A person; no leadership is required.
     Person,
 }
 
 /// One change of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Write {
+pub struct StateWrite {
     /// The key.
     pub key: String,
     /// The new value; `None` deletes the key, which need not exist.
     pub value: Option<Bytes>,
-    /// Only if the key has this version; `Some(0)`: only if it does not exist.
+    /// The version that the key must have; `Some(0)` means that the key must not exist.
     pub only_if: Option<i64>,
 }
 
-/// The state of a cluster's actions, by the action's name.
+/// The state of a cluster's actions, by action name.
 ///
 /// All calls are bounded by the request time-out that the store was opened with.
 #[async_trait]
 pub trait StateStore: Send + Sync + 'static {
-    /// The values of `keys`, in their order, all of one moment.
+    /// The values of `keys`, in the same order, all read at the same moment.
     ///
     /// # Errors
     /// [`StoreError::Limit`] for more than [`BATCH_MAX`] keys.
@@ -69,7 +68,7 @@ pub trait StateStore: Send + Sync + 'static {
         keys: &[String],
     ) -> Result<Vec<Option<StateEntry>>, StoreError>;
 
-    /// Up to `limit` keys in the order of their bytes, those after `after`.
+    /// Up to `limit` keys in the order of their bytes, starting after `after`.
     async fn list(
         &self,
         action: &str,
@@ -77,28 +76,26 @@ pub trait StateStore: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<String>, StoreError>;
 
-    /// Makes all of `writes`, or none of them. A key is named at most once.
+    /// Makes all of `writes`, or none of them. No key may be named twice.
     ///
-    /// Hosts that create keys of one action at the same moment may pass
-    /// [`KEYS_MAX`] by what they create then; whatever there is may still be
-    /// changed and deleted.
+    /// Hosts that create keys of one action at the same moment may exceed [`KEYS_MAX`] by the
+    /// number that they create then; existing keys can always be changed and deleted.
     ///
-    /// A call that fails as [`StoreError::Unavailable`] may have been carried
-    /// out all the same.
+    /// A call that fails with [`StoreError::Unavailable`] may have been carried out nevertheless.
     ///
     /// # Errors
-    /// [`StoreError::NotLeader`] when the guard's key is gone,
-    /// [`StoreError::Conflict`] when a key has another version than a write
-    /// asks for, [`StoreError::Limit`] when something is too large or too many.
+    /// [`StoreError::NotLeader`] if the guard's key is gone, [`StoreError::Conflict`] if a key does
+    /// not have the version that a write requires, [`StoreError::Limit`] if something is too large
+    /// or there are too many.
     async fn write(
         &self,
-        guard: Guard<'_>,
+        guard: WriteGuard<'_>,
         action: &str,
-        writes: &[Write],
+        writes: &[StateWrite],
     ) -> Result<(), StoreError>;
 }
 
-/// Refuses an action's name that would reach outside its place in the store.
+/// Refuses an action's name that would point outside its place in the store.
 pub(super) fn check_action(action: &str) -> Result<(), StoreError> {
     check_name("the action's name", action)
 }
@@ -125,7 +122,7 @@ pub(super) fn check_keys<'a>(
 }
 
 /// Refuses writes that are too many or too large, and a key that is named twice.
-pub(super) fn check_writes(writes: &[Write]) -> Result<(), StoreError> {
+pub(super) fn check_writes(writes: &[StateWrite]) -> Result<(), StoreError> {
     check_keys(writes.iter().map(|write| &write.key))?;
     let mut named = BTreeSet::new();
     if let Some(twice) = writes.iter().find(|write| !named.insert(&write.key)) {
@@ -145,12 +142,12 @@ pub(super) fn check_writes(writes: &[Write]) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// What is said to an action that would keep too many keys.
+/// The error text for an action that would have too many keys.
 pub(super) fn too_many_keys(action: &str) -> String {
     format!("{action} may keep {KEYS_MAX} keys and has no room for these: delete some")
 }
 
-/// How many keys writes make and delete.
+/// How many keys some writes create and delete.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct KeyGrowth {
     made: usize,
@@ -158,8 +155,8 @@ pub(super) struct KeyGrowth {
 }
 
 impl KeyGrowth {
-    /// Counts `write` to a key that `exists` before it, or does not.
-    pub(super) fn count(&mut self, write: &Write, exists: bool) {
+    /// Counts `write` to a key, given whether it `exists` before.
+    pub(super) fn count(&mut self, write: &StateWrite, exists: bool) {
         match (&write.value, exists) {
             (Some(_), false) => self.made += 1,
             (None, true) => self.deleted += 1,
@@ -167,18 +164,18 @@ impl KeyGrowth {
         }
     }
 
-    /// Whether there are more keys after the writes than before.
+    /// Whether the writes create more keys than they delete.
     pub(super) const fn grows(self) -> bool {
         self.made > self.deleted
     }
 
-    /// Whether they are too many for an action that kept `before` keys before:
-    /// what was over the limit already may still be changed or deleted.
+    /// Whether an action with `before` keys would have too many after the writes. Writes that do
+    /// not add keys are allowed even above the limit.
     pub(super) const fn exceeds(self, before: usize) -> bool {
         self.exceeds_with((before + self.made).saturating_sub(self.deleted))
     }
 
-    /// The same of an action that keeps `after` keys after the writes.
+    /// The same, given the number of keys after the writes.
     pub(super) const fn exceeds_with(self, after: usize) -> bool {
         self.grows() && after > KEYS_MAX
     }
@@ -188,16 +185,16 @@ impl KeyGrowth {
 mod tests {
     use super::*;
 
-    fn put(key: &str, length: usize) -> Write {
+    fn put(key: &str, length: usize) -> StateWrite {
         let value = Some(vec![0; length].into());
-        Write { key: key.into(), value, only_if: None }
+        StateWrite { key: key.into(), value, only_if: None }
     }
 
-    fn delete(key: &str) -> Write {
-        Write { key: key.into(), value: None, only_if: None }
+    fn delete(key: &str) -> StateWrite {
+        StateWrite { key: key.into(), value: None, only_if: None }
     }
 
-    fn refusal(writes: &[Write]) -> String {
+    fn refusal(writes: &[StateWrite]) -> String {
         check_writes(writes).unwrap_err().to_string()
     }
 
@@ -217,7 +214,7 @@ mod tests {
         let keys: Vec<_> = (0..=BATCH_MAX).map(|i| delete(&i.to_string())).collect();
         assert_eq!(refusal(&keys), "65 keys in one call: name 64 at most");
         assert_eq!(refusal(&[put("", 1)]), "a key of 0 bytes: a key has 1 to 512");
-        // Bytes, not characters.
+        // The limit is in bytes, not characters.
         assert_eq!(refusal(&[put(&"é".repeat(257), 1)]), "a key of 514 bytes: a key has 1 to 512");
         assert_eq!(refusal(&[put("a", VALUE_MAX + 1)]), "a value of 262145 bytes: 262144 at most");
         let five = ["a", "b", "c", "d", "e"].map(|key| put(key, BATCH_BYTES_MAX / 4));
@@ -232,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_full_action_may_change_and_delete_and_replace() {
-        let growth = |writes: &[(Write, bool)]| {
+        let growth = |writes: &[(StateWrite, bool)]| {
             let mut growth = KeyGrowth::default();
             writes.iter().for_each(|(write, exists)| growth.count(write, *exists));
             growth

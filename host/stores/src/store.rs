@@ -1,4 +1,4 @@
-//! What a store does, and what it promises.
+//! The interface of a store, and its guarantees.
 
 use std::{future::pending, sync::Arc, time::Duration};
 
@@ -20,65 +20,67 @@ use soloist_heart::{Group, LeaderKey, LeaseId};
 /// A granted lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {
-    /// Its number.
+    /// The lease's id.
     pub id: LeaseId,
-    /// The time to live that the store granted; etcd may grant more than was asked.
+    /// The time to live that the store granted; etcd may grant more than was requested.
     pub ttl: Duration,
 }
 
-/// The present state of the cluster and then each later one. It ends with an error.
+/// The current state of the cluster and then each later one. The stream ends after an error.
 pub type RosterStream = BoxStream<'static, Result<Roster, StoreError>>;
 
-/// Leases, elections and members of one cluster.
+/// The leases, elections and members of one cluster.
 ///
-/// All calls but [`campaign`](Store::campaign) and [`watch`](Store::watch) are
-/// bounded by the request time-out that the store was opened with.
+/// All calls except [`campaign`](Store::campaign) and [`watch`](Store::watch) are bounded by the
+/// request time-out that the store was opened with.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// How people call this store, without secrets: `etcd 10.0.0.1:2379`.
+    /// A name of this store for people, without secrets: `etcd 10.0.0.1:2379`.
     fn label(&self) -> &str;
 
-    /// Asks for one sign of life, to tell early what waiting cannot mend.
+    /// Makes one call, to find out early about errors that waiting does not help against.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] for that, [`StoreError::Unavailable`] otherwise.
+    /// [`StoreError::Refused`] for those, [`StoreError::Unavailable`] otherwise.
     async fn check(&self) -> Result<(), StoreError>;
 
-    /// Opens a session: grants a lease of `ttl`, not below [`StoreUrl::min_ttl`](soloist_config::StoreUrl::min_ttl).
+    /// Opens a session: grants a lease of `ttl`, which must not be below
+    /// [`StoreUrl::min_ttl`](soloist_config::StoreUrl::min_ttl).
     ///
-    /// A call that was given up may have granted a lease all the same; nobody
-    /// knows it, and it runs out.
+    /// A call that was given up may have granted a lease nevertheless; nobody knows it, and it
+    /// expires.
     async fn grant(&self, ttl: Duration) -> Result<Lease, StoreError>;
 
-    /// Waits for what ends the session of `lease`, which was granted here, though nobody
-    /// asks: returns when it is known that it may not be relied on any more, and says why.
-    /// A store that can tell by its answers alone never returns.
+    /// Waits until the store notices by itself that the session of `lease`, which was granted here,
+    /// can no longer be relied on; returns the reason. A store that notices it only in its answers
+    /// to calls never returns.
     async fn session_lost(&self, _lease: LeaseId) -> StoreError {
         pending().await
     }
 
-    /// Renews a lease and returns its time to live, counted from a moment
-    /// that is not before the call.
+    /// Renews a lease and returns its time to live, counted from a moment that is not before the
+    /// call.
     ///
     /// # Errors
-    /// [`StoreError::LeaseGone`] when it has run out or was revoked.
+    /// [`StoreError::LeaseGone`] if it has expired or was revoked.
     async fn renew(&self, lease: LeaseId) -> Result<Duration, StoreError>;
 
-    /// Ends a session at once, with all that hangs on it. A lease that is gone is no error.
+    /// Ends a session at once, with everything attached to it. It is no error if the lease is
+    /// already gone.
     async fn revoke(&self, lease: LeaseId) -> Result<(), StoreError>;
 
-    /// Stands for election and waits, without limit, until it is won.
+    /// Stands for election and waits, without limit, until the election is won.
     ///
-    /// One lease stands at most once in a group: who has won and stands again
-    /// finds the same key. Dropping the future withdraws the candidate, at the
-    /// latest when its lease ends, and so may an error; whoever stands again
-    /// then stands last. One call at a time may wait for a lease and group.
+    /// A lease has at most one candidate in a group: a leader that stands again gets the same key.
+    /// Dropping the future withdraws the candidate, at the latest when its lease ends; an error may
+    /// do so as well. A host that stands again afterwards is last in the queue. Only one call at a
+    /// time may wait for each lease and group.
     ///
-    /// A win may be stale when it is learnt: [`verify`](Store::verify) it.
+    /// A win may be outdated when it is learnt: [`verify`](Store::verify) it.
     ///
     /// # Errors
-    /// [`StoreError::LeaseGone`] when the lease has ended, where the store can
-    /// tell (etcd tells only before the wait), and whatever breaks the wait.
+    /// [`StoreError::LeaseGone`] if the lease has ended, where the store notices that (etcd only
+    /// before the wait), and any error that breaks the wait.
     async fn campaign(
         &self,
         group: &Group,
@@ -86,70 +88,70 @@ pub trait Store: Send + Sync + 'static {
         candidate: &Candidate,
     ) -> Result<LeaderKey, StoreError>;
 
-    /// Re-reads `key` after it was won, with the store's strongest read:
-    /// whether it exists, at its create revision, first in its group.
+    /// Re-reads `key` after it was won, with the store's strongest read. Returns whether it exists
+    /// at its create revision and is first in its group.
     async fn verify(&self, key: &LeaderKey) -> Result<bool, StoreError>;
 
-    /// Replaces what the leader says of itself.
+    /// Replaces the leader's candidate entry.
     ///
     /// # Errors
-    /// [`StoreError::NotLeader`] when `key` is gone.
+    /// [`StoreError::NotLeader`] if `key` is gone.
     async fn proclaim(&self, key: &LeaderKey, candidate: &Candidate) -> Result<(), StoreError>;
 
     /// Gives a leadership up: deletes `key` if it is still the one that was won.
     async fn resign(&self, key: &LeaderKey) -> Result<(), StoreError>;
 
-    /// Enters this host among the members, as long as `lease` lives, or has it say something
-    /// else of itself. A name is one host's: another's entry is replaced only if this member
-    /// [outlives](Member::outlives) it, or if no lease holds it.
+    /// Enters this host among the members for as long as `lease` lives, or changes its entry. A
+    /// name belongs to one host: another host's entry is replaced only if this member
+    /// [supersedes](Member::supersedes) it, or if the entry has no lease.
     ///
     /// # Errors
-    /// [`StoreError::LeaseGone`] when the lease has ended, [`StoreError::NameTaken`] while
-    /// another session goes by this name, [`StoreError::Removed`] while people want this host
-    /// to stay out.
+    /// [`StoreError::LeaseGone`] if the lease has ended, [`StoreError::NameTaken`] while another
+    /// session has this name, [`StoreError::Removed`] while people want this host to stay out.
     async fn join(&self, lease: LeaseId, member: &Member) -> Result<(), StoreError>;
 
-    /// Tries whether the store would take a candidate of `lease` in `group`, by a write that
-    /// asks of it what a campaign does and leaves nothing behind: nobody is woken, and no
-    /// revision is used up.
+    /// Tests whether the store would accept a candidate of `lease` in `group`, with a write that
+    /// needs everything that a campaign needs and leaves nothing behind: it notifies nobody and
+    /// uses up no revision.
     ///
     /// # Errors
-    /// What the campaign would meet.
+    /// Those that the campaign would get.
     async fn rehearse(&self, group: &Group, lease: LeaseId) -> Result<(), StoreError>;
 
-    /// Writes a note, in the place of the one before.
+    /// Writes a note, replacing the previous one about the topic.
     async fn write_note(&self, topic: &NoteTopic, note: &Note) -> Result<(), StoreError>;
 
-    /// Takes a note away, and says whether there was one.
+    /// Erases a note, and returns whether there was one.
     async fn erase_note(&self, topic: &NoteTopic) -> Result<bool, StoreError>;
 
-    /// Watches the whole cluster: first its present state, then one item a
-    /// change; changes in quick succession may share one. An item may repeat
-    /// the one before.
+    /// Watches the whole cluster: the first item is its current state, and then there is one item
+    /// for each change. Changes in quick succession may share an item, and an item may repeat the
+    /// one before.
     async fn watch(&self) -> Result<RosterStream, StoreError>;
 
-    /// How this store turns out not to be the one that it was: another one, or an older one.
-    /// Whatever way notices that tells it here before it hands on anything else of the store.
+    /// Reports that this store turned out to be another one, or an older state of it. Every
+    /// connection that notices this reports it here before it passes on anything else from the
+    /// store.
     fn mismatches(&self) -> watch::Receiver<Option<StoreMismatch>>;
 
     /// The state of the cluster's actions.
     ///
-    /// Where the store is reached by a network, that is by connections of their
-    /// own, which the current runtime drives: what plugins write must not stand
-    /// in a renewal's way.
+    /// If the store is reached over a network, this uses separate connections, driven by the
+    /// current runtime, so that plugins' writes never delay a renewal.
     ///
     /// # Errors
     /// [`StoreError::Refused`] outside a tokio runtime.
     fn state(&self) -> Result<Arc<dyn StateStore>, StoreError>;
 
-    /// What this host keeps of its actions' jobs: the same in every respect, in a place of
-    /// its own, which neither actions nor people reach by [`state`](Store::state).
+    /// What hosts record about their actions' jobs. This works exactly like the state of actions,
+    /// but in a separate place, which neither actions nor people reach through
+    /// [`state`](Store::state).
     ///
     /// # Errors
-    /// The same.
+    /// Those of [`state`](Store::state).
     fn ledger(&self) -> Result<Arc<dyn StateStore>, StoreError>;
 
-    /// The casts of the cluster's tasks, by connections of their own as [`state`](Store::state).
+    /// The casts of the cluster's tasks, over separate connections like [`state`](Store::state).
     ///
     /// # Errors
     /// [`StoreError::Refused`] outside a tokio runtime.

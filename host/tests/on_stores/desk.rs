@@ -8,9 +8,9 @@ use soloist_stores::{CastClaimer, CastKey};
 use tokio::sync::watch;
 
 use crate::{
-    casts::{Queue, answer},
+    casts::{CastQueue, answer},
     workers::terms,
-    world::{Host, World, soon},
+    world::{TestHost, World, soon},
 };
 
 fn desk(world: &World) -> CastService {
@@ -25,9 +25,9 @@ async fn cast(desk: &CastService, payload: &'static [u8]) -> CastKey {
 }
 
 /// Has a cast end as a dead letter.
-async fn bury(desk: &CastService, host: &Host, key: &CastKey) {
+async fn bury(desk: &CastService, host: &TestHost, key: &CastKey) {
     let by = CastClaimer { lease: host.lease, host: "a".into(), ticket: 1 };
-    let seen = Queue::of(&*desk.casts).await.casts.remove(key).unwrap();
+    let seen = CastQueue::of(&*desk.casts).await.casts.remove(key).unwrap();
     let (claim, _) = soon(desk.casts.claim(&by, &seen)).await.unwrap().unwrap();
     soon(desk.casts.mark_dead(&claim, "it is wrong")).await.unwrap();
 }
@@ -51,7 +51,7 @@ pub(crate) async fn what_cannot_be_cast_is_told_with_what_to_do(world: &World) {
     assert_eq!(error.kind.code(), 413);
     assert_eq!(error.error, "a payload of 1025 bytes: t takes 1024 at most");
     assert_eq!(told("t", 1, 300).await.kind.code(), 400);
-    assert!(Queue::of(&*desk.casts).await.casts.is_empty(), "nothing was queued");
+    assert!(CastQueue::of(&*desk.casts).await.casts.is_empty(), "nothing was queued");
 
     let mut few = terms(1);
     std::sync::Arc::make_mut(&mut few).get_mut("t").unwrap().max_queued = 1;
@@ -74,11 +74,11 @@ pub(crate) async fn a_cast_is_looked_at_from_any_host(world: &World) {
         (&"t".into(), &0.into(), &7.into())
     );
     let by = CastClaimer { lease: host.lease, host: "a".into(), ticket: 1 };
-    let seen = Queue::of(&*there.casts).await.casts.remove(&key).unwrap();
+    let seen = CastQueue::of(&*there.casts).await.casts.remove(&key).unwrap();
     let (claim, _) = soon(there.casts.claim(&by, &seen)).await.unwrap().unwrap();
     let (entry, _) = soon(here.find(&key)).await.unwrap();
     assert_eq!((entry.state, entry.head.by.as_deref()), ("claimed", Some("a")));
-    soon(there.casts.done(&claim, &answer("1"), Duration::from_secs(60))).await.unwrap();
+    soon(there.casts.complete(&claim, &answer("1"), Duration::from_secs(60))).await.unwrap();
     let (entry, found) = soon(here.find(&key)).await.unwrap();
     assert_eq!((entry.state, found), ("done", Some(answer("1"))));
     assert!(entry.ended.unwrap() >= entry.head.queued);
@@ -106,7 +106,7 @@ pub(crate) async fn dead_letters_are_replayed_and_purged(world: &World) {
     assert_eq!(kind(soon(desk.replay("t", Some(&keys[1].id))).await), CastErrorKind::NotFound);
     assert_eq!(soon(desk.replay("t", None)).await.unwrap(), 3);
     assert_eq!(soon(desk.replay("t", None)).await.unwrap(), 0);
-    let queued = Queue::of(&*desk.casts).await.casts;
+    let queued = CastQueue::of(&*desk.casts).await.casts;
     assert!(queued.keys().eq(&keys[1..]), "{queued:?}");
     bury(&desk, &host, &keys[1]).await;
     assert_eq!(soon(desk.purge("t", None)).await.unwrap(), 1);

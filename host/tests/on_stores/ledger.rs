@@ -14,12 +14,12 @@ use soloist::action::{
 use soloist_guests::capability::{TermLink, TermNotice};
 use soloist_heart::{Group, LeaderKey, Term, clock::BootTime};
 use soloist_leadership::{Deadline, Gate};
-use soloist_stores::{Guard, StateEntry, StateStore, StoreError, Write};
+use soloist_stores::{StateEntry, StateStore, StateWrite, StoreError, WriteGuard};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::{
-    state::{Desk, put},
-    world::{Host, World, soon},
+    state::{StateClient, put},
+    world::{TestHost, World, soon},
 };
 
 const JOB: &str = "report";
@@ -41,11 +41,11 @@ struct LedgerLeader {
 }
 
 impl LedgerLeader {
-    fn of(host: &Host, key: &LeaderKey) -> Self {
+    fn of(host: &TestHost, key: &LeaderKey) -> Self {
         Self::by(host, key, host.store.ledger().unwrap())
     }
 
-    fn by(host: &Host, key: &LeaderKey, store: Arc<dyn StateStore>) -> Self {
+    fn by(host: &TestHost, key: &LeaderKey, store: Arc<dyn StateStore>) -> Self {
         let term = Term { group: Group::main(), host: host.name.as_str().into(), token: key.token };
         let gate = Arc::new(Gate::new(term, Arc::new(Deadline::new(BootTime::NEVER))));
         let (told, notices) = unbounded_channel();
@@ -190,7 +190,7 @@ pub(crate) async fn the_latest_are_kept(world: &World) {
     let records = kept_records(world).await;
     assert_eq!(records.len() as u64, RECORDS_MAX);
     assert_eq!((records[0].scheduled, records[49].scheduled), (at(21), at(70)));
-    let ledger = Desk(world.open().ledger().unwrap());
+    let ledger = StateClient(world.open().ledger().unwrap());
     assert_eq!(ledger.list(JOB).await.len() as u64, RECORDS_MAX + 1);
 }
 
@@ -233,7 +233,7 @@ pub(crate) async fn a_clock_that_was_ahead_settles_what_it_claimed_and_no_more(w
 /// What soloist has not written is named, once, and left to people.
 pub(crate) async fn a_foreign_ledger_is_named(world: &World) {
     let host = world.host("a").await;
-    let desk = Desk(world.open().ledger().unwrap());
+    let desk = StateClient(world.open().ledger().unwrap());
     desk.write(JOB, &[put("mark", "no mark")]).await.unwrap();
     let error = soon(history(&*desk.0, JOB, 1)).await.unwrap_err();
     assert!(!error.is_transient(), "{error}");
@@ -251,7 +251,7 @@ pub(crate) async fn a_foreign_ledger_is_named(world: &World) {
 }
 
 pub(crate) async fn state_and_ledgers_keep_apart(world: &World) {
-    let (state, ledger) = (Desk::of(world), Desk(world.open().ledger().unwrap()));
+    let (state, ledger) = (StateClient::of(world), StateClient(world.open().ledger().unwrap()));
     state.write(JOB, &[put("mark", "an action's")]).await.unwrap();
     ledger.write(JOB, &[put("mark", "a host's")]).await.unwrap();
     assert_eq!(state.value(JOB, "mark").await.unwrap(), "an action's");
@@ -330,7 +330,12 @@ impl StateStore for LossyState {
         self.store.list(action, after, limit).await
     }
 
-    async fn write(&self, guard: Guard<'_>, action: &str, all: &[Write]) -> Result<(), StoreError> {
+    async fn write(
+        &self,
+        guard: WriteGuard<'_>,
+        action: &str,
+        all: &[StateWrite],
+    ) -> Result<(), StoreError> {
         let lost = || StoreError::Unavailable {
             attempted: "write state",
             store: "a lossy one".into(),

@@ -1,30 +1,33 @@
 //! What a host does with a store, checked on each: the ledgers of jobs, and casts. The stores' own
 //! promises are in `host/stores/tests`, whose rig is used here.
 
-#![allow(
+#![expect(
     clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "a test fails by panicking, and a child process talks to its parent by stdout"
+    reason = "functions that tests share fail by panicking and print what they measured"
 )]
-#![allow(dead_code, reason = "the rig has what the stores' own tests need")]
 
 #[macro_use]
 #[path = "../../stores/tests/store/properties.rs"]
 mod properties;
 
 #[path = "../../stores/tests/store/casts/rig.rs"]
+#[expect(dead_code, reason = "the stores' own tests need more of it")]
 mod casts;
 mod desk;
 #[path = "../../stores/tests/store/etcd_server.rs"]
+#[expect(dead_code, reason = "the stores' own tests need more of it")]
 mod etcd_server;
 mod ledger;
 #[path = "../../stores/tests/store/state/rig.rs"]
+#[expect(dead_code, reason = "the stores' own tests need more of it")]
 mod state;
 mod storm;
 mod workers;
 #[path = "../../stores/tests/store/world.rs"]
+#[expect(dead_code, reason = "the stores' own tests need more of it")]
 mod world;
 
 mod ledgers {

@@ -125,7 +125,7 @@ async fn cast_until_killed(world: &World, count: usize, kills: &Mutex<usize>) ->
 
 async fn until_ended(casts: &dyn CastStore, key: &CastKey) {
     loop {
-        match casts.look(key).await {
+        match casts.state(key).await {
             Ok(Some(CastState::Done(..))) => return,
             Ok(Some(CastState::Queued(_) | CastState::Claimed(_))) | Err(_) => {
                 sleep(Duration::from_millis(50)).await;

@@ -127,7 +127,7 @@ pub(crate) async fn a_stop_lets_finish_what_is_under_way(world: &World) {
     soon(a.work).await.unwrap();
     answer(&*caller, &first).await;
     assert!(log.attempts(&second).is_empty(), "a host that stops begins nothing");
-    assert!(matches!(caller.look(&second).await.unwrap(), Some(CastState::Queued(_))));
+    assert!(matches!(caller.state(&second).await.unwrap(), Some(CastState::Queued(_))));
 }
 
 pub(crate) async fn a_lost_session_interrupts(world: &World) {

@@ -1,17 +1,17 @@
-//! What is still to happen, in the order of its moments.
+//! The agenda: events that are still to come, ordered by time.
 
 use crate::simulation::MS;
 
-/// Happenings are kept by spans of so many nanoseconds: few in each, which are quickly looked
-/// through.
+/// Events are stored by time spans of this length, in nanoseconds. There are few in each, so
+/// searching one is quick.
 const SPAN: u64 = 25 * MS;
-/// No world lasts as many spans, so that what is further ahead never happens.
+/// No simulation lasts this many spans; events further ahead never happen.
 const SPANS_MAX: usize = 1_000_000;
 
-/// Happenings to come. Those of one moment come in the order in which they were entered.
+/// The events to come. Events of the same moment happen in the order in which they were added.
 pub(crate) struct Agenda<T> {
     spans: Vec<Vec<(u64, T)>>,
-    /// In those before it nothing is left.
+    /// All earlier spans are empty.
     current: usize,
 }
 
@@ -22,8 +22,8 @@ impl<T> Default for Agenda<T> {
 }
 
 impl<T> Agenda<T> {
-    /// Enters a happening at a true time.
-    pub(crate) fn at(&mut self, at: u64, happening: T) {
+    /// Adds an event at a true time.
+    pub(crate) fn at(&mut self, at: u64, event: T) {
         let span = usize::try_from(at / SPAN).unwrap_or(usize::MAX);
         if span >= SPANS_MAX {
             return;
@@ -31,10 +31,10 @@ impl<T> Agenda<T> {
         if span >= self.spans.len() {
             self.spans.resize_with(span + 1, Vec::new);
         }
-        self.spans[span].push((at, happening));
+        self.spans[span].push((at, event));
     }
 
-    /// Takes the next happening out, with its moment, unless that is after `end`.
+    /// Removes and returns the next event with its time, unless that is after `end`.
     pub(crate) fn next(&mut self, end: u64) -> Option<(u64, T)> {
         loop {
             let span = self.spans.get_mut(self.current)?;

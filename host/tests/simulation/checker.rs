@@ -1,4 +1,5 @@
-//! The checker: knows the true time and every host, and sees when a promise breaks.
+//! The checker: it knows the true time and the state of every host, and detects when a promise is
+//! broken.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +18,7 @@ use crate::{
 /// Why a key is no longer in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KeyEnd {
-    /// Its host, or the host's supervisor, gave it up.
+    /// It was given up by its host or the host's supervisor.
     GivenBack,
     /// Its lease ran out.
     RanOut,
@@ -28,11 +29,11 @@ pub(crate) enum KeyEnd {
 enum WriteKnowledge {
     Asked,
     Applied,
-    /// The store went back to a state before it.
+    /// The store went back to a state before the write.
     Undone,
 }
 
-/// Everybody, and the true time.
+/// All hosts, the store, and the true time.
 #[derive(Clone, Copy)]
 pub(crate) struct CheckContext<'a> {
     pub(crate) hosts: &'a [SimulatedHost],
@@ -45,7 +46,7 @@ pub(crate) struct Checker {
     /// The latest term that started, by group.
     newest: BTreeMap<Group, Token>,
     writes: Vec<WriteKnowledge>,
-    /// The first write that was not under way yet when the store last went back.
+    /// The first write that had not been requested when the store last went back.
     surely_once: usize,
     acknowledged: Vec<usize>,
     pub(crate) figures: Figures,
@@ -55,26 +56,31 @@ pub(crate) struct Checker {
 }
 
 impl Checker {
-    /// Looks at a command of host `who` before it is carried out.
-    pub(crate) fn command(&mut self, command: &HeartCommand, who: usize, scene: CheckContext<'_>) {
-        let host = &scene.hosts[who];
+    /// Checks a command of host `who` before it is carried out.
+    pub(crate) fn command(
+        &mut self,
+        command: &HeartCommand,
+        who: usize,
+        context: CheckContext<'_>,
+    ) {
+        let host = &context.hosts[who];
         let runs = |key: &LeaderKey| host.term(key).is_some();
         match command {
-            HeartCommand::Start { key, deadline } => self.start(key, *deadline, who, scene),
-            HeartCommand::Extend { deadline, .. } => self.extend(*deadline, who, scene),
+            HeartCommand::Start { key, deadline } => self.start(key, *deadline, who, context),
+            HeartCommand::Extend { deadline, .. } => self.extend(*deadline, who, context),
             HeartCommand::Stop { key, .. } | HeartCommand::Drain { key, .. } => {
-                self.holds(runs(key), Promise::Order, scene.now, || {
+                self.holds(runs(key), Promise::Order, context.now, || {
                     format!("{} ends a term that does not run", host.name)
                 });
             }
             HeartCommand::Resign { key } => {
-                self.holds(!runs(key), Promise::ResignIsLast, scene.now, || {
+                self.holds(!runs(key), Promise::ResignIsLast, context.now, || {
                     format!("{} resigns before its term has ended", host.name)
                 });
             }
             HeartCommand::Revoke { lease } => {
                 let runs = host.terms.values().any(|term| term.key.lease == *lease);
-                self.holds(!runs, Promise::ResignIsLast, scene.now, || {
+                self.holds(!runs, Promise::ResignIsLast, context.now, || {
                     format!("{} revokes its lease under a running term", host.name)
                 });
             }
@@ -86,8 +92,14 @@ impl Checker {
         }
     }
 
-    fn start(&mut self, key: &LeaderKey, deadline: BootTime, who: usize, scene: CheckContext<'_>) {
-        let CheckContext { hosts, store, now } = scene;
+    fn start(
+        &mut self,
+        key: &LeaderKey,
+        deadline: BootTime,
+        who: usize,
+        context: CheckContext<'_>,
+    ) {
+        let CheckContext { hosts, store, now } = context;
         let (host, group) = (&hosts[who], &key.group);
         self.figures.terms += 1;
         self.holds(!host.terms.contains_key(group), Promise::Order, now, || {
@@ -103,7 +115,7 @@ impl Checker {
         self.holds(own, Promise::TokensRise, now, || {
             format!("{} starts {group}/{} after a later term of its own", host.name, key.token)
         });
-        if store.was_robbed(key) {
+        if store.was_removed(key) {
             return; // Somebody else may lead already; only fencing helps here.
         }
         self.holds(store.exists(key), Promise::EndsBeforeLease, now, || {
@@ -123,11 +135,11 @@ impl Checker {
             now,
             || format!("token {} after {before:?} in {group}", key.token),
         );
-        self.alone(group, who, scene);
+        self.alone(group, who, context);
     }
 
-    fn extend(&mut self, deadline: BootTime, who: usize, scene: CheckContext<'_>) {
-        let CheckContext { hosts, store, now } = scene;
+    fn extend(&mut self, deadline: BootTime, who: usize, context: CheckContext<'_>) {
+        let CheckContext { hosts, store, now } = context;
         let host = &hosts[who];
         for (group, term) in &host.terms {
             self.holds(host.clock(now) < term.deadline, Promise::EndsBeforeLease, now, || {
@@ -140,12 +152,12 @@ impl Checker {
                 self.holds(store.exists(&term.key), Promise::EndsBeforeLease, now, || {
                     format!("{} goes on in {group} without a lease", host.name)
                 });
-                self.alone(group, who, scene);
+                self.alone(group, who, context);
             }
         }
     }
 
-    /// No other host can act in `group`, nor has anything alive that it had time to end.
+    /// Checks that no other host can act in `group`, or has anything alive that it had time to end.
     fn alone(
         &mut self,
         group: &Group,
@@ -160,7 +172,7 @@ impl Checker {
         }
     }
 
-    /// The store let go of `key`: nobody acts under it any more.
+    /// The store has removed `key`: nobody may act under it any more.
     pub(crate) fn ended(
         &mut self,
         key: &LeaderKey,
@@ -182,7 +194,7 @@ impl Checker {
         }
     }
 
-    /// An answer leaves under `key`.
+    /// An answer is sent under `key`.
     pub(crate) fn answer(&mut self, key: &LeaderKey, host: &SimulatedHost, now: u64) {
         self.figures.answers += 1;
         let robbed = host.term(key).is_some_and(|term| term.robbed);
@@ -193,13 +205,13 @@ impl Checker {
         });
     }
 
-    /// A write that no other has the number of.
+    /// A new write, with a unique number.
     pub(crate) fn new_write(&mut self) -> usize {
         self.writes.push(WriteKnowledge::Asked);
         self.writes.len() - 1
     }
 
-    /// The register took a write in.
+    /// The register has applied a write.
     pub(crate) fn applied(&mut self, write: &RegisterWrite, now: u64) {
         let RegisterWrite { key, id, .. } = write;
         self.figures.writes += 1;
@@ -214,7 +226,7 @@ impl Checker {
         });
     }
 
-    /// A writer was told that its write is there.
+    /// A writer was told that its write was applied.
     pub(crate) fn acknowledged(&mut self, key: &LeaderKey, id: usize, now: u64) {
         self.figures.acknowledged += 1;
         self.acknowledged.push(id);
@@ -223,9 +235,9 @@ impl Checker {
         });
     }
 
-    /// The store went back to an older state. Nobody promised what is lost with
-    /// that: tokens and versions rise from there again, so that a write under
-    /// way may meet the version that it expects twice; what was written since is gone.
+    /// The store went back to an older state. What is lost by that is not promised: tokens and
+    /// versions grow again from there, so a write under way may meet the version that it expects a
+    /// second time; and later writes are gone.
     pub(crate) fn restored(&mut self, CheckContext { hosts, store, .. }: CheckContext<'_>) {
         self.newest.clear();
         for SimulatedTerm { key, .. } in hosts.iter().flat_map(|host| host.terms.values()) {
@@ -241,15 +253,15 @@ impl Checker {
         }
     }
 
-    /// A host that was told to stop goes on, though it had all the time that it may take.
-    pub(crate) fn goes_on(&mut self, host: &SimulatedHost, now: u64) {
+    /// A host that was told to stop is still running, although it had enough time to stop.
+    pub(crate) fn has_not_stopped(&mut self, host: &SimulatedHost, now: u64) {
         self.holds(false, Promise::StopsInTime, now, || {
             format!("{} was told to stop long ago and goes on", host.name)
         });
     }
 
-    /// The faults are long over: one host performs in each group, nobody
-    /// believes to that does not, and what was acknowledged is there.
+    /// The faults ended long ago: exactly one host performs in each group, no host wrongly believes
+    /// that it does, and all acknowledged writes are there.
     pub(crate) fn end(
         &mut self,
         groups: &[Group],
@@ -276,13 +288,14 @@ impl Checker {
         });
     }
 
-    /// Among equals nobody leads more groups, by two, than another that could take one over.
+    /// Among equally suitable hosts, none leads two groups more than another that could take one
+    /// over.
     pub(crate) fn even(
         &mut self,
         settings: &BTreeMap<Group, GroupConfig>,
-        scene: CheckContext<'_>,
+        context: CheckContext<'_>,
     ) {
-        let CheckContext { hosts, store, now } = scene;
+        let CheckContext { hosts, store, now } = context;
         let spread = || settings.iter().filter(|(_, config)| config.spread);
         let mut loads = vec![0_usize; hosts.len()];
         for (group, _) in spread() {
@@ -291,7 +304,7 @@ impl Checker {
                 loads[leader] += 1;
             }
         }
-        // Where one is preferred it has no equals: all priorities differ.
+        // A group with preferences has no equally suitable hosts, since all priorities differ.
         let equals = spread().filter(|(_, config)| config.strategy == Strategy::LongestRunning);
         for (group, _) in equals {
             let stands = |key: &LeaderKey| store.owner(key.lease).map(|host| loads[host]);

@@ -12,54 +12,55 @@ use crate::{
     mutant::Mutant,
     simulated_host::SimulatedHost,
     simulated_store::HostLife,
-    simulation::{MS, SECOND, World},
+    simulation::{MS, SECOND, Simulation},
     simulation_event::SimulationEvent,
 };
 
-/// From one comparison to the next, unless there is a reason for one.
+/// The interval between two comparisons, unless there is a reason for an earlier one.
 pub(crate) const ROUND: u64 = 10 * SECOND;
-/// How long another host may take to say what its clock shows.
+/// How long another host may take to report its clock.
 const QUESTION: u64 = SECOND;
-/// From one look whether a group could be led here to the next.
+/// The interval between two checks whether a group could be led here.
 const READINESS: u64 = 500 * MS;
-/// What is no further off is right.
+/// A clock that is off by no more than this is right.
 pub(crate) const RIGHT: TimeDelta = TimeDelta::milliseconds(200);
-/// Who is further off is wrong beyond doubt: by more than a minute and what a reading may err.
+/// A clock that is off by more than this is certainly wrong: a minute, plus the largest error of a
+/// reading.
 const WRONG: TimeDelta = TimeDelta::seconds(62);
 
-/// A host's wall clock, and what its process knows of it.
+/// A host's wall clock, and what its process knows about it.
 #[derive(Default)]
 pub(crate) struct WallClock {
-    /// By how much it is ahead of the true time.
+    /// How far it is ahead of the true time.
     pub(crate) ahead: TimeDelta,
     /// When it was set.
     pub(crate) set_at: u64,
     pub(crate) known: ClockKnowledge,
 }
 
-/// What dies with the process.
+/// The part that is lost with the process.
 #[derive(Default)]
 pub(crate) struct ClockKnowledge {
     pub(crate) compared: Option<ClockComparison>,
-    /// Who was asked last.
+    /// The hosts that were asked last.
     asked: Option<Vec<LeaseId>>,
-    /// When it compares next; nothing while it does.
+    /// When it compares next; `None` while it is comparing.
     compares_at: Option<u64>,
     comparing: bool,
-    /// What the checker knows of the latest comparison.
+    /// The truth about the latest comparison, for the checker.
     pub(crate) truth: Option<ClockTruth>,
 }
 
-/// A comparison as it is seen by who knows the true time.
+/// The truth about a comparison.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ClockTruth {
-    /// By how much the host's clock was ahead.
+    /// How far the host's clock was ahead of the true time.
     pub(crate) ahead: TimeDelta,
-    /// Whether a majority of right clocks has said that it is wrong, and since when.
+    /// Since when a majority of right clocks has said that it is wrong, if one has.
     pub(crate) wrong_since: Option<u64>,
 }
 
-/// What comes of asking the others.
+/// The result of asking the other hosts.
 #[derive(Clone, Debug)]
 pub(crate) struct ClockAnswers {
     comparison: ClockComparison,
@@ -67,7 +68,7 @@ pub(crate) struct ClockAnswers {
 }
 
 impl WallClock {
-    /// A clock that is ahead by so much.
+    /// A clock that is ahead by this much.
     pub(crate) fn new(ahead: TimeDelta) -> Self {
         Self { ahead, ..Self::default() }
     }
@@ -77,8 +78,8 @@ impl WallClock {
     }
 }
 
-impl World {
-    /// What a clock shows that is right.
+impl Simulation {
+    /// What a right clock shows.
     pub(crate) fn true_wall(&self, at: u64) -> DateTime<Utc> {
         self.epoch + TimeDelta::nanoseconds(at as i64)
     }
@@ -88,13 +89,13 @@ impl World {
         self.true_wall(self.now) + self.hosts[host].time.ahead
     }
 
-    /// Whether a host's jobs may go on by its clock.
+    /// Whether a host's jobs may rely on its clock.
     pub(crate) fn clock_trust(&self, host: usize) -> ClockTrust {
         let (wall, host) = (self.wall(host), &self.hosts[host]);
         ClockTrust::of(host.time.known.compared.as_ref(), wall, host.clock(self.now))
     }
 
-    /// By how much a clock may be ahead.
+    /// A random error of a clock.
     pub(crate) fn some_error(&mut self) -> TimeDelta {
         let sign = if self.rng.bool() { 1 } else { -1 };
         let ms = match self.rng.u8(..8) {
@@ -108,22 +109,25 @@ impl World {
 
     /// Somebody sets the clock of a host, which notices that within a second.
     pub(crate) fn set_clock(&mut self, host: usize, ahead: TimeDelta) {
-        self.tell(|world| format!("the clock of {} is ahead by {ahead}", world.hosts[host].name));
+        self.log(|simulation| {
+            format!("the clock of {} is ahead by {ahead}", simulation.hosts[host].name)
+        });
         let time = &mut self.hosts[host].time;
         (time.ahead, time.set_at) = (ahead, self.now);
         let notices = self.rng.u64(..SECOND);
         self.after(notices, SimulationEvent::ClockSet(self.caller(host)));
     }
 
-    /// A host notices that its clock was set. While it compares, that shows at the end of it.
+    /// A host notices that its clock was set. If it is comparing clocks, it notices at the end of
+    /// that.
     pub(crate) fn clock_set(&mut self, caller: HostLife) {
         if !self.hosts[caller.host].time.known.comparing {
             self.compare_after(caller, 0);
         }
-        self.keep_job(caller);
+        self.run_job(caller);
     }
 
-    /// Compares anew where others are there than before.
+    /// Compares again if other hosts are there than at the last comparison.
     pub(crate) fn compare_if_changed(&mut self, caller: HostLife) {
         let host = &self.hosts[caller.host];
         let others = others(host).map(|(lease, _)| lease);
@@ -177,7 +181,7 @@ impl World {
         );
     }
 
-    /// How long a host takes to answer; nothing, if it does not in time.
+    /// How long a host takes to answer; `None` if it does not answer in time.
     fn question(&mut self, name: &str) -> Option<u64> {
         let host = self.hosts.iter().find(|host| host.name == name)?;
         let there = host.heart.is_some() && !host.is_frozen(self.now);
@@ -187,7 +191,7 @@ impl World {
         (there && !lost && took < QUESTION).then_some(took)
     }
 
-    /// What the others have said.
+    /// The other hosts have answered.
     pub(crate) fn compared(&mut self, caller: HostLife, asked: ClockAnswers) {
         let ClockAnswers { mut comparison, mut truth } = asked;
         let (wall, host) = (self.wall(caller.host), &mut self.hosts[caller.host]);
@@ -202,13 +206,13 @@ impl World {
         (known.comparing, known.truth) = (false, Some(truth));
         known.compared = Some(comparison);
         self.compare_after(caller, if holds { ROUND } else { 0 });
-        self.keep_job(caller);
+        self.run_job(caller);
     }
 
-    // ---- whether a group could be led
+    // ---- readiness
 
-    /// A host looks whether it could lead the group that goes by time, and tells its heart.
-    pub(crate) fn look_at_readiness(&mut self, caller: HostLife) {
+    /// A host checks whether it could lead the group with the job, and tells its heart.
+    pub(crate) fn check_readiness(&mut self, caller: HostLife) {
         let Some(job) = &self.job else { return };
         let refusal = self.clock_trust(caller.host).wrong_clock().map(ToString::to_string);
         let clock = refusal.filter(|_| self.mutant != Mutant::ClingsOn);
@@ -219,13 +223,13 @@ impl World {
         let here = LocalGroup::of(&job.group, &view, host.sight.roster.as_deref());
         let event = host.findings.next_event(here, clock, |_| Some(obstacle.map_or(Ok(()), Err)));
         if let Some(event) = event {
-            self.hear(caller, event);
+            self.feed(caller, event);
         }
         self.after(READINESS, SimulationEvent::Readiness(caller));
     }
 }
 
-/// The other hosts that are there, as this one sees it.
+/// The other members, as this host sees them.
 fn others(host: &SimulatedHost) -> impl Iterator<Item = (LeaseId, &str)> {
     let members = host.sight.roster.iter().flat_map(|roster| &roster.members);
     let others = members.map(|(lease, member)| (*lease, &*member.name));

@@ -1,4 +1,4 @@
-//! What a term does that others see: answers to clients, and guarded writes.
+//! The visible effects of a term: answers to clients, and guarded writes.
 
 use soloist_heart::{HeartEvent, LeaderKey};
 
@@ -6,24 +6,24 @@ use crate::{
     mutant::Mutant,
     register::{RegisterWrite, WriteFate},
     simulated_store::HostLife,
-    simulation::{MS, SECOND, World},
+    simulation::{MS, SECOND, Simulation},
     simulation_event::SimulationEvent,
-    store_calls::Request,
+    store_request::StoreRequest,
 };
 
-/// From one write, or one request of a client, to the next, at most.
+/// The longest pause between two writes, or between two requests of a client.
 const PAUSE: u64 = SECOND;
 
 /// What an action knows of its register.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RegisterWriter {
-    /// The write that is being tried.
+    /// The write that is being attempted.
     id: usize,
-    /// The version that it expects.
+    /// The register's version that the write expects.
     version: usize,
 }
 
-impl World {
+impl Simulation {
     /// A writer with its first write.
     pub(crate) fn writer(&mut self) -> RegisterWriter {
         RegisterWriter { id: self.checker.new_write(), version: 0 }
@@ -31,7 +31,7 @@ impl World {
 
     /// A term's actions start.
     pub(crate) fn perform(&mut self, caller: HostLife, key: &LeaderKey) {
-        self.ask(caller, Request::Proclaim(key.clone()));
+        self.ask(caller, StoreRequest::Proclaim(key.clone()));
         if self.calm {
             return;
         }
@@ -40,12 +40,12 @@ impl World {
         self.after(request, SimulationEvent::Request(caller, key.clone()));
     }
 
-    /// A client's request comes in.
+    /// A client's request arrives.
     pub(crate) fn request(&mut self, caller: HostLife, key: LeaderKey) {
         let host = &self.hosts[caller.host];
         let Some(term) = host.term(&key) else { return };
         if term.admits(host.clock(self.now)) {
-            // Most are quick; some outlast a lease.
+            // Most take little time; some take longer than a lease.
             let longest = if self.rng.u8(..8) == 0 { 5 * SECOND } else { 200 * MS };
             let work = self.rng.u64(..longest);
             self.after(work, SimulationEvent::Answer(caller, key.clone()));
@@ -56,7 +56,7 @@ impl World {
         self.after(pause, SimulationEvent::Request(caller, key));
     }
 
-    /// The answer to a client's request is about to leave.
+    /// The answer to a client's request is about to be sent.
     pub(crate) fn answer(&mut self, caller: HostLife, key: &LeaderKey) {
         let host = &self.hosts[caller.host];
         let passes = host.term(key).is_some_and(|term| {
@@ -69,32 +69,32 @@ impl World {
         }
     }
 
-    /// An action writes, if the gate lets it.
+    /// An action writes, if the gate allows it.
     pub(crate) fn write(&mut self, caller: HostLife, key: LeaderKey) {
         let host = &self.hosts[caller.host];
         let Some(term) = host.term(&key) else { return };
         if term.passes(host.clock(self.now)) {
             let RegisterWriter { id, version } = term.writer;
-            self.ask(caller, Request::Write(RegisterWrite { key, id, only_if: version }));
+            self.ask(caller, StoreRequest::Write(RegisterWrite { key, id, only_if: version }));
         }
     }
 
-    /// An action learns what became of its write.
-    pub(crate) fn written(&mut self, caller: HostLife, write: RegisterWrite, fate: WriteFate) {
+    /// An action learns the outcome of its write.
+    pub(crate) fn written(&mut self, caller: HostLife, write: RegisterWrite, outcome: WriteFate) {
         let RegisterWrite { key, id, only_if } = write;
         if self.hosts[caller.host].term(&key).is_none() {
             return;
         }
         let hopeful = self.mutant == Mutant::Hopeful;
-        let (done, version) = match fate {
+        let (done, version) = match outcome {
             WriteFate::Applied => (true, only_if + 1),
-            // An earlier try of it arrived.
+            // An earlier attempt of it has arrived.
             WriteFate::Conflict { version, last } => (last == Some(id), version),
             WriteFate::Unknown => (hopeful, only_if),
-            WriteFate::Fenced => return self.hear(caller, HeartEvent::KeyGone { key }),
+            WriteFate::Fenced => return self.feed(caller, HeartEvent::KeyGone { key }),
         };
         let mut writer = RegisterWriter { id, version };
-        let pause = match fate {
+        let pause = match outcome {
             _ if done => PAUSE,
             WriteFate::Conflict { .. } => MS,
             _ => self.timings.retry.as_nanos() as u64,

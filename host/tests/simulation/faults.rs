@@ -1,4 +1,4 @@
-//! What goes wrong.
+//! The faults that the simulation injects.
 
 use std::mem;
 
@@ -7,12 +7,12 @@ use soloist_heart::{EndCause, Group, HeartEvent, LeaderKey, LeaseId};
 use crate::{
     mutant::Mutant,
     network::NetworkCut,
-    simulation::{FAULTS, MS, SECOND, World, scene},
+    simulation::{FAULTS, MS, SECOND, Simulation, check_context},
     simulation_event::SimulationEvent,
 };
 
-impl World {
-    /// One fault, and the next one's moment.
+impl Simulation {
+    /// Injects a fault, and schedules the next one.
     pub(crate) fn fault(&mut self) {
         if !self.faulty() {
             return;
@@ -27,14 +27,14 @@ impl World {
             7..9 => self.crash(host, true),
             9 => self.crash(host, false),
             10 => self.pause_store(long / 4),
-            11 => self.depose_store(long / 4),
+            11 => self.lose_store_leader(long / 4),
             12 => self.obstruct(host),
-            13..15 => self.ask_something(host),
-            15..17 => self.want_something(host),
-            17 => self.take_nothing_back(host),
-            18 => self.deafen(host),
-            19 => self.estrange(),
-            20 => self.careless_hand(),
+            13..15 => self.make_random_request(host),
+            15..17 => self.bar_or_reorder(host),
+            17 => self.refuse_resignations(host),
+            18 => self.lose_notifications(host),
+            19 => self.add_foreign_key(),
+            20 => self.delete_by_hand(),
             _ => {
                 let ahead = self.some_error();
                 self.set_clock(host, ahead);
@@ -44,7 +44,7 @@ impl World {
         self.after(pause, SimulationEvent::Fault);
     }
 
-    /// Leaders draw the lightning.
+    /// Picks a host; leaders are picked more often.
     fn some_host(&mut self) -> usize {
         let start = self.rng.usize(..self.hosts.len());
         let leads = |host: &usize| !self.hosts[*host].terms.is_empty();
@@ -53,7 +53,9 @@ impl World {
     }
 
     fn freeze(&mut self, host: usize, long: u64) {
-        self.tell(|world| format!("{} freezes for {} ms", world.hosts[host].name, long / MS));
+        self.log(|simulation| {
+            format!("{} freezes for {} ms", simulation.hosts[host].name, long / MS)
+        });
         self.hosts[host].freeze(self.now, long, self.mutant == Mutant::SleepyClock);
         if let Some(lease) = self.hosts[host].lease
             && self.mutant == Mutant::HastySupervisor
@@ -62,14 +64,14 @@ impl World {
         }
     }
 
-    /// No way between a host and the store, or none in one direction: requests
-    /// arrive and their answers do not, or only those of earlier requests do.
+    /// Cuts the connection between a host and the store, or one direction of it: requests then
+    /// arrive but their answers do not, or only answers to earlier requests arrive.
     fn cut_off(&mut self, host: usize, long: u64) {
         let (since, until) = (self.now, self.now + long);
         let cut = NetworkCut { since, until, held: self.rng.bool() };
         let (out, back) = [(true, true), (true, false), (false, true)][self.rng.usize(..3)];
-        self.tell(|world| {
-            let name = world.hosts[host].name;
+        self.log(|simulation| {
+            let name = simulation.hosts[host].name;
             format!("{name} is cut off for {} ms, out {out}, back {back}, {cut:?}", long / MS)
         });
         if out {
@@ -80,15 +82,16 @@ impl World {
         }
     }
 
-    /// The store stands still. What was sent to it waits.
+    /// The store stands still. Requests to it wait.
     fn pause_store(&mut self, long: u64) {
-        self.tell(|_| format!("the store stands still for {} ms", long / MS));
+        self.log(|_| format!("the store stands still for {} ms", long / MS));
         self.stuck_until = self.now + long;
     }
 
-    /// The store refuses what the host would give up, for longer than it may take to stop.
-    fn take_nothing_back(&mut self, host: usize) {
-        self.tell(|world| format!("nothing is taken back of {}", world.hosts[host].name));
+    /// The store refuses to let the host give anything up, for longer than the host may take to
+    /// stop.
+    fn refuse_resignations(&mut self, host: usize) {
+        self.log(|simulation| format!("nothing is taken back of {}", simulation.hosts[host].name));
         self.hosts[host].refused_until = FAULTS;
         if self.rng.bool() {
             let pause = self.rng.u64(..SECOND);
@@ -96,10 +99,10 @@ impl World {
         }
     }
 
-    /// The store loses its leader, and with it every call that waits. The next
-    /// leader gives every lease its full time.
-    fn depose_store(&mut self, long: u64) {
-        self.tell(|_| format!("the store has no leader for {} ms", long / MS));
+    /// The store loses its leader, and breaks every call that waits. The next leader gives every
+    /// lease its full time again.
+    fn lose_store_leader(&mut self, long: u64) {
+        self.log(|_| format!("the store has no leader for {} ms", long / MS));
         self.leaderless_until = self.now + long;
         self.store.promote(self.timings.ttl, self.leaderless_until);
         self.break_campaigns();
@@ -107,8 +110,8 @@ impl World {
 
     fn break_campaigns(&mut self) {
         for waiting in mem::take(&mut self.store.waiting) {
-            if waiting.heard {
-                self.break_off(waiting.caller, waiting.key, waiting.attempt);
+            if waiting.awaited {
+                self.fail_campaign(waiting.caller, waiting.key, waiting.attempt);
             }
         }
     }
@@ -118,7 +121,7 @@ impl World {
         let (caller, group) = (self.caller(host), self.some_group());
         let reason = "its port is taken".to_owned();
         let pause = self.rng.u64(..5 * SECOND);
-        if self.goes_by_time(&group) {
+        if self.needs_right_clock(&group) {
             self.hosts[host].obstructed_until = self.now + pause;
             return;
         }
@@ -129,8 +132,8 @@ impl World {
         self.after(pause, SimulationEvent::ToHost(caller, HeartEvent::Ready { group }));
     }
 
-    /// Somebody stops the host or asks it to resign, or an action of it fails.
-    fn ask_something(&mut self, host: usize) {
+    /// Somebody stops the host or asks it to resign, or one of its actions fails.
+    fn make_random_request(&mut self, host: usize) {
         let (caller, group) = (self.caller(host), self.some_group());
         let key = self.hosts[host].terms.get(&group).map(|term| term.key.clone());
         let event = match (key, self.rng.u8(..3)) {
@@ -147,8 +150,8 @@ impl World {
         self.after(0, SimulationEvent::ToHost(caller, event));
     }
 
-    /// People or a strategy want another order, or this host not to stand for a while.
-    fn want_something(&mut self, host: usize) {
+    /// People or a strategy want another order in the queue, or bar the host for a while.
+    fn bar_or_reorder(&mut self, host: usize) {
         let (caller, group) = (self.caller(host), self.some_group());
         let key = self.hosts[host].terms.get(&group).map(|term| term.key.clone());
         let event = match (key, self.rng.u8(..3)) {
@@ -166,35 +169,35 @@ impl World {
         self.after(0, SimulationEvent::ToHost(caller, event));
     }
 
-    /// What tells a host of changes goes silent without an error, until it looks again.
-    fn deafen(&mut self, host: usize) {
-        self.tell(|world| format!("{} hears of no change", world.hosts[host].name));
-        let long = self.rng.u64(..self.second_look());
+    /// The host's notifications stop without an error, until it checks again.
+    fn lose_notifications(&mut self, host: usize) {
+        self.log(|simulation| format!("{} hears of no change", simulation.hosts[host].name));
+        let long = self.rng.u64(..self.longest_recheck());
         let ever = self.mutant == Mutant::StaysDeaf;
         let (until, sight) = (self.now + long, &mut self.hosts[host].sight);
         sight.deaf_until = if ever { u64::MAX } else { until };
         sight.may_be_deaf_until = until;
     }
 
-    /// Somebody who is no host puts a key into a queue, and takes it out again some time.
-    fn estrange(&mut self) {
+    /// Somebody who is not a host puts a key into a queue, and removes it some time later.
+    fn add_foreign_key(&mut self) {
         let group = self.some_group();
         let there = |key: &LeaderKey| key.lease == LeaseId::NONE;
         if !self.store.queue(&group).iter().any(there) {
             let key = self.store.put(&group, LeaseId::NONE);
-            self.tell(|_| format!("a stranger stands in {group} under {}", key.token));
+            self.log(|_| format!("a stranger stands in {group} under {}", key.token));
             let long = self.rng.u64(..16 * SECOND);
             self.after(long, SimulationEvent::Remove(key));
         }
     }
 
-    /// Somebody takes a stranger out of a queue.
+    /// Somebody removes a foreign key from a queue.
     pub(crate) fn remove(&mut self, key: &LeaderKey) {
         self.store.resign(key);
-        self.announce();
+        self.answer_winners();
     }
 
-    /// The same, of all that there are: a store that goes back brings some of them back.
+    /// Removes all foreign keys: a store that goes back may bring some of them back.
     pub(crate) fn remove_strangers(&mut self) {
         for group in self.groups.clone() {
             let stranger = self.store.queue(&group).iter().find(|key| key.lease == LeaseId::NONE);
@@ -205,28 +208,28 @@ impl World {
     }
 
     /// Somebody deletes a key, or revokes its lease, by hand.
-    fn careless_hand(&mut self) {
+    fn delete_by_hand(&mut self) {
         let pick = self.rng.usize(..64);
         let Some(key) = self.store.some_key(pick) else {
             return;
         };
-        self.tell(|_| format!("somebody deletes {}", key.key));
+        self.log(|_| format!("somebody deletes {}", key.key));
         let gone = if self.rng.bool() {
             self.store.resign(&key);
             vec![key]
         } else {
             self.store.revoke(key.lease)
         };
-        self.store.rob(gone);
-        self.mark_robbed();
-        self.announce();
+        self.store.mark_removed(gone);
+        self.mark_removed_keys();
+        self.answer_winners();
     }
 
-    /// Somebody puts the store's data back to an older state, or loses it.
+    /// Somebody sets the store's data back to an older state, or loses it.
     pub(crate) fn restore(&mut self) {
         let older = if self.rng.bool() { mem::take(&mut self.backup) } else { Default::default() };
-        self.tell(|world| {
-            format!("the store goes from {} to {}", world.store.data.revision, older.revision)
+        self.log(|simulation| {
+            format!("the store goes from {} to {}", simulation.store.data.revision, older.revision)
         });
         self.checker.figures.restored += 1;
         for host in self.hosts.iter_mut().filter(|host| host.revision > older.revision) {
@@ -235,16 +238,16 @@ impl World {
         }
         self.store.restore(older, self.timings.ttl, self.now);
         self.break_campaigns();
-        self.mark_robbed();
-        self.checker.restored(scene(&self.hosts, &self.store, self.now));
+        self.mark_removed_keys();
+        self.checker.restored(check_context(&self.hosts, &self.store, self.now));
         self.checker.firings.restored(&self.store.data);
         self.stuck_until = self.now + self.rng.u64(..2 * SECOND);
         self.watch_leases();
     }
 
-    fn mark_robbed(&mut self) {
+    fn mark_removed_keys(&mut self) {
         for term in self.hosts.iter_mut().flat_map(|host| host.terms.values_mut()) {
-            term.robbed |= self.store.was_robbed(&term.key);
+            term.robbed |= self.store.was_removed(&term.key);
         }
     }
 

@@ -1,33 +1,33 @@
-//! What was seen in a world: a simulation that exercises nothing would show here.
+//! Counts of what happened in a simulation; one that exercises nothing would show here.
 
 use std::ops::AddAssign;
 
 /// How often things happened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Figures {
-    /// Worlds that were run to their end.
+    /// Simulations that ran to their end.
     pub(crate) worlds: u64,
     /// Terms that started.
     pub(crate) terms: u64,
     /// Writes that were applied.
     pub(crate) writes: u64,
-    /// Writes that their writers know of.
+    /// Writes that were acknowledged to their writers.
     pub(crate) acknowledged: u64,
-    /// Writes that the fence kept out.
+    /// Writes that were refused by the fence.
     pub(crate) fenced: u64,
-    /// Answers that left.
+    /// Answers that were sent.
     pub(crate) answers: u64,
-    /// Requests and answers that the gate, or the end of the term, kept back.
+    /// Requests and answers that were stopped by the gate or the end of the term.
     pub(crate) refused: u64,
-    /// Faults that were made.
+    /// Faults that were injected.
     pub(crate) faults: u64,
-    /// Times that the store went back to an older state.
+    /// How often the store went back to an older state.
     pub(crate) restored: u64,
     /// Firings of jobs that began.
     pub(crate) firings: u64,
-    /// What strategists told hearts.
+    /// Events that strategists sent to hearts.
     pub(crate) advised: u64,
-    /// Times that a strategist thought that another one goes by other settings.
+    /// Disagreements that strategists detected.
     pub(crate) disagreements: u64,
 }
 

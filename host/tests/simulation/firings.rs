@@ -1,5 +1,6 @@
-//! What the checker knows of the firings of a job: each begins once, whatever clocks show; they
-//! go on where the leader's clock is right; and a clock that is known to be wrong claims none.
+//! What the checker knows of a job's firings. Each firing begins once, whatever the clocks show;
+//! firings continue while the leader's clock is right; and a host claims none if its clock is known
+//! to be wrong.
 
 use std::collections::BTreeSet;
 
@@ -13,35 +14,37 @@ use crate::{
     promise::Promise,
     simulated_host::{GatePhase, SimulatedHost},
     simulated_store::StoreData,
-    simulation::{MS, SECOND, World},
+    simulation::{MS, SECOND, Simulation},
 };
 
-/// A clock that differs by more from what it was was set.
+/// A clock that has changed by more than this was set.
 const STEP: TimeDelta = TimeDelta::seconds(2);
-/// Beside a period: clocks are compared, what was missed is left alone, the ledger is opened.
+/// How late a firing may be in addition to the period: clocks are compared, missed firings are
+/// skipped, the ledger is opened.
 const DELAYS: u64 = ROUND + 5 * SECOND;
 
-/// The firings of a world's job.
+/// The firings of the simulated job.
 #[derive(Default)]
 pub(crate) struct Firings {
     begun: BTreeSet<DateTime<Utc>>,
-    /// Since when a host of right time has led, that nothing keeps from claiming.
+    /// Since when a host with a right clock has led and nothing has kept it from claiming.
     led_rightly: u64,
-    /// Under this token.
+    /// The token of that leader.
     token: i64,
-    /// What failed since the last look, in what it costs.
+    /// The delays caused by failures since the last check, in nanoseconds.
     setbacks: u64,
 }
 
 impl Firings {
-    /// The job goes on from a moment: what was claimed ahead of it without a gap may come again.
-    pub(crate) fn anew(&mut self, from: DateTime<Utc>) {
+    /// The job restarts from a certain moment: later firings that were claimed ahead of it may come
+    /// again.
+    pub(crate) fn reset(&mut self, from: DateTime<Utc>) {
         self.begun.retain(|at| *at <= from);
     }
 
-    /// The store went back: what it does not know of any more may come again.
+    /// The store went back: firings that it no longer knows of may come again.
     pub(crate) fn restored(&mut self, data: &StoreData) {
-        let claimed = data.book.as_ref().map(|book| &book.claimed);
+        let claimed = data.ledger.as_ref().map(|ledger| &ledger.claimed);
         self.begun.retain(|at| claimed.is_some_and(|claimed| claimed.contains(at)));
     }
 }
@@ -70,15 +73,15 @@ impl Checker {
     }
 }
 
-impl World {
-    /// A keeper's call to the store failed.
-    pub(crate) fn errand_failed(&mut self) {
+impl Simulation {
+    /// A job's call to the store has failed.
+    pub(crate) fn ledger_call_failed(&mut self) {
         let cost = self.timings.request_timeout + self.timings.retry;
         self.checker.firings.setbacks += cost.as_nanos() as u64;
     }
 
-    /// Looks whether the job goes on, and whether those keep off whose clocks are wrong.
-    pub(crate) fn look_at_job(&mut self) {
+    /// Checks that the job continues, and that hosts with wrong clocks do not take part.
+    pub(crate) fn check_job(&mut self) {
         if self.job.is_none() {
             return;
         }
@@ -106,29 +109,32 @@ impl World {
             return;
         }
         let (from, to) = (self.true_wall(now - bound), self.true_wall(now));
-        let claimed = self.store.data.book.as_ref().map(|book| &book.claimed);
+        let claimed = self.store.data.ledger.as_ref().map(|ledger| &ledger.claimed);
         let goes_on = claimed.is_some_and(|claimed| claimed.range(from..=to).next().is_some());
         self.checker.holds(goes_on, Promise::FiringsGoOn, now, || {
             format!("no firing from {from} on was claimed, and a host of right time leads")
         });
     }
 
-    /// The token of a leader of right time, and since when nothing keeps it from claiming.
+    /// The token of a leader whose clock is right, and since when nothing keeps it from claiming.
     fn leads_rightly(&self) -> Option<(i64, u64)> {
         let (now, job) = (self.now, self.job.as_ref()?);
         let key = self.store.leader(&job.group)?;
         let number = self.store.owner(key.lease)?;
-        let (host, touch) = (&self.hosts[number], self.liveness.hosts.get(number)?);
+        let (host, host_state) = (&self.hosts[number], self.liveness.hosts.get(number)?);
         let term = host.term(key).filter(|term| term.phase == GatePhase::Open)?;
-        if host.is_frozen(now) || term.keeper.busy_until + LOOK > now || !self.right_prevail(host) {
+        if host.is_frozen(now)
+            || term.job_keeper.busy_until + LOOK > now
+            || !self.most_clocks_right(host)
+        {
             return None;
         }
-        let since = touch.hears.max(self.liveness.store).max(host.time.set_at);
+        let since = host_state.hears.max(self.liveness.store).max(host.time.set_at);
         host.time.is_right().then_some((key.token.0, since))
     }
 
-    /// Whether clocks that are wrong are no majority, as a host sees who is there.
-    fn right_prevail(&self, host: &SimulatedHost) -> bool {
+    /// Whether wrong clocks are not in the majority among the members that a host sees.
+    fn most_clocks_right(&self, host: &SimulatedHost) -> bool {
         let members = host.sight.roster.iter().flat_map(|roster| &roster.members);
         let there = members.filter_map(|(_, it)| self.hosts.iter().find(|h| h.name == it.name));
         let (mut right, mut all) = (0, 0);
@@ -139,27 +145,29 @@ impl World {
         2 * right >= all
     }
 
-    /// A host that knows that its clock is wrong neither leads for long nor stands.
+    /// A host that knows that its clock is wrong neither stands, nor leads for long.
     fn wrong_clocks_rest(&mut self, number: usize) {
         let (now, host) = (self.now, &self.hosts[number]);
-        let (Some(job), Some(touch)) = (&self.job, self.liveness.hosts.get(number)) else { return };
+        let (Some(job), Some(host_state)) = (&self.job, self.liveness.hosts.get(number)) else {
+            return;
+        };
         let Some(heart) = host.heart.as_ref().filter(|_| !host.is_frozen(now)) else { return };
         let truth = host.time.known.truth.filter(|truth| truth.ahead == host.time.ahead);
         let Some(since) = truth.and_then(|truth| truth.wrong_since) else { return };
-        let since = since.max(touch.hears).max(self.liveness.store).max(host.time.set_at);
+        let since = since.max(host_state.hears).max(self.liveness.store).max(host.time.set_at);
         let stands = match heart.candidacies()[&job.group].stage() {
             CandidacyStage::Leading { since: began, .. } => {
-                now - since.max(host.true_time(*began)) > NEWS + SECOND + touch.late
+                now - since.max(host.true_time(*began)) > NEWS + SECOND + host_state.late
             }
-            // A term has just ended, where it does so for a look or two.
-            CandidacyStage::Campaigning => now - since > SECOND && touch.stands_wrongly > 2,
+            // If a term has just ended, the host may stand for one or two checks.
+            CandidacyStage::Campaigning => now - since > SECOND && host_state.stands_wrongly > 2,
             _ => false,
         };
         let campaigns =
             matches!(heart.candidacies()[&job.group].stage(), CandidacyStage::Campaigning);
         let name = host.name;
-        if let Some(touch) = self.liveness.hosts.get_mut(number) {
-            touch.stands_wrongly = if campaigns { touch.stands_wrongly + 1 } else { 0 };
+        if let Some(host_state) = self.liveness.hosts.get_mut(number) {
+            host_state.stands_wrongly = if campaigns { host_state.stands_wrongly + 1 } else { 0 };
         }
         self.checker.holds(!stands, Promise::WrongClocksRest, now, || {
             format!("{name} leads or stands where time counts, and knows that its clock is wrong")
@@ -167,5 +175,5 @@ impl World {
     }
 }
 
-/// From one look to the next, and the time that a term takes to go on after a firing.
+/// The interval between two checks, plus the time that a term takes to continue after a firing.
 const LOOK: u64 = 500 * MS;

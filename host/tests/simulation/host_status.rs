@@ -1,7 +1,7 @@
-//! Whether hosts say it where nobody leads.
+//! Whether hosts report it when nobody leads.
 //!
-//! Whoever has heard from the store what is not led says so, or does not claim to know; and
-//! who could lead and does not stand says why.
+//! A host that knows from the store that nobody leads a group says so, or does not claim to know;
+//! and a host that could lead and does not stand says why.
 
 use std::time::Duration;
 
@@ -14,31 +14,32 @@ use crate::{
     liveness::{GroupLiveness, NEWS},
     mutant::Mutant,
     promise::Promise,
-    simulation::{SECOND, World},
+    simulation::{SECOND, Simulation},
 };
 
-/// How long a term takes to end that has lost its key, be it in the midst of a drain.
+/// How long a term that has lost its key takes to end, even while it drains.
 const TEARDOWN: u64 = 8 * SECOND;
-/// By how much a timer may be late, and more.
+/// More than a timer may be late.
 const MOMENT: Duration = Duration::from_millis(100);
 
-impl World {
-    /// Looks at what the status of each host shows of a group.
-    pub(crate) fn hosts_say_it(&mut self, number: usize) {
-        let (now, seat) = (self.now, &self.liveness.groups[number]);
-        if now.saturating_sub(seat.led.max(seat.shown)) <= NEWS {
+impl Simulation {
+    /// Checks what each host's status shows of a group.
+    pub(crate) fn check_statuses(&mut self, number: usize) {
+        let (now, group_state) = (self.now, &self.liveness.groups[number]);
+        if now.saturating_sub(group_state.led.max(group_state.shown)) <= NEWS {
             return;
         }
         let group = &self.groups[number];
-        let ended = now - seat.led.max(seat.shown) > NEWS + TEARDOWN;
+        let ended = now - group_state.led.max(group_state.shown) > NEWS + TEARDOWN;
         let (mut well, mut mute) = (None, None);
         for host in 0..self.hosts.len() {
-            if self.should_know(host, seat) {
-                let told = self.status(host);
-                let says_well =
-                    |it: &&HostStatus<'_>| it.says_well(group) && (ended || !it.performs(group));
-                well = well.or(told.as_ref().filter(says_well).map(|_| host));
-                mute = mute.or(told.as_ref().filter(|it| it.is_mute(group)).map(|_| host));
+            if self.should_know(host, group_state) {
+                let status = self.status(host);
+                let claims_well = |it: &&HostStatus<'_>| {
+                    it.shows_no_problem(group) && (ended || !it.performs(group))
+                };
+                well = well.or(status.as_ref().filter(claims_well).map(|_| host));
+                mute = mute.or(status.as_ref().filter(|it| it.is_mute(group)).map(|_| host));
             }
         }
         let name = |host: Option<usize>| host.map(|host| self.hosts[host].name);
@@ -51,20 +52,20 @@ impl World {
         });
     }
 
-    /// Whether a host must by now have heard that nobody leads, or must know that it hears
-    /// nothing.
-    fn should_know(&self, number: usize, seat: &GroupLiveness) -> bool {
-        let (touch, now, host) = (self.liveness.hosts[number], self.now, &self.hosts[number]);
-        let seen = seat.led.max(seat.shown);
+    /// Whether a host must have learnt by now that nobody leads, or must know that it gets no news.
+    fn should_know(&self, number: usize, group_state: &GroupLiveness) -> bool {
+        let (host_state, now, host) = (self.liveness.hosts[number], self.now, &self.hosts[number]);
+        let since = group_state.led.max(group_state.shown);
         if host.heart.is_none() || host.is_frozen(now) {
             return false;
         }
-        let told = host.sight.taken_at > seen && now > host.last_woke + NEWS;
-        let heard = now - seen.max(touch.hears).max(self.liveness.store) > NEWS + touch.late;
-        let patience = 2 * self.timings.ttl.as_nanos() as u64 + NEWS;
+        let was_shown = host.sight.taken_at > since && now > host.last_woke + NEWS;
+        let must_have_heard =
+            now - since.max(host_state.hears).max(self.liveness.store) > NEWS + host_state.late;
+        let limit = 2 * self.timings.ttl.as_nanos() as u64 + NEWS;
         let cut = host.out.lasts(now).max(host.back.lasts(now));
-        let lost = self.faulty() && cut > patience && now > host.last_woke + NEWS;
-        told || heard || lost && now - seen.max(touch.session) > patience
+        let lost = self.faulty() && cut > limit && now > host.last_woke + NEWS;
+        was_shown || must_have_heard || lost && now - since.max(host_state.session) > limit
     }
 
     fn status(&self, host: usize) -> Option<HostStatus<'_>> {
@@ -88,26 +89,26 @@ impl World {
     }
 }
 
-/// What a host's status shows.
+/// The content of a host's status.
 struct HostStatus<'a> {
     view: HostView,
     roster: &'a Roster,
-    /// The groups in which it does not stand for a moment, after a term has failed.
+    /// The groups in which it does not stand for a moment after a term has failed.
     waiting: Vec<Group>,
     stopping: bool,
     rosy: bool,
 }
 
 impl HostStatus<'_> {
-    /// Whether it shows nothing amiss in `group`.
-    fn says_well(&self, group: &Group) -> bool {
+    /// Whether it shows no problem in `group`.
+    fn shows_no_problem(&self, group: &Group) -> bool {
         if self.rosy {
             return self.view.session.is_some() && !self.roster.queue(group).is_empty();
         }
         GapReason::of(group, self.roster, &self.view).is_none()
     }
 
-    /// Whether it shows that something of a term is alive here, which may take a while to end.
+    /// Whether it shows that part of a term is alive here, which may take a while to end.
     fn performs(&self, group: &Group) -> bool {
         let role = self.view.groups.get(group).map(|part| part.role);
         matches!(role, Some(GroupRole::Leader | GroupRole::Draining))

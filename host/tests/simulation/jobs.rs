@@ -1,4 +1,4 @@
-//! A job under a term: the keeper and its ledger, with the parts of both that decide.
+//! A job under a term, using the decision logic of the real keeper and ledger.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -11,32 +11,32 @@ use crate::{
     mutant::Mutant,
     simulated_host::GatePhase,
     simulated_store::HostLife,
-    simulation::{MS, SECOND, World},
+    simulation::{MS, SECOND, Simulation},
     simulation_event::SimulationEvent,
-    store_calls::Request,
+    store_request::StoreRequest,
 };
 
 const JOB: &str = "report";
-/// A wait is looked at anew after so long.
+/// The longest wait before a job checks again.
 const LOOK: u64 = 60 * SECOND;
-/// So many firings are kept.
+/// How many firings are recorded.
 const RECORDS: usize = 50;
 
-/// The one job of a world.
+/// The only job of a simulation.
 pub(crate) struct SimulatedJob {
     pub(crate) group: Group,
     pub(crate) config: JobConfig,
-    /// From one firing to the next.
+    /// The time between two firings.
     pub(crate) period: Duration,
-    /// Whether each run may outlast that by far, or few of them.
+    /// Whether most runs take much longer than that, or only a few.
     slow: bool,
 }
 
 impl SimulatedJob {
-    /// One that fires every second to every hour.
+    /// A job that fires between once a second and once an hour.
     pub(crate) fn new(group: Group, rng: &mut fastrand::Rng) -> Self {
         let period = Duration::from_secs([1, 2, 5, 20, 3600][rng.usize(..5)]);
-        // By the hour a clock that is days ahead has few of them to run.
+        // With an hourly job, even a clock that is days ahead has few firings to catch up with.
         let all = period.as_secs() == 3600 && rng.bool();
         let config = JobConfig {
             schedule: Schedule::Every(period),
@@ -54,163 +54,172 @@ impl SimulatedJob {
     }
 }
 
-/// What the store keeps of the job.
+/// The job's records in the store.
 #[derive(Clone, Debug)]
 pub(crate) struct JobLedger {
     mark: JobMark,
-    /// The latest firings, by their ids.
+    /// The ids of the latest firings.
     begun: Vec<String>,
-    /// When all that were ever claimed should have begun: what nobody but the checker reads.
+    /// The scheduled times of all firings that were ever claimed; for the checker only.
     pub(crate) claimed: BTreeSet<DateTime<Utc>>,
 }
 
-/// What keeps the job under a term.
+/// The state of the job under a term.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct JobKeeper {
     course: Option<JobPlanner>,
     /// Whether it waits for the store.
     asks: bool,
-    /// The moment of its timer.
+    /// When its timer expires.
     wakes_at: Option<u64>,
     pub(crate) busy_until: u64,
 }
 
-/// What a keeper asks of the store, as often as it takes.
+/// A job's call to the store, which is repeated until it is answered.
 #[derive(Clone, Debug)]
 pub(crate) struct LedgerCall {
     pub(crate) key: LeaderKey,
-    /// By the host's clock, when it was first asked.
+    /// The host's clock when the call was first made.
     now: DateTime<Utc>,
     what: LedgerOperation,
-    /// How often the store has gone back by then.
+    /// How often the store had gone back by then.
     era: u64,
 }
 
 #[derive(Clone, Debug)]
 enum LedgerOperation {
-    Open { anew: bool },
+    Open { reset: bool },
     Claim { by: Box<JobMark>, new: Box<JobMark>, firing: Firing },
 }
 
-/// What the store says.
+/// The store's answer.
 #[derive(Clone, Debug)]
 pub(crate) enum LedgerAnswer {
     Opened(JobMark, Vec<String>),
     Claimed,
-    /// The mark is another one.
+    /// The mark in the ledger is another one.
     Moved,
     /// The leader's key is gone.
     Fenced,
-    /// Nothing.
+    /// No answer.
     Unknown,
 }
 
-impl World {
-    /// A term's job begins.
+impl Simulation {
+    /// The job of a term begins.
     pub(crate) fn begin_job(&mut self, caller: HostLife, key: &LeaderKey) {
         if self.job.as_ref().is_some_and(|job| job.group == key.group) {
             self.open_ledger(caller, key.clone(), false);
         }
     }
 
-    fn open_ledger(&mut self, caller: HostLife, key: LeaderKey, anew: bool) {
+    fn open_ledger(&mut self, caller: HostLife, key: LeaderKey, reset: bool) {
         let (now, era) = (self.wall(caller.host), self.checker.figures.restored);
-        self.send(caller, LedgerCall { key, now, what: LedgerOperation::Open { anew }, era });
+        self.send(caller, LedgerCall { key, now, what: LedgerOperation::Open { reset }, era });
     }
 
-    /// Asks the store, if the term goes on.
-    pub(crate) fn send(&mut self, caller: HostLife, errand: LedgerCall) {
+    /// Calls the store, if the term continues.
+    pub(crate) fn send(&mut self, caller: HostLife, ledger_call: LedgerCall) {
         let (host, now) = (&mut self.hosts[caller.host], self.now);
         let clock = host.clock(now);
-        let term = host.terms.get_mut(&errand.key.group).filter(|term| term.key == errand.key);
+        let term =
+            host.terms.get_mut(&ledger_call.key.group).filter(|term| term.key == ledger_call.key);
         let Some(term) = term.filter(|term| term.passes(clock)) else { return };
-        term.keeper.asks = true;
-        self.ask(caller, Request::Job(Box::new(errand)));
+        term.job_keeper.asks = true;
+        self.ask(caller, StoreRequest::Job(Box::new(ledger_call)));
     }
 
     /// The store reads or writes the ledger.
-    pub(crate) fn keep_ledger(&mut self, errand: &LedgerCall) -> LedgerAnswer {
-        let there = self.store.exists(&errand.key);
-        let (job, book) = (self.job.as_ref(), self.store.data.book.as_mut());
+    pub(crate) fn serve_ledger(&mut self, ledger_call: &LedgerCall) -> LedgerAnswer {
+        let there = self.store.exists(&ledger_call.key);
+        let (job, ledger) = (self.job.as_ref(), self.store.data.ledger.as_mut());
         let schedule = job.map(|job| job.config.schedule.to_string()).unwrap_or_default();
-        match (&errand.what, book) {
-            (LedgerOperation::Open { anew: false }, Some(book)) => {
-                return LedgerAnswer::Opened(book.mark.clone(), book.begun.clone());
+        match (&ledger_call.what, ledger) {
+            (LedgerOperation::Open { reset: false }, Some(ledger)) => {
+                return LedgerAnswer::Opened(ledger.mark.clone(), ledger.begun.clone());
             }
             _ if !there => return LedgerAnswer::Fenced,
-            (LedgerOperation::Open { .. }, Some(book)) => {
-                book.mark = book.mark.from_now(errand.now, &schedule, true);
-                self.checker.firings.anew(errand.now);
+            (LedgerOperation::Open { .. }, Some(ledger)) => {
+                ledger.mark = ledger.mark.from_now(ledger_call.now, &schedule, true);
+                self.checker.firings.reset(ledger_call.now);
             }
             (LedgerOperation::Open { .. }, None) => {
-                let (mark, begun) = (JobMark::new(errand.now, &schedule, 0), Vec::new());
-                self.store.data.book = Some(JobLedger { mark, begun, claimed: BTreeSet::new() });
+                let (mark, begun) = (JobMark::new(ledger_call.now, &schedule, 0), Vec::new());
+                self.store.data.ledger = Some(JobLedger { mark, begun, claimed: BTreeSet::new() });
             }
-            (LedgerOperation::Claim { by, new, firing }, Some(book))
-                if by.is_unchanged_in(&book.mark) =>
+            (LedgerOperation::Claim { by, new, firing }, Some(ledger))
+                if by.is_unchanged_in(&ledger.mark) =>
             {
-                book.mark = JobMark::clone(new);
-                book.begun.push(firing.id.clone());
-                book.claimed.insert(firing.scheduled);
-                if book.begun.len() > RECORDS {
-                    book.begun.remove(0);
+                ledger.mark = JobMark::clone(new);
+                ledger.begun.push(firing.id.clone());
+                ledger.claimed.insert(firing.scheduled);
+                if ledger.begun.len() > RECORDS {
+                    ledger.begun.remove(0);
                 }
             }
-            (LedgerOperation::Claim { new, .. }, Some(book)) if book.mark == **new => {
+            (LedgerOperation::Claim { new, .. }, Some(ledger)) if ledger.mark == **new => {
                 return LedgerAnswer::Claimed;
             }
             (LedgerOperation::Claim { .. }, _) => return LedgerAnswer::Moved,
         }
         self.store.data.revision += 1;
-        match (&errand.what, &self.store.data.book) {
-            (LedgerOperation::Open { .. }, Some(book)) => {
-                LedgerAnswer::Opened(book.mark.clone(), book.begun.clone())
+        match (&ledger_call.what, &self.store.data.ledger) {
+            (LedgerOperation::Open { .. }, Some(ledger)) => {
+                LedgerAnswer::Opened(ledger.mark.clone(), ledger.begun.clone())
             }
             _ => LedgerAnswer::Claimed,
         }
     }
 
-    /// A keeper hears from the store.
-    pub(crate) fn said(&mut self, caller: HostLife, errand: LedgerCall, said: LedgerAnswer) {
+    /// A job gets an answer from the store.
+    pub(crate) fn ledger_answered(
+        &mut self,
+        caller: HostLife,
+        ledger_call: LedgerCall,
+        answer: LedgerAnswer,
+    ) {
         let (now, host) = (self.now, &mut self.hosts[caller.host]);
         let clock = host.clock(now);
-        let key = &errand.key;
+        let key = &ledger_call.key;
         let term = host.terms.get_mut(&key.group).filter(|term| term.key == *key);
         let Some(term) = term.filter(|term| term.passes(clock)) else { return };
-        term.keeper.asks = false;
-        match (said, &errand.what) {
+        term.job_keeper.asks = false;
+        match (answer, &ledger_call.what) {
             (LedgerAnswer::Unknown, _) => {
-                term.keeper.asks = true;
+                term.job_keeper.asks = true;
                 let pause = self.timings.retry.as_nanos() as u64;
-                return self.after(pause, SimulationEvent::LedgerCall(caller, Box::new(errand)));
+                return self
+                    .after(pause, SimulationEvent::LedgerCall(caller, Box::new(ledger_call)));
             }
             (LedgerAnswer::Fenced, _) => {
-                return self.hear(caller, HeartEvent::KeyGone { key: errand.key });
+                return self.feed(caller, HeartEvent::KeyGone { key: ledger_call.key });
             }
-            (LedgerAnswer::Moved, _) => return self.open_ledger(caller, errand.key, false),
+            (LedgerAnswer::Moved, _) => return self.open_ledger(caller, ledger_call.key, false),
             (LedgerAnswer::Opened(mark, mut begun), _) => {
                 if self.mutant == Mutant::ForgetsClaims {
                     begun.clear();
                 }
-                match &mut term.keeper.course {
+                match &mut term.job_keeper.course {
                     Some(course) => course.reopened(mark, begun),
                     course => *course = Some(JobPlanner::new(JOB.into(), mark, begun)),
                 }
             }
             (LedgerAnswer::Claimed, LedgerOperation::Claim { new, firing, .. }) => {
-                if let Some(course) = &mut term.keeper.course {
+                if let Some(course) = &mut term.job_keeper.course {
                     course.claimed(JobMark::clone(new));
                 }
-                let (key, firing) = (errand.key.clone(), firing.clone());
-                self.begin_firing(caller, key, &firing, errand.era);
+                let (key, firing) = (ledger_call.key.clone(), firing.clone());
+                self.begin_firing(caller, key, &firing, ledger_call.era);
             }
             (LedgerAnswer::Claimed, LedgerOperation::Open { .. }) => {}
         }
-        self.keep_job(caller);
+        self.run_job(caller);
     }
 
     fn begin_firing(&mut self, caller: HostLife, key: LeaderKey, firing: &Firing, era: u64) {
-        self.tell(|world| format!("{} begins {}", world.hosts[caller.host].name, firing.id));
+        self.log(|simulation| {
+            format!("{} begins {}", simulation.hosts[caller.host].name, firing.id)
+        });
         if era == self.checker.figures.restored {
             let name = self.hosts[caller.host].name;
             self.checker.begins(firing.scheduled, name, self.now);
@@ -220,22 +229,27 @@ impl World {
         let longest = if *slow || self.rng.u8(..8) == 0 { outlasts } else { 300 * MS };
         let until = self.now + self.rng.u64(..longest);
         if let Some(term) = self.hosts[caller.host].terms.get_mut(&key.group) {
-            term.keeper.busy_until = until;
+            term.job_keeper.busy_until = until;
         }
         self.at(until, SimulationEvent::JobTimer(caller, key, None));
     }
 
-    /// The timer that was set for this moment runs out, or a firing has ended.
-    pub(crate) fn wake_keeper(&mut self, caller: HostLife, key: &LeaderKey, set: Option<u64>) {
+    /// The timer that was set for this moment expires, or a firing has ended.
+    pub(crate) fn job_timer_expired(
+        &mut self,
+        caller: HostLife,
+        key: &LeaderKey,
+        set: Option<u64>,
+    ) {
         let term = self.hosts[caller.host].terms.get_mut(&key.group);
         let Some(term) = term.filter(|term| term.key == *key) else { return };
-        if set.is_none() || term.keeper.wakes_at.take_if(|at| Some(*at) == set).is_some() {
-            self.keep_job(caller);
+        if set.is_none() || term.job_keeper.wakes_at.take_if(|at| Some(*at) == set).is_some() {
+            self.run_job(caller);
         }
     }
 
-    /// A keeper does what is due.
-    pub(crate) fn keep_job(&mut self, caller: HostLife) {
+    /// A job does what is due.
+    pub(crate) fn run_job(&mut self, caller: HostLife) {
         let Some(job) = &self.job else { return };
         let (now, wall, leave) = (self.now, self.wall(caller.host), self.clock_trust(caller.host));
         let host = &mut self.hosts[caller.host];
@@ -243,7 +257,7 @@ impl World {
         let Some(term) = host.terms.get_mut(&job.group) else { return };
         let leaving = term.phase > GatePhase::Open || !term.passes(clock);
         let JobKeeper { course: Some(course), asks: false, wakes_at, busy_until } =
-            &mut term.keeper
+            &mut term.job_keeper
         else {
             return;
         };
@@ -279,7 +293,7 @@ impl World {
 }
 
 impl Mutant {
-    /// The mark that a claim makes, as this world's hosts make it.
+    /// The mark that a claim writes, as this mutant's hosts do it.
     fn claims(self, new: JobMark) -> JobMark {
         match self {
             Self::ForgetsClaims => JobMark { claimed: ClaimedSpans::default(), ..new },

@@ -1,10 +1,11 @@
-//! Whether somebody leads who could.
+//! Whether a group always gets a leader if some host could lead.
 //!
-//! Looked at all along and in every world. A group may be without a leader as long as it takes
-//! to notice that and to come to lead, if a host is there all that time that could; and what
-//! cannot be helped counts as *setbacks*, each of which costs its time and no more: a call
-//! without an answer, a wake-up that is lost, a lease that nobody holds and that has to run
-//! out. So a storm is no excuse: a host whose line is bad is given what its failed calls cost.
+//! This is checked all the time and in every simulation. A group may be without a leader for as
+//! long as it takes to notice that and for a host to become the leader, provided that one host
+//! could do so all that time. Unavoidable delays count as *setbacks*, each of which extends that
+//! time by a fixed cost: a call without an answer, a lost notification, a lease that nobody holds
+//! and that has to expire. So even in a storm of faults, a host with a bad connection is only given
+//! the time that its failed calls cost.
 
 use soloist_heart::{CandidacyStage, Group, LeaseId};
 
@@ -12,220 +13,223 @@ use crate::{
     promise::Promise,
     simulated_host::SimulatedHost,
     simulated_store::HostLife,
-    simulation::{FAULTS, MS, SECOND, World},
+    simulation::{FAULTS, MS, SECOND, Simulation},
     simulation_event::SimulationEvent,
 };
 
-/// From one look to the next.
+/// The interval between two checks.
 const LOOK: u64 = 500 * MS;
-/// What it takes beside leases that run out and what fails: the store's sweep, a drain, a stop,
-/// a show of who stands where.
+/// The time allowed in addition to expiring leases and setbacks: for the store's sweep, a drain, a
+/// stop and the publishing of a roster.
 const DELAYS: u64 = 5 * SECOND;
-/// How long news take to a host that is in touch: the longest pause between two shows.
+/// How long news take to reach a connected host: the longest pause between two publications.
 pub(crate) const NEWS: u64 = 4 * SECOND;
 
-/// Since when things are as they should be.
+/// Since when everything has been as it should be.
 #[derive(Default)]
 pub(crate) struct Liveness {
     looked_at: u64,
-    /// The store.
+    /// Since when the store has been serving.
     pub(crate) store: u64,
     pub(crate) hosts: Vec<HostLiveness>,
     pub(crate) groups: Vec<GroupLiveness>,
 }
 
-/// Since when a host is awake and reaches the store.
+/// Since when a host has been awake and connected to the store.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct HostLiveness {
     life: u32,
     pub(crate) since: u64,
-    /// Since when it hears of changes as well.
+    /// Since when it also receives changes.
     pub(crate) hears: u64,
     /// Since when it has a session.
     pub(crate) session: u64,
-    /// At how many looks in a row it stood though it knew its clock to be wrong.
+    /// For how many checks in a row it has stood although it knew that its clock was wrong.
     pub(crate) stands_wrongly: u32,
-    /// How much later its next news come, since those before were lost.
+    /// How much later its next news arrive, because earlier ones were lost.
     pub(crate) late: u64,
-    /// What its failed calls cost since the last look.
+    /// The cost of its failed calls since the last check.
     setbacks: u64,
 }
 
 /// The leadership of a group.
 #[derive(Clone, Default)]
 pub(crate) struct GroupLiveness {
-    /// When somebody led.
+    /// When somebody last led.
     pub(crate) led: u64,
-    /// When a host that has said that it leads headed the queue.
+    /// When the queue was last headed by a host that had announced that it leads.
     pub(crate) shown: u64,
-    /// What failed there since the last look, in what it costs.
+    /// The cost of the group's setbacks since the last check.
     setbacks: u64,
-    /// Until when a wake-up may take that is late, or lost and to be made good.
+    /// Until when a notification may take that is late, or is lost and made up for.
     asleep_until: u64,
-    /// Since when each host could have led, but for what setbacks cost.
+    /// For each host, since when it could have led, moved forward by the cost of setbacks.
     could: Vec<u64>,
 }
 
-impl World {
-    /// The longest that it takes to look again where a wake-up was lost.
-    pub(crate) fn second_look(&self) -> u64 {
+impl Simulation {
+    /// The longest time until a campaign checks again if its notification was lost.
+    pub(crate) fn longest_recheck(&self) -> u64 {
         20 * self.timings.request_timeout.as_nanos() as u64
     }
 
-    /// A term begins, which may be over before the next look.
+    /// A term begins; it may have ended before the next check.
     pub(crate) fn led(&mut self, group: &Group) {
         let now = self.now;
-        if let Some(seat) = self.seat(group) {
-            seat.led = now;
+        if let Some(group_state) = self.group_state(group) {
+            group_state.led = now;
         }
     }
 
-    /// The first of a group hears that it is after so long; after a second look at the latest.
-    pub(crate) fn wake_up_takes(&mut self, group: &Group, long: u64) {
-        let until = self.now + long.min(self.second_look());
-        if let Some(seat) = self.seat(group) {
-            seat.asleep_until = seat.asleep_until.max(until);
+    /// The notification to the first host of a group takes this long, or until it checks again.
+    pub(crate) fn notification_takes(&mut self, group: &Group, long: u64) {
+        let until = self.now + long.min(self.longest_recheck());
+        if let Some(group_state) = self.group_state(group) {
+            group_state.asleep_until = group_state.asleep_until.max(until);
         }
     }
 
-    /// A call of a host failed: it is given up, and tried again after a pause. Where the host
-    /// heads a queue, others wait for it.
+    /// A call of a host failed: it is given up, and repeated after a pause. If the host heads a
+    /// queue, others wait for it.
     pub(crate) fn call_failed(&mut self, host: usize, group: Option<&Group>) {
         let cost = (self.timings.request_timeout + self.timings.retry).as_nanos() as u64;
         if let Some(group) = group {
-            return self.seat(group).into_iter().for_each(|seat| seat.setbacks += cost);
+            return self
+                .group_state(group)
+                .into_iter()
+                .for_each(|group_state| group_state.setbacks += cost);
         }
-        if let Some(touch) = self.liveness.hosts.get_mut(host) {
-            touch.setbacks += cost;
+        if let Some(host_state) = self.liveness.hosts.get_mut(host) {
+            host_state.setbacks += cost;
         }
-        for (number, seat) in self.liveness.groups.iter_mut().enumerate() {
+        for (number, group_state) in self.liveness.groups.iter_mut().enumerate() {
             let first = self.store.leader(&self.groups[number]);
             if first.is_some_and(|key| self.store.owner(key.lease) == Some(host)) {
-                seat.setbacks += cost;
+                group_state.setbacks += cost;
             }
         }
     }
 
-    /// A show did not reach a host: the next one may.
-    pub(crate) fn show_lost(&mut self, host: usize) {
+    /// A publication did not reach a host; the next one may.
+    pub(crate) fn publication_lost(&mut self, host: usize) {
         let (pause, cost) = (self.shows_within, self.shows_within + self.latency * MS);
-        if let Some(touch) = self.liveness.hosts.get_mut(host) {
-            touch.late += cost;
-            // It may be what tells of a key that is to be given up, or is gone.
-            touch.setbacks += pause;
+        if let Some(host_state) = self.liveness.hosts.get_mut(host) {
+            host_state.late += cost;
+            // It may have contained the news that a key is to be given up, or is gone.
+            host_state.setbacks += pause;
         }
     }
 
-    /// What is shown now.
-    pub(crate) fn takes_a_look(&mut self) {
-        for (number, seat) in self.liveness.groups.iter_mut().enumerate() {
+    /// Records which leaders the store now shows.
+    pub(crate) fn record_shown_leaders(&mut self) {
+        for (number, group_state) in self.liveness.groups.iter_mut().enumerate() {
             let first = self.store.leader(&self.groups[number]);
             if first.is_some_and(|key| self.store.is_proclaimed(key)) {
-                seat.shown = self.now;
+                group_state.shown = self.now;
             }
         }
     }
 
-    /// A host has news.
-    pub(crate) fn has_news(&mut self, who: HostLife) {
-        if let Some(touch) = self.liveness.hosts.get_mut(who.host) {
-            touch.late = 0;
+    /// A host has received news.
+    pub(crate) fn news_arrived(&mut self, who: HostLife) {
+        if let Some(host_state) = self.liveness.hosts.get_mut(who.host) {
+            host_state.late = 0;
         }
     }
 
-    fn seat(&mut self, group: &Group) -> Option<&mut GroupLiveness> {
+    fn group_state(&mut self, group: &Group) -> Option<&mut GroupLiveness> {
         let place = self.groups.binary_search(group).ok()?;
         self.liveness.groups.get_mut(place)
     }
 
-    /// From now on it is looked at.
-    pub(crate) fn begin_to_look(&mut self) {
+    /// Starts the checks.
+    pub(crate) fn start_checks(&mut self) {
         let hosts = self.hosts.len();
-        let seat = GroupLiveness { could: vec![0; hosts], ..GroupLiveness::default() };
+        let group_state = GroupLiveness { could: vec![0; hosts], ..GroupLiveness::default() };
         self.liveness.hosts = vec![HostLiveness::default(); hosts];
-        self.liveness.groups = vec![seat; self.groups.len()];
+        self.liveness.groups = vec![group_state; self.groups.len()];
         self.after(LOOK, SimulationEvent::CheckLiveness);
     }
 
-    /// Looks at every group and host, and again after a while.
-    pub(crate) fn look_around(&mut self) {
+    /// Checks every group and host, and schedules the next check.
+    pub(crate) fn run_checks(&mut self) {
         if self.stuck_until.max(self.leaderless_until) > self.liveness.looked_at {
             self.liveness.store = self.now;
         }
         for host in 0..self.hosts.len() {
-            self.look_at_host(host);
+            self.check_host(host);
         }
         for group in 0..self.groups.len() {
-            self.look_at_group(group);
+            self.check_group(group);
         }
-        self.liveness.hosts.iter_mut().for_each(|touch| touch.setbacks = 0);
-        self.look_at_job();
+        self.liveness.hosts.iter_mut().for_each(|host_state| host_state.setbacks = 0);
+        self.check_job();
         self.liveness.looked_at = self.now;
         self.after(LOOK, SimulationEvent::CheckLiveness);
     }
 
-    fn look_at_host(&mut self, number: usize) {
+    fn check_host(&mut self, number: usize) {
         let (now, before) = (self.now, self.liveness.looked_at);
-        let (host, touch) = (&self.hosts[number], &mut self.liveness.hosts[number]);
-        // No way is cut any more when the faults are over.
+        let (host, host_state) = (&self.hosts[number], &mut self.liveness.hosts[number]);
+        // When the faults are over, no connection is cut any more.
         let cut = host.out.until.max(host.back.until).min(FAULTS) > before;
         let asleep = host.is_frozen(now) || host.last_woke > before;
-        if cut || asleep || host.heart.is_none() || host.stopping || host.life != touch.life {
-            touch.since = now;
+        if cut || asleep || host.heart.is_none() || host.stopping || host.life != host_state.life {
+            host_state.since = now;
         }
-        // Who has no session is shown nothing, and says that it does not know.
+        // A host without a session receives nothing, and says that it does not know.
         if host.heart.as_ref().is_none_or(|heart| heart.session().live().is_none()) {
-            touch.session = now;
+            host_state.session = now;
         }
         let deaf = host.sight.may_be_deaf_until > before;
-        if touch.since == now || touch.session == now || deaf {
-            touch.hears = now;
+        if host_state.since == now || host_state.session == now || deaf {
+            host_state.hears = now;
         }
-        touch.life = host.life;
+        host_state.life = host.life;
     }
 
-    fn look_at_group(&mut self, number: usize) {
+    fn check_group(&mut self, number: usize) {
         let (now, before) = (self.now, self.liveness.looked_at);
         let group = &self.groups[number];
         let first = self.store.leader(group);
         let owner = first.and_then(|key| self.store.owner(key.lease)).map(|host| &self.hosts[host]);
-        let seat = &mut self.liveness.groups[number];
+        let group_state = &mut self.liveness.groups[number];
         let leads = |host: &SimulatedHost| {
             let term = host.terms.get(group).filter(|_| !host.is_frozen(now));
             term.is_some_and(|term| Some(&term.key) == first)
         };
         if owner.is_some_and(leads) {
-            (seat.led, seat.asleep_until) = (now, 0);
+            (group_state.led, group_state.asleep_until) = (now, 0);
         }
         if first.is_some_and(|key| self.store.is_proclaimed(key)) {
-            seat.shown = now;
+            group_state.shown = now;
         }
-        // Nobody can lead behind a stranger, nor behind who cannot give its key back or does
-        // not hear that it has one.
+        // Nobody can lead behind a foreign key, or behind a host that cannot give up its key or
+        // does not learn that it has one.
         let stranger = first.is_some_and(|key| key.lease == LeaseId::NONE);
         let stuck =
             |host: &SimulatedHost| host.refused_until.max(host.sight.may_be_deaf_until) > before;
         let closed = stranger || owner.is_some_and(stuck);
         if self.liveness.store == now {
-            seat.setbacks += now - before;
+            group_state.setbacks += now - before;
         }
         let held = |key: &_| owner.is_some_and(|host| host.holds(key));
         if first.is_some_and(|key| !held(&key.lease)) {
-            seat.setbacks += now - before;
+            group_state.setbacks += now - before;
         }
-        for (number, could) in seat.could.iter_mut().enumerate() {
-            let (host, touch) = (&self.hosts[number], self.liveness.hosts[number]);
-            let since = (*could).max(touch.since).max(seat.asleep_until);
-            let able = seat.led < now && !closed && host.is_able(group, now);
-            let net = since.max(seat.led) + seat.setbacks + touch.setbacks;
+        for (number, could) in group_state.could.iter_mut().enumerate() {
+            let (host, host_state) = (&self.hosts[number], self.liveness.hosts[number]);
+            let since = (*could).max(host_state.since).max(group_state.asleep_until);
+            let able = group_state.led < now && !closed && host.is_able(group, now);
+            let net = since.max(group_state.led) + group_state.setbacks + host_state.setbacks;
             *could = if able { net } else { now };
         }
-        seat.setbacks = 0;
-        self.somebody_leads(number);
-        self.hosts_say_it(number);
+        group_state.setbacks = 0;
+        self.check_somebody_leads(number);
+        self.check_statuses(number);
     }
 
-    fn somebody_leads(&mut self, number: usize) {
+    fn check_somebody_leads(&mut self, number: usize) {
         let ttl = self.timings.ttl.as_nanos() as u64;
         let could = self.liveness.groups[number].could.iter().min();
         let long = self.now.saturating_sub(could.copied().unwrap_or(self.now));
@@ -243,7 +247,7 @@ impl SimulatedHost {
         live.is_some_and(|(live, _)| live == *lease)
     }
 
-    /// Whether nothing here keeps it from leading `group`.
+    /// Whether nothing on this host prevents it from leading `group`.
     fn is_able(&self, group: &Group, now: u64) -> bool {
         let Some(heart) = &self.heart else { return false };
         let candidacy = &heart.candidacies()[group];

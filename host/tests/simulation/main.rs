@@ -1,19 +1,18 @@
-//! The seeded simulation: the heart through thousands of bad days.
+//! The seeded simulation: the heart under thousands of random failure scenarios.
 //!
-//! Each seed makes a world: some hosts with clocks that drift, a store, and a
-//! network between them that delays, loses, reorders and is cut in one
-//! direction or both. Processes freeze, are killed and come back, with a
-//! supervisor or without; the store stands still, changes its leader, takes
-//! nothing back, loses keys to a careless hand, and now and then goes back to
-//! an older state, which hosts hear before they hear anything else of it.
-//! Wake-ups are lost, and strangers' keys stand in queues. Each host has its
-//! strategist, which prefers and spreads. Leaders write to a fenced register,
-//! answer clients, and claim the firings of a job by wall clocks that may be off
-//! by days. A checker knows the true time and everybody, and names the
-//! [promise](promise::Promise) that breaks: what must never be, and that
-//! somebody leads who could. After the faults stop, some host must lead again.
+//! Each seed makes a world: a few hosts with drifting clocks, a store, and a network between them
+//! that delays, loses and reorders messages and may be cut in one or both directions. Processes
+//! freeze, are killed and come back, with a supervisor or without. The store stands still, changes
+//! its leader, refuses to let hosts give anything up, loses keys that somebody deletes by hand, and
+//! sometimes goes back to an older state, which hosts notice before they receive anything else from
+//! it. Notifications are lost, and foreign keys stand in queues. Each host has a strategist, with
+//! preferences and spreading. Leaders write to a fenced register, answer clients, and claim the
+//! firings of a job by wall clocks that may be off by days. A checker knows the true time and the
+//! state of every host, and names the [promise](promise::Promise) that is broken: something that
+//! must never happen did, or nobody leads although some host could. After the faults stop, some
+//! host must lead again.
 //!
-//! A failing seed is printed. To replay it with its whole history:
+//! A failing seed is printed. To replay it with its full history:
 //!
 //! ```text
 //! SOLOIST_SEED=1234 cargo test -p soloist --test simulation replay -- --nocapture
@@ -49,6 +48,7 @@ mod simulated_store;
 mod simulation;
 mod simulation_event;
 mod store_calls;
+mod store_request;
 
 use std::{
     env,
@@ -58,16 +58,16 @@ use std::{
 
 use figures::Figures;
 use mutant::Mutant;
-use simulation::World;
+use simulation::Simulation;
 
-/// How many worlds the test runs; `SOLOIST_SEEDS` asks for another number.
+/// How many seeds the test runs; `SOLOIST_SEEDS` sets another number.
 const SEEDS: u64 = 10_000;
 
 fn number(variable: &str) -> Option<u64> {
     env::var(variable).ok().map(|value| value.parse().expect("a number"))
 }
 
-/// Runs the worlds of all seeds below `seeds`, on every core.
+/// Runs the simulations of all seeds below `seeds`, on every core.
 fn run_all(seeds: u64) -> Figures {
     let next = AtomicU64::new(0);
     let worker = || {
@@ -77,7 +77,7 @@ fn run_all(seeds: u64) -> Figures {
             if seed >= seeds {
                 return all;
             }
-            match World::new(seed, Mutant::Sound).run() {
+            match Simulation::new(seed, Mutant::Sound).run() {
                 Ok(figures) => all += figures,
                 Err(broken) => panic!(
                     "seed {seed} breaks a promise: {broken}; replay it with:\n  \
@@ -104,7 +104,7 @@ fn promises_hold_in_every_world() {
     let seen = run_all(seeds);
     println!("{seen:#?}");
     assert_eq!(seen.worlds, seeds);
-    // On average a world is busy, and the rare things happen too.
+    // On average a simulation is busy, and rare things happen too.
     assert!(seen.terms >= 5 * seeds, "{seen:?}");
     assert!(seen.faults >= 10 * seeds, "{seen:?}");
     assert!(seen.writes >= 50 * seeds && seen.acknowledged >= 50 * seeds, "{seen:?}");
@@ -116,7 +116,7 @@ fn promises_hold_in_every_world() {
 #[test]
 fn replay() {
     let seed = number("SOLOIST_SEED").unwrap_or(1);
-    let ended = World::new(seed, Mutant::Sound).with_history().run();
+    let ended = Simulation::new(seed, Mutant::Sound).with_history().run();
     println!("{ended:?}");
     assert!(ended.is_ok(), "{}", ended.unwrap_err());
 }

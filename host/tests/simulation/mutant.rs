@@ -1,82 +1,84 @@
-//! Worlds that break one rule, to know that the checker can see it.
+//! Simulations that break one rule, to prove that the checker detects it.
 //!
-//! The heart and the checker are the same; only what the simulation itself
-//! stands for (the store, the term's gate, the driver) does its part wrongly.
+//! The heart and the checker are unchanged; only what the simulation itself replaces (the store,
+//! the term's gate, the driver) behaves wrongly.
 
 use std::{ops::Range, time::Duration};
 
 use soloist_heart::Timings;
 
 use crate::{
-    World,
+    Simulation,
     promise::Promise,
     simulation::{CLEAR, FAULTS},
 };
 
-/// How many worlds a mutant may live in unseen.
+/// In how many simulations a mutant may stay undetected.
 const SEEDS: u64 = 1000;
 
-/// What a world does wrongly.
+/// What a simulation does wrongly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mutant {
-    /// Nothing.
+    /// Nothing is wrong.
     Sound,
-    /// A win counts as verified without a look at its key.
+    /// A win counts as verified without checking its key.
     Unverified,
-    /// A lease counts from the arrival of the store's answer, not from the sending.
+    /// A lease counts from the arrival of the store's answer rather than from the sending of the
+    /// request.
     CountsFromReceipt,
-    /// Answers leave without asking the gate.
+    /// Answers are sent without asking the gate.
     UngatedAnswers,
-    /// Writes are applied without a look at the writer's leader key.
+    /// Writes are applied without checking the writer's leader key.
     Unfenced,
     /// A host resigns when its term begins to stop.
     ResignsEarly,
     /// The margin leaves no room for clocks that drift.
     NoRoomForDrift,
-    /// What outlives its term's deadline is not ended by force.
+    /// A term that outlives its deadline is not ended by force.
     NoWatchdog,
     /// The clock stands still with its host.
     SleepyClock,
-    /// A supervisor revokes the lease of a process that only stands still.
+    /// A supervisor revokes the lease of a process that is only frozen.
     HastySupervisor,
-    /// Whoever stands wins, and its key is verified if it is there.
+    /// Every candidate wins, and its key is verified if it exists.
     NoQueue,
-    /// Tokens are the numbers of leases instead of create revisions.
+    /// Tokens are lease numbers instead of create revisions.
     CountsLeases,
-    /// The store does not show whose keys stand.
+    /// The store does not publish its roster.
     Blind,
     /// Writes are applied whatever version the writer expects.
     Unconditional,
-    /// A store that went back is taken for the one that it was.
+    /// A store that went back is taken for the same store.
     Oblivious,
-    /// A host that stops does not hear that its term has ended.
+    /// A host that stops is not told that its term has ended.
     Untold,
-    /// A writer takes a write without an answer for done.
+    /// A writer takes a write without an answer as done.
     Hopeful,
-    /// A campaign that waits believes that it will be told when it is won.
+    /// A waiting campaign relies on being notified when it is won.
     NoSecondLook,
-    /// So does who follows the store, of whatever changes there.
+    /// A host that follows the store relies on being notified of changes.
     StaysDeaf,
-    /// A call without an answer is waited for, however long that takes.
+    /// A call without an answer never times out.
     WaitsForEver,
-    /// A host's status takes whoever heads a queue for its leader.
+    /// A host's status takes the head of a queue for the leader in any case.
     Rosy,
     /// A host's status does not say why it does not stand.
     Mute,
-    /// A claim does not say which firings were claimed before, nor do records.
+    /// A claim does not record which firings were claimed before, and neither do the ledger's
+    /// records.
     ForgetsClaims,
-    /// Whatever is before the latest firing counts as claimed.
+    /// Everything before the latest firing counts as claimed.
     HighWater,
-    /// A host takes its wall clock for right, whatever others say.
+    /// A host trusts its own wall clock, whatever other hosts say.
     TrustsItsClock,
-    /// Clocks count as compared from the end of a comparison, not from its beginning.
+    /// A comparison counts from its end rather than from its beginning.
     StampsLate,
     /// A host whose clock is wrong goes on leading.
     ClingsOn,
 }
 
 impl Mutant {
-    /// The timings as this world's hosts keep them.
+    /// The timings that this mutant's hosts use.
     pub(crate) fn timings(self, timings: Timings) -> Timings {
         let margin =
             if self == Self::NoRoomForDrift { timings.stop_budget } else { timings.margin };
@@ -84,16 +86,17 @@ impl Mutant {
     }
 }
 
-/// Runs worlds until the checker stops one, and says which promise it saw broken.
+/// Runs simulations until the checker stops one, and asserts which promise is broken.
 #[track_caller]
 fn catches(mutant: Mutant, promise: Promise) {
     catches_one(mutant, &[promise]);
 }
 
-/// The same, where one mechanism keeps several promises.
+/// The same, where one mechanism supports several promises.
 #[track_caller]
 fn catches_one(mutant: Mutant, promises: &[Promise]) {
-    let caught = (0..SEEDS).find_map(|seed| Some((seed, World::new(seed, mutant).run().err()?)));
+    let caught =
+        (0..SEEDS).find_map(|seed| Some((seed, Simulation::new(seed, mutant).run().err()?)));
     let Some((seed, broken)) = caught else {
         panic!("{mutant:?} went unseen through {SEEDS} worlds");
     };
@@ -101,17 +104,17 @@ fn catches_one(mutant: Mutant, promises: &[Promise]) {
     assert!(promises.contains(&broken.promise), "{mutant:?} in seed {seed}: {broken}");
 }
 
-/// The same, in worlds of one kind alone, in the midst of what is hard about them.
+/// The same, only in simulations of one kind and during the difficult part.
 #[track_caller]
 fn catches_there(
     mutant: Mutant,
     promise: Promise,
-    there: impl Fn(&World) -> bool,
+    there: impl Fn(&Simulation) -> bool,
     then: Range<u64>,
 ) {
-    let worlds = || (0..16 * SEEDS).map(|seed| World::new(seed, mutant)).filter(&there);
-    let caught = worlds().take(SEEDS as usize).find_map(|world| {
-        let broken = world.run().err()?;
+    let worlds = || (0..16 * SEEDS).map(|seed| Simulation::new(seed, mutant)).filter(&there);
+    let caught = worlds().take(SEEDS as usize).find_map(|simulation| {
+        let broken = simulation.run().err()?;
         (broken.promise == promise && then.contains(&broken.at)).then_some(broken)
     });
     let Some(broken) = caught else { panic!("{mutant:?} does not break {promise:?} there") };
@@ -165,7 +168,7 @@ fn revoking_under_a_process_that_lives_is_caught() {
 
 #[test]
 fn two_winners_are_caught() {
-    // Whoever wins out of turn overlaps with another, or leads under an earlier token.
+    // A host that wins out of turn overlaps with another, or leads under an earlier token.
     catches_one(Mutant::NoQueue, &[Promise::NoOverlap, Promise::TokensRise]);
 }
 
@@ -181,7 +184,7 @@ fn a_store_that_went_back_unseen_is_caught() {
 
 #[test]
 fn a_key_that_nobody_clears_away_is_caught() {
-    // Nor are clocks compared with those of hosts that are not seen.
+    // Also, clocks are not compared with those of hosts that are not seen.
     catches_one(Mutant::Blind, &[Promise::SomebodyLeads, Promise::FiringsGoOn]);
 }
 
@@ -209,7 +212,7 @@ fn a_wake_up_that_never_comes_is_caught() {
 
 #[test]
 fn a_host_that_stays_deaf_is_caught() {
-    // It does its part in nothing.
+    // It takes part in nothing.
     let promises = [Promise::SomebodyLeads, Promise::HostsSayIt, Promise::EvenlySpread];
     catches_one(Mutant::StaysDeaf, &promises);
 }
@@ -224,7 +227,7 @@ fn a_call_that_is_waited_for_is_caught_in_a_storm() {
     catches_there(
         Mutant::WaitsForEver,
         Promise::SomebodyLeads,
-        |world| world.loss >= 100 || world.latency >= 200,
+        |simulation| simulation.loss >= 100 || simulation.latency >= 200,
         0..FAULTS,
     );
 }
@@ -234,25 +237,30 @@ fn a_status_that_says_that_all_is_well_is_caught_in_a_storm() {
     catches_there(
         Mutant::Rosy,
         Promise::HostsSayIt,
-        |world| world.loss >= 100 || world.latency >= 200,
+        |simulation| simulation.loss >= 100 || simulation.latency >= 200,
         0..FAULTS,
     );
 }
 
 #[test]
 fn a_wake_up_that_never_comes_is_caught_where_the_store_goes_back() {
-    catches_there(Mutant::NoSecondLook, Promise::SomebodyLeads, |world| world.goes_back, 0..CLEAR);
+    catches_there(
+        Mutant::NoSecondLook,
+        Promise::SomebodyLeads,
+        |simulation| simulation.goes_back,
+        0..CLEAR,
+    );
 }
 
 #[test]
 fn a_status_that_says_that_all_is_well_is_caught_where_the_store_goes_back() {
-    catches_there(Mutant::Rosy, Promise::HostsSayIt, |world| world.goes_back, 0..CLEAR);
+    catches_there(Mutant::Rosy, Promise::HostsSayIt, |simulation| simulation.goes_back, 0..CLEAR);
 }
 
 #[test]
 fn a_host_that_does_not_say_why_it_does_not_stand_is_caught() {
     catches(Mutant::Mute, Promise::HostsSayIt);
-    catches_there(Mutant::Mute, Promise::HostsSayIt, |world| world.goes_back, 0..CLEAR);
+    catches_there(Mutant::Mute, Promise::HostsSayIt, |simulation| simulation.goes_back, 0..CLEAR);
 }
 
 #[test]

@@ -1,19 +1,20 @@
-//! The way between hosts and store: late, out of order, lost, or cut in one direction.
+//! The network between hosts and store: late, out of order, losing messages, or cut in one
+//! direction.
 
-use crate::simulation::{MS, World};
+use crate::simulation::{MS, Simulation};
 
-/// A direction that is cut from one moment to another.
+/// A time during which one direction is cut.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct NetworkCut {
     pub(crate) since: u64,
     pub(crate) until: u64,
-    /// What is sent meanwhile arrives after the cut, as TCP sends again what
-    /// was not acknowledged; else it is lost.
+    /// Whether messages sent during the cut arrive after it, as TCP retransmits unacknowledged
+    /// data; otherwise they are lost.
     pub(crate) held: bool,
 }
 
 impl NetworkCut {
-    /// Cuts it, or for longer if it is cut already. What was held until now comes through.
+    /// Cuts the direction, or extends the current cut. Messages held until now arrive.
     pub(crate) fn again(&mut self, other: Self) {
         let lost = other.since < self.until && !self.held;
         let since = if lost { self.since } else { other.since.max(self.until) };
@@ -26,32 +27,32 @@ impl NetworkCut {
     }
 }
 
-impl World {
-    /// How long a request of `host` takes to the store; `None` if it is lost.
-    pub(crate) fn way_out(&mut self, host: usize) -> Option<u64> {
-        let way = self.way(self.hosts[host].out)?;
+impl Simulation {
+    /// How long a request of `host` takes to reach the store; `None` if it is lost.
+    pub(crate) fn delay_out(&mut self, host: usize) -> Option<u64> {
+        let delay = self.delay(self.hosts[host].out)?;
         if !self.calm {
-            return Some(way);
+            return Some(delay);
         }
-        // In peace, requests of one host arrive in their order.
+        // Without faults, the requests of one host arrive in order.
         let last = &mut self.hosts[host].last_arrival;
-        *last = (*last + 1).max(self.now + way);
+        *last = (*last + 1).max(self.now + delay);
         Some(*last - self.now)
     }
 
-    /// How long an answer takes to `host`; `None` if it is lost.
-    pub(crate) fn way_back(&mut self, host: usize) -> Option<u64> {
-        self.way(self.hosts[host].back)
+    /// How long an answer takes to reach `host`; `None` if it is lost.
+    pub(crate) fn delay_back(&mut self, host: usize) -> Option<u64> {
+        self.delay(self.hosts[host].back)
     }
 
-    fn way(&mut self, cut: NetworkCut) -> Option<u64> {
+    fn delay(&mut self, cut: NetworkCut) -> Option<u64> {
         if !self.faulty() {
             return Some(self.rng.u64(MS / 5..2 * MS));
         }
-        let way = self.rng.u64(MS / 5..self.latency * MS);
+        let delay = self.rng.u64(MS / 5..self.latency * MS);
         if self.now < cut.until {
-            return cut.held.then(|| cut.until - self.now + way);
+            return cut.held.then(|| cut.until - self.now + delay);
         }
-        (self.loss == 0 || self.rng.u64(..1000) >= self.loss).then_some(way)
+        (self.loss == 0 || self.rng.u64(..1000) >= self.loss).then_some(delay)
     }
 }

@@ -1,5 +1,5 @@
-//! What a host's process does: it feeds the heart and carries out what it says,
-//! as the driver and a term's tree do; and what its supervisor does when it dies.
+//! The process of a host: it feeds the heart and carries out its commands, as the driver and a term
+//! do; and the supervisor that reacts when the process dies.
 
 use soloist_heart::{EndCause, HeartCommand, HeartEvent, LeaderKey, LeaseId, clock::BootTime};
 
@@ -8,18 +8,18 @@ use crate::{
     mutant::Mutant,
     simulated_host::{GatePhase, SimulatedTerm},
     simulated_store::HostLife,
-    simulation::{MS, SECOND, World, scene},
+    simulation::{MS, SECOND, Simulation, check_context},
     simulation_event::SimulationEvent,
-    store_calls::Request,
+    store_request::StoreRequest,
 };
 
-/// The life of a host in which no process waits for an answer.
+/// The life number for calls that no process waits for.
 const NOBODY: u32 = 0;
 
-impl World {
+impl Simulation {
     pub(crate) fn boot(&mut self, host: usize) {
         self.hosts[host].boot(self.timings, &self.settings);
-        self.tell(|world| format!("{} boots", world.hosts[host].name));
+        self.log(|simulation| format!("{} boots", simulation.hosts[host].name));
         self.all_ready(host);
         if self.job.is_some() {
             let pause = self.rng.u64(..500 * MS);
@@ -27,8 +27,8 @@ impl World {
         }
     }
 
-    /// Gives an event to the heart and carries out what it says.
-    pub(crate) fn hear(&mut self, to: HostLife, mut event: HeartEvent) {
+    /// Feeds an event to the heart and carries out its commands.
+    pub(crate) fn feed(&mut self, to: HostLife, mut event: HeartEvent) {
         let host = &mut self.hosts[to.host];
         let clock = host.clock(self.now);
         let granted = match &event {
@@ -47,25 +47,31 @@ impl World {
             *sent = clock;
         }
         let stops = matches!(event, HeartEvent::Shutdown);
-        let said = self.history_of(&event);
+        let event_text = self.history_of(&event);
         let host = &mut self.hosts[to.host];
         let Some(heart) = host.heart.as_mut() else {
             return;
         };
         let commands = heart.step(event, clock);
         let (wake, done) = (heart.next_wake(), heart.is_done());
-        if let Some(event) = said.filter(|event| event != "Tick" || !commands.is_empty()) {
-            self.tell(|world| format!("{} ← {event} → {commands:?}", world.hosts[to.host].name));
+        if let Some(event) = event_text.filter(|event| event != "Tick" || !commands.is_empty()) {
+            self.log(|simulation| {
+                format!("{} ← {event} → {commands:?}", simulation.hosts[to.host].name)
+            });
         }
         if let Some(lease) = granted {
             self.join(to, lease);
         }
         if stops {
             self.hosts[to.host].stopping = true;
-            self.expect_an_end(to);
+            self.schedule_end_check(to);
         }
         for command in commands {
-            self.checker.command(&command, to.host, scene(&self.hosts, &self.store, self.now));
+            self.checker.command(
+                &command,
+                to.host,
+                check_context(&self.hosts, &self.store, self.now),
+            );
             self.carry_out(to, command);
         }
         if done {
@@ -77,10 +83,10 @@ impl World {
     }
 
     fn history_of(&self, event: &HeartEvent) -> Option<String> {
-        self.tells().then(|| format!("{event:?}"))
+        self.keeps_history().then(|| format!("{event:?}"))
     }
 
-    /// Sets the process's one timer, if it must come earlier than it would.
+    /// Sets the process's only timer, if the new time is earlier.
     fn set_timer(&mut self, caller: HostLife, wake: BootTime) {
         if wake == BootTime::NEVER {
             return;
@@ -95,7 +101,7 @@ impl World {
 
     pub(crate) fn wake(&mut self, caller: HostLife, set: u64) {
         if self.hosts[caller.host].armed.take_if(|armed| *armed == set).is_some() {
-            self.hear(caller, HeartEvent::Tick);
+            self.feed(caller, HeartEvent::Tick);
         }
     }
 
@@ -108,18 +114,18 @@ impl World {
                 }
             }
             HeartCommand::Drain { key, .. } => {
-                self.turn_gate(from, &key, GatePhase::Draining);
+                self.set_gate_phase(from, &key, GatePhase::Draining);
                 let longest = if self.calm { 200 * MS } else { 5 * SECOND };
                 let takes = self.rng.u64(..longest);
                 self.after(takes, SimulationEvent::ToHost(from, HeartEvent::Drained { key }));
             }
             HeartCommand::Stop { key, cause } => self.stop(from, key, &cause),
             HeartCommand::Verify { key } => self.verify(from, key),
-            request => self.ask(from, Request::Command(request)),
+            request => self.ask(from, StoreRequest::Command(request)),
         }
     }
 
-    /// Enters the members, which takes its time, and longer where another has the host's name.
+    /// Joins the members, which takes some time, and longer if another host has the same name.
     fn join(&mut self, host: HostLife, lease: LeaseId) {
         let takes = self.rng.u64(MS / 5..20 * MS);
         if self.faulty() && self.rng.u8(..16) == 0 {
@@ -135,14 +141,14 @@ impl World {
     }
 
     fn start(&mut self, from: HostLife, key: LeaderKey, deadline: BootTime) {
-        let robbed = self.store.was_robbed(&key);
+        let robbed = self.store.was_removed(&key);
         let (phase, writer) = (GatePhase::Open, self.writer());
         self.perform(from, &key);
         self.led(&key.group);
         let host = &mut self.hosts[from.host];
         host.highest.insert(key.group.clone(), key.token);
-        let (group, keeper) = (key.group.clone(), JobKeeper::default());
-        let term = SimulatedTerm { key: key.clone(), deadline, phase, robbed, writer, keeper };
+        let (group, job_keeper) = (key.group.clone(), JobKeeper::default());
+        let term = SimulatedTerm { key: key.clone(), deadline, phase, robbed, writer, job_keeper };
         host.terms.insert(group, term);
         self.begin_job(from, &key);
     }
@@ -157,15 +163,15 @@ impl World {
         if self.mutant == Mutant::Unverified {
             self.after(0, SimulationEvent::ToHost(from, HeartEvent::Verified { key, holds: true }));
         } else {
-            self.ask(from, Request::Command(HeartCommand::Verify { key }));
+            self.ask(from, StoreRequest::Command(HeartCommand::Verify { key }));
         }
     }
 
-    /// Closes the gate and begins the teardown. While the lease holds, that may take longer.
+    /// Closes the gate and begins the teardown, which may take longer while the lease holds.
     fn stop(&mut self, from: HostLife, key: LeaderKey, cause: &EndCause) {
-        self.turn_gate(from, &key, GatePhase::Closed);
+        self.set_gate_phase(from, &key, GatePhase::Closed);
         if self.mutant == Mutant::ResignsEarly {
-            self.ask(from, Request::Command(HeartCommand::Resign { key: key.clone() }));
+            self.ask(from, StoreRequest::Command(HeartCommand::Resign { key: key.clone() }));
         }
         let budget = self.timings.stop_budget.as_nanos() as u64;
         let takes = match self.rng.u8(..4) {
@@ -181,7 +187,7 @@ impl World {
         self.after(takes, SimulationEvent::TornDown(from, key));
     }
 
-    fn turn_gate(&mut self, caller: HostLife, key: &LeaderKey, phase: GatePhase) {
+    fn set_gate_phase(&mut self, caller: HostLife, key: &LeaderKey, phase: GatePhase) {
         if let Some(term) = self.hosts[caller.host].terms.get_mut(&key.group) {
             term.phase = term.phase.max(phase);
         }
@@ -192,25 +198,25 @@ impl World {
         if self.mutant == Mutant::Untold && self.hosts[caller.host].stopping {
             return;
         }
-        self.hear(caller, HeartEvent::Stopped { key });
+        self.feed(caller, HeartEvent::Stopped { key });
     }
 
-    /// Ends the process if something of a term outlives its deadline by the budget.
+    /// Ends the process if part of a term outlives its deadline by more than the stop budget.
     pub(crate) fn watchdog(&mut self, caller: HostLife, key: LeaderKey) {
         let host = &self.hosts[caller.host];
         let Some(term) = host.term(&key) else { return };
         let patience = self.timings.stop_budget.as_nanos() as u64;
         let ends = host.true_time(term.deadline) + patience;
         if self.now >= ends {
-            self.tell(|world| format!("{} aborts", world.hosts[caller.host].name));
+            self.log(|simulation| format!("{} aborts", simulation.hosts[caller.host].name));
             return self.crash(caller.host, true);
         }
         self.at(ends, SimulationEvent::Watchdog(caller, key));
     }
 
-    /// A host that was told to stop has ended when everything has had its time and the lease,
-    /// renewed to the last, has run out.
-    fn expect_an_end(&mut self, host: HostLife) {
+    /// A host that was told to stop must have ended when everything has used up its time, and the
+    /// lease, renewed until the end, has expired.
+    fn schedule_end_check(&mut self, host: HostLife) {
         let timings = self.timings;
         let longest = timings.drain + timings.stop_limit + timings.ttl + timings.request_timeout;
         self.after(
@@ -219,24 +225,26 @@ impl World {
         );
     }
 
-    /// `since` it was told, or had its time.
+    /// `since`: when it was told to stop, or when the previous deadline was.
     pub(crate) fn end_is_due(&mut self, host: HostLife, since: u64) {
         if self.hosts[host.host].last_woke > since {
-            // What a freeze has taken is given back.
-            return self.expect_an_end(host);
+            // Add the time that was lost to a freeze.
+            return self.schedule_end_check(host);
         }
-        self.checker.goes_on(&self.hosts[host.host], self.now);
+        self.checker.has_not_stopped(&self.hosts[host.host], self.now);
     }
 
     // ---- the supervisor
 
-    /// The process is gone. A supervisor that lives on revokes its lease and
-    /// starts another; else the lease runs out, and the machine takes its time.
+    /// The process has crashed. A supervisor that survives revokes its lease and starts another
+    /// one. Otherwise the lease has to expire, and the machine takes its time.
     pub(crate) fn crash(&mut self, host: usize, supervised: bool) {
         if self.hosts[host].heart.is_none() {
             return;
         }
-        self.tell(|world| format!("{} crashes, supervised: {supervised}", world.hosts[host].name));
+        self.log(|simulation| {
+            format!("{} crashes, supervised: {supervised}", simulation.hosts[host].name)
+        });
         let lease = self.hosts[host].lease;
         self.hosts[host].die();
         if supervised {
@@ -252,7 +260,7 @@ impl World {
         }
     }
 
-    /// Revokes a dead process's lease, again and again until that is acknowledged.
+    /// Revokes a dead process's lease, and repeats that until it is acknowledged.
     pub(crate) fn supervise(&mut self, host: usize, lease: LeaseId) {
         let dead = HostLife { host, life: NOBODY };
         if !self.tell_store(dead, HeartCommand::Revoke { lease }) {

@@ -1,50 +1,51 @@
-//! What is promised, so that a broken promise can be named.
+//! The promises that the simulation checks, so that a broken one can be named.
 
 use std::fmt;
 
 /// A promise that the checker watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Promise {
-    /// The heart's commands make sense: no term within a term, no end of what does not run.
+    /// The heart's commands are consistent: no term begins within another, and only running terms
+    /// are ended.
     Order,
-    /// In a group each term's token is higher than those before.
+    /// Within a group, each term's token is higher than all earlier ones.
     TokensRise,
-    /// Never two hosts perform in a group, nor is anything of two terms alive.
+    /// Two hosts never perform in the same group, and parts of two terms are never alive at once.
     NoOverlap,
-    /// A term ends here before its lease can end in the store.
+    /// A term ends on its host before its lease can end in the store.
     EndsBeforeLease,
-    /// No term starts under a key that was gone when the win was looked at.
+    /// No term starts under a key that was already gone when the win was verified.
     WinIsVerified,
-    /// A key is given back when nothing of its term is alive, and not before.
+    /// A key is given up only when nothing of its term is alive.
     ResignIsLast,
-    /// No answer leaves under a token when a later term has started.
+    /// No answer is sent under a token after a later term has started.
     FreshAnswers,
-    /// No write is applied under a token when a later term has started.
+    /// No write is applied under a token after a later term has started.
     FencedWrites,
-    /// A write is applied once, however often it is tried.
+    /// A write is applied once, however often it is attempted.
     NothingDoubled,
-    /// A write that was acknowledged is there.
+    /// An acknowledged write is there.
     NothingLost,
-    /// A host that is told to stop ends, whatever the store refuses.
+    /// A host that is told to stop does end, whatever the store refuses.
     StopsInTime,
-    /// A firing of a job is begun once, whatever clocks show.
+    /// A firing of a job begins once, whatever the clocks show.
     FiredOnce,
-    /// Where the clock of a leader is right, its job goes on, whoever led before.
+    /// While a leader's clock is right its job continues, whoever led before.
     FiringsGoOn,
-    /// A host that knows its clock to be wrong, or does not know whether it is, claims no
-    /// firing; and one that knows it hands over what goes by time.
+    /// A host that knows that its clock is wrong, or does not know whether it is, claims no firing;
+    /// and one that knows it hands over the group with the job.
     WrongClocksRest,
-    /// If somebody could lead, somebody leads soon; and when the faults are over, one host
-    /// performs in each group.
+    /// If some host could lead, one leads soon; and after the faults exactly one host performs in
+    /// each group.
     SomebodyLeads,
-    /// Where nobody leads, the hosts' status says so, or that they do not know; and who does
-    /// not stand says why.
+    /// If nobody leads, the hosts' status says so, or says that they do not know; and a host that
+    /// does not stand says why.
     HostsSayIt,
-    /// Hosts that may lead the same groups lead as many of them, give or take one.
+    /// Hosts that may lead the same groups lead equally many of them, to within one.
     EvenlySpread,
 }
 
-/// A promise was broken.
+/// A broken promise.
 #[derive(Clone, Debug)]
 pub(crate) struct BrokenPromise {
     pub(crate) promise: Promise,

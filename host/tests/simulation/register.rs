@@ -1,34 +1,34 @@
-//! The fenced register that every leader writes to, as a plugin's state would be.
+//! The fenced register that every leader writes to, like a plugin's state.
 
 use soloist_heart::LeaderKey;
 
-/// One write, as it is tried once or several times.
+/// A write, which may be attempted several times.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RegisterWrite {
-    /// Its guard: it is applied only as long as this key exists.
+    /// The guard: the write is applied only as long as this key exists.
     pub(crate) key: LeaderKey,
-    /// No other write has it.
+    /// A unique number.
     pub(crate) id: usize,
-    /// It is applied only to this version.
+    /// The write is applied only to this version.
     pub(crate) only_if: usize,
 }
 
-/// What became of a write.
+/// The outcome of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WriteFate {
     Applied,
-    /// The register is at another version; `last` was written last.
+    /// The register has another version; `last` is the number of its last write.
     Conflict {
         version: usize,
         last: Option<usize>,
     },
     /// The writer's leader key is gone.
     Fenced,
-    /// Nobody knows: no answer came in time.
+    /// Unknown, since no answer came in time.
     Unknown,
 }
 
-/// Every write that was applied, in order. Its version is their number.
+/// All applied writes, in order. Their number is the register's version.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Register {
     pub(crate) log: Vec<usize>,

@@ -1,5 +1,5 @@
-//! What hosts see of the store, and what they do about it: the driver's comparison, and the
-//! strategist's advice.
+//! What hosts see of the store and how they react: the driver's comparison, and the strategist's
+//! advice.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -9,55 +9,55 @@ use soloist_stores::{Candidate, ForeignCandidate, QueuedCandidate, Roster};
 
 use crate::{
     simulated_store::HostLife,
-    simulation::{MS, SECOND, World},
+    simulation::{MS, SECOND, Simulation},
     simulation_event::SimulationEvent,
-    store_calls::Request,
+    store_request::StoreRequest,
 };
 
-/// How long changes gather before the strategist looks.
+/// How long changes are collected before the strategist looks.
 const GATHER: u64 = 20 * MS;
-/// How long it waits for any.
+/// How long the strategist waits at most.
 const NAP: u64 = SECOND;
 
-/// What the store shows a host.
+/// A roster that the store publishes to a host.
 #[derive(Clone, Debug)]
 pub(crate) struct RosterNews {
     number: u64,
-    /// The number of the first show of the same.
+    /// The number of the first publication with the same content.
     changed: u64,
     taken_at: u64,
     roster: Arc<Roster>,
 }
 
-impl World {
-    /// The store shows each host who is there and who stands where.
-    pub(crate) fn show(&mut self) {
+impl Simulation {
+    /// The store publishes its roster to each host.
+    pub(crate) fn publish_roster(&mut self) {
         let roster = Arc::new(self.roster());
         self.shown += 1;
-        self.takes_a_look();
-        if self.last_shown.as_ref().is_none_or(|last| !is_like(last, &roster)) {
+        self.record_shown_leaders();
+        if self.last_shown.as_ref().is_none_or(|last| !same_content(last, &roster)) {
             self.changed = self.shown;
         }
         self.last_shown = Some(Arc::clone(&roster));
         for host in 0..self.hosts.len() {
             let caller = self.caller(host);
             if self.is_behind(caller) {
-                self.look_at_older(caller);
+                self.notice_older_store(caller);
                 continue;
             }
             let heart = self.hosts[host].heart.as_ref();
             if heart.is_none_or(|heart| heart.session().live().is_none()) {
                 continue;
             }
-            match self.way_back(host) {
-                Some(way) => {
-                    self.saw(caller);
+            match self.delay_back(host) {
+                Some(delay) => {
+                    self.observe_revision(caller);
                     let roster = Arc::clone(&roster);
                     let (number, changed, taken_at) = (self.shown, self.changed, self.now);
                     let news = RosterNews { number, changed, taken_at, roster };
-                    self.after(way, SimulationEvent::RosterSeen(caller, news));
+                    self.after(delay, SimulationEvent::RosterSeen(caller, news));
                 }
-                None => self.show_lost(host),
+                None => self.publication_lost(host),
             }
         }
         let pause = self.rng.u64(10 * MS..self.shows_within);
@@ -94,52 +94,52 @@ impl World {
         Roster { revision, groups, foreign_candidates: strangers, members, ..Roster::default() }
     }
 
-    /// A host sees what the store showed, unless it has seen something later.
+    /// A host receives a roster, unless it has already received a later one.
     pub(crate) fn seen(&mut self, caller: HostLife, news: RosterNews) {
         let host = &mut self.hosts[caller.host];
         let RosterNews { number, changed, taken_at, roster } = news;
         if number < host.sight.number || host.sight.is_deaf(self.now) {
             return;
         }
-        // Where nothing changes a strategist looks once in a while.
+        // If nothing has changed, the strategist only looks once in a while.
         let pause = if changed > host.sight.number { GATHER } else { NAP };
         (host.sight.number, host.sight.taken_at) = (number, taken_at);
         host.sight.roster = Some(Arc::clone(&roster));
-        self.has_news(caller);
+        self.news_arrived(caller);
         if self.job.is_some() {
             self.compare_if_changed(caller);
         }
         for event in self.compare(caller, &roster) {
-            self.hear(caller, event);
+            self.feed(caller, event);
         }
         self.proclaim_again(caller, &roster);
-        self.advise_after(caller, pause);
+        self.schedule_advice(caller, pause);
     }
 
-    /// Holds what a host sees against what its heart believes, as the driver does.
+    /// Compares what a host sees with what its heart believes, as the driver does.
     fn compare(&self, caller: HostLife, roster: &Roster) -> Vec<HeartEvent> {
         let Some(heart) = self.hosts[caller.host].heart.as_ref() else { return Vec::new() };
         let Some((lease, _)) = heart.session().live() else { return Vec::new() };
         let standing = roster.groups.values().flatten().filter(|s| s.key.lease == lease);
         let standing = standing.map(|s| HeartEvent::KeyQueued { key: s.key.clone() });
         let keys = heart.candidacies().values().filter_map(|it| it.stage().key());
-        // What is older than a key cannot tell that it is gone.
+        // A roster that is older than a key cannot show that the key is gone.
         let gone = keys.filter(|key| roster.revision >= key.token.0 && !roster.has(key));
         standing.chain(gone.map(|key| HeartEvent::KeyGone { key: key.clone() })).collect()
     }
 
-    /// Says anew of terms that they run, where the store does not show it.
+    /// Announces running terms again if the store does not show them.
     fn proclaim_again(&mut self, caller: HostLife, roster: &Roster) {
         let silent = roster.groups.values().flatten().filter(|s| s.candidate.since.is_none());
         let own = |s: &&Arc<QueuedCandidate>| self.hosts[caller.host].term(&s.key).is_some();
         let keys: Vec<_> = silent.filter(own).map(|standing| standing.key.clone()).collect();
         for key in keys {
-            self.ask(caller, Request::Proclaim(key));
+            self.ask(caller, StoreRequest::Proclaim(key));
         }
     }
 
-    /// Has a host's strategist look, after `pause` at the latest.
-    fn advise_after(&mut self, caller: HostLife, pause: u64) {
+    /// Schedules a host's strategist, after `pause` at the latest.
+    fn schedule_advice(&mut self, caller: HostLife, pause: u64) {
         let at = self.now + pause;
         let host = &mut self.hosts[caller.host];
         if host.sight.looks_at.is_none_or(|due| at < due) {
@@ -148,7 +148,7 @@ impl World {
         }
     }
 
-    /// A host's strategist looks, and tells its heart what follows.
+    /// A host's strategist looks, and sends the resulting events to its heart.
     pub(crate) fn advise(&mut self, caller: HostLife, set: u64) {
         let now = self.now;
         let host = &mut self.hosts[caller.host];
@@ -161,21 +161,21 @@ impl World {
         };
         let view = HostView::of(heart, None, None);
         let Some(adviser) = host.adviser.as_mut() else { return };
-        let advised = adviser.look(&roster, &view, &GroupRanks::new(), clock);
+        let advised = adviser.advise(&roster, &view, &GroupRanks::new(), clock);
         self.checker.figures.disagreements += advised.disagreements.len() as u64;
         for event in advised.events {
             self.checker.figures.advised += 1;
-            self.hear(caller, event);
+            self.feed(caller, event);
         }
         if let Some(pause) = advised.look_again {
             let pause = u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX);
-            self.advise_after(caller, pause.clamp(GATHER, NAP));
+            self.schedule_advice(caller, pause.clamp(GATHER, NAP));
         }
     }
 }
 
-/// Whether two rosters differ at most in their revisions.
-fn is_like(one: &Roster, other: &Roster) -> bool {
+/// Whether two rosters are equal, except possibly for their revisions.
+fn same_content(one: &Roster, other: &Roster) -> bool {
     one.groups == other.groups
         && one.foreign_candidates == other.foreign_candidates
         && one.members == other.members

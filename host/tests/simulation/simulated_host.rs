@@ -15,7 +15,7 @@ use crate::{
     network::NetworkCut,
 };
 
-/// How far the gate of a term is turned.
+/// The phase of a term's gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum GatePhase {
     Open,
@@ -23,22 +23,22 @@ pub(crate) enum GatePhase {
     Closed,
 }
 
-/// What runs under a term here.
+/// A term on a simulated host.
 #[derive(Clone, Debug)]
 pub(crate) struct SimulatedTerm {
     pub(crate) key: LeaderKey,
-    /// On the host's clock: the gate is shut from then on.
+    /// When the gate closes by itself, on the host's clock.
     pub(crate) deadline: BootTime,
     pub(crate) phase: GatePhase,
-    /// Somebody took the key away behind the host's back: only fencing helps here.
+    /// Somebody deleted the key without the host's knowledge: only fencing can help here.
     pub(crate) robbed: bool,
     pub(crate) writer: RegisterWriter,
-    /// What keeps its job, if it has one.
-    pub(crate) keeper: JobKeeper,
+    /// The state of the term's job, if it has one.
+    pub(crate) job_keeper: JobKeeper,
 }
 
 impl SimulatedTerm {
-    /// Asks the gate to go on with what was admitted.
+    /// Asks the gate to continue something that was admitted.
     pub(crate) fn passes(&self, clock: BootTime) -> bool {
         self.phase < GatePhase::Closed && clock < self.deadline
     }
@@ -53,15 +53,15 @@ impl SimulatedTerm {
 #[derive(Default)]
 pub(crate) struct HostSight {
     pub(crate) roster: Option<Arc<Roster>>,
-    /// Its number: an earlier one that comes later is of no use.
+    /// The number of the roster, so that older ones that arrive later are ignored.
     pub(crate) number: u64,
-    /// When it was taken.
+    /// When the store published it.
     pub(crate) taken_at: u64,
     /// When the strategist looks next.
     pub(crate) looks_at: Option<u64>,
-    /// Until when it hears of no change, though nothing seems to be wrong.
+    /// Until when the host gets no news, although nothing seems to be wrong.
     pub(crate) deaf_until: u64,
-    /// The same, in a world in which everybody looks again.
+    /// The same, if hosts check again as they should; mutants may not.
     pub(crate) may_be_deaf_until: u64,
 }
 
@@ -73,55 +73,55 @@ impl HostSight {
 
 pub(crate) struct SimulatedHost {
     pub(crate) name: &'static str,
-    /// Counts the processes that this host has had, and their deaths.
+    /// Counts the starts and deaths of this host's processes.
     pub(crate) life: u32,
-    /// `None` while crashed.
+    /// `None` while the host is down.
     pub(crate) heart: Option<Heart>,
-    /// The pure part of its strategist; `None` while crashed.
+    /// The pure part of its strategist; `None` while the host is down.
     pub(crate) adviser: Option<Adviser>,
     pub(crate) sight: HostSight,
-    /// What it says of itself.
+    /// The host's entry among the members.
     pub(crate) member: Arc<Member>,
-    /// What it has found out of the group that goes by time.
+    /// What it has found out about its readiness for the group with the job.
     pub(crate) findings: ReadinessCheck,
-    /// Until when it could not lead that.
+    /// Until when it could not lead that group.
     pub(crate) obstructed_until: u64,
     pub(crate) time: WallClock,
     pub(crate) frozen_until: u64,
     pub(crate) last_woke: u64,
-    /// The way to the store, and the way back.
+    /// The connection to the store, and the connection back.
     pub(crate) out: NetworkCut,
     pub(crate) back: NetworkCut,
-    /// The store takes nothing back from this host until then; it renews its lease.
+    /// Until when the store refuses to let this host give anything up; renewals still work.
     pub(crate) refused_until: u64,
-    /// Whether this life was told to stop.
+    /// Whether this process was told to stop.
     pub(crate) stopping: bool,
     /// When its last request arrives.
     pub(crate) last_arrival: u64,
-    /// The moment of the timer that is set.
+    /// The moment for which the timer is set.
     pub(crate) armed: Option<u64>,
     pub(crate) terms: BTreeMap<Group, SimulatedTerm>,
-    /// What the process told its supervisor: the lease that it was granted last.
+    /// The lease that was granted last, which the process has reported to its supervisor.
     pub(crate) lease: Option<LeaseId>,
-    /// How far this life has seen the store's history.
+    /// The highest revision of the store that this process has seen.
     pub(crate) revision: i64,
-    /// How far it had seen it when the store went back behind that.
+    /// The highest revision seen before the store went back.
     pub(crate) floor: Option<i64>,
-    /// The keys that it had looked at by then: an answer may be under way.
+    /// The keys that it was verifying by then: an answer may be under way.
     pub(crate) under_way: BTreeMap<Group, LeaderKey>,
-    /// The highest token that this life led under.
+    /// The highest token under which this process has led, by group.
     pub(crate) highest: BTreeMap<Group, Token>,
-    /// The keys that a look was asked for, and that were there at that moment.
+    /// The keys whose verification was requested, and that existed at that moment.
     pub(crate) seen: BTreeMap<Group, LeaderKey>,
     offset: u64,
-    /// How many nanoseconds its clock counts in a true million.
+    /// How many nanoseconds its clock counts in a million true ones.
     rate: u64,
 }
 
 const MILLION: u64 = 1_000_000;
 
 impl SimulatedHost {
-    /// `drift`: how many parts in a million its clock is fast, or slow if negative.
+    /// `drift`: how fast its clock is, in parts per million; negative if it is slow.
     pub(crate) fn new(name: &'static str, offset: u64, drift: i64) -> Self {
         Self {
             name,
@@ -159,7 +159,7 @@ impl SimulatedHost {
         self.adviser = Some(Adviser::new(self.name.into(), groups.clone()));
     }
 
-    /// The process is gone, and with it all that it held.
+    /// The process is gone, with everything it held.
     pub(crate) fn die(&mut self) {
         self.life += 1;
         (self.heart, self.adviser) = (None, None);
@@ -184,14 +184,14 @@ impl SimulatedHost {
         BootTime::from_nanos(self.offset + now / MILLION * self.rate + now % MILLION)
     }
 
-    /// The true time at which the host's clock has reached `at`.
+    /// The true time at which the host's clock reaches `at`.
     pub(crate) fn true_time(&self, at: BootTime) -> u64 {
         let local = at.as_nanos().saturating_sub(self.offset);
         (local / self.rate + 1).saturating_mul(MILLION)
     }
 
-    /// The process stands still for `long`, as under SIGSTOP, or longer.
-    /// A clock that `sleeps` stands still with it.
+    /// Freezes the process for `long`, as SIGSTOP does, unless it is already frozen for longer. If
+    /// `sleeps`, its clock stands still as well.
     pub(crate) fn freeze(&mut self, now: u64, long: u64, sleeps: bool) {
         let until = self.frozen_until.max(now + long);
         if sleeps {
@@ -201,7 +201,7 @@ impl SimulatedHost {
         self.last_woke = until;
     }
 
-    /// The term of `key`, if something of it is alive here.
+    /// The term of `key`, if part of it is alive here.
     pub(crate) fn term(&self, key: &LeaderKey) -> Option<&SimulatedTerm> {
         self.terms.get(&key.group).filter(|term| term.key == *key)
     }
@@ -215,8 +215,8 @@ impl SimulatedHost {
         self.terms.get(group).is_some_and(|term| !term.robbed && term.passes(self.clock(now)))
     }
 
-    /// Whether something of a term of `group` is alive though the host had all
-    /// the time it needs to end it: it was awake since before the deadline.
+    /// Whether part of a term of `group` is alive although the host had enough time to end it,
+    /// because it has been awake since before the deadline.
     pub(crate) fn is_overdue(&self, group: &Group, now: u64) -> bool {
         self.terms.get(group).is_some_and(|term| {
             !term.robbed && !self.is_frozen(now) && self.last_woke < self.true_time(term.deadline)
@@ -224,7 +224,7 @@ impl SimulatedHost {
     }
 }
 
-/// Hosts differ by their priority alone.
+/// Hosts differ only in their priority.
 fn member(name: &str) -> Member {
     Member { priority: name.bytes().map(i64::from).sum(), ..Member::named(name) }
 }

@@ -1,8 +1,8 @@
-//! The simulated store: leases, queues and create revisions, with etcd's habits.
+//! The simulated store: leases, queues and create revisions, with the behaviour of etcd.
 //!
-//! Its clock is the true time. A lease that has run out is noticed by a sweep
-//! that may come late, as etcd's does, and a campaign's answer does not look
-//! again whether the candidate's own lease is still there.
+//! Its clock is the true time. An expired lease is only noticed by a sweep, which may be late, as
+//! etcd's is; and a campaign is answered without checking whether the candidate's own lease still
+//! exists.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,7 +13,7 @@ use soloist_heart::{Group, LeaderKey, LeaseId, Token};
 
 use crate::{jobs::JobLedger, mutant::Mutant, register::Register};
 
-/// Where an answer goes: a host in one of its lives.
+/// Where an answer goes: a certain process of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct HostLife {
     pub(crate) host: usize,
@@ -26,36 +26,37 @@ pub(crate) struct WaitingCampaign {
     pub(crate) caller: HostLife,
     pub(crate) attempt: u64,
     pub(crate) key: LeaderKey,
-    /// Whether anybody still listens.
-    pub(crate) heard: bool,
-    /// Whether the wake-up of this campaign was lost: it hears nothing before it looks again.
+    /// Whether the caller still listens.
+    pub(crate) awaited: bool,
+    /// Whether the notification for this campaign was lost: it gets no answer before it checks
+    /// again.
     pub(crate) deaf: bool,
 }
 
-/// What the store keeps on its disk.
+/// The data on the store's disk.
 #[derive(Clone, Default)]
 pub(crate) struct StoreData {
     pub(crate) revision: i64,
-    /// When each lease runs out.
+    /// When each lease expires.
     leases: BTreeMap<LeaseId, u64>,
-    /// Who stands in each group, in the order of the tokens.
+    /// The candidates of each group, in the order of their tokens.
     queues: BTreeMap<Group, Vec<LeaderKey>>,
-    /// The tokens under which hosts have said that they lead.
+    /// The tokens under which hosts have announced that they lead.
     proclaimed: BTreeSet<Token>,
     pub(crate) registers: BTreeMap<Group, Register>,
     /// The ledger of the job.
-    pub(crate) book: Option<JobLedger>,
+    pub(crate) ledger: Option<JobLedger>,
 }
 
 pub(crate) struct SimulatedStore {
     mutant: Mutant,
     pub(crate) data: StoreData,
-    /// Never given out twice, whatever becomes of the data.
+    /// Never assigned twice, even if the data goes back.
     last_lease: i64,
     pub(crate) waiting: Vec<WaitingCampaign>,
     /// Keys that were taken away from the hosts that held them.
     robbed: Vec<LeaderKey>,
-    /// Which host each lease was granted to.
+    /// The host that each lease was granted to.
     owners: BTreeMap<LeaseId, usize>,
 }
 
@@ -78,13 +79,13 @@ impl SimulatedStore {
         self.owners.get(&lease).copied()
     }
 
-    /// The hosts that have a lease, each with its latest.
+    /// The hosts that have a lease, each with its latest one.
     pub(crate) fn sessions(&self) -> BTreeMap<usize, LeaseId> {
         let leases = self.data.leases.keys();
         leases.filter_map(|lease| Some((self.owner(*lease)?, *lease))).collect()
     }
 
-    /// Whether the lease was there to be renewed.
+    /// Renews a lease. Returns whether it existed.
     pub(crate) fn renew(&mut self, lease: LeaseId, ttl: Duration, now: u64) -> bool {
         match self.data.leases.get_mut(&lease) {
             Some(expiry) if *expiry > now => {
@@ -95,7 +96,7 @@ impl SimulatedStore {
         }
     }
 
-    /// Ends a lease; returns the keys that went with it.
+    /// Ends a lease; returns the keys that were attached to it.
     pub(crate) fn revoke(&mut self, lease: LeaseId) -> Vec<LeaderKey> {
         self.data.leases.remove(&lease);
         let queues = self.data.queues.values_mut();
@@ -105,14 +106,14 @@ impl SimulatedStore {
         gone
     }
 
-    /// Ends every lease that has run out; returns the keys that went with them.
+    /// Ends every expired lease; returns the keys that were attached to them.
     pub(crate) fn sweep(&mut self, now: u64) -> Vec<LeaderKey> {
         let over = |(lease, expiry): (&LeaseId, &u64)| (*expiry <= now).then_some(*lease);
         let over: Vec<_> = self.data.leases.iter().filter_map(over).collect();
         over.into_iter().flat_map(|lease| self.revoke(lease)).collect()
     }
 
-    /// When the next lease runs out.
+    /// When the next lease expires.
     pub(crate) fn next_expiry(&self) -> Option<u64> {
         self.data.leases.values().min().copied()
     }
@@ -122,28 +123,28 @@ impl SimulatedStore {
         self.data.leases.values_mut().for_each(|expiry| *expiry = now + ttl.as_nanos() as u64);
     }
 
-    /// Enters a candidate, or takes its old place. `None`: there is no such lease.
+    /// Adds a candidate, or finds it in the queue. `None` if there is no such lease.
     pub(crate) fn stand(
         &mut self,
         caller: HostLife,
         group: &Group,
         lease: LeaseId,
         attempt: u64,
-        heard: bool,
+        awaited: bool,
     ) -> Option<()> {
         self.data.leases.get(&lease)?;
         let old = self.queue(group).iter().find(|key| key.lease == lease);
         let key = old.cloned().unwrap_or_else(|| self.put(group, lease));
-        // One campaign at a time waits for a key: one that is late ends no newer one.
+        // Only one campaign at a time waits for a key: a late one must not end a newer one.
         let replaced = |w: &WaitingCampaign| {
             w.deaf && w.caller == caller && w.key.group == *group && w.attempt <= attempt
         };
         self.waiting.retain(|w| !replaced(w));
-        self.waiting.push(WaitingCampaign { caller, attempt, key, heard, deaf: false });
+        self.waiting.push(WaitingCampaign { caller, attempt, key, awaited, deaf: false });
         Some(())
     }
 
-    /// Enters a key that hangs on `lease`, or on none, behind all others.
+    /// Adds a key with this lease, or with none, at the end of the queue.
     pub(crate) fn put(&mut self, group: &Group, lease: LeaseId) -> LeaderKey {
         self.data.revision += 1;
         let name = format!("{group}/{lease}");
@@ -156,7 +157,7 @@ impl SimulatedStore {
         key
     }
 
-    /// Stops answering a caller's campaign. Returns the key that it stood with.
+    /// Stops answering a caller's campaign. Returns its candidate's key.
     pub(crate) fn forget(
         &mut self,
         caller: HostLife,
@@ -169,7 +170,7 @@ impl SimulatedStore {
         self.waiting.extract_if(.., theirs).map(|waiting| waiting.key).last()
     }
 
-    /// Takes down that the term of `key` runs, if that is there.
+    /// Records that the term of `key` runs, if the key exists.
     pub(crate) fn proclaim(&mut self, key: &LeaderKey) {
         if self.exists(key) {
             self.data.proclaimed.insert(key.token);
@@ -180,7 +181,7 @@ impl SimulatedStore {
         self.data.proclaimed.contains(&key.token)
     }
 
-    /// Deletes a key. Returns whether it was there.
+    /// Deletes a key. Returns whether it existed.
     pub(crate) fn resign(&mut self, key: &LeaderKey) -> bool {
         let Some(queue) = self.data.queues.get_mut(&key.group) else { return false };
         let place = queue.iter().position(|other| other == key);
@@ -188,7 +189,7 @@ impl SimulatedStore {
         place.map(|place| queue.remove(place)).is_some()
     }
 
-    /// Who stands in `group`, in order.
+    /// The candidates of `group`, in order.
     pub(crate) fn queue(&self, group: &Group) -> &[LeaderKey] {
         self.data.queues.get(group).map_or(&[], Vec::as_slice)
     }
@@ -198,7 +199,7 @@ impl SimulatedStore {
         self.queue(group).first()
     }
 
-    /// Whether `key` stands and nobody is before it: what a host asks that has won.
+    /// Whether `key` exists and is the first in its queue, which is what a host checks after a win.
     pub(crate) fn verify(&self, key: &LeaderKey) -> bool {
         match self.mutant {
             Mutant::NoQueue => self.exists(key),
@@ -210,8 +211,8 @@ impl SimulatedStore {
         self.queue(&key.group).contains(key)
     }
 
-    /// Takes out the campaigns with nobody before them. Etcd answers them by the
-    /// keys that were there before: whether their own key still is, it does not ask.
+    /// Removes and returns the campaigns with nobody ahead of them. Like etcd, this checks the keys
+    /// ahead of theirs, but not whether their own key still exists.
     pub(crate) fn winners(&mut self) -> Vec<WaitingCampaign> {
         let Self { data, waiting, .. } = self;
         if self.mutant == Mutant::NoQueue {
@@ -224,25 +225,25 @@ impl SimulatedStore {
         waiting.extract_if(.., |w| !w.deaf && !before(w)).collect()
     }
 
-    /// Any key that is there, for somebody's careless hand.
+    /// An existing key, for somebody to delete by mistake.
     pub(crate) fn some_key(&self, pick: usize) -> Option<LeaderKey> {
         let keys: Vec<_> = self.data.queues.values().flatten().collect();
         (!keys.is_empty()).then(|| keys[pick % keys.len()].clone())
     }
 
-    /// Remembers keys that were there and that nobody gave up.
-    pub(crate) fn rob(&mut self, keys: Vec<LeaderKey>) {
+    /// Records keys that were deleted without being given up.
+    pub(crate) fn mark_removed(&mut self, keys: Vec<LeaderKey>) {
         self.robbed.extend(keys);
     }
 
-    /// Whether the leadership of `key` is gone, and not by its host's doing nor by time.
-    pub(crate) fn was_robbed(&self, key: &LeaderKey) -> bool {
+    /// Whether the leadership of `key` is gone, neither through its host nor through expiry.
+    pub(crate) fn was_removed(&self, key: &LeaderKey) -> bool {
         self.robbed.contains(key) && self.leader(&key.group) != Some(key)
     }
 
-    /// Goes back to older data. Every lease in it has its full time, as after
-    /// etcd's restore. Whoever held a key that is not in it was robbed, and so
-    /// was a leader who finds a candidate before it that had long given up.
+    /// Goes back to older data. Every lease in it gets its full time, as after a restore of etcd.
+    /// This takes keys away from hosts whose keys are not in the older data, and from leaders that
+    /// find a candidate ahead of them which had given up long ago.
     pub(crate) fn restore(&mut self, older: StoreData, ttl: Duration, now: u64) {
         let led = |key: &&LeaderKey| self.leader(&key.group) == Some(*key);
         let leaders: Vec<_> = self.data.queues.values().flatten().filter(led).cloned().collect();
@@ -250,7 +251,7 @@ impl SimulatedStore {
         self.promote(ttl, now);
         let were = newer.queues.into_values().flatten();
         let lost: Vec<_> = were.filter(|key| !self.exists(key)).collect();
-        self.rob(lost);
-        self.rob(leaders);
+        self.mark_removed(lost);
+        self.mark_removed(leaders);
     }
 }

@@ -1,4 +1,4 @@
-//! A world: hosts, a store, a network, faults, and the true time.
+//! A simulation: hosts, a store, a network, faults, and the true time.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -24,62 +24,63 @@ use crate::{
 
 pub(crate) const MS: u64 = 1_000_000;
 pub(crate) const SECOND: u64 = 1000 * MS;
-/// Faults happen until then …
+/// Faults are injected until then …
 pub(crate) const FAULTS: u64 = 40 * SECOND;
 /// … the last of them is over by then …
 pub(crate) const CLEAR: u64 = FAULTS + 16 * SECOND;
-/// … and now somebody must lead, and groups be spread: a TTL, its sweep, a cool-down and some
-/// tries later, and twice the longest time to settle.
+/// … and by now somebody must lead, and groups must be spread: this leaves a TTL, its sweep, a
+/// cool-down and some retries, and twice the longest settle time.
 const END: u64 = CLEAR + 45 * SECOND;
-/// Nobody hands over by preference from then on: it would not be done by the end.
+/// From then on nobody hands over by preference, since that would not be finished by the end.
 const REST: u64 = END - 12 * SECOND;
 
-pub(crate) struct World {
+pub(crate) struct Simulation {
     pub(crate) now: u64,
     agenda: Agenda<SimulationEvent>,
     pub(crate) rng: Rng,
     pub(crate) mutant: Mutant,
     pub(crate) timings: Timings,
     pub(crate) groups: Vec<Group>,
-    /// Who should lead which group, the same on all hosts.
+    /// The settings of the groups, the same on all hosts.
     pub(crate) settings: BTreeMap<Group, GroupConfig>,
     pub(crate) hosts: Vec<SimulatedHost>,
     pub(crate) store: SimulatedStore,
-    /// What one of the groups runs by time, if one does.
+    /// The job that one of the groups runs, if one does.
     pub(crate) job: Option<SimulatedJob>,
-    /// The wall time at which the world began.
+    /// The wall time at which the simulation began.
     pub(crate) epoch: DateTime<Utc>,
     /// Whether wall clocks may be wrong.
     pub(crate) clocks_err: bool,
     /// The store stands still until then …
     pub(crate) stuck_until: u64,
-    /// … or has no leader of its own.
+    /// … or has no leader of its own until then.
     pub(crate) leaderless_until: u64,
-    /// How late the store may notice that a lease has run out.
+    /// How late the store may notice that a lease has expired.
     sweeps_late: u64,
     sweep_is_due: bool,
     pub(crate) backup: StoreData,
-    /// Whether the store's data goes back to an older state here. Then a host
-    /// may refuse to lead until somebody restarts it.
+    /// Whether the store's data goes back to an older state. Then a host may refuse to lead until
+    /// somebody restarts it.
     pub(crate) goes_back: bool,
     pub(crate) checker: Checker,
     pub(crate) liveness: Liveness,
-    /// Parts in a thousand of messages that are lost while faults happen.
+    /// How many of a thousand messages are lost while faults are injected.
     pub(crate) loss: u64,
-    /// The longest way of a message in milliseconds, while faults happen.
+    /// The longest time that a message takes while faults are injected, in milliseconds.
     pub(crate) latency: u64,
-    /// How often the store has shown who stands where, and the longest pause between.
+    /// How often the store has published its roster. `shows_within` is the longest pause in
+    /// between.
     pub(crate) shown: u64,
-    /// The last of these, and the number of the first that was like it.
+    /// The last roster published, and the number of the first publication with the same content.
     pub(crate) last_shown: Option<Arc<Roster>>,
     pub(crate) changed: u64,
     pub(crate) shows_within: u64,
-    /// Whether there are no faults, and no effects to look at.
+    /// Whether there are no faults, and no effects to check.
     pub(crate) calm: bool,
     history: bool,
 }
 
-/// What a group goes by: mostly the order of the queue, else some preference.
+/// Random settings of a group: mostly the order of the queue counts, otherwise some preference.
 fn settings(rng: &mut Rng) -> GroupConfig {
     GroupConfig {
         strategy: [Strategy::LongestRunning, Strategy::Priority][rng.usize(..2)].clone(),
@@ -89,7 +90,7 @@ fn settings(rng: &mut Rng) -> GroupConfig {
     }
 }
 
-impl World {
+impl Simulation {
     pub(crate) fn new(seed: u64, mutant: Mutant) -> Self {
         let mut rng = Rng::with_seed(seed);
         let ttl = Duration::from_secs([2, 3, 5][rng.usize(..3)]);
@@ -141,15 +142,15 @@ impl World {
         Self { history: true, ..self }
     }
 
-    /// Lets the world run to its end, or to the first promise that is broken.
+    /// Runs the simulation to its end, or to the first broken promise.
     pub(crate) fn run(mut self) -> Result<Figures, BrokenPromise> {
         self.begin();
-        self.pass(END)?;
-        let scene = scene(&self.hosts, &self.store, END);
-        self.checker.end(&self.groups, scene);
+        self.run_until(END)?;
+        let context = check_context(&self.hosts, &self.store, END);
+        self.checker.end(&self.groups, context);
         if self.mutant != Mutant::Blind {
-            // Who sees nothing spreads nothing.
-            self.checker.even(&self.settings, scene);
+            // Hosts that see nothing spread nothing.
+            self.checker.even(&self.settings, context);
         }
         self.checker.figures.worlds += 1;
         match self.checker.broken {
@@ -158,11 +159,11 @@ impl World {
         }
     }
 
-    /// Lets time pass until `end`, or until the first promise is broken.
-    pub(crate) fn pass(&mut self, end: u64) -> Result<(), BrokenPromise> {
-        while let Some((at, happening)) = self.agenda.next(end) {
+    /// Lets time pass until `end`, or until the first broken promise.
+    pub(crate) fn run_until(&mut self, end: u64) -> Result<(), BrokenPromise> {
+        while let Some((at, event)) = self.agenda.next(end) {
             self.now = at;
-            self.happen(happening);
+            self.handle_event(event);
             if let Some(broken) = self.checker.broken.take() {
                 return Err(broken);
             }
@@ -179,7 +180,7 @@ impl World {
         if self.mutant != Mutant::Blind {
             self.at(SECOND, SimulationEvent::ShowRoster);
         }
-        self.begin_to_look();
+        self.start_checks();
         if self.job.is_some() && self.clocks_err {
             for host in 0..self.hosts.len() {
                 self.hosts[host].time = WallClock::new(self.some_error());
@@ -195,19 +196,19 @@ impl World {
         }
     }
 
-    fn happen(&mut self, happening: SimulationEvent) {
-        if let Some(caller) = happening.process() {
+    fn handle_event(&mut self, event: SimulationEvent) {
+        if let Some(caller) = event.process() {
             let host = &self.hosts[caller.host];
             if host.life != caller.life {
                 return;
             }
             if host.is_frozen(self.now) {
                 let at = host.frozen_until + self.rng.u64(..5 * MS);
-                return self.at(at, happening);
+                return self.at(at, event);
             }
         }
-        match happening {
-            SimulationEvent::ToHost(to, event) => self.hear(to, event),
+        match event {
+            SimulationEvent::ToHost(to, event) => self.feed(to, event),
             SimulationEvent::ToStore(call) => self.serve(call),
             SimulationEvent::TornDown(caller, key) => self.torn_down(caller, key),
             SimulationEvent::Wake(caller, set) => self.wake(caller, set),
@@ -216,45 +217,49 @@ impl World {
             SimulationEvent::Request(caller, key) => self.request(caller, key),
             SimulationEvent::Answer(caller, key) => self.answer(caller, &key),
             SimulationEvent::Write(caller, key) => self.write(caller, key),
-            SimulationEvent::Written(caller, write, fate) => self.written(caller, write, fate),
+            SimulationEvent::Written(caller, write, outcome) => {
+                self.written(caller, write, outcome)
+            }
             SimulationEvent::Supervise(host, lease) => self.supervise(host, lease),
             SimulationEvent::Boot(host) => self.boot(host),
             SimulationEvent::Sweep => self.sweep(),
-            SimulationEvent::ShowRoster => self.show(),
+            SimulationEvent::ShowRoster => self.publish_roster(),
             SimulationEvent::RosterSeen(caller, news) => self.seen(caller, news),
             SimulationEvent::ClockSet(caller) => self.clock_set(caller),
             SimulationEvent::Compare(caller, set) => self.compare_clocks(caller, set),
             SimulationEvent::Compared(caller, asked) => self.compared(caller, *asked),
-            SimulationEvent::Readiness(caller) => self.look_at_readiness(caller),
-            SimulationEvent::JobTimer(caller, key, set) => self.wake_keeper(caller, &key, set),
-            SimulationEvent::LedgerCall(caller, errand) => self.send(caller, *errand),
-            SimulationEvent::LedgerAnswered(caller, errand, said) => {
-                self.said(caller, *errand, said)
+            SimulationEvent::Readiness(caller) => self.check_readiness(caller),
+            SimulationEvent::JobTimer(caller, key, set) => {
+                self.job_timer_expired(caller, &key, set)
+            }
+            SimulationEvent::LedgerCall(caller, ledger_call) => self.send(caller, *ledger_call),
+            SimulationEvent::LedgerAnswered(caller, ledger_call, answer) => {
+                self.ledger_answered(caller, *ledger_call, answer)
             }
             SimulationEvent::Advise(..) if !self.calm && self.now > REST => {}
             SimulationEvent::Advise(caller, set) => self.advise(caller, set),
             SimulationEvent::SecondLook(caller, group, attempt) => {
-                self.look_again(caller, &group, attempt);
+                self.recheck_campaign(caller, &group, attempt);
             }
             SimulationEvent::Remove(key) => self.remove(&key),
-            SimulationEvent::CheckLiveness => self.look_around(),
+            SimulationEvent::CheckLiveness => self.run_checks(),
             SimulationEvent::Fault => self.fault(),
             SimulationEvent::Backup => self.backup = self.store.data.clone(),
             SimulationEvent::Restore => self.restore(),
-            SimulationEvent::Clear => self.clear(),
+            SimulationEvent::Clear => self.replace_all_leaders(),
         }
     }
 
-    /// Now all can lead, but for one that never will; then the leaders stop.
-    /// What the one left behind in the queue must not block the others.
-    fn clear(&mut self) {
+    /// Now all hosts can lead, except for one that never will; then the leaders stop. Whatever that
+    /// host left behind in the queue must not block the others.
+    fn replace_all_leaders(&mut self) {
         self.remove_strangers();
         if self.rng.bool() {
-            // Somebody looks after time as well.
+            // Somebody sets the clocks right as well.
             (0..self.hosts.len()).for_each(|host| self.set_clock(host, TimeDelta::zero()));
         }
         if self.goes_back {
-            // As the refusal of a host that led under a later token asks for.
+            // A host that refuses to lead because it has led under a later token asks to be restarted.
             return (0..self.hosts.len()).for_each(|host| self.crash(host, true));
         }
         let spoiled = usize::from(self.hosts.len() > 1 && self.rng.bool());
@@ -262,7 +267,7 @@ impl World {
             self.all_ready(host);
         }
         for group in self.groups.clone().into_iter().filter(|_| spoiled == 1) {
-            if self.goes_by_time(&group) {
+            if self.needs_right_clock(&group) {
                 self.hosts[0].obstructed_until = u64::MAX;
                 continue;
             }
@@ -283,7 +288,7 @@ impl World {
         for group in self.groups.clone() {
             let unbarred = HeartEvent::Unbarred { group: group.clone() };
             self.after(0, SimulationEvent::ToHost(self.caller(host), unbarred));
-            if self.goes_by_time(&group) {
+            if self.needs_right_clock(&group) {
                 self.hosts[host].obstructed_until = 0;
                 continue;
             }
@@ -291,14 +296,14 @@ impl World {
         }
     }
 
-    /// Whether a host may lead a group by a clock alone that is right.
-    pub(crate) fn goes_by_time(&self, group: &Group) -> bool {
+    /// Whether a host needs a right clock to lead this group.
+    pub(crate) fn needs_right_clock(&self, group: &Group) -> bool {
         self.job.as_ref().is_some_and(|job| job.group == *group)
     }
 
     // ---- the store's clock
 
-    /// Has the store look when the next lease runs out.
+    /// Makes the store look when the next lease expires.
     pub(crate) fn watch_leases(&mut self) {
         if !self.sweep_is_due
             && let Some(expiry) = self.store.next_expiry()
@@ -317,14 +322,14 @@ impl World {
         self.sweep_is_due = false;
         let gone = self.store.sweep(self.now);
         self.ended(&gone, KeyEnd::RanOut);
-        self.announce();
+        self.answer_winners();
         self.watch_leases();
     }
 
-    /// Tells the checker that keys went from the store.
+    /// Tells the checker that the store has removed keys.
     pub(crate) fn ended(&mut self, keys: &[LeaderKey], end: KeyEnd) {
         for key in keys {
-            self.checker.ended(key, end, scene(&self.hosts, &self.store, self.now));
+            self.checker.ended(key, end, check_context(&self.hosts, &self.store, self.now));
         }
     }
 
@@ -338,28 +343,28 @@ impl World {
         !self.calm && self.now < FAULTS
     }
 
-    pub(crate) fn at(&mut self, at: u64, happening: SimulationEvent) {
-        self.agenda.at(at, happening);
+    pub(crate) fn at(&mut self, at: u64, event: SimulationEvent) {
+        self.agenda.at(at, event);
     }
 
-    pub(crate) fn after(&mut self, pause: u64, happening: SimulationEvent) {
-        self.at(self.now + pause, happening);
+    pub(crate) fn after(&mut self, pause: u64, event: SimulationEvent) {
+        self.at(self.now + pause, event);
     }
 
     /// Adds a line to the history of a replay.
-    pub(crate) fn tell(&self, line: impl FnOnce(&Self) -> String) {
+    pub(crate) fn log(&self, line: impl FnOnce(&Self) -> String) {
         if self.history {
             println!("{:>9.3} {}", self.now as f64 / SECOND as f64, line(self));
         }
     }
 
-    pub(crate) fn tells(&self) -> bool {
+    pub(crate) fn keeps_history(&self) -> bool {
         self.history
     }
 }
 
 /// What the checker looks at.
-pub(crate) fn scene<'a>(
+pub(crate) fn check_context<'a>(
     hosts: &'a [SimulatedHost],
     store: &'a SimulatedStore,
     now: u64,

@@ -1,4 +1,4 @@
-//! What can happen in a world.
+//! The events of a simulation.
 
 use soloist_heart::{Group, HeartEvent, LeaderKey, LeaseId};
 
@@ -8,72 +8,72 @@ use crate::{
     register::{RegisterWrite, WriteFate},
     roster_news::RosterNews,
     simulated_store::HostLife,
-    store_calls::StoreCall,
+    store_request::StoreCall,
 };
 
-/// Something that is due at a moment.
+/// An event that is scheduled for a certain moment.
 #[derive(Clone, Debug)]
 pub(crate) enum SimulationEvent {
     ToHost(HostLife, HeartEvent),
     ToStore(StoreCall),
     /// A term's teardown is complete.
     TornDown(HostLife, LeaderKey),
-    /// The timer that was set for this moment runs out.
+    /// The timer that was set for this moment expires.
     Wake(HostLife, u64),
-    /// The watchdog looks at a term that takes long to end.
+    /// The watchdog checks a term that takes long to end.
     Watchdog(HostLife, LeaderKey),
-    /// A host that was told to stop at that moment has had its time.
+    /// A host that was told to stop at this moment has had enough time.
     StopDeadline(HostLife, u64),
     /// A client's request arrives.
     Request(HostLife, LeaderKey),
-    /// The answer to a client is ready to leave.
+    /// The answer to a client is ready to be sent.
     Answer(HostLife, LeaderKey),
     /// An action wants to write.
     Write(HostLife, LeaderKey),
-    /// An action hears what became of its write.
+    /// An action learns the outcome of its write.
     Written(HostLife, RegisterWrite, WriteFate),
     /// The supervisor of a dead process revokes its lease.
     Supervise(usize, LeaseId),
     Boot(usize),
-    /// The store looks for leases that have run out.
+    /// The store looks for expired leases.
     Sweep,
-    /// The store shows each host who is there and who stands where …
+    /// The store publishes its roster to each host …
     ShowRoster,
-    /// … and a host sees that.
+    /// … and a host receives it.
     RosterSeen(HostLife, RosterNews),
-    /// A host's strategist looks, as it was to at this moment.
+    /// A host's strategist looks, as scheduled for this moment.
     Advise(HostLife, u64),
     Fault,
-    /// A stranger's key is taken out of its queue.
+    /// A foreign key is removed from its queue.
     Remove(LeaderKey),
-    /// The campaign of this number, whose wake-up was lost, looks again.
+    /// The campaign with this number, whose notification was lost, checks again.
     SecondLook(HostLife, Group, u64),
     /// A host notices that its wall clock was set.
     ClockSet(HostLife),
-    /// It compares that with those of others, as it was to at this moment …
+    /// A host compares its clock with others, as scheduled for this moment …
     Compare(HostLife, u64),
     /// … and they have answered.
     Compared(HostLife, Box<ClockAnswers>),
-    /// It looks whether it could lead.
+    /// A host checks whether it could lead.
     Readiness(HostLife),
-    /// A job looks what is due: at the moment that was set, or since a firing has ended.
+    /// A job does what is due: at the scheduled moment, or after a firing has ended.
     JobTimer(HostLife, LeaderKey, Option<u64>),
-    /// It asks the store again …
+    /// A job repeats its call to the store …
     LedgerCall(HostLife, Box<LedgerCall>),
-    /// … and hears from it.
+    /// … and gets the answer.
     LedgerAnswered(HostLife, Box<LedgerCall>, LedgerAnswer),
-    /// The checker looks who leads, and who says what.
+    /// The checker looks at which hosts lead and what they report.
     CheckLiveness,
     /// Somebody copies the store's data …
     Backup,
-    /// … and puts the copy, or nothing, in the data's place.
+    /// … and replaces the data by the copy, or by nothing.
     Restore,
-    /// The obstacles are out of the way, the longest freeze over.
+    /// The obstacles are removed; the longest freeze is over.
     Clear,
 }
 
 impl SimulationEvent {
-    /// The process without which it cannot happen.
+    /// The process that the event happens in. If it no longer exists, neither does the event.
     pub(crate) fn process(&self) -> Option<HostLife> {
         match self {
             Self::ToHost(caller, _)

@@ -1,98 +1,45 @@
-//! Calls to the store. Each is answered once: by the store, or when patience ends.
+//! Calls to the store. Each is answered once: by the store, or by a time-out.
 
 use soloist_heart::{Group, HeartCommand, HeartEvent, LeaderKey};
 
 use crate::{
     checker::KeyEnd,
-    jobs::{LedgerAnswer, LedgerCall},
     mutant::Mutant,
     register::{RegisterWrite, WriteFate},
     simulated_store::{HostLife, WaitingCampaign},
-    simulation::{CLEAR, MS, SECOND, World},
+    simulation::{CLEAR, MS, SECOND, Simulation},
     simulation_event::SimulationEvent,
+    store_request::{StoreCall, StoreRequest},
 };
 
-/// A request under way to the store.
-#[derive(Clone, Debug)]
-pub(crate) struct StoreCall {
-    from: HostLife,
-    request: Request,
-    /// When the caller's patience ends.
-    until: u64,
-    /// Whether the caller still waits; else it has been told of a failure.
-    heard: bool,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum Request {
-    /// Of the heart.
-    Command(HeartCommand),
-    /// Of a leader: that it leads.
-    Proclaim(LeaderKey),
-    /// Of an action.
-    Write(RegisterWrite),
-    /// Of a job.
-    Job(Box<LedgerCall>),
-}
-
-impl Request {
-    /// Whether the call may wait for as long as it takes.
-    fn waits(&self) -> bool {
-        matches!(self, Self::Command(HeartCommand::Campaign { .. }))
-    }
-
-    /// What the caller is told when no answer comes.
-    fn failure(self, from: HostLife) -> Option<SimulationEvent> {
-        let event = match self {
-            Self::Write(write) => {
-                return Some(SimulationEvent::Written(from, write, WriteFate::Unknown));
-            }
-            Self::Job(errand) => {
-                return Some(SimulationEvent::LedgerAnswered(from, errand, LedgerAnswer::Unknown));
-            }
-            // It is said again where the store does not show it.
-            Self::Proclaim(_) => return None,
-            Self::Command(command) => match command {
-                HeartCommand::Grant { .. } => HeartEvent::GrantFailed,
-                HeartCommand::Renew { lease, .. } => HeartEvent::RenewFailed { lease },
-                HeartCommand::Revoke { lease } => HeartEvent::Released { lease },
-                HeartCommand::Campaign { group, attempt, .. } => {
-                    HeartEvent::CampaignFailed { group, attempt }
-                }
-                HeartCommand::Verify { key } => HeartEvent::VerifyFailed { key },
-                HeartCommand::Resign { key } => HeartEvent::ResignFailed { key },
-                _ => return None,
-            },
-        };
-        Some(SimulationEvent::ToHost(from, event))
-    }
-}
-
-impl World {
-    /// Sends a request on its way. Without an answer in time the caller hears
-    /// of a failure, though the request may still arrive.
-    pub(crate) fn ask(&mut self, from: HostLife, request: Request) {
+impl Simulation {
+    /// Sends a request. Without an answer in time the caller is told of a failure, although the
+    /// request may still arrive.
+    pub(crate) fn ask(&mut self, from: HostLife, request: StoreRequest) {
         let until = self.now + self.timings.request_timeout.as_nanos() as u64;
-        let call = StoreCall { from, request, until, heard: true };
-        match self.way_out(from.host) {
-            Some(way) => self.bring(self.now + way, call),
+        let call = StoreCall { from, request, until, awaited: true };
+        match self.delay_out(from.host) {
+            Some(delay) => self.schedule_call(self.now + delay, call),
             None => self.give_up(call, until),
         }
     }
 
-    /// Sends a command whose answer changes nothing for its caller. Returns
-    /// whether it arrives, and its answer too.
+    /// Sends a command whose answer changes nothing for its caller. Returns whether both the
+    /// command and its answer arrive.
     pub(crate) fn tell_store(&mut self, from: HostLife, command: HeartCommand) -> bool {
-        let Some(way) = self.way_out(from.host) else { return false };
-        let request = Request::Command(command);
-        self.bring(self.now + way, StoreCall { from, request, until: self.now, heard: false });
-        self.way_back(from.host).is_some()
+        let Some(delay) = self.delay_out(from.host) else { return false };
+        let request = StoreRequest::Command(command);
+        self.schedule_call(
+            self.now + delay,
+            StoreCall { from, request, until: self.now, awaited: false },
+        );
+        self.delay_back(from.host).is_some()
     }
 
-    /// Lets a call arrive at a moment.
-    fn bring(&mut self, at: u64, mut call: StoreCall) {
-        if call.heard && at > call.until {
-            call.heard = false;
+    /// Lets a call arrive at a certain time.
+    fn schedule_call(&mut self, at: u64, mut call: StoreCall) {
+        if call.awaited && at > call.until {
+            call.awaited = false;
             self.give_up(call.clone(), call.until);
         }
         self.at(at, SimulationEvent::ToStore(call));
@@ -100,7 +47,7 @@ impl World {
 
     fn give_up(&mut self, call: StoreCall, at: u64) {
         match &call.request {
-            Request::Command(command) => match command {
+            StoreRequest::Command(command) => match command {
                 HeartCommand::Campaign { group, .. } => {
                     self.call_failed(call.from.host, Some(group))
                 }
@@ -109,8 +56,8 @@ impl World {
                 }
                 _ => self.call_failed(call.from.host, None),
             },
-            Request::Job(_) => self.errand_failed(),
-            Request::Proclaim(_) | Request::Write(_) => {}
+            StoreRequest::Job(_) => self.ledger_call_failed(),
+            StoreRequest::Proclaim(_) | StoreRequest::Write(_) => {}
         }
         if self.mutant == Mutant::WaitsForEver {
             return;
@@ -120,15 +67,15 @@ impl World {
         }
     }
 
-    /// Sends an answer back, or lets the caller's patience end.
+    /// Sends an answer back, or lets the caller time out.
     fn reply(&mut self, call: StoreCall, answer: SimulationEvent) {
-        if !call.heard {
+        if !call.awaited {
             return;
         }
-        match self.way_back(call.from.host) {
-            Some(way) if self.now + way <= call.until || call.request.waits() => {
-                self.saw(call.from);
-                self.after(way, answer);
+        match self.delay_back(call.from.host) {
+            Some(delay) if self.now + delay <= call.until || call.request.waits() => {
+                self.observe_revision(call.from);
+                self.after(delay, answer);
             }
             _ => {
                 let until = call.until;
@@ -137,69 +84,69 @@ impl World {
         }
     }
 
-    /// The store takes a request in, if it is in a state to.
+    /// The store handles a request, if its state allows that.
     pub(crate) fn serve(&mut self, call: StoreCall) {
         if self.now < self.stuck_until {
-            return self.bring(self.stuck_until, call);
+            return self.schedule_call(self.stuck_until, call);
         }
         if self.now < self.leaderless_until {
             return self.serve_leaderless(call);
         }
         let from = call.from;
         if self.is_behind(from) {
-            self.look_at_older(from);
-            if call.heard {
+            self.notice_older_store(from);
+            if call.awaited {
                 self.give_up(call, self.now);
             }
             return;
         }
         let answer = match &call.request {
-            Request::Write(write) => {
+            StoreRequest::Write(write) => {
                 let write = write.clone();
-                let fate = self.apply(&write);
-                Some(SimulationEvent::Written(from, write, fate))
+                let outcome = self.apply(&write);
+                Some(SimulationEvent::Written(from, write, outcome))
             }
-            Request::Job(errand) => {
-                let errand = errand.clone();
-                let said = self.keep_ledger(&errand);
-                Some(SimulationEvent::LedgerAnswered(from, errand, said))
+            StoreRequest::Job(ledger_call) => {
+                let ledger_call = ledger_call.clone();
+                let answer = self.serve_ledger(&ledger_call);
+                Some(SimulationEvent::LedgerAnswered(from, ledger_call, answer))
             }
-            Request::Proclaim(key) => {
+            StoreRequest::Proclaim(key) => {
                 self.store.proclaim(key);
                 None
             }
-            Request::Command(command) => {
+            StoreRequest::Command(command) => {
                 let command = command.clone();
-                self.obey(&call, command).map(|event| SimulationEvent::ToHost(from, event))
+                self.execute(&call, command).map(|event| SimulationEvent::ToHost(from, event))
             }
         };
         if let Some(answer) = answer {
             self.reply(call, answer);
         }
-        self.announce();
+        self.answer_winners();
     }
 
-    /// While the store elects a leader of its own, calls hang, or fail at once:
-    /// some of those were carried out all the same.
+    /// While the store elects its own leader, calls hang or fail at once; some of those that fail
+    /// are carried out nevertheless.
     fn serve_leaderless(&mut self, mut call: StoreCall) {
         let until = self.leaderless_until;
         match self.rng.u8(..3) {
-            0 => return self.bring(until, call),
+            0 => return self.schedule_call(until, call),
             1 => {
-                let unheard = StoreCall { heard: false, ..call.clone() };
-                self.at(until, SimulationEvent::ToStore(unheard));
+                let abandoned = StoreCall { awaited: false, ..call.clone() };
+                self.at(until, SimulationEvent::ToStore(abandoned));
             }
             _ => {}
         }
-        if call.heard {
-            let way = self.way_back(call.from.host).unwrap_or(u64::MAX / 4);
-            let at = call.until.min(self.now + way);
-            call.heard = false;
+        if call.awaited {
+            let delay = self.delay_back(call.from.host).unwrap_or(u64::MAX / 4);
+            let at = call.until.min(self.now + delay);
+            call.awaited = false;
             self.give_up(call, at);
         }
     }
 
-    fn obey(&mut self, call: &StoreCall, command: HeartCommand) -> Option<HeartEvent> {
+    fn execute(&mut self, call: &StoreCall, command: HeartCommand) -> Option<HeartEvent> {
         let (from, ttl) = (call.from, self.timings.ttl);
         match command {
             HeartCommand::Grant { sent } => {
@@ -214,7 +161,7 @@ impl World {
                     HeartEvent::LeaseGone { lease }
                 })
             }
-            // Its password was changed, or its part of the file is damaged.
+            // The store refuses to give up this host's lease and keys.
             HeartCommand::Revoke { lease } if self.refuses(from) => {
                 Some(HeartEvent::Released { lease })
             }
@@ -227,16 +174,16 @@ impl World {
                 Some(HeartEvent::Released { lease })
             }
             HeartCommand::Campaign { group, lease, attempt } => {
-                let stands = self.store.stand(from, &group, lease, attempt, call.heard);
+                let stands = self.store.stand(from, &group, lease, attempt, call.awaited);
                 stands.is_none().then_some(HeartEvent::CampaignFailed { group, attempt })
             }
             HeartCommand::Withdraw { group, attempt } => {
                 let key = self.store.forget(from, &group, attempt)?;
-                // Now and then the server does not get to the clean-up, but not for ever.
+                // Sometimes the server fails to clean up, but not forever.
                 let careless = !self.calm && self.now < CLEAR + SECOND && self.rng.u8(..4) == 0;
                 if !careless && self.store.resign(&key) {
                     self.ended(std::slice::from_ref(&key), KeyEnd::GivenBack);
-                    self.tell_removed(&key);
+                    self.notify_later_campaigns(&key);
                 }
                 None
             }
@@ -258,7 +205,7 @@ impl World {
         self.now < self.hosts[from.host].refused_until
     }
 
-    /// The register takes a write in, if its guard holds.
+    /// The register handles a write, if its guard holds.
     fn apply(&mut self, write: &RegisterWrite) -> WriteFate {
         if self.mutant != Mutant::Unfenced && !self.store.exists(&write.key) {
             self.checker.figures.fenced += 1;
@@ -266,24 +213,24 @@ impl World {
         }
         let conditional = self.mutant != Mutant::Unconditional;
         let register = self.store.data.registers.entry(write.key.group.clone()).or_default();
-        let fate = register.write(write, conditional);
-        self.tell(|_| {
-            format!("{}/{} writes {} → {fate:?}", write.key.group, write.key.token, write.id)
+        let outcome = register.write(write, conditional);
+        self.log(|_| {
+            format!("{}/{} writes {} → {outcome:?}", write.key.group, write.key.token, write.id)
         });
-        if fate == WriteFate::Applied {
+        if outcome == WriteFate::Applied {
             self.store.data.revision += 1;
             self.checker.applied(write, self.now);
         }
-        fate
+        outcome
     }
 
     /// Answers the campaigns that are won by now.
-    pub(crate) fn announce(&mut self) {
+    pub(crate) fn answer_winners(&mut self) {
         if self.store.waiting.is_empty() {
             return;
         }
         for waiting in self.store.winners() {
-            if !waiting.heard {
+            if !waiting.awaited {
                 continue;
             }
             if self.faulty() && self.rng.u8(..32) == 0 {
@@ -291,47 +238,48 @@ impl World {
                 continue;
             }
             let WaitingCampaign { caller, attempt, key, .. } = waiting;
-            match self.way_back(caller.host) {
-                Some(way) => {
-                    self.wake_up_takes(&key.group, way);
+            match self.delay_back(caller.host) {
+                Some(delay) => {
+                    self.notification_takes(&key.group, delay);
                     self.after(
-                        way,
+                        delay,
                         SimulationEvent::ToHost(caller, HeartEvent::Won { attempt, key }),
                     );
                 }
-                None => self.break_off(caller, key, attempt),
+                None => self.fail_campaign(caller, key, attempt),
             }
         }
     }
 
-    /// Tells a later campaign that waits for a key that this is gone: it stands anew.
-    fn tell_removed(&mut self, key: &LeaderKey) {
+    /// Notifies later campaigns that wait with a key that it is gone; they stand again.
+    fn notify_later_campaigns(&mut self, key: &LeaderKey) {
         let theirs: Vec<_> = self.store.waiting.extract_if(.., |w| w.key == *key).collect();
         for WaitingCampaign { caller, attempt, key, .. } in theirs {
-            self.break_off(caller, key, attempt);
+            self.fail_campaign(caller, key, attempt);
         }
     }
 
-    /// Nobody tells a campaign that it is won: it finds out when it looks again.
+    /// The notification that a campaign is won gets lost; the campaign finds out when it checks
+    /// again.
     fn lose_wake_up(&mut self, waiting: WaitingCampaign) {
-        self.tell(|_| format!("nobody tells {} that it is first", waiting.key.key));
+        self.log(|_| format!("nobody tells {} that it is first", waiting.key.key));
         let (caller, attempt, group) = (waiting.caller, waiting.attempt, waiting.key.group.clone());
         self.store.waiting.push(WaitingCampaign { deaf: true, ..waiting });
-        self.wake_up_takes(&group, self.second_look());
+        self.notification_takes(&group, self.longest_recheck());
         if self.mutant != Mutant::NoSecondLook {
-            let pause = self.rng.u64(..self.second_look());
+            let pause = self.rng.u64(..self.longest_recheck());
             self.after(pause, SimulationEvent::SecondLook(caller, group, attempt));
         }
     }
 
-    /// A campaign looks again, whether it heard of anything or not.
-    pub(crate) fn look_again(&mut self, caller: HostLife, group: &Group, attempt: u64) {
+    /// A campaign checks again, whether it was notified or not.
+    pub(crate) fn recheck_campaign(&mut self, caller: HostLife, group: &Group, attempt: u64) {
         let theirs = |w: &&mut WaitingCampaign| {
             (w.caller, w.attempt, &w.key.group) == (caller, attempt, group)
         };
         if let Some(waiting) = self.store.waiting.iter_mut().find(theirs) {
             waiting.deaf = false;
-            self.announce();
+            self.answer_winners();
         }
     }
 
@@ -342,37 +290,40 @@ impl World {
         !oblivious && host.life == of.life && self.store.data.revision < host.revision
     }
 
-    /// A process looks at a store that is behind, on a new way to it, before it asks or is
-    /// told anything else; if the answer gets through, it knows.
-    pub(crate) fn look_at_older(&mut self, from: HostLife) {
-        let Some(way) = self.way_back(from.host) else { return self.show_lost(from.host) };
+    /// A process that connects to a store that is behind notices that before it requests or
+    /// receives anything else, if the answer reaches it.
+    pub(crate) fn notice_older_store(&mut self, from: HostLife) {
+        let Some(delay) = self.delay_back(from.host) else {
+            return self.publication_lost(from.host);
+        };
         let (seen, revision) = (self.hosts[from.host].revision, self.store.data.revision);
         let seen = format!("the store went back from {seen} to {revision}");
         self.after(
-            way,
+            delay,
             SimulationEvent::ToHost(from, HeartEvent::StoreChanged { seen, behind: true }),
         );
     }
 
-    /// A process hears from the store.
-    pub(crate) fn saw(&mut self, who: HostLife) {
+    /// A process receives something from the store.
+    pub(crate) fn observe_revision(&mut self, who: HostLife) {
         let host = &mut self.hosts[who.host];
         if host.life != who.life {
             return;
         }
         let revision = self.store.data.revision;
         host.revision = host.revision.max(revision);
-        // A store that has come past what was seen of it, before anybody looked, shows nothing.
+        // If the store has passed the revision that was seen of it before anybody looked, nothing
+        // shows that it went back.
         if host.heart.as_ref().is_some_and(|heart| heart.restart_reason().is_none()) {
             host.floor.take_if(|floor| *floor <= revision);
         }
     }
 
     /// The connection that a campaign waits on is lost, and its caller notices.
-    pub(crate) fn break_off(&mut self, caller: HostLife, key: LeaderKey, attempt: u64) {
-        let way = self.rng.u64(MS / 5..self.latency * MS);
+    pub(crate) fn fail_campaign(&mut self, caller: HostLife, key: LeaderKey, attempt: u64) {
+        let delay = self.rng.u64(MS / 5..self.latency * MS);
         self.call_failed(caller.host, Some(&key.group));
         let event = HeartEvent::CampaignFailed { group: key.group, attempt };
-        self.after(way, SimulationEvent::ToHost(caller, event));
+        self.after(delay, SimulationEvent::ToHost(caller, event));
     }
 }

@@ -1,12 +1,12 @@
-//! How long what failed is left alone before it is tried again.
+//! How long to wait before something that failed is tried again.
 
 use std::time::Duration;
 
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// The pause after that many attempts: a second, doubling up to a minute. Half of
-/// it is by chance, so that what failed together is not tried together again.
+/// The pause after the given number of attempts: one second, doubling up to one minute. Up to half
+/// of it is random, so that things which failed together are not all retried at the same moment.
 #[must_use]
 pub fn back_off(attempts: u32, random: &mut fastrand::Rng) -> Duration {
     let doubled = 2_u32.saturating_pow(attempts.saturating_sub(1));

@@ -1,8 +1,8 @@
-//! What the clocks of other hosts say of this one's.
+//! Comparing this host's wall clock with those of other hosts.
 //!
-//! Wall time is nobody's to know alone: where more than half of the hosts agree with each
-//! other, they are taken to be right. This is the one thing that follows from it: a host
-//! that is far off claims no firing of a job. Whoever leads, and for how long, never
+//! No host can tell by itself whether its wall clock is right. Where more than half of the hosts
+//! agree with each other, they are taken to be right. Only one thing follows from the comparison: a
+//! host whose clock is far off claims no firing of a job. Which host leads, and for how long, never
 //! depends on it.
 
 use std::{fmt, time::Duration};
@@ -13,32 +13,33 @@ use serde::{Deserialize, Serialize};
 
 use super::BootTime;
 
-/// Clocks that are no further apart than this agree.
+/// Clocks that differ by no more than this agree.
 const TOGETHER: TimeDelta = TimeDelta::minutes(1);
-/// From this on people are told of it: firings are missed by it (docs/jobs.md).
+/// People are warned from this difference on: it makes jobs miss firings (docs/jobs.md).
 const NOTICED: TimeDelta = TimeDelta::seconds(1);
-/// By how much wall time and boot time may go apart before clocks are compared anew.
+/// How far wall time and boot time may drift apart before the clocks are compared again.
 const STEP: TimeDelta = TimeDelta::seconds(1);
 
-/// The answer of `GET /v1/clock`.
+/// The response body of `GET /v1/clock`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClockReport {
-    /// What the clock of the host that answers shows.
+    /// The wall-clock time of the answering host.
     pub shows: DateTime<Utc>,
 }
 
 /// What the clock of another host showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClockReading {
-    /// The host.
+    /// The name of the other host.
     pub host: String,
-    /// By how much it was ahead of this one's.
+    /// How far its clock was ahead of this host's; negative if it was behind.
     pub ahead: TimeDelta,
 }
 
 impl ClockReading {
-    /// What `host` showed, where this host's clock showed `own` when it asked, and the answer
-    /// was there after `took`: less what the question itself may account for.
+    /// The reading of `host`, whose clock showed `shown`. `own` is what this host's clock showed
+    /// when it asked, and `took` how long the answer took; the difference that the network delay
+    /// alone could explain is subtracted.
     #[must_use]
     pub fn of(
         host: String,
@@ -54,22 +55,22 @@ impl ClockReading {
     }
 }
 
-/// What is known of this host's clock.
+/// What the comparison says about this host's clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClockVerdict {
-    /// Nothing speaks against it.
+    /// Nothing suggests that the clock is wrong.
     Right,
-    /// It is off by more than a second, and less than a minute: ahead, or behind if that
-    /// is below zero.
+    /// The clock is off by more than a second and at most a minute: ahead, or behind if negative.
     Off(TimeDelta),
-    /// It is off by more than a minute.
+    /// The clock is off by more than a minute: ahead, or behind if negative.
     Wrong(TimeDelta),
-    /// The clocks differ, and no majority says which of them is right.
+    /// The clocks differ, and there is no majority to say which one is right.
     Disputed(ClockReading),
 }
 
 impl ClockVerdict {
-    /// What `readings` of other hosts say, where there are `hosts` with this one.
+    /// The verdict that follows from the `readings` of other hosts, in a cluster of `hosts` hosts
+    /// including this one.
     #[must_use]
     pub fn of(readings: &[ClockReading], hosts: usize) -> Self {
         let mut all: Vec<_> = readings.iter().map(|reading| reading.ahead).collect();
@@ -79,7 +80,8 @@ impl ClockVerdict {
             return Self::without_majority(readings.iter());
         };
         if most.len() == 2 && most.contains(&TimeDelta::zero()) {
-            // Of the two, nobody knows which is nearer.
+            // With only two clocks in the majority, nobody knows which of them is nearer to the
+            // truth.
             return Self::without_majority(readings.iter().filter(|it| most.contains(&it.ahead)));
         }
         match -most[most.len() / 2] {
@@ -89,14 +91,14 @@ impl ClockVerdict {
         }
     }
 
-    /// That of a host which differs from these, or does not, and no more is known.
+    /// The verdict when there is no majority: disputed if some reading differs, otherwise right.
     fn without_majority<'a>(readings: impl Iterator<Item = &'a ClockReading>) -> Self {
         let farthest = readings.max_by_key(|reading| reading.ahead.abs());
         let differs = farthest.filter(|reading| reading.ahead.abs() > NOTICED);
         differs.cloned().map_or(Self::Right, Self::Disputed)
     }
 
-    /// By how much the clock is ahead of the others, as far as is known.
+    /// How far this clock is ahead of the others, as far as that is known.
     #[must_use]
     pub fn ahead(&self) -> TimeDelta {
         match self {
@@ -107,14 +109,14 @@ impl ClockVerdict {
     }
 }
 
-/// Those clocks that agree, if these are more than half of all hosts.
+/// The largest set of clocks that agree with each other, if they are more than half of all hosts.
 fn majority(sorted: &[TimeDelta], hosts: usize) -> Option<&[TimeDelta]> {
     let together = |from: usize| {
         let end = sorted.partition_point(|ahead| *ahead <= sorted[from] + TOGETHER);
         &sorted[from..end]
     };
     let groups = (0..sorted.len()).map(together).filter(|group| group.len() * 2 > hosts);
-    // Of two as large, the one that says less against this host.
+    // Of two sets of the same size, prefer the one that is nearer to this host's clock.
     groups.max_by_key(|group| (group.len(), -group[group.len() / 2].abs()))
 }
 
@@ -122,7 +124,7 @@ impl fmt::Display for ClockVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let span = |span: TimeDelta| {
             let span = span.abs().to_std().unwrap_or_default();
-            // To the millisecond, of what is less than a minute; else to the second.
+            // Below a minute, round to the millisecond; otherwise to the second.
             let unit = if span.as_secs() < 60 { 1_000_000 } else { 1_000_000_000 };
             let nanos = (span.as_nanos() + unit / 2) / unit * unit;
             let whole = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
@@ -148,7 +150,7 @@ impl fmt::Display for ClockVerdict {
     }
 }
 
-/// A verdict, and what it is of.
+/// A verdict, together with the state of the clock that it is about.
 #[derive(Clone, Debug)]
 pub struct ClockComparison {
     verdict: ClockVerdict,
@@ -157,20 +159,21 @@ pub struct ClockComparison {
 }
 
 impl ClockComparison {
-    /// `verdict` of a clock that showed `wall` at `boot`, before any other was asked: who
-    /// sets it meanwhile makes another clock of it.
+    /// The `verdict` about a clock that showed `wall` at `boot`, before any other host was asked.
+    /// If somebody sets the clock in the meantime, the verdict no longer holds.
     #[must_use]
     pub fn new(verdict: ClockVerdict, wall: DateTime<Utc>, boot: BootTime) -> Self {
         Self { verdict, wall, boot }
     }
 
-    /// What it came to.
+    /// The verdict.
     #[must_use]
     pub fn verdict(&self) -> &ClockVerdict {
         &self.verdict
     }
 
-    /// Whether it still holds of a clock that shows `wall` at `boot`: it was not set meanwhile.
+    /// Whether the verdict still holds for a clock that shows `wall` at `boot`, which means that
+    /// the clock was not set since the comparison.
     #[must_use]
     pub fn holds(&self, wall: DateTime<Utc>, boot: BootTime) -> bool {
         let passed = TimeDelta::from_std(boot.since(self.boot));
@@ -182,7 +185,8 @@ impl ClockComparison {
 mod tests {
     use super::*;
 
-    /// The verdict of a host on others that are ahead by so many seconds, of so many hosts.
+    /// The verdict of a host among `hosts` hosts, when the others' clocks are `ahead` by these
+    /// seconds.
     fn verdict(ahead: &[i64], hosts: usize) -> ClockVerdict {
         let reading = |seconds: &i64| ClockReading {
             host: format!("host{seconds}"),
@@ -197,7 +201,7 @@ mod tests {
         assert_eq!(verdict(&[], 1), ClockVerdict::Right);
         assert_eq!(verdict(&[0, 0], 3), ClockVerdict::Right);
         assert_eq!(verdict(&[-72_000, -72_001], 3), ClockVerdict::Wrong(seconds(72_000)));
-        // Another is wrong, which is its own to say.
+        // Another host's clock is wrong; that is for the other host to report.
         assert_eq!(verdict(&[0, 72_000], 3), ClockVerdict::Right);
         assert_eq!(verdict(&[5, 5], 3), ClockVerdict::Off(seconds(-5)));
         assert_eq!(verdict(&[61, 61, 0], 4), verdict(&[61, 61], 4), "half is no majority");
@@ -214,7 +218,7 @@ mod tests {
         assert_eq!(verdict(&[0, 72_000], 4), disputed(72_000), "of two nothing is known");
         assert_eq!(verdict(&[-100, 200], 3), disputed(200));
         assert_eq!(verdict(&[0], 4), ClockVerdict::Right);
-        // Two agree more or less, which is enough to say that a third does not.
+        // Two clocks agree roughly, which is enough to say that a third one does not.
         assert_eq!(verdict(&[3], 2), disputed(3));
         assert_eq!(verdict(&[3, 72_000], 3), disputed(3));
         assert_eq!(

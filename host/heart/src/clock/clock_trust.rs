@@ -1,22 +1,22 @@
-//! Whether schedules may go by a wall clock.
+//! Whether schedules may rely on this host's wall clock.
 
 use chrono::{DateTime, Utc};
 
 use super::{BootTime, ClockComparison, ClockVerdict};
 
-/// Whether what goes by a clock, which jobs do, may go on.
+/// Whether work that depends on the wall clock, such as jobs, may continue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClockTrust {
-    /// Go on.
+    /// The clock can be relied on.
     Trusted,
-    /// Until clocks are compared, nobody knows.
+    /// The clocks have not been compared yet.
     Unknown,
-    /// The clock is wrong, as this says.
+    /// The clock is wrong, as this verdict says.
     Wrong(ClockVerdict),
 }
 
 impl ClockTrust {
-    /// What follows from the latest comparison of a clock that shows `wall` at `boot`.
+    /// Derives the trust from the latest comparison, for a clock that shows `wall` at `boot`.
     #[must_use]
     pub fn of(comparison: Option<&ClockComparison>, wall: DateTime<Utc>, boot: BootTime) -> Self {
         match comparison.filter(|comparison| comparison.holds(wall, boot)) {
@@ -28,7 +28,7 @@ impl ClockTrust {
         }
     }
 
-    /// What is wrong, if that is known.
+    /// The verdict, if the clock is known to be wrong.
     #[must_use]
     pub fn wrong_clock(&self) -> Option<&ClockVerdict> {
         match self {

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Queues of groups, by hosts from 1 on.
+/// The queue of each group, front first. Hosts are numbered from 1.
 type Queues = Vec<Vec<LeaseId>>;
 
 fn hosts(count: usize) -> Vec<LeaseId> {
@@ -20,7 +20,7 @@ fn spreads(queues: &Queues) -> Vec<SpreadGroup> {
     queues.iter().map(|queue| spread(queue)).collect()
 }
 
-/// Queues in which each of `hosts` stands, and these lead.
+/// One queue for each of `leaders`, containing all `hosts` and headed by that leader.
 fn led_by(hosts: &[LeaseId], leaders: impl Iterator<Item = usize>) -> Queues {
     let queue = |leader: usize| {
         let mut queue = hosts.to_vec();
@@ -40,14 +40,15 @@ fn is_even(loads: &[usize]) -> bool {
     most.zip(least).is_none_or(|(most, least)| most - least <= 1)
 }
 
-/// Hands one group of `from` to `to`, which then leads it.
+/// Hands one group led by `from` over to `to`.
 fn hand_over(queues: &mut Queues, from: LeaseId, to: LeaseId) {
     let queue = queues.iter_mut().find(|queue| queue[0] == from && queue.contains(&to)).unwrap();
     queue.retain(|host| *host != to);
     queue.insert(0, to);
 }
 
-/// Has every host step back where it is next too often, until none is. Says how often one did.
+/// Has every host step back where it is next too often, until no host does any more. Returns how
+/// many times a host stepped back.
 fn come_to_rest(queues: &mut Queues, hosts: &[LeaseId]) -> usize {
     let (mut steps, mut still) = (0, 0);
     for host in hosts.iter().cycle() {
@@ -99,7 +100,7 @@ fn a_host_that_is_not_as_good_gets_nothing() {
     let mut spreads = vec![SpreadGroup { best_hosts: vec![a, b], ..spread(&[a, b, c]) }; 4];
     let plan = SpreadPlan::of(&spreads);
     assert_eq!(plan.moves_from(a), HostCounts::from([(b, 2)]));
-    // Nor does one that leads give away what nobody else may lead, or what is to stay.
+    // A leader does not give away what no other host may lead, or what is fixed.
     spreads.iter_mut().for_each(|spread| spread.fixed = true);
     assert!(SpreadPlan::of(&spreads).moves_from(a).is_empty());
     let alone =
@@ -110,7 +111,7 @@ fn a_host_that_is_not_as_good_gets_nothing() {
 #[test]
 fn what_one_leads_elsewhere_counts() {
     let (a, b, c) = (LeaseId(1), LeaseId(2), LeaseId(3));
-    // The first leads what the third may not: the others are the third's.
+    // The first host leads groups that the third may not lead, so all the others go to the third.
     let mut all = vec![SpreadGroup { best_hosts: vec![a, b], fixed: true, ..spread(&[a, b]) }; 3];
     all.extend(vec![spread(&[a, b, c]); 3]);
     let plan = SpreadPlan::of(&all);
@@ -121,17 +122,18 @@ fn what_one_leads_elsewhere_counts() {
 fn whoever_is_next_too_often_makes_way_and_nobody_else() {
     let hosts = hosts(5);
     let mut queues = led_by(&hosts, std::iter::repeat_n(0, 100));
-    // Of 100 that the second is next in it keeps 25, the third 25 of those, and so on.
+    // Of the 100 groups in which the second host is next, it keeps 25; the third then keeps 25 of
+    // the remaining ones, and so on.
     assert_eq!(come_to_rest(&mut queues, &hosts), 75 + 50 + 25);
     let next = |host: &LeaseId| queues.iter().filter(|queue| queue[1] == *host).count();
     assert_eq!(hosts[1..].iter().map(next).collect::<Vec<_>>(), [25; 4]);
 }
 
 prop_compose! {
-    /// How many hosts there are, and who leads each group.
+    /// A number of hosts, and who leads each group.
     fn a_cluster()(count in 2_usize..=7)(
         leaders in prop::collection::vec(0..count, 1..1000),
-        // Often one leads nearly all of them.
+        // Often one host leads nearly all groups.
         first in 0..count,
         share in 0_usize..=10,
         count in Just(count),
@@ -147,7 +149,8 @@ prop_compose! {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
-    /// What the plan says is even, give or take one, and fewer moves would not do.
+    /// The result of the plan is even to within one, and no smaller number of moves would achieve
+    /// that.
     #[test]
     fn the_plan_is_even_and_the_shortest((hosts, mut queues) in a_cluster()) {
         let moves = SpreadPlan::of(&spreads(&queues)).moves;
@@ -161,8 +164,8 @@ proptest! {
         prop_assert!(is_even(&loads(&queues, &hosts)), "{:?}", loads(&queues, &hosts));
     }
 
-    /// Whichever of its moves is made, what is then planned is the rest. So hosts whose views
-    /// lag behind each other by any number of them still do parts of one plan.
+    /// Whichever move is made, the plan computed afterwards consists of the remaining ones. So
+    /// hosts whose views lag behind each other by any number of moves still work on the same plan.
     #[test]
     fn it_stays_the_same_while_it_is_carried_out(
         (_, mut queues) in a_cluster(), seed in any::<u64>(),
@@ -180,8 +183,8 @@ proptest! {
         }
     }
 
-    /// However the queues stand, those who are next come to rest, and whoever dies then
-    /// leaves the others even.
+    /// Whatever the queues look like, the heirs settle; a host that dies then leaves the others
+    /// evenly loaded.
     #[test]
     fn whoever_dies_leaves_the_others_even((hosts, mut queues) in a_cluster(), dead in 0_usize..7) {
         while let Some(((from, to), _)) = SpreadPlan::of(&spreads(&queues)).moves.into_iter().next() {
@@ -194,8 +197,8 @@ proptest! {
         prop_assert!(is_even(&loads(&queues, &others)), "{:?}", loads(&queues, &others));
     }
 
-    /// Where not every host may lead every group, each move brings it nearer all the same,
-    /// until no host leads more, by two, than another that could take something over.
+    /// Where some hosts may lead only some of the groups, each move still brings the cluster closer
+    /// to even, until no host leads two groups more than another host that could take one over.
     #[test]
     fn each_move_brings_it_nearer_among_several_pools(
         queues in prop::collection::vec(

@@ -1,8 +1,8 @@
-//! Every cause meets every stage.
+//! Every cause of an end, in every stage.
 
 use super::*;
 
-/// What a heart in `stage` does about `event` at `ms`.
+/// The names of the commands that a heart in `stage` issues for `event` at `ms`.
 fn does(stage: ReachedStage, event: HeartEvent, ms: u64) -> String {
     names(&brought_to(stage).step(event, at(ms))).join(" ")
 }
@@ -21,7 +21,7 @@ fn each_cause_ends_each_stage_in_its_way() {
     use ReachedStage::{Campaigning, Draining, Leading, Resigning, Stopping, Verifying};
     let stages = [Campaigning, Verifying, Leading, Draining, Stopping, Resigning];
     let past = u64::try_from(TTL.as_millis()).unwrap();
-    // In the order of `stages`; nothing runs in the first two and the last.
+    // The columns are in the order of `stages`; no term is running in the first two and the last.
     #[rustfmt::skip]
     let table = [
         ("shutdown", HeartEvent::Shutdown, 1,
@@ -53,7 +53,8 @@ fn each_cause_ends_each_stage_in_its_way() {
         for (stage, expected) in stages.into_iter().zip(expected) {
             let mut done = does(stage, event.clone(), ms);
             if cause == "lease gone" {
-                // Whatever was held is gone; where nothing runs a new lease is asked for at once.
+                // Everything held is gone. Where no term is running, a new lease is requested at
+                // once.
                 done = done.replace(" grant", "").replace("grant", "");
             }
             assert_eq!(done, expected, "{cause} while {stage:?}");
@@ -69,7 +70,8 @@ fn a_store_that_forgot_the_lease_is_asked_for_another() {
     }
 }
 
-/// A store may refuse for long to take a key back, and somebody take it away meanwhile.
+/// The store may refuse for a long time to take a key back, and somebody else may delete it
+/// meanwhile.
 #[test]
 fn a_key_that_is_gone_is_given_up_no_more() {
     let mut heart = brought_to(ReachedStage::Resigning);
@@ -86,7 +88,7 @@ fn a_key_that_is_gone_is_given_up_no_more() {
     assert!(done.contains(&"campaign") && !done.contains(&"resign"), "{done:?}");
 }
 
-/// How a heart goes on that stood by when the store changed.
+/// A heart that was standing by when the store changed, and what it does once it has a new session.
 fn after_a_change(behind: bool) -> (Heart, String) {
     let mut heart = brought_to(ReachedStage::Campaigning);
     let _ = heart.step(changed(behind), at(1));

@@ -1,4 +1,4 @@
-//! The heart, by table and by property. Longer stories are the simulation's.
+//! Tests of the heart by table and by property. Longer scenarios are tested by the simulation.
 
 mod causes;
 mod protocol;
@@ -20,7 +20,7 @@ fn timings() -> Timings {
     Timings::derive(TTL, Duration::from_millis(500), Duration::from_secs(10))
 }
 
-/// What the session's deadline is after a grant or renewal sent at `ms`.
+/// The session's deadline after a grant or renewal that was sent at `ms`.
 fn deadline(ms: u64) -> BootTime {
     at(ms) + (TTL - timings().margin)
 }
@@ -49,7 +49,7 @@ fn ready() -> HeartEvent {
     HeartEvent::Ready { group: Group::main() }
 }
 
-/// How far a heart is brought before it meets what a test is about.
+/// The stage that a heart is brought to before the actual test begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ReachedStage {
     Campaigning,
@@ -60,7 +60,7 @@ enum ReachedStage {
     Resigning,
 }
 
-/// A heart that has come so far by time zero, under token 7.
+/// A heart that has reached this stage by time zero, under token 7.
 fn brought_to(until: ReachedStage) -> Heart {
     let cause = || EndCause::ActionFailed { action: "web".into(), reason: "it traps".into() };
     let failed = || HeartEvent::HandOver { key: key(7), cause: cause() };
@@ -84,7 +84,7 @@ fn brought_to(until: ReachedStage) -> Heart {
     heart
 }
 
-/// The commands, by name alone.
+/// The names of the commands, without their contents.
 fn names(commands: &[HeartCommand]) -> Vec<&'static str> {
     let name = |command: &HeartCommand| match command {
         HeartCommand::Grant { .. } => "grant",

@@ -1,4 +1,4 @@
-//! Whatever happens in whatever order, commands come in an order that makes sense.
+//! Whatever events arrive in whatever order, the commands come in an order that makes sense.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Any event, about few enough keys and leases that they meet.
+/// An arbitrary event, about only a few keys and leases so that they often coincide.
 fn any_event() -> impl Strategy<Value = HeartEvent> {
     let lease = (0..3_i64).prop_map(|n| LeaseId(0xbeef + n)).boxed();
     let key = (lease.clone(), 1..6_i64)
@@ -54,22 +54,22 @@ fn any_event() -> impl Strategy<Value = HeartEvent> {
     ]
 }
 
-/// What an onlooker knows who sees events and commands alone.
+/// What an observer knows who sees only events and commands.
 #[derive(Default)]
 struct ProtocolObserver {
-    /// The key under which something was started, and whether it was told to stop.
+    /// The key of the running term, and whether it was told to stop.
     runs: Option<(LeaderKey, bool)>,
     /// The key that the store was asked to re-read.
     asked: Option<LeaderKey>,
-    /// The key that was then found to hold.
+    /// The key that was then confirmed.
     verified: Option<LeaderKey>,
     highest: i64,
-    /// The sessions by which the host was among the members.
+    /// The sessions with which the host has joined the members.
     joined: BTreeSet<LeaseId>,
 }
 
 impl ProtocolObserver {
-    /// Whether the event can happen: nothing has stopped that was not told to.
+    /// Whether the event is possible: a term stops only after it was told to.
     fn believes(&self, event: &HeartEvent) -> bool {
         match event {
             HeartEvent::Stopped { key } => self.runs.as_ref() == Some(&(key.clone(), true)),

@@ -1,4 +1,4 @@
-//! Whole lives, event by event.
+//! Complete scenarios, event by event.
 
 use super::*;
 
@@ -96,7 +96,8 @@ fn a_key_left_behind_is_given_up() {
     assert_eq!(names(&heart.step(HeartEvent::KeyQueued { key: key(7) }, at(3))), ["resign"]);
 }
 
-/// While it ends what it leads elsewhere, its session lives on, and with that the key.
+/// While the host is still ending terms in other groups its session stays alive, and so would the
+/// key.
 #[test]
 fn a_host_that_stands_down_leaves_no_key_behind() {
     let mut heart = brought_to(ReachedStage::Campaigning);
@@ -146,7 +147,7 @@ fn stepping_back_is_standing_again() {
     let mut heart = brought_to(ReachedStage::Campaigning);
     let back = || HeartEvent::StepBack { group: Group::main() };
     assert_eq!(names(&heart.step(back(), at(1))), ["withdraw", "campaign"]);
-    // A win of the place that was left counts for nothing.
+    // A win from before the host stepped back counts for nothing.
     assert_eq!(names(&heart.step(HeartEvent::Won { attempt: 1, key: key(7) }, at(2))), [""; 0]);
     assert_eq!(names(&heart.step(HeartEvent::Won { attempt: 2, key: key(8) }, at(3))), ["verify"]);
     for stage in [
@@ -165,7 +166,7 @@ fn whoever_is_barred_does_not_stand_and_goes_on_leading() {
     let barred = || HeartEvent::Barred { group: Group::main(), reason: "frozen".into() };
     let mut heart = brought_to(ReachedStage::Campaigning);
     assert_eq!(names(&heart.step(barred(), at(1))), ["withdraw"]);
-    // That its actions could run is another matter.
+    // Being barred does not depend on whether the actions could run.
     assert_eq!(names(&heart.step(ready(), at(2))), [""; 0]);
     assert_eq!(
         names(&heart.step(HeartEvent::Unbarred { group: Group::main() }, at(3))),
@@ -195,7 +196,7 @@ fn whoever_is_no_member_does_not_stand_and_goes_on_leading() {
     assert_eq!((heart.joined(), heart.obstacle()), (None, Some("another has its name")));
     assert_eq!(names(&heart.step(ready(), at(2))), [""; 0]);
     assert!(heart.next_wake() > at(2), "time stands still");
-    // What the withdrawal has left behind.
+    // The withdrawal has left this key behind.
     assert_eq!(names(&heart.step(HeartEvent::KeyQueued { key: key(7) }, at(3))), ["resign"]);
     let _ = heart.step(HeartEvent::Resigned { key: key(7) }, at(4));
     assert_eq!(names(&heart.step(joined(), at(5))), ["campaign"]);
@@ -203,7 +204,7 @@ fn whoever_is_no_member_does_not_stand_and_goes_on_leading() {
 
     let mut heart = brought_to(ReachedStage::Leading);
     assert_eq!(names(&heart.step(out(), at(1))), [""; 0]);
-    // Of another session of this host's, which is over.
+    // This one is about an earlier session of the host, which has ended.
     let _ = heart.step(joined(), at(2));
     let other = HeartEvent::NotJoined { lease: LeaseId(1), reason: "no".into() };
     let _ = heart.step(other, at(3));
@@ -235,7 +236,7 @@ fn a_store_that_takes_nothing_back_holds_no_host() {
         let mut waiting = heart.step(HeartEvent::Shutdown, at(0));
         let mut now = 0;
         while !heart.is_done() {
-            // Renewals pass: a keep-alive needs no login.
+            // Renewals succeed, since a keep-alive needs no login.
             let events: Vec<_> = waiting
                 .drain(..)
                 .filter_map(|command| match command {
@@ -245,7 +246,7 @@ fn a_store_that_takes_nothing_back_holds_no_host() {
                     HeartCommand::Drain { key, .. } => Some(HeartEvent::Drained { key }),
                     HeartCommand::Stop { key, .. } => Some(HeartEvent::Stopped { key }),
                     HeartCommand::Resign { key } => Some(HeartEvent::ResignFailed { key }),
-                    // Revoked or not: it cannot be relied on any more.
+                    // Whether it was revoked or not, it cannot be relied on any more.
                     HeartCommand::Revoke { lease } => Some(HeartEvent::Released { lease }),
                     _ => None,
                 })

@@ -1,4 +1,4 @@
-//! A look at the cluster: what goes into it, what is remembered between two, and what follows.
+//! The input of the adviser, what it remembers of each group, and its results.
 
 use std::time::Duration;
 
@@ -8,18 +8,18 @@ use soloist_config::GroupConfig;
 use soloist_heart::{Group, HeartEvent, LeaseId, Token, clock::BootTime};
 use soloist_stores::Roster;
 
-/// What follows from a look.
+/// What the adviser wants to happen.
 #[derive(Debug, Default)]
 pub struct AdviserOutcome {
-    /// What to tell the heart.
+    /// Events for the heart.
     pub events: Vec<HeartEvent>,
-    /// The groups in which hosts do not agree on who should lead, seen for the first time.
+    /// Groups in which a disagreement between hosts on who should lead was just detected.
     pub disagreements: Vec<Group>,
-    /// When to look again, if that is known.
+    /// When to look again at the latest, if that is known.
     pub look_again: Option<Duration>,
 }
 
-/// What was said of a group, and what is being waited for.
+/// What the adviser remembers of one group.
 #[derive(Debug, Default)]
 pub(super) struct GroupMemory {
     /// Why the heart was told not to stand.
@@ -28,15 +28,15 @@ pub(super) struct GroupMemory {
     pub(super) stepped_back: Option<(Token, BootTime)>,
     /// The term that was last asked to hand over.
     pub(super) handed_over: Option<Token>,
-    /// Since when this session should lead rather than this host.
+    /// The session that should lead rather than this host, and since when.
     pub(super) better: Option<(LeaseId, BootTime)>,
-    /// With those that are preferred to this host.
-    pub(super) patience: HandOverLimit,
-    /// With those that lead less.
-    pub(super) evenness: HandOverLimit,
+    /// How often this host has made way for preferred hosts.
+    pub(super) preference_limit: HandOverLimit,
+    /// How often this host has made way for hosts that lead less.
+    pub(super) spread_limit: HandOverLimit,
 }
 
-/// What this host knows of its own part, at one moment.
+/// What a host knows at one moment.
 pub(super) struct AdviserInput<'a> {
     pub(super) roster: &'a Roster,
     pub(super) view: &'a HostView,
@@ -45,15 +45,16 @@ pub(super) struct AdviserInput<'a> {
     pub(super) ranks: &'a GroupRanks,
 }
 
-/// How many leaderships may be handed over yet, at one look.
+/// How many more leaderships may be handed over in one look.
 pub(super) struct HandOverBudget {
-    /// By preference one at a time: who leads what bears on the next.
+    /// By preference only one at a time, since who leads one group may affect the choice in the
+    /// next.
     pub(super) preferred: usize,
     pub(super) spread: usize,
 }
 
 impl HandOverBudget {
-    /// What is left for groups of these settings.
+    /// The budget for a group with these settings.
     pub(super) fn of(&mut self, config: &GroupConfig) -> &mut usize {
         if config.spread { &mut self.spread } else { &mut self.preferred }
     }

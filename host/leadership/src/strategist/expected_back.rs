@@ -1,8 +1,8 @@
-//! Who has left a queue a moment ago, and is expected back.
+//! Candidates that left a queue a moment ago and are expected back.
 //!
-//! Whoever steps back, or has handed over, is in no queue until it stands again. For the
-//! plan by which groups are spread it is there all the same: else each move would change
-//! the plan, for a moment, and with it what other hosts do.
+//! A host that steps back or hands over is in no queue until it stands again. The plan by which
+//! groups are spread treats it as if it were still there; otherwise each move would briefly change
+//! the plan, and thereby what other hosts do.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,10 +13,10 @@ use std::{
 use soloist_heart::{Group, LeaseId, clock::BootTime};
 use soloist_stores::{QueuedCandidate, Roster};
 
-/// For how long it is expected.
+/// How long a candidate is expected back.
 const BACK_WITHIN: Duration = Duration::from_secs(2);
 
-/// The queues as they were seen last, and who left them since.
+/// The queues as they were last seen, and the candidates that have left them since.
 #[derive(Debug, Default)]
 pub(super) struct ExpectedBack {
     queues: BTreeMap<Group, Vec<Arc<QueuedCandidate>>>,
@@ -24,7 +24,7 @@ pub(super) struct ExpectedBack {
 }
 
 impl ExpectedBack {
-    /// Takes in what the queues of `groups` are now.
+    /// Updates this from the current queues of `groups`.
     pub(super) fn update<'a>(
         &mut self,
         roster: &Roster,
@@ -37,10 +37,10 @@ impl ExpectedBack {
             if before == queue {
                 continue;
             }
-            let gone = before.iter().filter(|was| !stands(queue, was.key.lease));
-            let gone: Vec<_> = gone.map(|was| (Arc::clone(was), now)).collect();
-            if !gone.is_empty() {
-                self.left.entry(group.clone()).or_default().extend(gone);
+            let leavers = before.iter().filter(|was| !stands(queue, was.key.lease));
+            let leavers: Vec<_> = leavers.map(|was| (Arc::clone(was), now)).collect();
+            if !leavers.is_empty() {
+                self.left.entry(group.clone()).or_default().extend(leavers);
             }
             self.queues.insert(group.clone(), queue.to_vec());
         }
@@ -55,7 +55,7 @@ impl ExpectedBack {
         });
     }
 
-    /// Who is expected back in `group`.
+    /// The candidates that are expected back in `group`.
     pub(super) fn in_group(&self, group: &Group) -> impl Iterator<Item = &QueuedCandidate> {
         self.left.get(group).into_iter().flatten().map(|(standing, _)| &**standing)
     }

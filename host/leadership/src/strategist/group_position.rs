@@ -1,4 +1,4 @@
-//! This host's place in one group's queue, and what it should do about it.
+//! This host's position in one group's queue, and what it should do about it.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -14,9 +14,9 @@ use soloist_config::GroupConfig;
 use soloist_heart::{Advice, EndCause, Group, HeartEvent, Score, Strategy, advise};
 use soloist_stores::QueuedCandidate;
 
-/// The place of this host among those who stand in a group.
+/// The position of this host in a group's queue.
 pub(super) struct GroupPosition<'a> {
-    look: &'a AdviserInput<'a>,
+    input: &'a AdviserInput<'a>,
     group: &'a Group,
     config: &'a GroupConfig,
     memory: &'a mut GroupMemory,
@@ -25,25 +25,25 @@ pub(super) struct GroupPosition<'a> {
 }
 
 impl<'a> GroupPosition<'a> {
-    /// Nothing, where it does not stand, or stands behind a stranger.
+    /// `None` if the host does not stand in the group, or stands behind a foreign candidate.
     pub(super) fn of(
-        look: &'a AdviserInput<'a>,
+        input: &'a AdviserInput<'a>,
         group: &'a Group,
         config: &'a GroupConfig,
         memory: &'a mut GroupMemory,
     ) -> Option<Self> {
-        let queue = look.roster.line(group);
-        let own = queue.iter().position(|standing| standing.key.lease == look.lease)?;
-        Some(Self { look, group, config, memory, queue, own })
+        let queue = input.roster.succession(group);
+        let own = queue.iter().position(|standing| standing.key.lease == input.lease)?;
+        Some(Self { input, group, config, memory, queue, own })
     }
 
-    /// Says what to tell the heart, and when to look again. `part` is what spreading asks
-    /// of this host.
+    /// Decides what to tell the heart and when to look again. `share` is this host's share of the
+    /// spread plan.
     pub(super) fn advise(
         &mut self,
-        part: &mut SpreadShare<'_>,
-        left: &mut HandOverBudget,
-        advised: &mut AdviserOutcome,
+        share: &mut SpreadShare<'_>,
+        budget: &mut HandOverBudget,
+        outcome: &mut AdviserOutcome,
     ) {
         let heir = self.heir();
         if heir.is_none() && self.config.strategy == Strategy::LongestRunning && !self.config.spread
@@ -52,129 +52,132 @@ impl<'a> GroupPosition<'a> {
         }
         let scores = self.scores(heir);
         match advise(&scores, self.own, heir) {
-            Advice::StepBack { next } => self.step_back(next, advised),
+            Advice::StepBack { next } => self.step_back(next, outcome),
             Advice::HandOver if self.config.preempt && self.may_hand_over() => {
                 match self.settle_time_left() {
-                    wait if wait > Duration::ZERO => advised.look_after(wait),
-                    _ => self.hand_over(left, advised),
+                    wait if wait > Duration::ZERO => outcome.look_after(wait),
+                    _ => self.hand_over(budget, outcome),
                 }
             }
             Advice::HandOver => self.memory.better = None,
             Advice::Stay => {
                 self.memory.better = None;
-                if heir.is_none() && self.config.spread && !self.memory.evenness.is_exhausted() {
-                    self.even_out(&scores, part, left, advised);
+                if heir.is_none() && self.config.spread && !self.memory.spread_limit.is_exhausted()
+                {
+                    self.even_out(&scores, share, budget, outcome);
                 }
             }
         }
     }
 
-    /// The place of the one that people want to be next.
+    /// The position of the host that people want to be next.
     fn heir(&self) -> Option<usize> {
         let heir = self.queue[0].candidate.heir.as_deref()?;
         self.queue.iter().position(|standing| standing.candidate.host == heir)
     }
 
     fn scores(&self, heir: Option<usize>) -> Vec<Score> {
-        if heir.is_none() && self.memory.patience.is_exhausted() {
+        if heir.is_none() && self.memory.preference_limit.is_exhausted() {
             return vec![0; self.queue.len()];
         }
-        let AdviserInput { roster, ranks: places, .. } = self.look;
-        HostScores { roster, group: self.group, config: self.config, ranks: places }.of(self.queue)
+        let AdviserInput { roster, ranks, .. } = self.input;
+        HostScores { roster, group: self.group, config: self.config, ranks }.of(self.queue)
     }
 
     fn role(&self) -> Option<GroupRole> {
-        self.look.view.groups.get(self.group).map(|view| view.role)
+        self.input.view.groups.get(self.group).map(|view| view.role)
     }
 
-    /// Makes way for a host that is preferred.
-    fn step_back(&mut self, next: usize, advised: &mut AdviserOutcome) {
+    /// Steps back in favour of a preferred host.
+    fn step_back(&mut self, next: usize, outcome: &mut AdviserOutcome) {
         let token = self.queue[self.own].key.token;
         let again = self.memory.stepped_back.is_some_and(|(of, _)| of == token);
-        if self.step_behind(next, advised) && !again {
+        if self.step_behind(next, outcome) && !again {
             let (lease, settle) = (self.queue[next].key.lease, self.config.settle);
-            self.memory.patience.record(lease, self.look.now, settle);
-            self.report_disagreement(self.memory.patience.is_exhausted(), advised);
+            self.memory.preference_limit.record(lease, self.input.now, settle);
+            self.report_disagreement(self.memory.preference_limit.is_exhausted(), outcome);
         }
     }
 
-    /// Leaves this place to those behind, of whom `next` should be next. Says whether it does.
-    fn step_behind(&mut self, next: usize, advised: &mut AdviserOutcome) -> bool {
+    /// Leaves the queue in favour of the hosts behind, of which `next` should be next. Returns
+    /// whether it does.
+    fn step_behind(&mut self, next: usize, outcome: &mut AdviserOutcome) -> bool {
         let token = self.queue[self.own].key.token;
-        if self.role() != Some(GroupRole::Standby) || self.memory.steps_back(token, self.look.now) {
+        if self.role() != Some(GroupRole::Standby) || self.memory.steps_back(token, self.input.now)
+        {
             return false;
         }
-        self.memory.stepped_back = Some((token, self.look.now));
+        self.memory.stepped_back = Some((token, self.input.now));
         let (group, host) = (self.group.clone(), &self.queue[next].candidate.host);
         info!(event = "stepped-back", %group, next = host, "{host} should be next");
-        advised.events.push(HeartEvent::StepBack { group });
+        outcome.events.push(HeartEvent::StepBack { group });
         true
     }
 
-    /// Does this host's part in spreading leaderships among equals.
+    /// Does this host's share of spreading leaderships among equally suitable hosts.
     fn even_out(
         &mut self,
         scores: &[Score],
-        part: &mut SpreadShare<'_>,
-        left: &mut HandOverBudget,
-        advised: &mut AdviserOutcome,
+        share: &mut SpreadShare<'_>,
+        budget: &mut HandOverBudget,
+        outcome: &mut AdviserOutcome,
     ) {
-        if self.own == 1 && part.steps_back(self.group) && self.queue.len() > 2 {
-            self.step_behind(2, advised);
+        if self.own == 1 && share.steps_back(self.group) && self.queue.len() > 2 {
+            self.step_behind(2, outcome);
             return;
         }
         if self.own > 0 || scores.get(1) != scores.first() || !self.may_hand_over() {
             return;
         }
-        let (next, AdviserInput { now, .. }) = (self.queue[1].key.lease, self.look);
-        let Some(wait) = part.gives(self.group, next, self.config.settle, *now) else { return };
+        let (next, AdviserInput { now, .. }) = (self.queue[1].key.lease, self.input);
+        let Some(wait) = share.gives(self.group, next, self.config.settle, *now) else { return };
         if wait > Duration::ZERO {
-            advised.look_after(wait);
-        } else if self.give_to_next(left, advised) {
-            part.take(Some(next));
-            self.memory.evenness.record(next, *now, self.config.settle);
-            self.report_disagreement(self.memory.evenness.is_exhausted(), advised);
+            outcome.look_after(wait);
+        } else if self.give_to_next(budget, outcome) {
+            share.take(Some(next));
+            self.memory.spread_limit.record(next, *now, self.config.settle);
+            self.report_disagreement(self.memory.spread_limit.is_exhausted(), outcome);
         }
     }
 
-    /// Whoever is better is waited for while people want it so.
+    /// Hand-overs by preference are suspended while people pause the group.
     fn may_hand_over(&self) -> bool {
-        let paused = self.look.roster.notes.pause_of(self.group).is_some();
+        let paused = self.input.roster.notes.pause_of(self.group).is_some();
         !paused && self.role() == Some(GroupRole::Leader)
     }
 
-    /// How long the next one must still be the better one.
+    /// How much longer the next host must remain the better one.
     fn settle_time_left(&mut self) -> Duration {
         let next = self.queue[1].key.lease;
         let known = self.memory.better.filter(|(lease, _)| *lease == next);
-        let (_, since) = *self.memory.better.insert(known.unwrap_or((next, self.look.now)));
-        (since + self.config.settle).since(self.look.now)
+        let (_, since) = *self.memory.better.insert(known.unwrap_or((next, self.input.now)));
+        (since + self.config.settle).since(self.input.now)
     }
 
-    /// Hands over to a host that is preferred.
-    fn hand_over(&mut self, left: &mut HandOverBudget, advised: &mut AdviserOutcome) {
-        if self.give_to_next(left, advised) {
+    /// Hands over to a preferred host.
+    fn hand_over(&mut self, budget: &mut HandOverBudget, outcome: &mut AdviserOutcome) {
+        if self.give_to_next(budget, outcome) {
             let (lease, settle) = (self.queue[1].key.lease, self.config.settle);
-            self.memory.patience.record(lease, self.look.now, settle);
-            self.report_disagreement(self.memory.patience.is_exhausted(), advised);
+            self.memory.preference_limit.record(lease, self.input.now, settle);
+            self.report_disagreement(self.memory.preference_limit.is_exhausted(), outcome);
         }
     }
 
-    /// Hands over to the next in line, if this may still be done. Says whether it does.
-    fn give_to_next(&mut self, left: &mut HandOverBudget, advised: &mut AdviserOutcome) -> bool {
-        let (key, left) = (&self.queue[0].key, left.of(self.config));
-        if *left == 0 || self.memory.handed_over == Some(key.token) {
+    /// Hands over to the next host in line, if the budget still allows it. Returns whether it does.
+    fn give_to_next(&mut self, budget: &mut HandOverBudget, outcome: &mut AdviserOutcome) -> bool {
+        let (key, budget) = (&self.queue[0].key, budget.of(self.config));
+        if *budget == 0 || self.memory.handed_over == Some(key.token) {
             return false;
         }
-        *left -= 1;
+        *budget -= 1;
         self.memory.handed_over = Some(key.token);
         let cause = EndCause::Preferred { host: self.queue[1].candidate.host.clone() };
-        advised.events.push(HeartEvent::HandOver { key: key.clone(), cause });
+        outcome.events.push(HeartEvent::HandOver { key: key.clone(), cause });
         true
     }
 
-    /// Says that this host has made way once too often.
-    fn report_disagreement(&self, over: bool, advised: &mut AdviserOutcome) {
+    /// Reports a disagreement if this host has made way too often.
+    fn report_disagreement(&self, over: bool, outcome: &mut AdviserOutcome) {
         if over {
             let hosts: BTreeSet<_> =
                 self.queue.iter().map(|standing| standing.candidate.host.as_str()).collect();
@@ -184,7 +187,7 @@ impl<'a> GroupPosition<'a> {
                 "the hosts do not agree on who should lead {group}: until one comes or goes, \
                  whoever came first does; give [group.{group}] the same settings on all of them"
             );
-            advised.disagreements.push(group.clone());
+            outcome.disagreements.push(group.clone());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Strategies of people's own.
+//! Ranking of hosts by custom strategies.
 
 use std::collections::BTreeMap;
 
@@ -7,18 +7,18 @@ use async_trait::async_trait;
 use soloist_heart::Group;
 use soloist_stores::Roster;
 
-/// For each group that is ranked, the places of those who stand there, in the order of the queue.
+/// For each group that is ranked, the ranks of its candidates, in the order of the queue.
 pub type GroupRanks = BTreeMap<Group, Vec<i64>>;
 
-/// Ranks the hosts of groups whose [`Strategy`](soloist_heart::Strategy) is none of the built-in.
+/// Ranks the hosts of groups whose [`Strategy`](soloist_heart::Strategy) is not a built-in one.
 #[async_trait]
 pub trait HostRanker: Send + Sync + 'static {
-    /// The places of all who stand, as `roster` shows them; the lowest should lead. A group about
-    /// which nothing can be said is left out: there whoever came first is next.
+    /// The ranks of all candidates that `roster` shows; the lowest should lead. Groups that cannot
+    /// be ranked are left out; there the first in the queue is next.
     async fn rank(&self, roster: &Roster) -> GroupRanks;
 }
 
-/// There is no such group.
+/// Ranks nothing, for hosts without such groups.
 #[async_trait]
 impl HostRanker for () {
     async fn rank(&self, _: &Roster) -> GroupRanks {

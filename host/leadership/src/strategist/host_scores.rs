@@ -1,4 +1,4 @@
-//! How much speaks against each host that stands in a group, as the roster shows them.
+//! How unsuitable each host in a group is, judged by the roster.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -7,18 +7,18 @@ use soloist_config::GroupConfig;
 use soloist_heart::{Contender, Group, Score, Strategy, score};
 use soloist_stores::{QueuedCandidate, Roster};
 
-/// What the hosts that stand in a group are scored by.
+/// What is needed to score the candidates of a group.
 #[derive(Clone, Copy)]
 pub(super) struct HostScores<'a> {
     pub(super) roster: &'a Roster,
     pub(super) group: &'a Group,
     pub(super) config: &'a GroupConfig,
-    /// What the plugins say, for the groups that have one.
+    /// The ranks that plugins assigned, for the groups that have one.
     pub(super) ranks: &'a GroupRanks,
 }
 
 impl HostScores<'_> {
-    /// The score of each that stands in `queue`.
+    /// The score of each candidate in `queue`.
     pub(super) fn of(&self, queue: &[Arc<QueuedCandidate>]) -> Vec<Score> {
         match self.ranks.get(self.group) {
             Some(said) if said.len() == queue.len() => said.clone(),
@@ -26,11 +26,11 @@ impl HostScores<'_> {
         }
     }
 
-    /// What speaks against one host by itself, as far as no plugin says it.
+    /// The score of one candidate without a plugin's ranking.
     pub(super) fn own(&self, standing: &QueuedCandidate) -> Score {
         static NONE: BTreeMap<String, String> = BTreeMap::new();
         let (roster, strategy) = (self.roster, &self.config.strategy);
-        // Only what can matter is looked for: there may be a thousand groups.
+        // Look up only what can matter: there may be a thousand groups.
         if matches!(strategy, Strategy::LongestRunning | Strategy::Plugin(_)) {
             return 0;
         }

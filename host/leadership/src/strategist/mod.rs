@@ -1,15 +1,15 @@
-//! Holds the roster against what people and strategies want, and tells the heart.
+//! The strategist compares the roster with what people and strategies want, and sends the resulting
+//! events to the heart.
 //!
 //! ```text
 //!   notes: drained, frozen ───► barred, unbarred; resign asked
 //!   strategies, settings ─────► step back, preferred
 //! ```
 //!
-//! It decides nothing about safety: the heart may be told any of this at any
-//! time. What the store shows is all that it goes by, so every host comes to the
-//! same; where hosts disagree all the same, [`Patience`](patience) ends the to and fro.
-//! What follows from a look is the [`Adviser`]'s to say, which waits for nothing and
-//! reads no clock.
+//! It has no influence on safety: the heart can take any of these events at any time. The
+//! strategist uses only what the store shows, so every host comes to the same result; where hosts
+//! disagree anyway, [`HandOverLimit`](hand_over_limit) stops them from handing over back and forth.
+//! The decisions are made by the [`Adviser`], which waits for nothing and reads no clock.
 
 mod adviser;
 mod adviser_input;
@@ -42,31 +42,31 @@ use soloist_heart::{Group, HeartEvent, clock::BootTime};
 use soloist_stores::Roster;
 use soloist_telemetry::log_throttle::LogThrottle;
 
-/// The longest nap: timers stand still while the machine is suspended.
+/// The longest sleep: timers stand still while the machine is suspended.
 const NAP: Duration = Duration::from_secs(1);
-/// How long changes may gather: a thousand groups change one by one.
+/// How long to collect changes before looking: a thousand groups change one by one.
 const GATHER: Duration = Duration::from_millis(20);
 
 /// Tells the heart what people and strategies want of this host.
 pub struct Strategist {
     /// This host's name.
     pub host: Arc<str>,
-    /// Who should lead which group; the others go by the default.
+    /// The settings of the groups; groups that are not listed use the defaults.
     pub groups: BTreeMap<Group, GroupConfig>,
-    /// Who is asked about groups that no built-in strategy is for.
+    /// Ranks the hosts of groups that use no built-in strategy.
     pub ranker: Box<dyn HostRanker>,
-    /// What is known of the cluster.
+    /// The latest known roster of the cluster.
     pub roster: watch::Receiver<Option<Roster>>,
-    /// What the heart lets others see.
+    /// The view of this host's heart.
     pub view: watch::Receiver<HostView>,
-    /// Where events for the heart go in.
+    /// The channel for the heart's events.
     pub events: UnboundedSender<HeartEvent>,
     /// Cancelled when people want this host to leave the cluster.
     pub leave: CancellationToken,
 }
 
 impl Strategist {
-    /// Follows until `stop`.
+    /// Runs until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let (mut roster, mut view) = (self.roster.clone(), self.view.clone());
         let mut adviser = Adviser::new(Arc::clone(&self.host), self.groups.clone());
@@ -92,10 +92,10 @@ impl Strategist {
                         self.leave(&roster, &view);
                     }
                     self.report_disagreements(&roster, &view, &at_odds);
-                    let places = self.ranker.rank(&roster).await;
-                    let advised = adviser.look(&roster, &view, &places, BootTime::now());
+                    let ranks = self.ranker.rank(&roster).await;
+                    let advised = adviser.advise(&roster, &view, &ranks, BootTime::now());
                     nap = advised.look_again.unwrap_or(NAP).min(NAP);
-                    // Without a driver nobody stands.
+                    // Without a driver this host does not stand at all.
                     advised.events.into_iter().for_each(|event| drop(self.events.send(event)));
                 }
             }
@@ -103,18 +103,18 @@ impl Strategist {
         stop.run_until_cancelled(following).await;
     }
 
-    /// Tells whether others spread what this host does not, or the other way round: those who
-    /// do go by a plan that this one takes no part in.
+    /// Reports whether other hosts spread groups that this host does not spread, or the other way
+    /// round. Those that do follow a plan that the others take no part in.
     fn report_disagreements(&self, roster: &Roster, view: &HostView, at_odds: &LogThrottle) {
         let config = |group| self.groups.get(group).unwrap_or(&GroupConfig::DEFAULT);
         let groups = view.groups.keys().map(|group| (group, config(group)));
         match spread_disagreement::spread_disagreements(&self.host, groups, roster) {
-            Some(odds) => at_odds.report_text(&odds.who, |told| {
+            Some(odds) => at_odds.report_text(&odds.who, |repeats| {
                 let odds = &odds.text;
                 warn!(
                     event = "spread-differs",
                     "hosts do not agree on what is spread, so no plan is followed by all of \
-                     them: {odds}; give the groups the same `spread` on each host{told}"
+                     them: {odds}; give the groups the same `spread` on each host{repeats}"
                 );
             }),
             None => at_odds.recovered(|_| {
@@ -123,8 +123,8 @@ impl Strategist {
         }
     }
 
-    /// Leaves when people have removed this host, which was there, and it leads nothing more.
-    /// One that was removed before it was started stays up, to say so.
+    /// Makes this host leave when people have removed it and it leads nothing any more. Only a host
+    /// that had joined leaves; one that was removed before it started stays up to say so.
     fn leave(&self, roster: &Roster, view: &HostView) {
         let Some(removal) = roster.notes.removed.get(&*self.host) else { return };
         let leads = |here: &GroupView| {

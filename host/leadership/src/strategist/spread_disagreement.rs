@@ -1,4 +1,5 @@
-//! Whether hosts are at odds about what is spread: the plan is one that all of them follow.
+//! Detects that hosts disagree on which groups are spread; the plan only works if all of them
+//! follow it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,8 +8,8 @@ use soloist_heart::Group;
 use soloist_stores::Roster;
 use soloist_text::list_few;
 
-/// Who stands in `group` under another `spread` than `host` has, which has `config`; in words,
-/// if there is anybody.
+/// Describes which hosts in `group` have another `spread` setting than `host`, whose settings are
+/// `config`. `None` if there are none.
 #[must_use]
 pub fn spread_disagreement(
     host: &str,
@@ -30,16 +31,16 @@ pub fn spread_disagreement(
     })
 }
 
-/// What is said of all groups.
+/// A description of the disagreements in all groups.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct SpreadDisagreements {
-    /// Who is at odds; groups come one by one, and that is no news.
+    /// The disagreement without the groups' names: that more groups appear is no news.
     pub(super) who: String,
-    /// The same with the groups.
+    /// The same, with the groups' names.
     pub(super) text: String,
 }
 
-/// The same of all of `groups`, for the log.
+/// The disagreements in all of `groups`, for the log.
 pub(super) fn spread_disagreements<'a>(
     host: &str,
     groups: impl Iterator<Item = (&'a Group, &'a GroupConfig)>,
@@ -51,20 +52,20 @@ pub(super) fn spread_disagreements<'a>(
             same.entry(odds).or_default().push(group.as_str());
         }
     }
-    let told = same.iter().map(|(odds, groups)| format!("{}: {odds}", list_few(groups.iter())));
-    let text = told.collect::<Vec<_>>().join("; ");
+    let reported = same.iter().map(|(odds, groups)| format!("{}: {odds}", list_few(groups.iter())));
+    let text = reported.collect::<Vec<_>>().join("; ");
     let who = same.keys().map(String::as_str).collect::<Vec<_>>().join("; ");
     (!same.is_empty()).then_some(SpreadDisagreements { who, text })
 }
 
-/// One of an older version does not say.
+/// Hosts of older versions do not report the setting; they are left out.
 fn others<'a>(
     host: &str,
     group: &Group,
     config: &GroupConfig,
     roster: &'a Roster,
 ) -> BTreeSet<&'a str> {
-    let line = roster.line(group).iter().map(|standing| &standing.candidate);
+    let line = roster.succession(group).iter().map(|standing| &standing.candidate);
     let others = line.filter(|it| it.host != host && it.spread == Some(!config.spread));
     others.map(|it| it.host.as_str()).collect()
 }
@@ -79,7 +80,7 @@ mod tests {
 
     const SPREAD: GroupConfig = GroupConfig { spread: true, ..GroupConfig::DEFAULT };
 
-    /// These stand in each of the groups.
+    /// A roster in which these hosts stand in each of the groups.
     fn roster(groups: &[&str], hosts: &[(&str, Option<bool>)]) -> Roster {
         let mut roster = Roster::default();
         for (group, (number, (host, spread))) in
@@ -105,18 +106,18 @@ mod tests {
         roster
     }
 
-    fn told(config: &GroupConfig, hosts: &[(&str, Option<bool>)]) -> Option<String> {
+    fn reported(config: &GroupConfig, hosts: &[(&str, Option<bool>)]) -> Option<String> {
         spread_disagreement("a", &"g".into(), config, &roster(&["g"], hosts))
     }
 
     #[test]
     fn who_differs_is_named_and_who_does_not_say_is_not() {
         let all = [("a", Some(true)), ("b", Some(false)), ("c", None), ("d", Some(true))];
-        let it = told(&SPREAD, &all);
+        let it = reported(&SPREAD, &all);
         assert_eq!(it.as_deref(), Some("b does not spread it, and this host does"));
-        let it = told(&GroupConfig::DEFAULT, &all);
+        let it = reported(&GroupConfig::DEFAULT, &all);
         assert_eq!(it.as_deref(), Some("d spreads it, and this host does not"));
-        assert_eq!(told(&SPREAD, &[("a", Some(true)), ("b", Some(true)), ("c", None)]), None);
+        assert_eq!(reported(&SPREAD, &[("a", Some(true)), ("b", Some(true)), ("c", None)]), None);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What this host does so that groups are spread: its part of the plan.
+//! This host's share of the plan by which groups are spread.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,92 +13,93 @@ use super::{
 use soloist_config::GroupConfig;
 use soloist_heart::{Group, LeaseId, SpreadGroup, SpreadPlan, clock::BootTime};
 
-/// What is remembered from one look to the next.
+/// What is remembered between two looks.
 #[derive(Debug, Default)]
 pub(super) struct Spreader {
     absent: ExpectedBack,
-    /// Since when each of those that are to be given leaderships leads too few.
+    /// Since when each host that is to receive leaderships has been leading too few.
     wanting: BTreeMap<LeaseId, BootTime>,
 }
 
-/// This host's part, at one moment.
+/// This host's share of the plan, at one moment.
 #[derive(Debug, Default)]
 pub(super) struct SpreadShare<'a> {
-    /// Where it is next and should not be.
+    /// Groups in which it is next in line and should not be.
     back: BTreeSet<&'a Group>,
-    /// Where it leads, and another might.
+    /// Groups that it leads and that another host could lead.
     movable: BTreeSet<&'a Group>,
-    /// How many leaderships it may give to whom yet, and since when they are wanted.
+    /// How many more leaderships it may give to each host, and since when that host wants them.
     gives: BTreeMap<LeaseId, (usize, BootTime)>,
 }
 
 impl Spreader {
-    /// The part that the plan for all of `groups` has for this host.
+    /// Computes this host's share of the plan for all of `groups`.
     pub(super) fn share<'a>(
         &mut self,
-        look: &AdviserInput<'a>,
+        input: &AdviserInput<'a>,
         groups: &'a BTreeMap<Group, GroupConfig>,
         memories: &BTreeMap<Group, GroupMemory>,
     ) -> SpreadShare<'a> {
         let groups = || groups.iter().filter(|(_, config)| config.spread);
-        self.absent.update(look.roster, groups().map(|(group, _)| group), look.now);
-        let spread =
-            |(group, config)| Some((group, self.spread(look, group, config, memories.get(group))?));
+        self.absent.update(input.roster, groups().map(|(group, _)| group), input.now);
+        let spread = |(group, config)| {
+            Some((group, self.spread(input, group, config, memories.get(group))?))
+        };
         let spreads: Vec<(&Group, SpreadGroup)> = groups().filter_map(spread).collect();
         let plan = SpreadPlan::of(spreads.iter().map(|(_, spread)| spread));
-        self.update_wanting(&plan, look.now);
-        let own = |spread: &SpreadGroup| spread.leader == look.lease;
+        self.update_wanting(&plan, input.now);
+        let own = |spread: &SpreadGroup| spread.leader == input.lease;
         let movable = spreads.iter().filter(|(_, spread)| own(spread) && plan.can_move(spread));
-        let mut part = SpreadShare {
+        let mut share = SpreadShare {
             back: plan
-                .groups_to_step_back(look.lease, spreads.iter().map(|(g, s)| (*g, s)))
+                .groups_to_step_back(input.lease, spreads.iter().map(|(g, s)| (*g, s)))
                 .into_iter()
                 .collect(),
             movable: movable.map(|(group, _)| *group).collect(),
             gives: BTreeMap::new(),
         };
-        for (to, count) in plan.moves_from(look.lease) {
-            part.gives.insert(to, (count, self.wanting[&to]));
+        for (to, count) in plan.moves_from(input.lease) {
+            share.gives.insert(to, (count, self.wanting[&to]));
         }
-        // What is being handed over already counts as this host's until it is done.
+        // A group that is being handed over counts as this host's until that is done.
         for (group, spread) in spreads.iter().filter(|(_, spread)| own(spread)) {
-            if memories.get(*group).is_some_and(|memory| memory.hands_over(look, group)) {
-                part.movable.remove(group);
-                part.take(spread.heir);
+            if memories.get(*group).is_some_and(|memory| memory.hands_over(input, group)) {
+                share.movable.remove(group);
+                share.take(spread.heir);
             }
         }
-        part
+        share
     }
 
-    /// One group as the plan sees it; nothing, if nobody leads it.
+    /// One group as the plan sees it; `None` if nobody leads it.
     fn spread(
         &self,
-        look: &AdviserInput<'_>,
+        input: &AdviserInput<'_>,
         group: &Group,
         config: &GroupConfig,
         memory: Option<&GroupMemory>,
     ) -> Option<SpreadGroup> {
-        // Behind a stranger nobody can lead, or be next.
-        let queue = look.roster.line(group);
+        // Behind a foreign candidate nobody can lead, or be next.
+        let queue = input.roster.succession(group);
         let first = queue.first()?;
-        let scores = HostScores { roster: look.roster, group, config, ranks: look.ranks };
+        let scores = HostScores { roster: input.roster, group, config, ranks: input.ranks };
         let scored = scores.of(queue);
         let best = scored.iter().min()?;
         let there = queue.iter().zip(&scored).filter(|(_, score)| *score == best);
         let mut equals: Vec<_> = there.map(|(standing, _)| standing.key.lease).collect();
-        // Nobody knows what a plugin would say of those that are not there.
-        if !look.ranks.contains_key(group) {
+        // Nobody knows how a plugin would rank hosts that are not in the queue.
+        if !input.ranks.contains_key(group) {
             let away = self.absent.in_group(group).filter(|standing| scores.own(standing) == *best);
             equals.extend(away.map(|standing| standing.key.lease));
         }
         equals.sort_unstable();
         equals.dedup();
-        // Where this host was told to step back, it as good as did.
-        let leaves = |token| memory.is_some_and(|memory| memory.steps_back(token, look.now));
+        // A host that was asked to step back counts as if it had done so.
+        let leaves = |token| memory.is_some_and(|memory| memory.steps_back(token, input.now));
         let waiting = queue[1..].iter().filter(|standing| !leaves(standing.key.token));
         let mut waiting = waiting.map(|standing| standing.key.lease);
         let heir = waiting.next().filter(|heir| equals.contains(heir));
-        let paused = look.roster.notes.pause_of(group).is_some();
+        let paused = input.roster.notes.pause_of(group).is_some();
         Some(SpreadGroup {
             leader: first.key.lease,
             heir,
@@ -108,7 +109,7 @@ impl Spreader {
         })
     }
 
-    /// Takes down since when those who should lead more do not.
+    /// Records since when each host that should lead more has been waiting.
     fn update_wanting(&mut self, plan: &SpreadPlan, now: BootTime) {
         let takers: BTreeSet<_> = plan.receivers().collect();
         self.wanting.retain(|host, _| takers.contains(host));
@@ -119,12 +120,13 @@ impl Spreader {
 }
 
 impl SpreadShare<'_> {
-    /// Whether this host, which is next in `group`, should make way.
+    /// Whether this host, which is next in `group`, should step back.
     pub(super) fn steps_back(&self, group: &Group) -> bool {
         self.back.contains(group)
     }
 
-    /// Whether it should hand `group` over to `next`, and how long that must still be so.
+    /// Whether `group` should be handed over to `next`; the value is how much longer that must
+    /// remain so.
     pub(super) fn gives(
         &self,
         group: &Group,
@@ -136,7 +138,7 @@ impl SpreadShare<'_> {
         (*count > 0 && self.movable.contains(group)).then(|| (*since + settle).since(now))
     }
 
-    /// Takes down that one leadership is given to `next`.
+    /// Records that one leadership is given to `next`.
     pub(super) fn take(&mut self, next: Option<LeaseId>) {
         if let Some((count, _)) = next.and_then(|next| self.gives.get_mut(&next)) {
             *count = count.saturating_sub(1);

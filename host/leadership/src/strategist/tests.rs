@@ -1,5 +1,5 @@
-//! Hosts that spread groups among them: each goes by a view of its own, which lags, and what
-//! it does takes its time.
+//! Hosts that spread groups among them. Each host sees the cluster with a delay of its own, and its
+//! actions take some time.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,7 +15,7 @@ use soloist_config::GroupConfig;
 use soloist_heart::{Group, HeartEvent, LeaderKey, LeaseId, Token, clock::BootTime};
 use soloist_stores::{Candidate, Member, QueuedCandidate, Roster};
 
-/// From one look of a host to the next, at least.
+/// The minimum time between two looks of a host.
 const GATHER: Duration = Duration::from_millis(20);
 const STEP: Duration = Duration::from_millis(10);
 
@@ -23,15 +23,15 @@ struct SimulatedHost {
     lease: LeaseId,
     adviser: Adviser,
     member: Arc<Member>,
-    /// How old what it sees may be.
+    /// The delay with which it sees the cluster.
     lag: Duration,
-    /// Which of all rosters it saw last.
+    /// The index of the roster that it saw last.
     seen: usize,
     looks_at: BootTime,
     hands_over: BTreeSet<Group>,
 }
 
-/// What happens a while after it was asked for.
+/// An action that takes effect some time after it was started.
 enum PendingChange {
     Stand(Group),
     Resigned(Group),
@@ -46,7 +46,7 @@ struct SimulatedCluster {
     groups: BTreeMap<Group, Vec<Arc<QueuedCandidate>>>,
     hosts: Vec<SimulatedHost>,
     due: Vec<(BootTime, LeaseId, PendingChange)>,
-    /// All that could ever be seen, and since when.
+    /// All rosters so far, each with the moment from which it was visible.
     rosters: Vec<(BootTime, Roster)>,
     moved: usize,
     disagreements: Vec<Group>,
@@ -79,7 +79,7 @@ impl SimulatedCluster {
         longest.mul_f64(self.random.f64())
     }
 
-    /// A host joins, and comes to stand in one group after the other.
+    /// A host joins, and enters the queue of one group after the other.
     fn comes(&mut self) {
         self.revision += 1;
         let lease = LeaseId(self.random.i64(1..i64::MAX));
@@ -102,7 +102,7 @@ impl SimulatedCluster {
         }
     }
 
-    /// A host is lost, and with it all that hangs on its session.
+    /// A host is lost, and with it everything attached to its session.
     fn goes(&mut self, host: usize) {
         let lease = self.hosts.remove(host).lease;
         self.groups.values_mut().for_each(|queue| queue.retain(|s| s.key.lease != lease));
@@ -152,7 +152,7 @@ impl SimulatedCluster {
         }
     }
 
-    /// A candidate goes, and stands again soon.
+    /// A candidate leaves, and stands again soon.
     fn leave(&mut self, lease: LeaseId, group: Group) {
         self.revision += 1;
         if let Some(queue) = self.groups.get_mut(&group) {
@@ -174,7 +174,7 @@ impl SimulatedCluster {
         self.rosters.push((self.now, roster));
     }
 
-    /// A host looks, at what it sees by then, and does what follows.
+    /// A host looks at what it can see by now, and acts on it.
     fn look(&mut self, host: usize) {
         let host = &mut self.hosts[host];
         let visible = |(at, _): &(BootTime, Roster)| *at + host.lag <= self.now;
@@ -185,7 +185,7 @@ impl SimulatedCluster {
         host.seen = newest;
         let view = view(host, &self.groups);
         let roster = &self.rosters[newest].1;
-        let advised = host.adviser.look(roster, &view, &GroupRanks::new(), self.now);
+        let advised = host.adviser.advise(roster, &view, &GroupRanks::new(), self.now);
         let nap = advised.look_again.unwrap_or(Duration::from_secs(1));
         host.looks_at = self.now + nap.clamp(GATHER, Duration::from_secs(1));
         self.disagreements.extend(advised.disagreements);
@@ -215,7 +215,7 @@ impl SimulatedCluster {
         self.hosts.iter().map(led).collect()
     }
 
-    /// How many leaderships must be handed over at least.
+    /// The smallest number of leaderships that have to be handed over.
     fn needed(&self) -> usize {
         let low = self.groups.len() / self.hosts.len();
         let above = self.loads().into_iter().map(|load| load.saturating_sub(low + 1)).sum();
@@ -231,7 +231,7 @@ impl SimulatedCluster {
     }
 }
 
-/// What a host knows of itself without delay.
+/// What a host knows about itself without delay.
 fn view(host: &SimulatedHost, groups: &BTreeMap<Group, Vec<Arc<QueuedCandidate>>>) -> HostView {
     let role = |group: &Group, queue: &[Arc<QueuedCandidate>]| match queue
         .iter()
@@ -276,7 +276,7 @@ fn hosts_that_come_one_by_one_share_many_groups_by_as_few_moves_as_can_be() {
             cluster.is_even();
             assert_eq!(cluster.moved - before, needed, "{groups}");
         }
-        // Once it is even, nothing is moved.
+        // Once the groups are evenly spread, nothing is moved.
         let moved = cluster.moved;
         cluster.run(10 * SECOND);
         assert_eq!(cluster.moved, moved);
@@ -300,8 +300,8 @@ fn whoever_is_lost_leaves_the_others_even_at_once() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// Whoever comes and goes, in whatever order: three times to settle after the last of
-    /// them it is even, and nobody saw a disagreement.
+    /// Hosts come and go in any order. Three settle times after the last change the groups are
+    /// evenly spread, and no disagreement was detected.
     #[test]
     fn it_is_even_soon_after_the_last_change(
         groups in 1_usize..120,

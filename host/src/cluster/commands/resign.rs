@@ -117,7 +117,7 @@ impl Commands {
             roster.queue(group).iter().any(|standing| standing.candidate.host == host)
         };
         if stands(roster) {
-            let waits = roster.line(group).iter().any(|it| it.candidate.host == host);
+            let waits = roster.succession(group).iter().any(|it| it.candidate.host == host);
             return if waits { Ok(()) } else { Err(no_heir(roster, group)) };
         }
         let part = self.peers.group_status(&member.url, group.as_str()).await;

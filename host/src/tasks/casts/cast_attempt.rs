@@ -175,8 +175,10 @@ impl CastAttempt {
 
     async fn write(&self, claim: &Claim, outcome: &AttemptOutcome) -> Result<(), StoreError> {
         match outcome {
-            AttemptOutcome::Done(answer) => self.casts.done(claim, answer, self.keep_answer).await,
-            AttemptOutcome::Retry(again) => self.casts.again(claim, again).await,
+            AttemptOutcome::Done(answer) => {
+                self.casts.complete(claim, answer, self.keep_answer).await
+            }
+            AttemptOutcome::Retry(again) => self.casts.requeue(claim, again).await,
             AttemptOutcome::Dead(error) => self.casts.mark_dead(claim, error).await,
         }
     }

@@ -147,7 +147,7 @@ impl CastService {
     /// # Errors
     /// [`Trouble::Missing`] when it is unknown, or its answer has expired.
     pub async fn find(&self, key: &CastKey) -> Result<(CastEntry, Option<CastAnswer>), CastError> {
-        let state = self.casts.look(key).await.map_err(|error| told(&error))?;
+        let state = self.casts.state(key).await.map_err(|error| told(&error))?;
         let state = state.ok_or_else(|| {
             let error = format!("no cast {key}");
             CastError::new(
@@ -174,7 +174,8 @@ impl CastService {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<CastEntry>, CastError> {
-        let dead = self.casts.dead(task, after, limit).await.map_err(|error| told(&error))?;
+        let dead =
+            self.casts.dead_letters(task, after, limit).await.map_err(|error| told(&error))?;
         Ok(dead.into_iter().map(|(key, ended)| CastEntry::ended(&key, "dead", ended)).collect())
     }
 
@@ -192,7 +193,7 @@ impl CastService {
         // What dies again meanwhile has its place before the last that was listed.
         let (mut replayed, mut after) = (0, None::<Arc<str>>);
         loop {
-            let page = self.casts.dead(task, after.as_deref(), PAGE).await;
+            let page = self.casts.dead_letters(task, after.as_deref(), PAGE).await;
             let page = page.map_err(|error| told(&error))?;
             let Some((last, _)) = page.last() else { return Ok(replayed) };
             after = Some(last.id.clone());

@@ -1,8 +1,8 @@
-//! The leases that answers hang on: one for all that a host writes in a slice of time.
+//! The leases that answers are attached to. All answers that a host writes within one slice of time
+//! share a lease.
 //!
-//! A lease of its own for each answer would be work for the store with each
-//! cast, and again when it expires. An answer is thereby kept somewhat longer
-//! than it has to be, and never shorter.
+//! A lease for each answer would cost the store work with each cast, and again when it expires.
+//! Sharing keeps an answer somewhat longer than required, and never shorter.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -10,39 +10,39 @@ use parking_lot::Mutex;
 
 use soloist_heart::{LeaseId, clock::BootTime};
 
-/// The present slice of each span that answers are kept for.
+/// The current lease for each duration that answers are kept for, and since when it is used.
 #[derive(Debug, Default)]
 pub(crate) struct AnswerLeases(Mutex<BTreeMap<Duration, (LeaseId, BootTime)>>);
 
 impl AnswerLeases {
-    /// How long the lease of a slice lives.
+    /// The time to live of a slice's lease.
     pub(crate) fn ttl(keep: Duration) -> Duration {
         keep + slice_length(keep)
     }
 
     /// The lease for an answer that is written now, if there is one already.
     pub(crate) fn current(&self, keep: Duration, now: BootTime) -> Option<LeaseId> {
-        let slices = self.0.lock();
-        let (lease, since) = slices.get(&keep)?;
+        let leases = self.0.lock();
+        let (lease, since) = leases.get(&keep)?;
         (now.since(*since) < slice_length(keep)).then_some(*lease)
     }
 
-    /// Takes note of a lease that was asked for at `since`.
-    pub(crate) fn open(&self, keep: Duration, lease: LeaseId, since: BootTime) {
-        let mut slices = self.0.lock();
-        // A task's settings may change, so what is over is not kept for ever.
-        slices.retain(|keep, (_, began)| since.since(*began) < slice_length(*keep));
-        slices.insert(keep, (lease, since));
+    /// Adds a lease that was requested at `since`.
+    pub(crate) fn add(&self, keep: Duration, lease: LeaseId, since: BootTime) {
+        let mut leases = self.0.lock();
+        // A task's settings may change, so leases that are no longer used must be dropped.
+        leases.retain(|keep, (_, began)| since.since(*began) < slice_length(*keep));
+        leases.insert(keep, (lease, since));
     }
 
-    /// Forgets a lease that the store does not know.
+    /// Drops a lease that the store no longer knows.
     pub(crate) fn forget(&self, lease: LeaseId) {
-        let mut slices = self.0.lock();
-        slices.retain(|_, (other, _)| *other != lease);
+        let mut leases = self.0.lock();
+        leases.retain(|_, (other, _)| *other != lease);
     }
 }
 
-/// How long a slice is.
+/// The length of a slice.
 fn slice_length(keep: Duration) -> Duration {
     (keep / 8).max(Duration::from_secs(1))
 }
@@ -59,22 +59,22 @@ mod tests {
 
     #[test]
     fn an_answer_lives_as_long_as_it_should_wherever_in_its_slice_it_is_written() {
-        let slices = AnswerLeases::default();
-        assert_eq!(slices.current(KEEP, at(0)), None);
-        slices.open(KEEP, LeaseId(1), at(0));
-        assert_eq!(slices.current(KEEP, at(9)), Some(LeaseId(1)));
-        assert_eq!(slices.current(KEEP, at(10)), None);
+        let leases = AnswerLeases::default();
+        assert_eq!(leases.current(KEEP, at(0)), None);
+        leases.add(KEEP, LeaseId(1), at(0));
+        assert_eq!(leases.current(KEEP, at(9)), Some(LeaseId(1)));
+        assert_eq!(leases.current(KEEP, at(10)), None);
         assert!(at(0) + AnswerLeases::ttl(KEEP) >= at(10) + KEEP);
-        assert_eq!(slices.current(KEEP * 2, at(1)), None);
+        assert_eq!(leases.current(KEEP * 2, at(1)), None);
     }
 
     #[test]
     fn what_is_over_or_lost_is_forgotten() {
-        let slices = AnswerLeases::default();
-        slices.open(KEEP, LeaseId(1), at(0));
-        slices.open(KEEP * 2, LeaseId(2), at(11));
-        assert_eq!(slices.0.lock().len(), 1);
-        slices.forget(LeaseId(2));
-        assert_eq!(slices.current(KEEP * 2, at(11)), None);
+        let leases = AnswerLeases::default();
+        leases.add(KEEP, LeaseId(1), at(0));
+        leases.add(KEEP * 2, LeaseId(2), at(11));
+        assert_eq!(leases.0.lock().len(), 1);
+        leases.forget(LeaseId(2));
+        assert_eq!(leases.current(KEEP * 2, at(11)), None);
     }
 }

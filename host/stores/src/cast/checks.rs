@@ -1,4 +1,4 @@
-//! What is not taken into the queue, and why.
+//! Size and name checks on casts, before they reach the store.
 
 use super::{
     data::{CastAnswer, CastKey, CastRequest},
@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{error::StoreError, name::check_name};
 
-/// Refuses a key that would reach outside its place in the store.
+/// Refuses a key whose names would point outside its place in the store.
 pub(crate) fn check_key(key: &CastKey) -> Result<(), StoreError> {
     check_task(&key.task)?;
     check_name("the cast's id", &key.id)?;
@@ -21,7 +21,7 @@ pub(crate) fn check_task(task: &str) -> Result<(), StoreError> {
     check_name("the task's name", task)
 }
 
-/// Refuses a cast that is too large.
+/// Refuses a request that is too large.
 pub(crate) fn check_request(order: &CastRequest) -> Result<(), StoreError> {
     check_content_type(order.content_type.as_deref())?;
     check_length("a payload", order.payload.len(), PAYLOAD_MAX)
@@ -45,7 +45,7 @@ fn check_length(what: &str, length: usize, most: usize) -> Result<(), StoreError
     Err(StoreError::Limit(format!("{what} of {length} bytes: {most} at most")))
 }
 
-/// Refuses one more cast of a task that has so many.
+/// Refuses another cast of a task that has reached its limit.
 pub(crate) fn check_capacity(
     task: &str,
     queued: usize,

@@ -1,4 +1,4 @@
-//! What a cast is, plainly.
+//! The data types of casts.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -9,22 +9,22 @@ use soloist_heart::{LeaseId, clock};
 
 use super::{id::fresh_id, limits::cut_error};
 
-/// Which cast.
+/// Identifies a cast.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CastKey {
-    /// The task that it calls.
+    /// The name of the task that the cast calls.
     pub task: Arc<str>,
-    /// What tells it from every other; ids of later casts sort after those of earlier ones.
+    /// Unique for each cast. The ids of later casts sort after those of earlier ones.
     pub id: Arc<str>,
 }
 
 impl CastKey {
-    /// The cast of that id.
+    /// The cast of `task` with this id.
     pub fn new(task: impl Into<Arc<str>>, id: impl Into<Arc<str>>) -> Self {
         Self { task: task.into(), id: id.into() }
     }
 
-    /// A cast that nobody has made yet, on this host or any other.
+    /// A new cast, with an id that no host has used yet.
     pub fn fresh(task: impl Into<Arc<str>>) -> Self {
         Self::new(task, fresh_id())
     }
@@ -36,44 +36,44 @@ impl fmt::Display for CastKey {
     }
 }
 
-/// What is asked for.
+/// The request that a cast carries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CastRequest {
-    /// What is handed over.
+    /// The payload for the task.
     pub payload: Bytes,
-    /// Its form, if the caller named it.
+    /// The payload's content type, if the caller named one.
     pub content_type: Option<String>,
-    /// How often it is tried before it is a dead letter.
+    /// How often the cast is attempted before it becomes a dead letter.
     pub max_attempts: u32,
 }
 
-/// A cast without its payload.
+/// A cast's state, without the payload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CastHeader {
-    /// When it was cast, in milliseconds of Unix time; for people.
+    /// When the cast was made, in milliseconds of Unix time; for people.
     pub queued: u64,
-    /// The attempts that were begun.
+    /// How many attempts have begun.
     pub attempts: u32,
-    /// How many there may be.
+    /// How many attempts are allowed.
     pub max_attempts: u32,
-    /// How long it is left alone after it came to look like this, in milliseconds.
+    /// How long the cast must not be claimed after this header was written, in milliseconds.
     #[serde(default)]
     pub wait: u64,
-    /// The host that took it last.
+    /// The host that claimed the cast last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    /// How the last attempt that failed did so.
+    /// The error of the last failed attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// The form of the payload.
+    /// The payload's content type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_type: Option<String>,
-    /// The length of the payload.
+    /// The payload's length in bytes.
     pub bytes: usize,
 }
 
 impl CastHeader {
-    /// As it enters the queue.
+    /// The header of a new cast.
     pub(crate) fn of(order: &CastRequest) -> Self {
         Self {
             queued: clock::unix_ms(),
@@ -87,13 +87,13 @@ impl CastHeader {
         }
     }
 
-    /// As `host` takes it.
+    /// The header after `host` has claimed the cast.
     pub(crate) fn claimed_by(&self, host: &str) -> Self {
         let attempts = (self.attempts + 1).min(self.max_attempts);
         Self { attempts, wait: 0, by: Some(host.to_owned()), ..self.clone() }
     }
 
-    /// As it goes back into the queue.
+    /// The header after the cast has returned to the queue.
     pub(crate) fn requeued(&self, again: &CastRetry) -> Self {
         let mut head = self.clone();
         head.wait = again.wait.as_millis().try_into().unwrap_or(u64::MAX);
@@ -106,17 +106,17 @@ impl CastHeader {
         head
     }
 
-    /// As it becomes a dead letter.
+    /// The header after the cast has become a dead letter.
     pub(crate) fn dead(&self, error: &str) -> Self {
         Self { error: Some(cut_error(error)), ..self.clone() }
     }
 
-    /// As it comes back from the dead.
+    /// The header after a dead letter was replayed.
     pub(crate) fn replayed(&self) -> Self {
         Self { attempts: 0, wait: 0, ..self.clone() }
     }
 
-    /// Whether nothing more is to be tried.
+    /// Whether all attempts are used up.
     #[must_use]
     pub const fn is_spent(&self) -> bool {
         self.attempts >= self.max_attempts
@@ -126,85 +126,85 @@ impl CastHeader {
 /// A cast in the queue, as it was at some moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueuedCast {
-    /// Which.
+    /// The cast.
     pub key: CastKey,
-    /// It changes with the head.
+    /// The version of the header; it changes with every write.
     pub version: i64,
-    /// What it is.
+    /// The cast's state.
     pub head: CastHeader,
 }
 
 /// A change of the queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CastChange {
-    /// A cast came, or its head changed.
+    /// A cast was added, or its header changed.
     Queued(QueuedCast),
     /// A cast left the queue.
     Left(CastKey),
     /// A cast was claimed, under this lease.
     Claimed(CastKey, LeaseId),
-    /// A claim is gone.
+    /// A claim has ended.
     Free(CastKey),
 }
 
-/// Who claims.
+/// Who makes a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CastClaimer {
     /// The lease of the host's session.
     pub lease: LeaseId,
-    /// The host.
+    /// The host's name.
     pub host: Arc<str>,
-    /// One number a claim, by which it is known again.
+    /// A number that is unique for each claim, so that a repeated call finds its own claim.
     pub ticket: u64,
 }
 
 /// A claim that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// On which cast.
+    /// The claimed cast.
     pub key: CastKey,
-    /// What tells it from every other claim on it.
+    /// Tells this claim apart from every other claim on the same cast.
     pub version: i64,
-    /// The cast, with this attempt counted.
+    /// The cast's header, with this attempt counted.
     pub head: CastHeader,
 }
 
-/// How a cast goes back into the queue.
+/// How a cast returns to the queue.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CastRetry {
-    /// How long it is to be left alone.
+    /// How long the cast must not be claimed again.
     pub wait: Duration,
     /// What went wrong, if anything did.
     pub error: Option<String>,
-    /// Whether this was an attempt.
+    /// Whether this counts as an attempt.
     pub counted: bool,
 }
 
-/// What came of a cast.
+/// The answer to a cast.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CastAnswer {
-    /// The answer.
+    /// The answer's payload.
     pub payload: Bytes,
-    /// Its form, if the task named it.
+    /// The payload's content type, if the task named one.
     pub content_type: Option<String>,
 }
 
-/// A cast that is in the queue no more.
+/// A cast that has left the queue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndedCast {
-    /// The cast.
+    /// The cast's last header.
     #[serde(flatten)]
     pub head: CastHeader,
     /// When it ended, in milliseconds of Unix time; for people.
     pub at: u64,
 }
 
-/// How a cast stands.
+/// The state of a cast.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CastState {
     /// It waits to be claimed.
     Queued(CastHeader),
-    /// The host that took it is at it.
+    /// A host has claimed it and is working on it.
     Claimed(CastHeader),
     /// It is done.
     Done(EndedCast, CastAnswer),

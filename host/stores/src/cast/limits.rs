@@ -1,28 +1,28 @@
 //! How large the parts of a cast may be.
 
-/// The longest payload, in bytes; a task's settings may say less. etcd takes
-/// requests of 1.5 MiB (`--max-request-bytes`).
+/// The longest payload, in bytes; a task's settings may set a lower limit. etcd accepts requests of
+/// up to 1.5 MiB (`--max-request-bytes`).
 pub const PAYLOAD_MAX: usize = 1 << 20;
 /// The longest answer, in bytes.
 pub const ANSWER_MAX: usize = 256 << 10;
-/// The longest name of a payload's form, in bytes.
+/// The longest content type, in bytes.
 pub const CONTENT_TYPE_MAX: usize = 256;
-/// Whether a text can name the form of a payload (RFC 9110, section 8.3): it stands in headers
-/// and with each cast.
+/// Whether `text` can be the content type of a payload (RFC 9110, section 8.3). It is sent in
+/// headers and stored with each cast.
 #[must_use]
 pub fn is_content_type(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_graphic() || byte == b' ';
     (1..=CONTENT_TYPE_MAX).contains(&text.len()) && text.bytes().all(plain)
 }
 
-/// The longest text of an error, in bytes; what is longer is cut.
+/// The longest error text, in bytes; longer ones are cut.
 pub const ERROR_MAX: usize = 4 << 10;
-/// How many answers of one task are kept at most: the oldest casts' go first.
+/// How many answers of one task are kept at most. Those of the oldest casts are deleted first.
 pub(crate) const ANSWERS_MAX: usize = 10_000;
 /// The longest id, in bytes.
 pub(super) const ID_MAX: usize = 64;
 
-/// The first [`ERROR_MAX`] bytes of a text, at most.
+/// Cuts a text to at most [`ERROR_MAX`] bytes.
 pub(crate) fn cut_error(text: &str) -> String {
     soloist_text::truncate(text, ERROR_MAX).to_owned()
 }

@@ -1,29 +1,28 @@
 //! Casts: calls of tasks that are kept until they are done.
 //!
 //! ```text
-//!           put             claim              done
-//!   caller ─────► queued ──────────► claimed ─────────► done, until it expires
-//!                  ▲  ▲     again      │  │    bury
-//!                  │  └────────────────┘  └───────────► dead ────► purged
-//!                  └───────────────── replay ─────────────┘
+//!           put             claim              complete
+//!   caller ─────► queued ──────────► claimed ───────────► done, until it expires
+//!                  ▲  ▲    requeue     │  │   mark_dead
+//!                  │  └────────────────┘  └─────────────► dead ────► purged
+//!                  └───────────────── replay ───────────────┘
 //! ```
 //!
 //! Invariants:
-//! - A cast is in one of these states, and each step is one transaction: no
-//!   moment, and no death of a host, is between two of them.
-//! - A claim hangs on the lease of its host's session. It goes with it, and the
-//!   cast is queued again.
-//! - A claim counts the attempt before anything is done about it. So a cast that
-//!   kills its hosts runs out of attempts, and is no loop.
-//! - What came of an attempt is written only while its very claim stands. Where
-//!   another host has taken over, it is dropped.
+//! - A cast is always in exactly one of these states, and each step is one transaction, so no crash
+//!   of a host can leave it in between.
+//! - A claim is attached to the lease of its host's session. It ends with the lease, and the cast
+//!   is then queued again.
+//! - A claim counts the attempt before the work begins. So a cast that crashes its hosts runs out
+//!   of attempts instead of looping forever.
+//! - The outcome of an attempt is written only while that same claim exists. If another host has
+//!   taken over, the outcome is discarded.
 //!
-//! So each cast is done at least once, and more than once when a host dies, or
-//! loses its session, between the work and the word of it.
+//! So each cast is done at least once, and more than once if a host dies or loses its session after
+//! the work and before the outcome is written.
 //!
-//! No wall time decides anything here. How long a cast is to be left alone is
-//! said as a span, which each host measures from when it saw the cast; answers
-//! expire with leases of the store.
+//! Nothing here depends on wall time. The wait before a retry is stored as a duration, which each
+//! host measures from the moment at which it saw the cast; answers expire with leases of the store.
 
 mod answer_leases;
 mod checks;
@@ -49,88 +48,92 @@ pub(super) use limits::{ANSWERS_MAX, cut_error};
 
 use crate::error::StoreError;
 
-/// What there is and then what changes, as [`Casts::watch`] tells it. It ends with an error.
+/// The content of the queue and then each change, as [`CastStore::watch`] delivers them. The stream
+/// ends after an error.
 pub type CastStream = BoxStream<'static, Result<Vec<CastChange>, StoreError>>;
 
 /// The casts of one cluster.
 ///
-/// Calls are bounded: each question to the store by the request time-out that it
-/// was opened with, and most calls are one or two. A call that
-/// fails as [`StoreError::Unavailable`] may have been carried out all the same;
-/// each may be made again.
+/// Calls are bounded: each request to the store by the request time-out that the store was opened
+/// with, and most calls need one or two requests. A call that fails with
+/// [`StoreError::Unavailable`] may have been carried out nevertheless; every call may be repeated.
 #[async_trait]
 pub trait CastStore: Send + Sync + 'static {
-    /// Puts a cast into the queue. One that is known already is left as it is.
+    /// Puts a cast into the queue. If the cast exists already, it is left as it is.
     ///
-    /// Casts that are put at the same moment may pass `limit` by what is put then.
+    /// Casts that are put at the same moment may exceed `limit` by their number.
     ///
     /// # Errors
-    /// [`StoreError::Limit`] when it is too large, or the task has `limit` casts
-    /// that are not done, dead letters included.
-    async fn put(&self, key: &CastKey, order: &CastRequest, limit: usize)
-    -> Result<(), StoreError>;
+    /// [`StoreError::Limit`] if the cast is too large, or if the task has `limit` unfinished casts,
+    /// including dead letters.
+    async fn put(
+        &self,
+        key: &CastKey,
+        request: &CastRequest,
+        limit: usize,
+    ) -> Result<(), StoreError>;
 
-    /// Watches the queue: first all that is in it, if nothing then as an empty
-    /// item, and then each change. Payloads are not in it. It ends with an error, or without
-    /// one when it was believed for long enough: then the queue is to be watched anew.
+    /// Watches the queue: the first item contains all queued casts, and may be empty; then each
+    /// change follows. Payloads are not included. The stream ends after an error; or without one,
+    /// when it has been trusted for long enough and a new watch should be started.
     async fn watch(&self) -> Result<CastStream, StoreError>;
 
-    /// Claims the cast that was `seen`, and counts the attempt, unless all are
-    /// counted already. Nothing, when it has changed or another has claimed it.
+    /// Claims the cast if it is still as in `queued`, and counts the attempt unless all attempts are counted
+    /// already. Returns `None` if the cast has changed or another host has claimed it.
     ///
-    /// Whoever asks again with the same ticket gets the claim that it has.
+    /// A repeated call with the same ticket returns the claim that was made.
     ///
     /// # Errors
-    /// [`StoreError::LeaseGone`] when the session has ended.
+    /// [`StoreError::LeaseGone`] if the session has ended.
     async fn claim(
         &self,
         by: &CastClaimer,
-        seen: &QueuedCast,
+        queued: &QueuedCast,
     ) -> Result<Option<(Claim, Bytes)>, StoreError>;
 
-    /// Says that the cast is done. The answer is kept for `keep` and up to an
-    /// eighth of it longer.
+    /// Completes the cast. The answer is kept for `keep`, and up to an eighth longer.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when the claim does not stand any more, be it
-    /// that this very call was made before.
-    async fn done(
+    /// [`StoreError::Conflict`] if the claim no longer exists; also if this same call has already
+    /// succeeded.
+    async fn complete(
         &self,
         claim: &Claim,
         answer: &CastAnswer,
         keep: Duration,
     ) -> Result<(), StoreError>;
 
-    /// Gives the cast back into the queue.
+    /// Returns the cast to the queue.
     ///
     /// # Errors
-    /// As those of [`done`](Casts::done).
-    async fn again(&self, claim: &Claim, again: &CastRetry) -> Result<(), StoreError>;
+    /// Those of [`complete`](CastStore::complete).
+    async fn requeue(&self, claim: &Claim, again: &CastRetry) -> Result<(), StoreError>;
 
-    /// Makes the cast a dead letter, which nobody claims.
+    /// Makes the cast a dead letter, which is never claimed.
     ///
     /// # Errors
-    /// As those of [`done`](Casts::done).
+    /// Those of [`complete`](CastStore::complete).
     async fn mark_dead(&self, claim: &Claim, error: &str) -> Result<(), StoreError>;
 
-    /// How a cast stands; nothing when it is unknown, or its answer has expired.
-    async fn look(&self, key: &CastKey) -> Result<Option<CastState>, StoreError>;
+    /// The state of a cast; `None` if it is unknown or its answer has expired.
+    async fn state(&self, key: &CastKey) -> Result<Option<CastState>, StoreError>;
 
-    /// Up to `limit` dead letters of a task by their ids, those after `after`.
-    async fn dead(
+    /// Up to `limit` dead letters of a task in the order of their ids, starting after the id
+    /// `after`.
+    async fn dead_letters(
         &self,
         task: &str,
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(CastKey, EndedCast)>, StoreError>;
 
-    /// Puts a dead letter back into the queue, as if it had never been tried.
-    /// Says whether there was one.
+    /// Puts a dead letter back into the queue, as if it had never been attempted. Returns whether
+    /// it existed.
     async fn replay(&self, key: &CastKey) -> Result<bool, StoreError>;
 
-    /// Takes a dead letter away, and says whether there was one.
+    /// Deletes a dead letter, and returns whether it existed.
     async fn purge(&self, key: &CastKey) -> Result<bool, StoreError>;
 
-    /// Takes all dead letters of a task away, and says how many there were.
+    /// Deletes all dead letters of a task, and returns how many there were.
     async fn purge_all(&self, task: &str) -> Result<usize, StoreError>;
 }

@@ -1,7 +1,7 @@
-//! How etcd is reached: where its members are, as whom, and by which certificates.
+//! How etcd is reached: the addresses of its members, the login and the certificates.
 //!
-//! Invariant: certificates that are replaced take effect from the next connection on, as
-//! [`Fresh`] has it.
+//! Invariant: replaced certificate files take effect from the next connection on, as with
+//! [`Reloadable`].
 
 use std::{io, path::Path, sync::Arc};
 
@@ -19,38 +19,39 @@ use soloist_config::{StoreTls, TlsFiles, small_file};
 use soloist_text::with_causes;
 use soloist_tls::{H2, Reloadable, TlsError, client_config, client_files, load_authorities};
 
-/// Where, as whom, and how. Clones are the same.
+/// The addresses, the login and the TLS settings. Clones share their state.
 #[derive(Clone)]
 pub(crate) struct EtcdAccess {
     /// The members' addresses, `host:port`.
     pub(super) endpoints: Vec<String>,
-    /// User and password.
+    /// User name and password.
     pub(super) login: Option<(String, String)>,
-    /// How TLS is spoken, if it is.
+    /// The TLS settings, if TLS is used.
     pub(super) tls: Option<Arc<EtcdTls>>,
-    /// Which etcd is believed, and what is known of it.
+    /// Which etcd cluster is trusted, and what is known of it.
     pub(super) trust: Arc<ClusterTrust>,
-    /// What a command begins with that people give there: etcdctl, which asks for the password.
+    /// The beginning of a shell command for people: etcdctl with its flags. It asks for the
+    /// password itself.
     pub(super) etcdctl: Arc<str>,
 }
 
-/// How TLS is spoken.
+/// The TLS settings, loaded.
 pub(super) struct EtcdTls {
     loaded: Reloadable<LoadedTls>,
-    /// Whether a certificate is shown.
+    /// Whether this host presents a certificate.
     pub(super) shows_certificate: bool,
 }
 
-/// What is made of the files.
+/// What is loaded from the files.
 struct LoadedTls {
-    /// For the client of etcd.
+    /// For the etcd client.
     options: TlsOptions,
-    /// The same, for what that does not tell.
+    /// The same for our own handshake, which finds out what the etcd client does not report.
     config: Arc<ClientConfig>,
 }
 
 impl EtcdAccess {
-    /// Reads the certificates.
+    /// Reads the certificate files.
     pub(crate) fn new(
         endpoints: &[String],
         login: Option<&(String, String)>,
@@ -69,8 +70,8 @@ impl EtcdAccess {
     }
 }
 
-/// How people reach the same etcd as the same user, as words for a shell
-/// (etcdctl's own flags, etcd.io/docs).
+/// The etcdctl command with which people reach the same etcd as the same user, quoted for a shell
+/// (for etcdctl's flags see etcd.io/docs).
 fn etcdctl(endpoints: &[String], user: Option<&str>, tls: Option<&StoreTls>) -> String {
     let scheme = if tls.is_some() { "https://" } else { "" };
     let endpoints: Vec<_> = endpoints.iter().map(|it| format!("{scheme}{it}")).collect();
@@ -95,15 +96,15 @@ impl EtcdTls {
         Ok(Self { loaded: Reloadable::new(files, move || load(&tls))?, shows_certificate: shows })
     }
 
-    /// For the next connection.
+    /// The options for the next connection.
     pub(super) async fn options(&self) -> TlsOptions {
         self.loaded.get().await.options.clone()
     }
 
-    /// What the member at `address` has against TLS with this host, or this host against it,
-    /// if that can be learnt. The client of etcd may know no more than that the connection is
-    /// closed, for it is done with its part of TLS 1.3 before a member has looked at what is
-    /// shown; that member then says what is wrong, or begins to speak HTTP/2.
+    /// The TLS error between the member at `address` and this host, if one can be provoked. The
+    /// etcd client may only learn that the connection was closed: its own part of a TLS 1.3
+    /// handshake is finished before the member has checked the certificate. This handshake then
+    /// waits for the member to either report the error or start to speak HTTP/2.
     pub(super) async fn handshake_error(&self, address: &str) -> Option<io::Error> {
         let config = Arc::clone(&self.loaded.get().await.config);
         let (host, _) = address.rsplit_once(':')?;
@@ -117,7 +118,7 @@ impl EtcdTls {
 }
 
 fn load(tls: &StoreTls) -> Result<LoadedTls, TlsError> {
-    // It also says best what is wrong with a file.
+    // This also gives the best description of what is wrong with a file.
     let mut config = client_config(tls.ca.as_ref(), tls.own.as_ref())?;
     config.alpn_protocols = vec![H2.to_vec()];
     Ok(LoadedTls { options: options(tls)?, config: config.into() })

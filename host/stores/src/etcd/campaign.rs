@@ -1,114 +1,83 @@
-//! Campaigning, and withdrawing when the caller leaves.
+//! Campaigning, and withdrawing the candidate when the caller leaves.
 //!
-//! This is the queue of etcd's elections (etcd: `clientv3/concurrency`), so
-//! Leader, Proclaim and Resign of its Election API work on it; but the host
-//! itself waits in it, not etcd by the API's Campaign:
-//! - Campaign's candidate goes with its connection. Here it stays as long as its
-//!   lease does; a host that loses a member of etcd keeps its place.
-//! - With logins Campaign is a trap. A wait inside etcd goes on under the login
-//!   that it began with; when that has ended it may never win, and with the next
-//!   one who comes the member runs in circles until its memory is full (seen with
-//!   etcd 3.4.23; etcd-io/etcd#17623 has more). Here each read renews the login.
-//! - Campaign does not look at its own key; here who lost it learns it at once.
+//! This uses the queue of etcd's own elections (etcd: `clientv3/concurrency`), so Leader, Proclaim
+//! and Resign of etcd's Election API work on it. But the host itself waits in the queue; it does
+//! not use the API's Campaign, for these reasons:
 //!
-//! Invariant: a lease's *seat* in a group is held by a campaign, and after it
-//! by its withdrawal, until its key is gone. The next campaign of that lease
-//! waits for the seat, so no withdrawal that is late takes its key, perhaps
-//! while it leads.
+//! - Campaign's candidate disappears with its connection. Here it stays as long as its lease, so a
+//!   host that loses a member of etcd keeps its place.
+//! - With logins, Campaign is dangerous. A wait inside etcd continues under the login that it began
+//!   with; once that has expired it may never win, and with the next candidate the member runs in a
+//!   loop until its memory is full (seen with etcd 3.4.23; etcd-io/etcd#17623 has more). Here each
+//!   read renews the login.
+//! - Campaign does not watch its own key. Here a candidate that loses its key learns it at once.
+//!
+//! Invariant: a campaign holds the *lock* of its lease and group, and after it its withdrawal does,
+//! until the candidate's key is gone. The next campaign of that lease waits for the lock. So a late
+//! withdrawal can never delete the next campaign's key, perhaps while that one leads.
 
-use std::{
-    collections::HashMap,
-    pin::pin,
-    sync::{Arc, LazyLock},
-    time::Duration,
-};
+use std::{pin::pin, sync::LazyLock, time::Duration};
 
-use etcd_client::{
-    Compare, CompareOp, GetOptions, PutOptions, SortOrder, SortTarget, Txn, TxnOp, TxnOpResponse,
-};
 use futures::future::BoxFuture;
-use parking_lot::Mutex;
 use tokio::{
     sync::{OwnedMutexGuard, OwnedSemaphorePermit},
     time::sleep,
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{client::SharedClient, lookout::Lookout};
+use super::{
+    candidacy::{CAMPAIGN, EtcdCandidacy, QueuePosition, delete_candidate, find_candidate},
+    client::SharedClient,
+    lookout::Lookout,
+};
 use crate::StoreError;
-use soloist_heart::{Group, LeaderKey, LeaseId, Token};
+use soloist_heart::LeaderKey;
 use soloist_telemetry::log_throttle::LogThrottle;
 
-/// Candidates that could not be withdrawn: a store that refuses it refuses it to each try.
-static UNDONE: LazyLock<LogThrottle> = LazyLock::new(LogThrottle::default);
+/// Withdrawals that were refused: a store that refuses one refuses every retry too.
+static REFUSED_WITHDRAWALS: LazyLock<LogThrottle> = LazyLock::new(LogThrottle::default);
 
-/// From one look for a withdrawn candidate's key to the next.
-const LOOK: Duration = Duration::from_millis(50);
+/// The interval at which a withdrawal looks for the candidate's key.
+const CHECK_EVERY: Duration = Duration::from_millis(50);
 
-/// What a campaign attempts.
-const CAMPAIGN: &str = "campaign";
-
-/// As long as what a candidate says of itself: so much room there has to be.
-const REHEARSAL: [u8; 256] = [b' '; 256];
-
-type CandidacyLock = Arc<tokio::sync::Mutex<()>>;
 type CampaignCall = BoxFuture<'static, Result<LeaderKey, StoreError>>;
 
-/// The seats of this process's candidates.
-#[derive(Default)]
-pub(super) struct CandidacyLocks(Mutex<HashMap<(Group, LeaseId), CandidacyLock>>);
-
-impl CandidacyLocks {
-    /// Waits for the seat of `lease` in `group`.
-    pub(super) async fn acquire(&self, group: &Group, lease: LeaseId) -> OwnedMutexGuard<()> {
-        self.lock_of(group, lease).lock_owned().await
-    }
-
-    fn lock_of(&self, group: &Group, lease: LeaseId) -> CandidacyLock {
-        let mut seats = self.0.lock();
-        // Whoever sits or waits holds another reference.
-        seats.retain(|_, seat| Arc::strong_count(seat) > 1);
-        seats.entry((group.clone(), lease)).or_default().clone()
-    }
-}
-
-/// What a campaign stands with.
+/// A campaign to begin.
 pub(super) struct CampaignSpec {
-    /// What the keys of all candidates begin with.
-    pub(super) queue: String,
-    pub(super) key: String,
-    pub(super) group: Group,
-    pub(super) lease: LeaseId,
-    pub(super) value: Vec<u8>,
+    pub(super) candidacy: EtcdCandidacy,
+    /// The lock of the lease and group.
+    pub(super) lock: OwnedMutexGuard<()>,
+    /// The permit for the call that enters the queue.
+    pub(super) permit: Option<OwnedSemaphorePermit>,
 }
 
 /// A campaign whose caller may leave at any moment.
 pub(super) struct EtcdCampaign {
     client: SharedClient,
     key: String,
-    /// Not yet won.
+    /// The campaign itself; `None` once it has returned.
     call: Option<CampaignCall>,
-    /// Held as long as a candidate may stand that nobody waits for.
+    /// Held as long as a candidate may exist that nobody waits for.
     lock: Option<OwnedMutexGuard<()>>,
     stop: CancellationToken,
 }
 
 impl EtcdCampaign {
+    /// A campaign that waits through `lookout`. `stop` ends its withdrawal.
     pub(super) fn new(
         client: SharedClient,
-        stand: CampaignSpec,
-        seat: OwnedMutexGuard<()>,
-        place: Option<OwnedSemaphorePermit>,
         lookout: Lookout,
         stop: CancellationToken,
+        spec: CampaignSpec,
     ) -> Self {
-        let key = stand.key.clone();
-        let call: CampaignCall = Box::pin(run_campaign(client.clone(), lookout, stand, place));
-        Self { client, key, call: Some(call), lock: Some(seat), stop }
+        let CampaignSpec { candidacy, lock, permit } = spec;
+        let key = candidacy.key.clone();
+        let call = run_campaign(client.clone(), lookout, candidacy, permit);
+        Self { client, key, call: Some(Box::pin(call)), lock: Some(lock), stop }
     }
 
     /// Waits until the campaign is won.
-    pub(super) async fn wait_for_change(mut self) -> Result<LeaderKey, StoreError> {
+    pub(super) async fn win(mut self) -> Result<LeaderKey, StoreError> {
         let Some(call) = &mut self.call else {
             return Err(StoreError::NotLeader);
         };
@@ -123,38 +92,39 @@ impl EtcdCampaign {
 
 impl Drop for EtcdCampaign {
     fn drop(&mut self) {
-        if let Some(seat) = self.lock.take() {
+        if let Some(lock) = self.lock.take() {
             let withdrawal = withdraw(self.client.clone(), self.key.clone(), self.call.take());
             let stop = self.stop.clone();
             self.client.spawn(async move {
-                // A store that is dropped leaves the rest to the lease's end.
+                // If the store is dropped, the candidate stays until its lease ends.
                 let _ = stop.run_until_cancelled(withdrawal).await;
-                drop(seat);
+                drop(lock);
             });
         }
     }
 }
 
-/// Stands and waits. It owns what it needs, so that a withdrawal can go on with it: its
-/// `to_enter`, too, since what it sends must be on its way when a withdrawal begins.
+/// Enters the queue and waits to be first. It owns all it needs, including `permit`, because a
+/// withdrawal keeps polling it: whatever it is about to send must be on its way before the key is
+/// looked for.
 async fn run_campaign(
     client: SharedClient,
     lookout: Lookout,
-    stand: CampaignSpec,
-    to_enter: Option<OwnedSemaphorePermit>,
+    candidacy: EtcdCandidacy,
+    permit: Option<OwnedSemaphorePermit>,
 ) -> Result<LeaderKey, StoreError> {
-    let token = enter_queue(&client, &stand).await?;
-    drop(to_enter);
+    let token = candidacy.enter(&client).await?;
+    drop(permit);
     loop {
-        // What ends a wait ends no candidacy.
-        match wait(&client, &lookout, &stand, token).await {
+        // A wait that fails does not end the candidacy.
+        match candidacy.wait(&client, &lookout, token).await {
             Err(error) if error.is_transient() => {
                 tracing::debug!(%error, "waiting anew");
                 sleep(client.request_timeout() / 2).await;
             }
             Err(error) => return Err(error),
             Ok(QueuePosition::First) => {
-                let CampaignSpec { key, group, lease, .. } = stand;
+                let EtcdCandidacy { key, group, lease, .. } = candidacy;
                 return Ok(LeaderKey { group, key: key.into(), token, lease });
             }
             Ok(QueuePosition::None) => {
@@ -165,162 +135,31 @@ async fn run_campaign(
     }
 }
 
-/// Enters the queue, or finds the candidate of this lease there. Returns its token.
-async fn enter_queue(client: &SharedClient, stand: &CampaignSpec) -> Result<Token, StoreError> {
-    let enter = |etcd: etcd_client::Client| {
-        let options = PutOptions::new().with_lease(stand.lease.0);
-        let put = TxnOp::put(stand.key.as_str(), stand.value.as_slice(), Some(options));
-        let none = Compare::create_revision(stand.key.as_str(), CompareOp::Equal, 0);
-        let found = TxnOp::get(stand.key.as_str(), None);
-        let txn = Txn::new().when([none]).and_then([put.clone()]).or_else([put, found]);
-        async move { etcd.kv_client().txn(txn).await }
-    };
-    let entered = client.call(CAMPAIGN, enter).await?;
-    let found = entered.op_responses().into_iter().find_map(|answer| match answer {
-        TxnOpResponse::Get(found) => {
-            found.kvs().first().map(etcd_client::KeyValue::create_revision)
-        }
-        _ => None,
-    });
-    let revision = found.or_else(|| entered.header().map(etcd_client::ResponseHeader::revision));
-    revision.map(Token).ok_or_else(|| client.unavailable(CAMPAIGN, "an answer without header"))
-}
-
-/// Proposes to enter the queue at `key` on a condition that never holds.
+/// Deletes the candidate at `key`, and returns when it cannot exist or reappear any more.
 ///
-/// etcd judges a transaction by both of its branches: it asks for the permission to write
-/// each key (etcd: `auth_applier.go`, `checkTxnAuth`), for room in its quota and for the
-/// absence of alarms (`costTxn`, `applierV3Capped`), and all members agree on it in their
-/// logs. One that has changed nothing makes no revision (`storeTxnWrite.End`).
-pub(super) async fn rehearse(
-    client: &SharedClient,
-    key: &str,
-    lease: LeaseId,
-) -> Result<(), StoreError> {
-    let propose = |etcd: etcd_client::Client| {
-        let options = PutOptions::new().with_lease(lease.0);
-        let put = TxnOp::put(key, REHEARSAL, Some(options));
-        let never = Compare::create_revision(key, CompareOp::Less, 0);
-        let txn = Txn::new().when([never]).and_then([put]);
-        async move { etcd.kv_client().txn(txn).await }
-    };
-    client.call("rehearse a campaign", propose).await.map(drop)
-}
-
-/// Where a candidate stands.
-enum QueuePosition {
-    First,
-    Behind {
-        /// The key of the one right before it, whoever has put it there.
-        predecessor: Vec<u8>,
-        /// The revision at which that was so.
-        revision: i64,
-    },
-    /// It does not stand any more.
-    None,
-}
-
-/// Looks for the candidate's place, and if it is not the first, waits until the one
-/// before it leaves, or its own key goes; or for so long that it is time to look again.
-async fn wait(
-    client: &SharedClient,
-    lookout: &Lookout,
-    stand: &CampaignSpec,
-    token: Token,
-) -> Result<QueuePosition, StoreError> {
-    let place = find_position(client, stand, token).await?;
-    if let QueuePosition::Behind { predecessor, revision } = &place {
-        let mut before = lookout.wait_for_deletion(CAMPAIGN, predecessor, *revision);
-        let mut own = lookout.wait_for_deletion(CAMPAIGN, stand.key.as_bytes(), *revision);
-        tokio::select! {
-            told = before.wait(client) => told?,
-            told = own.wait(client) => told?,
-            () = sleep(client.recheck_interval()) => {}
-        }
-    }
-    Ok(place)
-}
-
-/// Reads two keys, however many candidates stand.
-async fn find_position(
-    client: &SharedClient,
-    stand: &CampaignSpec,
-    token: Token,
-) -> Result<QueuePosition, StoreError> {
-    let earlier = GetOptions::new().with_prefix().with_keys_only().with_limit(1);
-    let earlier = earlier.with_max_create_revision(token.0 - 1);
-    let earlier = earlier.with_sort(SortTarget::Create, SortOrder::Descend);
-    let own = GetOptions::new().with_keys_only();
-    let get = |etcd: etcd_client::Client| {
-        let own = TxnOp::get(stand.key.as_str(), Some(own.clone()));
-        let earlier = TxnOp::get(stand.queue.as_str(), Some(earlier.clone()));
-        async move { etcd.kv_client().txn(Txn::new().and_then([own, earlier])).await }
-    };
-    let found = client.call_limited(CAMPAIGN, get).await?;
-    let answers = found.op_responses();
-    let key = |answer: Option<&TxnOpResponse>| match answer {
-        Some(TxnOpResponse::Get(found)) => found.kvs().first().cloned(),
-        _ => None,
-    };
-    let own = key(answers.first()).filter(|own| own.create_revision() == token.0);
-    match (own, key(answers.get(1)), found.header()) {
-        (None, _, _) => Ok(QueuePosition::None),
-        (Some(_), None, _) => Ok(QueuePosition::First),
-        (Some(_), Some(_), None) => Err(client.unavailable(CAMPAIGN, "an answer without header")),
-        (Some(_), Some(before), Some(header)) => {
-            let predecessor = before.key().to_vec();
-            Ok(QueuePosition::Behind { predecessor, revision: header.revision() })
-        }
-    }
-}
-
-/// Deletes the candidate at `key`, and ends when it cannot come (back) any more.
-///
-/// The call goes on until its key shows: were it cut short at once, its put
-/// could still come after the look, and a candidate would stand that nobody
-/// waits for.
+/// The pending call is still polled until its key is found: if it were dropped at once, its put
+/// could arrive after the check, and leave a candidate that nobody waits for.
 async fn withdraw(client: SharedClient, key: String, mut call: Option<CampaignCall>) {
-    // A put that has not shown by then was never sent, or its key is gone already.
+    // A put that has not shown up by then was never sent, or its key is already gone.
     let mut patience = pin!(sleep(client.request_timeout()));
     loop {
         match find_candidate(&client, &key).await {
             Ok(Some(token)) if delete_candidate(&client, &key, token).await.is_ok() => return,
             Ok(None) if call.is_none() => return,
             Err(StoreError::Refused { problem, .. }) => {
-                return UNDONE.report_text(&problem, |told| {
-                    tracing::warn!(key, problem, "cannot withdraw a candidate{told}");
+                return REFUSED_WITHDRAWALS.report_text(&problem, |repeats| {
+                    tracing::warn!(key, problem, "cannot withdraw a candidate{repeats}");
                 });
             }
             _ => {}
         }
         match &mut call {
-            None => sleep(LOOK).await,
+            None => sleep(CHECK_EVERY).await,
             Some(pending) => tokio::select! {
                 _ = pending => call = None,
                 () = patience.as_mut() => call = None,
-                () = sleep(LOOK) => {}
+                () = sleep(CHECK_EVERY) => {}
             },
         }
     }
-}
-
-/// The create revision of `key`, if it exists.
-async fn find_candidate(client: &SharedClient, key: &str) -> Result<Option<Token>, StoreError> {
-    let get = |etcd: etcd_client::Client| async move { etcd.kv_client().get(key, None).await };
-    let found = client.call("look for the candidate", get).await?;
-    Ok(found.kvs().first().map(|key| Token(key.create_revision())))
-}
-
-/// Deletes `key` if it has the create revision `token`.
-async fn delete_candidate(
-    client: &SharedClient,
-    key: &str,
-    token: Token,
-) -> Result<(), StoreError> {
-    let delete = |etcd: etcd_client::Client| {
-        let same = Compare::create_revision(key, CompareOp::Equal, token.0);
-        let txn = Txn::new().when([same]).and_then([TxnOp::delete(key, None)]);
-        async move { etcd.kv_client().txn(txn).await }
-    };
-    client.call("withdraw the candidate", delete).await.map(drop)
 }

@@ -1,23 +1,23 @@
-//! The members of etcd, and which of them is asked.
+//! The etcd client: which member is asked, over which connection.
 //!
-//! One member at a time is asked, over one connection, its *line*, and the next
-//! one as soon as it fails: a balancer that spreads calls would send every
-//! other one to a member that is dead, or cut off from its peers. A *turn* is
-//! the time that one line is used, under one login. A call that is not answered
-//! in time ends it, for the line may be dead without anybody having said so;
-//! where there is one member only, its next turn begins with a new line.
+//! One member at a time is asked, over one connection, and the next one as soon as it fails. A
+//! balancer that spreads calls would send some of them to a member that is dead or cut off from its
+//! peers. A *turn* is the time for which one connection is used under one login. A call that is not
+//! answered in time ends the turn, since the connection may be dead without any sign. With a single
+//! member, the next turn begins with a new connection to it.
 //!
-//! Invariant: a line is one connection, to a member that was found to be one of the
-//! etcd that is believed ([`opening`](super::opening)). It is not mended, for somebody
-//! else may listen there now: when it breaks, its turn ends.
+//! Invariant: a connection leads to a member that was found to belong to the trusted etcd cluster
+//! ([`connection_opener`](super::connection_opener)). It never reconnects by itself, because
+//! somebody else may listen at that address by then: when it breaks, its turn ends.
 //!
-//! Invariant: no wait hangs on a dead line. What waits does so by a watch on the
-//! line of the turn, and begins anew on the next line [when the turn
-//! ends](Client::left). The session's renewals go over that line a fifth of the
-//! TTL apart, and the first that is not answered within another fifth ends the
-//! turn; so a standby that was cut off knows within two fifths of the TTL. To
-//! begin anew costs a read and a watch, and no place in a queue, so a member
-//! that is slow for a moment costs nothing else.
+//! Invariant: nothing waits on a dead connection. Whatever waits does so through a watch on the
+//! turn's connection, and starts again on the next one [when the turn
+//! ends](EtcdClient::turn_ended). The session's renewals use the same connection every fifth of the
+//! TTL, and the first one that is not answered within another fifth ends the turn. So a standby
+//! that was cut off notices it within two fifths of the TTL. Starting again costs a read and a
+//! watch, and no place in a queue, so a member that is slow for a moment costs nothing else.
+
+mod errors;
 
 use std::{
     future::Future,
@@ -40,7 +40,7 @@ use super::{
     access::{EtcdAccess, EtcdTls},
     cluster_trust::ClusterTrust,
     connection_opener::ConnectionOpener,
-    error_meaning::{ErrorContext, ErrorMeaning, is_connection_error, meaning, was_not_processed},
+    error_meaning::{ErrorMeaning, is_connection_error, meaning},
     etcd_member::EtcdMember,
     has_header::HasHeader,
     keys::EtcdKeys,
@@ -50,25 +50,25 @@ use super::{
 };
 use crate::StoreError;
 
-/// How many times as long as a call a login may take: etcd hashes the password
-/// (bcrypt), and all logins one after the other.
+/// How many times longer than a call a login may take: etcd hashes the password (bcrypt), and
+/// handles logins one after the other.
 const LOGIN: u32 = 3;
 
-/// From one look at what a watch should have told to the next, in times that a call may take:
-/// that is two TTLs at least and four at most, as chance has it, so that the looks of many
-/// groups and hosts do not meet.
+/// The time between two checks of what a watch should have reported, in multiples of the request
+/// time-out. That is two to four TTLs, chosen at random so that the checks of many groups and hosts
+/// do not coincide.
 const SECOND_LOOK: Range<f64> = 10.0..20.0;
 
-/// How many calls are made at a time of those that a host makes for each of its groups: a
-/// thousand at once would keep each other from an answer in time, and the session's renewal.
+/// How many of the calls that a host makes for each of its groups run at the same time. A thousand
+/// at once would delay each other, and the session's renewal, beyond the time-out.
 const AT_ONCE: usize = 64;
 
-/// All members of one etcd cluster, as one user.
+/// A client for all members of one etcd cluster, as one user.
 pub(super) struct EtcdClient {
     pub(super) label: String,
-    /// What a command for people begins with.
+    /// The beginning of an etcdctl command, for texts to people.
     pub(super) etcdctl: Arc<str>,
-    /// The prefix that this client works in, for the texts of errors.
+    /// The key prefix that this client works under, for error texts.
     root: String,
     user: Option<String>,
     tls: Option<Arc<EtcdTls>>,
@@ -76,18 +76,18 @@ pub(super) struct EtcdClient {
     /// Whether etcd has ever answered.
     has_answered: AtomicBool,
     members: Arc<[EtcdMember]>,
-    /// The members take turns.
+    /// The turns that the members take.
     turns: MemberTurns,
     logins: LoginAttempts,
-    /// How many lines in a row could not be opened in time.
+    /// How many connections in a row could not be opened in time.
     slow_openings: Arc<AtomicU32>,
     request_timeout: Duration,
     group_call_permits: Arc<Semaphore>,
-    /// Drives the connections, whichever runtime the calls come from.
+    /// The runtime that drives the connections, whichever runtime the calls come from.
     runtime: runtime::Handle,
 }
 
-/// A connection to a member, and the turn that it was made for.
+/// A connection to a member, and the number of the turn that it belongs to.
 #[derive(Clone)]
 pub(super) struct EtcdConnection {
     pub(super) turn: usize,
@@ -125,30 +125,17 @@ impl EtcdClient {
         })
     }
 
-    /// Waits for one of the few places of calls that are made for each group.
+    /// Waits for a permit to make one of the calls that are made for each group. It is held until
+    /// the call returns; waiting for it does not count towards the call's time-out.
     pub(super) async fn group_call_permit(&self) -> Option<OwnedSemaphorePermit> {
-        // It is never closed.
+        // The semaphore is never closed.
         Arc::clone(&self.group_call_permits).acquire_owned().await.ok()
     }
 
-    /// [`Client::call`] at such a place. The time that it waits for it does not count.
-    pub(super) async fn call_limited<T, F>(
-        &self,
-        attempted: &'static str,
-        request: impl Fn(Connection) -> F,
-    ) -> Result<T, StoreError>
-    where
-        T: HasHeader,
-        F: Future<Output = Result<T, Error>>,
-    {
-        let _place = self.group_call_permit().await;
-        self.call(attempted, request).await
-    }
-
-    /// Makes a request within the request time-out, of each member at most once.
+    /// Makes a request within the request time-out, trying each member at most once.
     ///
-    /// A member that fails may have carried the request out all the same, so
-    /// doing it twice must do no harm.
+    /// A member that fails may nevertheless have carried the request out, so doing it twice must be
+    /// harmless.
     pub(super) async fn call<T, F>(
         &self,
         attempted: &'static str,
@@ -158,10 +145,10 @@ impl EtcdClient {
         T: HasHeader,
         F: Future<Output = Result<T, Error>>,
     {
-        self.call_on_connection(attempted, |line| request(line.etcd)).await
+        self.call_on_connection(attempted, |connection| request(connection.etcd)).await
     }
 
-    /// [`Client::call`] for requests that leave something behind on their line.
+    /// [`EtcdClient::call`] for requests that leave something open on their connection.
     pub(super) async fn call_on_connection<T, F>(
         &self,
         attempted: &'static str,
@@ -190,7 +177,7 @@ impl EtcdClient {
                     self.has_answered.store(true, Ordering::Relaxed);
                     return Ok(answer);
                 }
-                // It broke while nothing was asked: the next line is there for this.
+                // The connection broke before the request was sent: use the next one for it.
                 Err(error) if was_not_sent(&error) => self.end_turn(turn.number),
                 Err(error) if meaning(&error) == ErrorMeaning::StaleLogin && !renewed => {
                     renewed = true;
@@ -208,14 +195,14 @@ impl EtcdClient {
         }
     }
 
-    /// Whether a line that is being opened is waited for beyond a call: where there is no other
-    /// member, and where it is a login that is slow. etcd hashes the password to the end, whoever
-    /// waits for it: those who begin another login somewhere else only make all of them slower.
+    /// Whether a connection that is still being opened is waited for beyond a call: if there is no
+    /// other member, or if a login is what takes time. etcd hashes a password to the end even if
+    /// nobody waits for it, so further logins elsewhere would only slow down all of them.
     fn waits_for_opening(&self, turn: &MemberTurn) -> bool {
         !turn.connection.initialized() && (self.members.len() == 1 || self.user.is_some())
     }
 
-    /// Takes note of who has answered, and of when: fails if that is a stranger.
+    /// Records who answered and at which revision; fails if the member belongs to another cluster.
     pub(super) fn check_header(
         &self,
         turn: usize,
@@ -228,17 +215,17 @@ impl EtcdClient {
         Ok(())
     }
 
-    /// Which etcd is believed, and what is known of it.
+    /// Which etcd cluster is trusted, and what is known of it.
     pub(super) fn trust(&self) -> &ClusterTrust {
         &self.trust
     }
 
-    /// Ends when `turn` has ended.
+    /// Resolves when `turn` has ended.
     pub(super) async fn turn_ended(&self, turn: usize) {
         self.turns.ended(turn).await;
     }
 
-    /// The line of a turn, logged in, to a member that is believed.
+    /// The connection of a turn, logged in, to a trusted member.
     async fn connection(&self, turn: &MemberTurn) -> Result<EtcdConnection, Error> {
         let connection = turn.connection.clone();
         let opening = ConnectionOpener {
@@ -249,8 +236,9 @@ impl EtcdClient {
             within: self.request_timeout * LOGIN,
             slow_openings: Arc::clone(&self.slow_openings),
         };
-        // It goes on when its caller has given up: a login that is slower than a
-        // call is there for the next one. And whoever makes a connection drives it.
+        // Opening continues if the caller gives up, so that a login which is slower than a call is
+        // ready for the next one. It runs on this runtime because that is what drives the
+        // connection.
         let made = self
             .runtime
             .spawn(async move { connection.get_or_try_init(|| opening.connect()).await.cloned() });
@@ -258,8 +246,8 @@ impl EtcdClient {
         Ok(EtcdConnection { turn: turn.number, etcd })
     }
 
-    /// Renews the login of a turn. The renewals of sessions need none, so the line stays: to
-    /// log in may take longer than a lease lasts, where many do it at once.
+    /// Renews the login of a turn. The renewals of sessions need no login, so the connection is
+    /// kept: where many hosts log in at once, a login may take longer than a lease lasts.
     async fn renew_login(
         &self,
         attempted: &'static str,
@@ -268,7 +256,7 @@ impl EtcdClient {
     ) -> Result<(), StoreError> {
         let (turns, members, logins) =
             (self.turns.clone(), self.members.len(), self.logins.clone());
-        // It goes on when its caller has given up, as above.
+        // This continues if the caller gives up, as above.
         let renewal =
             self.runtime.spawn(async move { turns.renew_login(&turn, members, &logins).await });
         match timeout_at(in_time, renewal).await {
@@ -281,38 +269,14 @@ impl EtcdClient {
         }
     }
 
-    /// What a call is told that got no answer in time. One that waited for a login hears what
-    /// etcd has against it, and not of the time that it took to say so again.
-    fn timeout_error(&self, attempted: &'static str, turn: &MemberTurn) -> StoreError {
-        let opening = !turn.connection.initialized();
-        let refused = opening.then(|| self.login_error(attempted)).flatten();
-        refused.unwrap_or_else(|| self.unavailable(attempted, no_answer(self.request_timeout)))
-    }
-
-    fn login_error(&self, attempted: &'static str) -> Option<StoreError> {
-        self.logins.last_refusal().map(|error| self.store_error(attempted, error))
-    }
-
     /// The member of a turn.
     fn member(&self, turn: &MemberTurn) -> &EtcdMember {
         // There is at least one: `new` refuses an empty list.
         &self.members[turn.number % self.members.len()]
     }
 
-    /// The same error; or what is wrong with the certificates, if a line was closed and did
-    /// not tell why.
-    async fn with_tls_error(&self, turn: &MemberTurn, error: Error, in_time: Instant) -> Error {
-        let unsaid = is_connection_error(&error)
-            && meaning(&error) == ErrorMeaning::Unavailable
-            && !was_not_processed(&error);
-        let Some(tls) = self.tls.as_ref().filter(|_| unsaid) else { return error };
-        let complaint = timeout_at(in_time, tls.handshake_error(self.member(turn).address())).await;
-        let complaint = complaint.ok().flatten().map(Error::IoError);
-        complaint.filter(|it| meaning(it) != ErrorMeaning::Unavailable).unwrap_or(error)
-    }
-
-    /// Ends `turn` when another member may do better, or when its line is over. An
-    /// answer, be it an error, shows that a line is alive.
+    /// Ends `turn` if another member may do better, or if its connection is broken. Any answer,
+    /// even an error, shows that a connection is alive.
     fn end_turn_after(&self, turn: usize, error: &Error) {
         let elsewhere = self.members.len() > 1 && meaning(error).is_member_specific();
         if elsewhere || is_connection_error(error) {
@@ -325,53 +289,22 @@ impl EtcdClient {
         self.turns.end(turn);
     }
 
-    /// Does `work` on the runtime of the connections.
+    /// Runs `work` on the runtime of the connections.
     pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         drop(self.runtime.spawn(work));
-    }
-
-    pub(super) fn store_error(&self, attempted: &'static str, error: Error) -> StoreError {
-        let user = self.user.as_deref();
-        let (secure, shows) =
-            (self.tls.is_some(), self.tls.as_ref().is_some_and(|tls| tls.shows_certificate));
-        let strange = !self.has_answered.load(Ordering::Relaxed);
-        let (store, root) = (&self.label, &self.root);
-        ErrorContext {
-            store,
-            user,
-            root,
-            never_answered: strange,
-            uses_tls: secure,
-            shows_certificate: shows,
-        }
-        .store_error(attempted, error)
-        .counted()
     }
 
     pub(super) const fn request_timeout(&self) -> Duration {
         self.request_timeout
     }
 
-    /// How long to believe a watch that says nothing. Whatever tells of changes may fail without
-    /// a word, so nothing that matters depends on it alone.
+    /// How long to trust a watch that reports nothing. Notifications may be lost without a sign, so
+    /// nothing important depends on them alone.
     pub(super) fn recheck_interval(&self) -> Duration {
         let Range { start, end } = SECOND_LOOK;
         self.request_timeout.mul_f64(start + (end - start) * fastrand::f64())
     }
-
-    pub(super) fn unavailable(
-        &self,
-        attempted: &'static str,
-        source: impl Into<crate::error::BoxError>,
-    ) -> StoreError {
-        let source = source.into();
-        StoreError::Unavailable { attempted, store: self.label.clone(), source }.counted()
-    }
 }
 
-/// A client that several calls share.
+/// A client that several parts of the store share.
 pub(super) type SharedClient = Arc<EtcdClient>;
-
-fn no_answer(within: Duration) -> String {
-    format!("no answer within {} ms", within.as_millis())
-}

@@ -1,8 +1,8 @@
-//! Which etcd is believed.
+//! Which etcd cluster is trusted.
 //!
-//! A member says with each answer which etcd it is of (etcd: `ResponseHeader.cluster_id`).
-//! The first one that is believed is the only one: what a member of another says is not
-//! heard, be it on a new connection, to which address whatever.
+//! With each response a member says which etcd cluster it belongs to (etcd:
+//! `ResponseHeader.cluster_id`). The first cluster that is trusted is the only one: responses from
+//! members of any other are rejected, on whichever connection and from whichever address they come.
 
 use std::collections::BTreeSet;
 
@@ -12,18 +12,18 @@ use tokio::sync::OnceCell;
 
 use crate::identity::StoreHistory;
 
-/// What all ways to one store know of it.
+/// What all connections to one store know about it.
 #[derive(Default)]
 pub(super) struct ClusterTrust {
-    /// The etcd that is believed.
+    /// The id of the trusted cluster.
     pub(super) believed: OnceCell<u64>,
-    /// The strangers that were named, by where they are.
+    /// The members of other clusters that were reported, by address and cluster id.
     pub(super) reported: Mutex<BTreeSet<(String, u64)>>,
     pub(super) history: StoreHistory,
 }
 
 impl ClusterTrust {
-    /// Whether the member at `address`, which says that it is of `cluster`, is to be heard.
+    /// Accepts or rejects the member at `address`, which says that it belongs to `cluster`.
     pub(super) fn check(&self, address: &str, cluster: u64) -> Result<(), Error> {
         match self.believed.get() {
             Some(believed) if *believed != cluster => {
@@ -33,7 +33,7 @@ impl ClusterTrust {
         }
     }
 
-    /// Tells of a stranger, once.
+    /// Reports a member of another cluster, once.
     fn report_foreign_member(&self, address: &str, believed: u64, cluster: u64) -> Error {
         let text = format!(
             "{address} is a member of another etcd, {cluster:x} instead of {believed:x}: nothing \

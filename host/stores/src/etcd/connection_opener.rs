@@ -1,8 +1,8 @@
-//! How a line to a member is opened: connected, logged in, and found to be what is meant.
+//! Opening a connection to a member: connect, log in, and check that it is the right etcd.
 //!
-//! Invariant: nothing is asked of a member before it is known to be one of the etcd that
-//! is believed, and that etcd to be the one that it was. All of it is one read. And who
-//! refuses that read, or the login before it, is believed no more than who answers.
+//! Invariant: no request is made to a member before it is known to belong to the trusted cluster,
+//! and that cluster to be unchanged. A single read checks both. A member that refuses that read, or
+//! the login before it, is checked just like one that answers.
 
 use std::{
     sync::{
@@ -20,31 +20,31 @@ use super::{
     has_header::missing_header, identity, login_attempts::LoginAttempts,
 };
 
-/// What it takes to open a line.
+/// What is needed to open a connection.
 pub(super) struct ConnectionOpener {
     pub(super) members: Arc<[EtcdMember]>,
-    /// Which of them it is.
+    /// The index of the member to connect to.
     pub(super) member: usize,
     pub(super) trust: Arc<ClusterTrust>,
     pub(super) logins: LoginAttempts,
-    /// How long it may take, where none was late before.
+    /// How long opening may take, if the one before was not too slow.
     pub(super) within: Duration,
-    /// How many were, one after the other.
+    /// How many in a row were too slow.
     pub(super) slow_openings: Arc<AtomicU32>,
 }
 
-/// Each that is late doubles the time that the next one has, so many times at the most: a login
-/// that is given up has cost etcd as much as one that is waited for.
+/// Each connection that is too slow doubles the time for the next one, up to this many times: a
+/// login that is given up has cost etcd as much as one that is waited for.
 const DOUBLED: u32 = 4;
 
 impl ConnectionOpener {
-    /// A connection to the member, if it is to be believed, and was not refused just now.
+    /// Opens a connection, unless the member is not to be trusted or a login was refused recently.
     pub(super) async fn connect(&self) -> Result<Connection, Error> {
         self.logins.attempt(self.open_or_explain()).await
     }
 
-    /// The member is looked at also where it has something against this host, for a stranger
-    /// knows no login, or another one.
+    /// Checks the member's cluster also if it refuses this host, since a member of another cluster
+    /// may not know this login.
     async fn open_or_explain(&self) -> Result<Connection, Error> {
         match self.open_in_time().await {
             Err(error) if !meaning(&error).is_member_specific() => {
@@ -54,7 +54,7 @@ impl ConnectionOpener {
         }
     }
 
-    /// What is wrong with the member, if it is not to be believed, by what it tells anybody.
+    /// Why the member is not to be trusted, if so, judging by what it tells a client without login.
     async fn foreign_member_error(&self) -> Option<Error> {
         let member = &self.members[self.member];
         let look = async {
@@ -84,7 +84,7 @@ impl ConnectionOpener {
         let member = &self.members[self.member];
         let etcd = member.connect().await?;
         let before = self.trust.history.revision_before();
-        // Linearizable, so it shows all that anybody was told before.
+        // This read is linearizable, so it reflects everything that was reported to anybody before.
         let found = etcd.kv_client().get(member.identity_key(), None).await?;
         let header = found.header().ok_or_else(missing_header)?;
         self.trust

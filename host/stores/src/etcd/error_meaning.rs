@@ -1,7 +1,7 @@
 //! What etcd's errors mean to a caller.
 //!
-//! They are told apart by their text: several share a code of gRPC's (etcd:
-//! `api/v3rpc/rpctypes/error.go` has the texts).
+//! They are distinguished by their text, because several errors share a gRPC code (the texts are in
+//! etcd's `api/v3rpc/rpctypes/error.go`).
 
 use std::{
     error::Error as StdError,
@@ -13,37 +13,37 @@ use etcd_client::Error;
 use super::once_connector::was_not_sent;
 use crate::StoreError;
 
-/// What to do about an error.
+/// The kind of an error, as far as the reaction to it differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ErrorMeaning {
     LeaseGone,
-    /// The login has to be done again; then the same call may succeed.
+    /// The login must be renewed; then the same call may succeed.
     StaleLogin,
     WrongLogin,
     LoginMissing,
     LoginDisabled,
     Forbidden,
     NotEtcd,
-    /// It takes no writes, since it is full.
+    /// etcd accepts no writes, since it is full.
     Full,
-    /// It takes no request as long as this.
+    /// etcd accepts no request of this size.
     TooLong,
-    /// It serves nobody, since its members' data differ.
+    /// etcd serves nobody, since the data of its members differ.
     Corrupt,
-    /// This host does not believe the certificate of the member.
+    /// This host does not trust the member's certificate.
     Untrusted,
-    /// That is the one of an authority, which is no server's.
+    /// The member's certificate is that of an authority, which is not a server certificate.
     AuthorityCertificate,
-    /// The member does not believe that of this host, or misses it.
+    /// The member does not trust this host's certificate, or requires one.
     ClientCertificateRefused,
-    /// The members that are listed are of several etcds.
+    /// The listed members belong to several etcd clusters.
     SeveralClusters,
-    /// This member cannot serve now; another, or a later try, may.
+    /// This member cannot serve the call now; another one may, or this one later.
     Unavailable,
 }
 
 impl ErrorMeaning {
-    /// Whether another member may answer otherwise.
+    /// Whether another member may answer differently.
     pub(super) const fn is_member_specific(self) -> bool {
         matches!(
             self,
@@ -65,12 +65,12 @@ const TEXTS: &[(&str, ErrorMeaning)] = &[
     ("permission denied", ErrorMeaning::Forbidden),
     ("database space exceeded", ErrorMeaning::Full),
     ("request is too large", ErrorMeaning::TooLong),
-    // This one is gRPC's, of what is longer still.
+    // This text is gRPC's, for requests that are even longer.
     ("received message larger than max", ErrorMeaning::TooLong),
     ("corrupt cluster", ErrorMeaning::Corrupt),
-    // This one is ours.
+    // This text is soloist's own.
     ("belong to several etcds", ErrorMeaning::SeveralClusters),
-    // These are rustls's, of which HTTP/2 keeps nothing but the text.
+    // These texts are rustls's; HTTP/2 preserves only the text of its errors.
     (soloist_tls::OF_AUTHORITY, ErrorMeaning::AuthorityCertificate),
     ("invalid peer certificate", ErrorMeaning::Untrusted),
     ("fatal alert: CertificateRequired", ErrorMeaning::ClientCertificateRefused),
@@ -83,7 +83,7 @@ const TEXTS: &[(&str, ErrorMeaning)] = &[
     ("fatal alert: AccessDenied", ErrorMeaning::ClientCertificateRefused),
 ];
 
-/// gRPC's code of a method that the server does not have.
+/// The gRPC code for a method that the server does not implement.
 const UNIMPLEMENTED: i32 = 12;
 
 pub(super) fn meaning(error: &Error) -> ErrorMeaning {
@@ -93,21 +93,21 @@ pub(super) fn meaning(error: &Error) -> ErrorMeaning {
         return ErrorMeaning::NotEtcd;
     }
     match meaning_of(&error.to_string()) {
-        // Of a broken connection, what lies at the bottom says why.
+        // For a broken connection, the root cause tells why.
         ErrorMeaning::Unavailable => meaning_of(&root_text(error)),
         meaning => meaning,
     }
 }
 
-/// What a text of etcd's means.
+/// The meaning of an error text.
 pub(super) fn meaning_of(text: &str) -> ErrorMeaning {
     let known = TEXTS.iter().find(|(part, _)| text.contains(part));
     known.map_or(ErrorMeaning::Unavailable, |(_, meaning)| *meaning)
 }
 
-/// Whether the request was turned away before anything was done about it: the
-/// connection was over, nobody listens there, or the member knows no leader to pass it to (etcd:
-/// `newUnaryInterceptor`; nothing after it says this of a write).
+/// Whether the request was certainly not carried out: the connection had already ended, nobody
+/// listens at the address, or the member knows no leader to forward it to (etcd:
+/// `newUnaryInterceptor`; after that, nothing answers a write this way).
 pub(super) fn was_not_processed(error: &Error) -> bool {
     if was_not_sent(error) {
         return true;
@@ -124,7 +124,7 @@ pub(super) fn was_not_processed(error: &Error) -> bool {
     status.message() == "etcdserver: no leader"
 }
 
-/// Whether the connection broke, or did not come about.
+/// Whether the connection broke or could not be established.
 pub(super) fn is_connection_error(error: &Error) -> bool {
     match error {
         Error::GRpcStatus(status) => status.source().is_some(),
@@ -132,8 +132,8 @@ pub(super) fn is_connection_error(error: &Error) -> bool {
     }
 }
 
-/// What happened, in a person's words: what etcd said, or what lies at the
-/// bottom of a broken connection. The texts between are the client's own layers.
+/// A readable text: what etcd said, or the root cause of a broken connection. The texts in between
+/// come from the client's own layers.
 fn root_text(error: &Error) -> String {
     let top: &dyn StdError = match error {
         Error::GRpcStatus(status) if status.source().is_none() => {
@@ -152,21 +152,21 @@ fn root_text(error: &Error) -> String {
     bottom.to_string()
 }
 
-/// Who asked, for the texts.
+/// The context of a call, for the error texts.
 pub(super) struct ErrorContext<'a> {
     pub(super) store: &'a str,
     pub(super) user: Option<&'a str>,
     pub(super) root: &'a str,
-    /// Whether etcd has never answered it.
+    /// Whether etcd has never answered this host.
     pub(super) never_answered: bool,
-    /// Whether it spoke TLS.
+    /// Whether the connection uses TLS.
     pub(super) uses_tls: bool,
-    /// Whether it showed a certificate.
+    /// Whether this host presented a certificate.
     pub(super) shows_certificate: bool,
 }
 
 impl ErrorContext<'_> {
-    /// The error as the caller of `attempted` is told.
+    /// The error for the caller that attempted `attempted`.
     pub(super) fn store_error(&self, attempted: &'static str, error: Error) -> StoreError {
         match meaning(&error) {
             ErrorMeaning::LeaseGone => StoreError::LeaseGone,
@@ -182,10 +182,10 @@ impl ErrorContext<'_> {
         }
     }
 
-    /// What waiting may mend, and what else it could be.
+    /// The text for an error that may go away, with a hint at another possible reason.
     fn unavailable_text(&self, error: &Error) -> String {
         let text = root_text(error);
-        // It hung up on whoever speaks TLS with it, or without.
+        // A server with TLS hangs up on clients without, and the other way round.
         let strange =
             self.never_answered && is_connection_error(error) && !was_not_processed(error);
         match (strange, self.uses_tls) {
@@ -195,7 +195,7 @@ impl ErrorContext<'_> {
         }
     }
 
-    /// What is wrong and what to do next.
+    /// What is wrong and what to do about it.
     fn refusal_text(&self, meaning: ErrorMeaning) -> String {
         let Self { store, root, .. } = self;
         let user = self.user.unwrap_or("the user");

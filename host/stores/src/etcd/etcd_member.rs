@@ -1,4 +1,4 @@
-//! One member of etcd, and how it is connected to.
+//! One member of etcd, and how to connect to it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,9 +13,9 @@ use super::{
 };
 use crate::StoreError;
 
-/// From one HTTP/2 ping to the next on a connection with calls in flight on
-/// which nothing else is heard. etcd hangs up on whoever pings more often than
-/// every 5 s (`--grpc-keepalive-min-time`); so this is but a safety net.
+/// The interval of HTTP/2 pings on a connection with calls in flight on which nothing else arrives.
+/// etcd closes the connection of a client that pings more often than every 5 s
+/// (`--grpc-keepalive-min-time`), so this is only a safety net.
 const PING: Duration = Duration::from_secs(10);
 
 /// A member of etcd.
@@ -27,12 +27,12 @@ pub(super) struct EtcdMember {
     /// The key of the cluster's identity.
     identity: Arc<str>,
     request_timeout: Duration,
-    /// So that one call has the time to find the member that answers.
+    /// Short enough for one call to have the time to find a member that answers.
     connect_timeout: Duration,
 }
 
 impl EtcdMember {
-    /// The members that are listed.
+    /// All listed members.
     pub(super) fn all(
         access: &EtcdAccess,
         keys: &EtcdKeys,
@@ -55,22 +55,22 @@ impl EtcdMember {
         Ok(endpoints.iter().map(member).collect())
     }
 
-    /// Where it is, `host:port`.
+    /// The address, `host:port`.
     pub(super) fn address(&self) -> &str {
         &self.address
     }
 
-    /// Where the identity is.
+    /// The key of the cluster's identity.
     pub(super) fn identity_key(&self) -> &str {
         &self.identity
     }
 
-    /// How long it is waited for where others may be asked besides.
+    /// How long to wait for this member while others may be asked as well.
     pub(super) const fn patience(&self) -> Duration {
         self.connect_timeout
     }
 
-    /// Which etcd it is of, asked for by a connection of its own.
+    /// The id of its etcd cluster, requested over a separate connection.
     pub(super) async fn cluster_id(&self) -> Result<u64, Error> {
         let etcd = self.in_time(self.connect()).await?;
         let found = etcd.kv_client().get(self.identity_key(), None).await?;
@@ -78,8 +78,8 @@ impl EtcdMember {
         Ok(header.cluster_id())
     }
 
-    /// A connection, logged in, which ends for good when it breaks; the runtime that this is
-    /// called on drives it. How long a login may take is for the caller to say.
+    /// A connection that is logged in, and that ends for good when it breaks. It is driven by the
+    /// runtime that this is called on. The caller limits how long a login may take.
     pub(super) async fn connect(&self) -> Result<Connection, Error> {
         self.connect_as(self.login.clone()).await
     }
@@ -98,8 +98,8 @@ impl EtcdMember {
     }
 
     async fn connect_as(&self, login: Option<(String, String)>) -> Result<Connection, Error> {
-        // A member that is cut off from its peers says so at once. A login that is renewed ends
-        // the turn: nobody may do that unseen.
+        // With `require_leader`, a member that is cut off from its peers says so at once. A login
+        // must not be renewed automatically, because a renewal ends the turn.
         let options =
             ConnectOptions::new().with_require_leader(true).with_auto_token_refresh(false);
         let options = match login {
@@ -110,14 +110,14 @@ impl EtcdMember {
         Connection::from_channel(Channel::Tonic(channel), Some(options)).await
     }
 
-    /// How it is reached, with the certificates of this moment.
+    /// How the member is reached, with the certificate files as they are now.
     async fn endpoint(&self) -> Result<Endpoint, Error> {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         let endpoint = Endpoint::from_shared(format!("{scheme}://{}", self.address))?
             .connect_timeout(self.connect_timeout)
             .http2_keep_alive_interval(PING)
             .keep_alive_timeout(self.request_timeout)
-            // Without calls in flight etcd tolerates a ping every 2 hours only.
+            // etcd tolerates a ping without calls in flight only every 2 hours.
             .keep_alive_while_idle(false);
         match &self.tls {
             Some(tls) => Ok(endpoint.tls_config(tls.options().await)?),

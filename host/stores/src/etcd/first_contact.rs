@@ -1,10 +1,10 @@
-//! Which etcd is believed at first.
+//! Which etcd cluster to trust on first contact.
 //!
-//! At first nothing is known, and who is reached first may be the stranger: a member
-//! that lost its data and was started alone, say, or an address in the wrong list. An
-//! etcd is believed at first when most of the listed members are of it, or when it has
-//! as many members as are listed, and no other one could say so too. Where neither is so
-//! and there are two, nobody could tell which is meant.
+//! At first nothing is known, and the first member that answers may belong to the wrong cluster: it
+//! may have lost its data and been started alone, for example, or its address may be in the wrong
+//! list. A cluster is trusted at first contact if most of the listed members belong to it, or if it
+//! has at least as many members as are listed and no other cluster can claim the same. If neither
+//! holds and there are two clusters, nobody can tell which one is meant.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,65 +14,65 @@ use tokio::time::timeout;
 
 use super::{cluster_trust::ClusterTrust, etcd_member::EtcdMember};
 
-/// What a member says of its etcd.
+/// What a member says about its etcd cluster.
 #[derive(Clone, Copy, Debug)]
 struct ClusterClaim {
     cluster: u64,
-    /// How many members it has; none, if that cannot be learnt.
+    /// The number of members; 0 if that cannot be found out.
     size: usize,
 }
 
 impl ClusterTrust {
-    /// Whether a member is to be heard, by its first answer on a new connection, which says that
-    /// it is of `cluster`, and may be the first of all. `members`: all that are listed, the
-    /// answering one at `place`.
+    /// Whether to accept a member, by its first answer on a new connection, which says that it
+    /// belongs to `cluster`. This may be the first contact of all. `members`: all listed members;
+    /// the one that answers is at `index`.
     pub(super) async fn check_first_answer(
         &self,
         members: &[EtcdMember],
-        place: usize,
+        index: usize,
         connection: &Connection,
         cluster: u64,
     ) -> Result<(), Error> {
-        let believe = || first_contact(members, place, connection.clone(), cluster);
+        let believe = || first_contact(members, index, connection.clone(), cluster);
         let believed = self.believed.get_or_try_init(believe).await?;
         if *believed == cluster {
-            // Should it become a stranger once more, that is news.
+            // If it becomes a member of another cluster once more, that is reported again.
             let mut named = self.reported.lock();
-            named.retain(|(address, _)| address != members[place].address());
+            named.retain(|(address, _)| address != members[index].address());
         }
-        self.check(members[place].address(), cluster)
+        self.check(members[index].address(), cluster)
     }
 }
 
-/// The etcd that is to be believed, if that can be told.
+/// The cluster to trust, if that can be decided.
 async fn first_contact(
     members: &[EtcdMember],
-    place: usize,
+    index: usize,
     connection: Connection,
     cluster: u64,
 ) -> Result<u64, Error> {
     if members.len() == 1 {
         return Ok(cluster);
     }
-    let mut heard = BTreeMap::from([(place, ClusterClaim { cluster, size: 0 })]);
-    let others = (0..members.len()).filter(|other| *other != place);
+    let mut claims = BTreeMap::from([(index, ClusterClaim { cluster, size: 0 })]);
+    let others = (0..members.len()).filter(|other| *other != index);
     let mut asked: FuturesUnordered<_> =
         others.map(|other| ask(&members[other], None, other)).collect();
-    asked.push(ask(&members[place], Some(connection), place));
-    while let Some((of, said)) = asked.next().await {
-        heard.extend(said.map(|says| (of, says)));
-        if let Some(believed) = majority(&heard, members.len()) {
+    asked.push(ask(&members[index], Some(connection), index));
+    while let Some((of, answer)) = asked.next().await {
+        claims.extend(answer.map(|claim| (of, claim)));
+        if let Some(believed) = majority(&claims, members.len()) {
             return Ok(believed);
         }
     }
-    decide(&heard, members)
+    decide(&claims, members)
 }
 
-/// What a member says to anybody; or to this host, where it does not let anybody ask.
+/// What a member tells a client without login; or this host, if it does not let others ask.
 async fn ask(
     member: &EtcdMember,
     connection: Option<Connection>,
-    place: usize,
+    index: usize,
 ) -> (usize, Option<ClusterClaim>) {
     let list = async {
         match connection {
@@ -80,7 +80,7 @@ async fn ask(
             None => member.connect_without_login().await?.member_list().await,
         }
     };
-    let said = timeout(member.patience(), async {
+    let answer = timeout(member.patience(), async {
         match list.await {
             Ok(list) => Ok(read_claim(&list)),
             Err(_) => {
@@ -88,35 +88,35 @@ async fn ask(
             }
         }
     });
-    let said = said.await.unwrap_or_else(|_| Err(Error::EndpointError("no answer".into())));
-    let said = said.inspect_err(|error| {
+    let answer = answer.await.unwrap_or_else(|_| Err(Error::EndpointError("no answer".into())));
+    let answer = answer.inspect_err(|error| {
         tracing::debug!(%error, address = member.address(), "does not say which etcd it is of");
     });
-    (place, said.ok().flatten())
+    (index, answer.ok().flatten())
 }
 
 fn read_claim(list: &MemberListResponse) -> Option<ClusterClaim> {
     Some(ClusterClaim { cluster: list.header()?.cluster_id(), size: list.members().len() })
 }
 
-/// The etcd that most of the `listed` members are of.
-fn majority(heard: &BTreeMap<usize, ClusterClaim>, listed: usize) -> Option<u64> {
-    let of = |cluster| heard.values().filter(|says| says.cluster == cluster).count();
-    heard.values().map(|says| says.cluster).find(|cluster| of(*cluster) * 2 > listed)
+/// The cluster that most of the `listed` members belong to.
+fn majority(claims: &BTreeMap<usize, ClusterClaim>, listed: usize) -> Option<u64> {
+    let of = |cluster| claims.values().filter(|claim| claim.cluster == cluster).count();
+    claims.values().map(|claim| claim.cluster).find(|cluster| of(*cluster) * 2 > listed)
 }
 
-/// What to believe when all have answered that do.
-fn decide(heard: &BTreeMap<usize, ClusterClaim>, members: &[EtcdMember]) -> Result<u64, Error> {
-    let clusters: BTreeSet<_> = heard.values().map(|says| says.cluster).collect();
-    let large = heard.values().filter(|says| says.size >= members.len());
-    let large: BTreeSet<_> = large.map(|says| says.cluster).collect();
+/// The decision when every member that responds has answered.
+fn decide(claims: &BTreeMap<usize, ClusterClaim>, members: &[EtcdMember]) -> Result<u64, Error> {
+    let clusters: BTreeSet<_> = claims.values().map(|claim| claim.cluster).collect();
+    let large = claims.values().filter(|claim| claim.size >= members.len());
+    let large: BTreeSet<_> = large.map(|claim| claim.cluster).collect();
     if let [believed] = large.iter().copied().collect::<Vec<_>>()[..] {
         return Ok(believed);
     }
-    let who = |(place, says): (&usize, &ClusterClaim)| {
-        format!("{} of {:x}", members[*place].address(), says.cluster)
+    let who = |(index, claim): (&usize, &ClusterClaim)| {
+        format!("{} of {:x}", members[*index].address(), claim.cluster)
     };
-    let who = heard.iter().map(who).collect::<Vec<_>>().join(", ");
+    let who = claims.iter().map(who).collect::<Vec<_>>().join(", ");
     Err(Error::EndpointError(if clusters.len() > 1 {
         format!("its members belong to several etcds ({who})")
     } else {
@@ -134,18 +134,18 @@ mod tests {
     use super::*;
     use crate::etcd::{access::EtcdAccess, keys::EtcdKeys};
 
-    /// What is believed when the members answer so, one after the other.
+    /// The cluster that is trusted when the members give these answers, in order.
     fn believed(answers: &[Option<(u64, usize)>]) -> Result<u64, String> {
         let endpoints: Vec<_> = (0..answers.len()).map(|n| format!("m{n}:2379")).collect();
         let access = EtcdAccess::new(&endpoints, None, None).unwrap();
         let members =
             EtcdMember::all(&access, &EtcdKeys::new("test"), Duration::from_secs(1)).unwrap();
-        let says = |(n, answer): (usize, &Option<(u64, usize)>)| {
+        let claim = |(n, answer): (usize, &Option<(u64, usize)>)| {
             answer.map(|(cluster, size)| (n, ClusterClaim { cluster, size }))
         };
-        let heard = answers.iter().enumerate().filter_map(says).collect();
-        let by_most = majority(&heard, members.len()).ok_or(());
-        by_most.or_else(|()| decide(&heard, &members)).map_err(|error| error.to_string())
+        let claims = answers.iter().enumerate().filter_map(claim).collect();
+        let by_most = majority(&claims, members.len()).ok_or(());
+        by_most.or_else(|()| decide(&claims, &members)).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(believed(&[one, one, None]), Ok(7), "one member by two names, and a dead one");
         assert_eq!(believed(&[stranger, three, three]), Ok(7));
         assert_eq!(believed(&[stranger, three, None]), Ok(7));
-        // Another one has become a stranger to those three.
+        // One member has become part of another cluster of three.
         assert_eq!(believed(&[Some((9, 3)), three, three]), Ok(7));
     }
 

@@ -1,16 +1,16 @@
-//! What answers say of the etcd that gave them.
+//! Response headers: which etcd cluster answered, and at which revision.
 //!
-//! All calls go through one place, [`Client::call`](super::client::Client::call), which takes
-//! nothing but what says so. A call whose answer has nothing to say has to say that.
+//! All requests go through [`EtcdClient::call`](super::client::EtcdClient::call), which accepts
+//! only results that implement [`HasHeader`]. A result without a header has to say so explicitly.
 
 use etcd_client::{
     DeleteResponse, Error, GetResponse, LeaseGrantResponse, LeaseRevokeResponse, PutResponse,
     ResponseHeader, StatusResponse, TxnResponse,
 };
 
-/// An answer, or what was made of one.
+/// A response, or something derived from one.
 pub(super) trait HasHeader {
-    /// The etcd that gave it, and the revision that it had come to.
+    /// The response header, which names the etcd cluster and its revision.
     fn header(&self) -> Option<&ResponseHeader>;
 }
 
@@ -34,12 +34,12 @@ headed!(
     TxnResponse,
 );
 
-/// What is wrong with an answer that ought to say it and does not.
+/// The error for a response without the header that it should have.
 pub(super) fn missing_header() -> Error {
     Error::Internal("an answer without header".into())
 }
 
-/// What was made of an answer, with its header.
+/// A value derived from a response, with that response's header.
 pub(super) struct WithHeader<T> {
     pub(super) header: Option<ResponseHeader>,
     pub(super) value: T,
@@ -52,12 +52,12 @@ impl<T> HasHeader for WithHeader<T> {
 }
 
 impl<T> WithHeader<T> {
-    /// Of an answer.
+    /// Derived from `answer`.
     pub(super) fn of(answer: &impl HasHeader, value: T) -> Self {
         Self { header: answer.header().cloned(), value }
     }
 
-    /// Of a stream, whose answers are still to come, or of an error, which has no header.
+    /// For a stream, whose responses are still to come, or an error, which has no header.
     pub(super) const fn without_header(value: T) -> Self {
         Self { header: None, value }
     }

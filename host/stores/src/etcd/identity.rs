@@ -1,21 +1,22 @@
-//! The identity of a cluster in etcd: given once, and put back when somebody has deleted it.
+//! The identity of a cluster in etcd: assigned once, and restored if somebody deletes it.
 //!
-//! Those who come later hold what they know of the store against it. Where it is gone, whoever
-//! knows none gives the store another, and all others have to take it for another store. So it
-//! is watched with the rest of the cluster, and whoever sees first that it is gone puts it back.
+//! Hosts that connect later compare it with the identity that they know. If it were missing, a host
+//! that knows none would assign a new one, and all other hosts would conclude that this is another
+//! store. So it is watched together with the rest of the cluster, and the first host that sees it
+//! missing restores it.
 
 use etcd_client::{
     Client as Connection, Compare, CompareOp, Error, GetResponse, KeyValue, Txn, TxnOp,
-    TxnOpResponse,
 };
 
 use super::{
     cluster_trust::ClusterTrust,
     has_header::{HasHeader, missing_header},
+    requests::first_key,
 };
 use crate::identity::{ObservedStore, RevisionBefore, new_identity};
 
-/// Holds what a look has found of the store against what was known before it.
+/// Compares what was read from the store with what was known before the read.
 pub(super) fn compare(
     trust: &ClusterTrust,
     before: RevisionBefore,
@@ -26,8 +27,8 @@ pub(super) fn compare(
     compared.map_err(|mismatch| Error::EndpointError(mismatch.seen))
 }
 
-/// Gives the store the identity that is known of it, or a new one; or finds what another has
-/// given it. One that takes no writes has none until it does.
+/// Writes the identity that is known of the store, or a new one; or reads the one that another host
+/// has written. A store that accepts no writes stays without identity for the time being.
 pub(super) async fn ensure_identity(
     etcd: &Connection,
     key: &str,
@@ -45,20 +46,18 @@ pub(super) async fn ensure_identity(
             return Ok(());
         }
     };
-    let others = given.op_responses().into_iter().find_map(|answer| match answer {
-        TxnOpResponse::Get(found) => identity_of(&found),
-        _ => None,
-    });
+    // Only an identity that exists already is read.
+    let others = first_key(given.op_responses().first()).map(identity_text);
     let revision = HasHeader::header(&given).ok_or_else(missing_header)?.revision();
     compare(trust, before, others.or(Some(own)), revision)
 }
 
-/// What was read of it.
+/// The identity in a response, if it is there.
 pub(super) fn identity_of(found: &GetResponse) -> Option<String> {
     found.kvs().first().map(identity_text)
 }
 
-/// What its key holds.
+/// The identity in its key's value.
 pub(super) fn identity_text(key: &KeyValue) -> String {
     String::from_utf8_lossy(key.value()).into_owned()
 }

@@ -1,35 +1,34 @@
-//! Entering the members.
+//! Joining the members.
 //!
-//! Invariant: a name is one session's. An entry is put only in the place of nothing, of the
-//! session's own, or of one that was just read and is of nobody who lives; and only as long
-//! as no removal of that name stands. All of it is compared in the transaction that puts.
+//! Invariant: a name belongs to one session. An entry is written only if there is none, if it
+//! belongs to the same session, or if it is the one that was just read and belongs to a dead
+//! process; and only if no removal of that name exists. All of this is compared in the transaction
+//! that writes the entry.
 
-use etcd_client::{
-    Compare, CompareOp, KeyValue, PutOptions, Txn, TxnOp, TxnOpResponse, TxnResponse,
-};
+use etcd_client::{Compare, CompareOp, PutOptions, Txn, TxnOp, TxnResponse};
 
-use super::{client::SharedClient, keys::EtcdKeys};
+use super::{client::SharedClient, keys::EtcdKeys, requests::first_key};
 use crate::{Member, NoteTopic, StoreError};
 use soloist_heart::LeaseId;
 
-/// What joining attempts.
+/// The attempted action, for error texts.
 const JOIN: &str = "join the cluster";
 
-/// How often an entry is read anew that others change meanwhile.
+/// How often the entry is read again if others change it in the meantime.
 const ROUNDS: usize = 4;
 
-/// What must be in an entry's place for it to be put.
+/// What must be in place for the entry to be written.
 enum JoinCondition {
     Nothing,
     /// An entry of the same session.
     Own,
-    /// The one of this revision.
+    /// The entry with this mod revision.
     Revision(i64),
 }
 
 struct MemberEntry<'a> {
     key: String,
-    /// Where the removal of this host would stand.
+    /// The key under which a removal of this host would be.
     removal: String,
     value: Vec<u8>,
     lease: LeaseId,
@@ -42,16 +41,12 @@ pub(super) async fn join(
     lease: LeaseId,
     member: &Member,
 ) -> Result<(), StoreError> {
-    let value = serde_json::to_vec(member).map_err(|error| client.unavailable(JOIN, error))?;
+    let value = client.json(JOIN, member)?;
     let removal = keys.note(&NoteTopic::Removal(member.name.clone()))?;
     let entry = MemberEntry { key: keys.member(&member.name)?, removal, value, lease, member };
     let mut before = JoinCondition::Nothing;
     for _ in 0..ROUNDS {
-        let put = |etcd: etcd_client::Client| {
-            let txn = entry.put(&before);
-            async move { etcd.kv_client().txn(txn).await }
-        };
-        let answer = client.call(JOIN, put).await?;
+        let answer = client.transact(JOIN, &entry.put(&before)).await?;
         if answer.succeeded() {
             return Ok(());
         }
@@ -79,20 +74,21 @@ impl MemberEntry<'_> {
             .or_else([TxnOp::get(removal, None), TxnOp::get(key, None)])
     }
 
-    /// What an entry may be put in the place of, by what was read; or why not.
+    /// The condition under which the entry may be written, judging by what was read; or the reason
+    /// why it may not.
     fn next_condition(&self, answer: &TxnResponse) -> Result<JoinCondition, StoreError> {
         let found = answer.op_responses();
         let name = self.member.name.clone();
-        if let Some(note) = only(found.first()) {
+        if let Some(note) = first_key(found.first()) {
             let removal = serde_json::from_slice(note.value()).unwrap_or_default();
             return Err(StoreError::Removed { name, removal });
         }
-        let Some(there) = only(found.get(1)) else { return Ok(JoinCondition::Nothing) };
+        let Some(there) = first_key(found.get(1)) else { return Ok(JoinCondition::Nothing) };
         let lease = LeaseId(there.lease());
-        let said: Option<Member> = serde_json::from_slice(there.value()).ok();
-        match said {
+        let other: Option<Member> = serde_json::from_slice(there.value()).ok();
+        match other {
             _ if lease == self.lease => Ok(JoinCondition::Own),
-            // Without a lease it is no session's.
+            // An entry without a lease belongs to no session.
             _ if lease.0 == 0 => Ok(JoinCondition::Revision(there.mod_revision())),
             Some(former) if self.member.supersedes(&former) => {
                 Ok(JoinCondition::Revision(there.mod_revision()))
@@ -102,12 +98,5 @@ impl MemberEntry<'_> {
                 Err(StoreError::NameTaken { name, url, lease })
             }
         }
-    }
-}
-
-fn only(found: Option<&TxnOpResponse>) -> Option<&KeyValue> {
-    match found {
-        Some(TxnOpResponse::Get(found)) => found.kvs().first(),
-        _ => None,
     }
 }

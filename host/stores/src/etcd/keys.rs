@@ -1,52 +1,53 @@
-//! The names of a cluster's keys.
+//! The keys of a cluster in etcd.
 //!
 //! ```text
-//! /soloist/<cluster>/casts/…                    casts, as `casts::names` tells
-//! /soloist/<cluster>/cluster                    the identity, made once
-//! /soloist/<cluster>/election/<group>/<lease>   a candidate; etcd makes this name
+//! /soloist/<cluster>/casts/…                    casts, see `casts::cast_keys`
+//! /soloist/<cluster>/cluster                    the identity, assigned once
+//! /soloist/<cluster>/election/<group>/<lease>   a candidate, named as etcd's elections do
 //! /soloist/<cluster>/holds/…, hosts/<host>      notes
 //! /soloist/<cluster>/members/<host>             a member
-//! /soloist/<cluster>/runs/<action>/<key>        what is kept of an action's jobs
-//! /soloist/<cluster>/state/<action>/<key>       a value that an action keeps
+//! /soloist/<cluster>/runs/<action>/<key>        a record about an action's jobs
+//! /soloist/<cluster>/state/<action>/<key>       a value of an action's state
 //! ```
 //!
-//! The roster is one range, from the identity over the candidates and the notes to the last
-//! member. Casts come before it, ledgers and state after it, or each of them would wake every host.
+//! The roster is one range: the identity, the candidates, the notes and the members. Casts sort
+//! before it, ledgers and state after it; otherwise each of their changes would wake every host.
 
 use crate::{NoteTopic, StoreError, name::check_name};
 use soloist_heart::{Group, LeaseId};
 
-/// The name of the identity.
+/// The last part of the identity's key.
 const IDENTITY: &str = "cluster";
 
-/// The key space of one cluster.
+/// The keys of one cluster.
 #[derive(Clone, Debug)]
 pub(super) struct EtcdKeys {
-    /// What every key of the cluster begins with.
+    /// The prefix of every key of the cluster.
     pub(super) root: String,
 }
 
-/// The keys from `first` up to `end`, which is not one of them.
+/// The keys from `first` up to and excluding `end`.
 #[derive(Clone, Debug)]
 pub(super) struct KeyRange {
     pub(super) first: String,
     pub(super) end: String,
 }
 
-/// Where values of actions are kept.
+/// The areas in which values of actions are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StateArea {
-    /// What actions keep themselves.
+    /// The actions' own values.
     State,
-    /// What hosts keep of their jobs.
+    /// What hosts record about the actions' jobs.
     Ledger,
 }
 
-/// What a key is of.
+/// What a key stands for.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum KeySubject<'a> {
     Identity,
-    /// Whoever has put it there: etcd's queue is all that begins like this.
+    /// Anything in a group's queue, whoever put it there: to etcd every key with this prefix is in
+    /// the queue.
     Candidate {
         group: &'a str,
     },
@@ -68,10 +69,10 @@ impl EtcdKeys {
         format!("{}{IDENTITY}", self.root)
     }
 
-    /// The name of a group's election.
+    /// The prefix of a group's election, without the final slash.
     pub(super) fn election(&self, group: &Group) -> Result<String, StoreError> {
-        // etcd ranges over `<name>/`: with a slash, one group's candidates
-        // would stand in another's queue too.
+        // etcd ranges over `<name>/`: with a slash in a name, one group's candidates would also be
+        // in another's queue.
         check_name("a group's name", group.as_str())?;
         Ok(format!("{}election/{group}", self.root))
     }
@@ -91,14 +92,14 @@ impl EtcdKeys {
         Ok(format!("{}{}", self.root, topic.name()?))
     }
 
-    /// All that a roster shows.
+    /// The range of everything that a roster shows.
     pub(super) fn roster_range(&self) -> KeyRange {
         let Self { root } = self;
-        // `0` comes right after the slash.
+        // `0` is the character right after the slash.
         KeyRange { first: self.identity(), end: format!("{root}members0") }
     }
 
-    /// What is kept of an action in `room`, up to its last key.
+    /// The range of an action's keys in `room`.
     pub(super) fn state_range(
         &self,
         room: StateArea,
@@ -113,12 +114,12 @@ impl EtcdKeys {
         Ok(KeyRange { first: format!("{name}/"), end: format!("{name}0") })
     }
 
-    /// What the keys of casts begin with.
+    /// The prefix of all casts' keys.
     pub(super) fn cast_prefix(&self) -> String {
         format!("{}casts/", self.root)
     }
 
-    /// What `key` is of; nothing when soloist makes no such key.
+    /// What `key` stands for; `None` if soloist writes no such key.
     pub(super) fn subject<'a>(&self, key: &'a [u8]) -> Option<KeySubject<'a>> {
         let within = key.strip_prefix(self.root.as_bytes())?;
         if within == IDENTITY.as_bytes() {
@@ -158,7 +159,7 @@ mod tests {
         assert_eq!(keys.subject(keys.identity().as_bytes()), Some(KeySubject::Identity));
         let name = "holds/pause/main";
         assert_eq!(keys.subject(key.as_bytes()), Some(KeySubject::Note { name }));
-        // Whatever stands in etcd's way stands in the queue.
+        // Whatever is in the way of etcd's election counts as part of the queue.
         for key in [&b"/soloist/demo/election/a/b/2a"[..], b"/soloist/demo/election/a/\xff"] {
             assert_eq!(keys.subject(key), candidate("a"));
         }

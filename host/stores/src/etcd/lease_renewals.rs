@@ -1,9 +1,9 @@
-//! Keeping a lease alive: one exchange a renewal, on a stream that stays open.
+//! Keeping a lease alive: each renewal is one request and response on a stream that stays open.
 //!
-//! The stream is taken out for an exchange and put back when its answer has
-//! been read. Whoever gives up in between drops it, so no answer is ever taken
-//! for that of a later request; the next renewal opens another one. A stream of
-//! a former turn is dropped, or a member would be left for another's silence.
+//! The stream is taken out for a renewal and put back when the response was read. If a renewal is
+//! given up in between, the stream is dropped, so no response is ever mistaken for that of a later
+//! request; the next renewal opens another stream. A stream of an earlier turn is dropped too, so
+//! that the silence of one member is never blamed on another.
 
 use etcd_client::{Error, LeaseKeepAliveStream, LeaseKeeper};
 use parking_lot::Mutex;
@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use super::{client::EtcdConnection, has_header::WithHeader};
 use soloist_heart::LeaseId;
 
-/// How the session's lease is renewed.
+/// Renews the session's lease.
 #[derive(Default)]
 pub(super) struct LeaseRenewals(Mutex<RenewalState>);
 
@@ -24,14 +24,14 @@ struct RenewalState {
 }
 
 struct KeepAlive {
-    /// The turn of the line that it is on.
+    /// The turn that the stream's connection belongs to.
     turn: usize,
     keeper: LeaseKeeper,
     answers: LeaseKeepAliveStream,
 }
 
 impl LeaseRenewals {
-    /// Takes note of a lease and its time to live in seconds.
+    /// Records a lease and its time to live in seconds.
     pub(super) fn granted(&self, lease: LeaseId, ttl: i64) {
         self.lock().granted = Some((lease, ttl));
     }
@@ -43,19 +43,19 @@ impl LeaseRenewals {
     /// Renews `lease` and returns its time to live in seconds.
     pub(super) async fn renew(
         &self,
-        mut line: EtcdConnection,
+        mut connection: EtcdConnection,
         lease: LeaseId,
     ) -> Result<WithHeader<i64>, Error> {
-        if let Some(mut open) = self.take(line.turn, lease)
+        if let Some(mut open) = self.take(connection.turn, lease)
             && let Ok(ttl) = open.exchange().await
         {
             return self.keep(open, ttl);
         }
-        let (keeper, answers) = line.etcd.lease_keep_alive(lease.0).await?;
-        let mut open = KeepAlive { turn: line.turn, keeper, answers };
-        // etcd-client has read the first answer, and seen that the lease lives, but
-        // does not tell its TTL. It is what was granted; to ask once more would
-        // take twice the time that an answer takes, which a slow etcd may not have.
+        let (keeper, answers) = connection.etcd.lease_keep_alive(lease.0).await?;
+        let mut open = KeepAlive { turn: connection.turn, keeper, answers };
+        // etcd-client has already read the first response and checked that the lease lives, but
+        // does not reveal the TTL. It is the TTL that was granted; asking again would take twice
+        // the response time, which may be too long with a slow etcd.
         let ttl = match self.granted_ttl(lease) {
             Some(ttl) => WithHeader::without_header(ttl),
             None => open.exchange().await?,

@@ -1,11 +1,11 @@
-//! How often etcd is asked again for what it has refused a login.
+//! How soon etcd is asked again after it has refused a login.
 //!
-//! A host has much to ask, and all of it begins with the login. etcd hashes a password (bcrypt)
-//! before it refuses it, and all of them one after the other: hosts that try at each call slow
-//! down the logins of everybody else, and then hear of time-outs and not of the refusal.
+//! A host makes many calls, and each of them begins with the login. etcd hashes a password (bcrypt)
+//! before it refuses it, one login after the other. Hosts that retried with each call would slow
+//! down everybody's logins, and would see time-outs instead of the refusal.
 //!
-//! Invariant: from one login that etcd refuses to the next there is a pause, which grows. Who
-//! asks in between is told what etcd said.
+//! Invariant: after each refused login there is a pause, which grows with each refusal. A call
+//! during the pause gets the last refusal as its answer.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,11 +16,11 @@ use tonic::Status;
 
 use super::error_meaning::{ErrorMeaning, meaning};
 
-/// The longest pause, in times of the first. So long a host may need to find that people have
-/// mended the password.
+/// The longest pause, in multiples of the first one. This is how long a host may take to notice
+/// that people have corrected the password.
 const LONGEST: u32 = 8;
 
-/// The logins to one etcd. Clones are the same.
+/// The logins to one etcd cluster. Clones share their state.
 #[derive(Clone)]
 pub(super) struct LoginAttempts {
     refusal: Arc<Mutex<Option<LoginRefusal>>>,
@@ -31,17 +31,17 @@ pub(super) struct LoginAttempts {
 struct LoginRefusal {
     said: Status,
     pause: Duration,
-    /// When it is worth another try.
+    /// When the next attempt is allowed.
     again: Instant,
 }
 
 impl LoginAttempts {
-    /// None was refused yet; the first pause is `pause`.
+    /// No login was refused yet; the first pause is `pause`.
     pub(super) fn new(pause: Duration) -> Self {
         Self { refusal: Arc::default(), pause }
     }
 
-    /// Makes `login`, or tells what the last one was told, if that is not long ago.
+    /// Attempts `login`, or repeats the last refusal if that is recent.
     pub(super) async fn attempt<T>(
         &self,
         login: impl Future<Output = Result<T, Error>>,
@@ -55,13 +55,13 @@ impl LoginAttempts {
         match &made {
             Ok(_) => *self.lock() = None,
             Err(Error::GRpcStatus(said)) if is_refusal(&made) => self.record_refusal(said.clone()),
-            // It says nothing of the login.
+            // Other errors say nothing about the login.
             Err(_) => {}
         }
         made
     }
 
-    /// What etcd has said against the last login that it has answered.
+    /// What etcd answered to the last login, if it refused that.
     pub(super) fn last_refusal(&self) -> Option<Error> {
         self.lock().as_ref().map(|refusal| Error::GRpcStatus(refusal.said.clone()))
     }
@@ -73,13 +73,13 @@ impl LoginAttempts {
         *last = Some(LoginRefusal { said, pause, again: Instant::now() + pause });
     }
 
-    /// Not to be held across an await.
+    /// Must not be held across an await.
     fn lock(&self) -> MutexGuard<'_, Option<LoginRefusal>> {
         self.refusal.lock()
     }
 }
 
-/// Whether etcd has hashed a password for it, and says the same by any of its members.
+/// Whether etcd has checked the password for this, and every member would give the same answer.
 fn is_refusal<T>(made: &Result<T, Error>) -> bool {
     let Err(error) = made else { return false };
     matches!(meaning(error), ErrorMeaning::WrongLogin | ErrorMeaning::Forbidden)
@@ -93,7 +93,7 @@ mod tests {
 
     const PAUSE: Duration = Duration::from_secs(1);
 
-    /// How many logins reach etcd in a minute of calls, ten of them a second.
+    /// How many logins reach etcd during a minute with ten calls per second.
     async fn reach(logins: &LoginAttempts, said: &str) -> usize {
         let reached = Cell::new(0);
         for _ in 0..600 {
@@ -111,10 +111,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_was_refused_is_tried_less_and_less() {
         let logins = LoginAttempts::new(PAUSE);
-        // After 1, 2, 4, and then each 8 seconds.
+        // After 1, 2, 4, and then every 8 seconds.
         assert_eq!(reach(&logins, "etcdserver: authentication failed").await, 10);
         assert!(logins.last_refusal().is_some(), "it is told");
-        // What another member may answer otherwise is tried at once.
+        // An error that another member may not give is retried at once.
         tokio::time::sleep(PAUSE * LONGEST).await;
         assert_eq!(reach(&logins, "etcdserver: request timed out").await, 600);
         logins.attempt(async { Ok(()) }).await.expect("let in");

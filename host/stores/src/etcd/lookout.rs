@@ -1,14 +1,13 @@
-//! Tells when a key is deleted. All such waits of a host share one stream.
+//! Notifies waiting campaigns when a key is deleted. All waits of a host share one watch stream.
 //!
-//! A candidate waits for nothing but its predecessor's key and its own, as
-//! etcd's own recipes do (etcd: `clientv3/concurrency/key.go`): who leaves the
-//! queue wakes one candidate, however many stand there; and a thousand groups
-//! cost one stream.
+//! A candidate waits only for its predecessor's key and its own, as etcd's own recipes do (etcd:
+//! `clientv3/concurrency/key.go`). So a host that leaves the queue wakes a single candidate however
+//! long the queue is, and a thousand groups cost one stream.
 //!
-//! Invariant: no wait outlives its turn of the line, nor the login that its stream
-//! was opened under. When the turn ends, or the stream does, every wait ends with an
-//! error, and whoever waits looks again. So does he who was told nothing for long:
-//! a wake-up that is lost, by whatever fault, costs a few TTLs and not for ever.
+//! Invariant: no wait outlives its turn, nor the login under which its stream was opened. When the
+//! turn or the stream ends, every wait ends with an error, and whoever waits checks again. So does
+//! a wait that hears nothing for long: a lost notification, whatever the reason, costs a few TTLs
+//! and not forever.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -33,20 +32,20 @@ use super::{
 };
 use crate::StoreError;
 
-/// What looking out attempts, whoever waits.
+/// The attempted action, for error texts.
 const WATCH: &str = "watch a key";
 
-/// Where waits for the end of keys are asked for.
+/// Takes requests to wait for the deletion of keys.
 #[derive(Clone)]
 pub(super) struct Lookout {
     numbers: Arc<AtomicI64>,
     inbox: UnboundedSender<LookoutRequest>,
 }
 
-/// A wait for the end of a key. Dropping it ends the wait.
+/// A wait for the deletion of a key. Dropping it ends the wait.
 pub(super) struct DeletionWait {
     number: i64,
-    told: oneshot::Receiver<Result<(), StoreError>>,
+    outcome: oneshot::Receiver<Result<(), StoreError>>,
     inbox: UnboundedSender<LookoutRequest>,
 }
 
@@ -59,19 +58,19 @@ struct PendingWait {
     number: i64,
     attempted: &'static str,
     key: Vec<u8>,
-    /// What happened up to this revision was seen.
+    /// Changes up to this revision are already known.
     seen: i64,
-    tell: oneshot::Sender<Result<(), StoreError>>,
+    reply: oneshot::Sender<Result<(), StoreError>>,
 }
 
 impl Lookout {
-    /// Begins to look out, until `stop`.
+    /// Starts the task that holds the stream, which runs until `stop`.
     pub(super) fn start(client: &SharedClient, stop: CancellationToken) -> Self {
         let (inbox, messages) = unbounded_channel();
-        let watchman =
+        let task =
             LookoutTask { client: client.clone(), waits: HashMap::new(), due: VecDeque::new() };
         client.spawn(async move {
-            stop.run_until_cancelled(watchman.run(messages)).await;
+            stop.run_until_cancelled(task.run(messages)).await;
         });
         Self { numbers: Arc::default(), inbox }
     }
@@ -83,21 +82,21 @@ impl Lookout {
         key: &[u8],
         seen: i64,
     ) -> DeletionWait {
-        // etcd takes 0 for a number that it is to choose.
+        // etcd takes 0 to mean that it should choose a number.
         let number = self.numbers.fetch_add(1, Ordering::Relaxed) + 1;
-        let (tell, told) = oneshot::channel();
-        let wait = PendingWait { number, attempted, key: key.to_vec(), seen, tell };
-        // Without a watchman the wait ends at once, with an error.
+        let (reply, outcome) = oneshot::channel();
+        let wait = PendingWait { number, attempted, key: key.to_vec(), seen, reply };
+        // If the task has ended, the wait ends at once with an error.
         let _ = self.inbox.send(LookoutRequest::Begin(wait));
-        DeletionWait { number, told, inbox: self.inbox.clone() }
+        DeletionWait { number, outcome, inbox: self.inbox.clone() }
     }
 }
 
 impl DeletionWait {
-    /// Ends when the key was deleted, or when that can no longer be learnt.
+    /// Resolves when the key was deleted, or when that can no longer be known.
     pub(super) async fn wait(&mut self, client: &SharedClient) -> Result<(), StoreError> {
-        let told = (&mut self.told).await;
-        told.unwrap_or_else(|_| Err(client.unavailable(WATCH, "the store was closed")))
+        let outcome = (&mut self.outcome).await;
+        outcome.unwrap_or_else(|_| Err(client.unavailable(WATCH, "the store was closed")))
     }
 }
 
@@ -107,15 +106,15 @@ impl Drop for DeletionWait {
     }
 }
 
-/// Who holds the stream.
+/// The task that holds the stream.
 struct LookoutTask {
     client: SharedClient,
     waits: HashMap<i64, PendingWait>,
-    /// What etcd is to be told: begin a wait that is still there, or end one that is not.
+    /// Requests to send to etcd: to begin a wait that is still there, or to end one that is not.
     due: VecDeque<i64>,
 }
 
-/// The stream, as long as the turn lasts.
+/// The watch stream, which is used as long as the turn lasts.
 struct LookoutStream {
     turn: usize,
     requests: WatchRequestSender,
@@ -141,16 +140,21 @@ impl LookoutTask {
 
     /// Opens the stream with a first wait.
     async fn open(&self, wait: &PendingWait) -> Result<LookoutStream, StoreError> {
-        let watch = |line: EtcdConnection| async move {
-            let mut etcd = line.etcd.watch_client();
+        let watch = |connection: EtcdConnection| async move {
+            let mut etcd = connection.etcd.watch_client();
             let stream = etcd.watch(wait.key.as_slice(), Some(options(wait))).await?;
             let (requests, answers) = stream.split();
-            Ok(WithHeader::without_header(LookoutStream { turn: line.turn, requests, answers }))
+            Ok(WithHeader::without_header(LookoutStream {
+                turn: connection.turn,
+                requests,
+                answers,
+            }))
         };
         Ok(self.client.call_on_connection(wait.attempted, watch).await?.value)
     }
 
-    /// Serves waits on an open stream until it ends; without an error when nobody asks any more.
+    /// Serves waits on an open stream until that ends; returns without an error when the store is
+    /// dropped.
     async fn serve(
         &mut self,
         mut open: LookoutStream,
@@ -163,7 +167,8 @@ impl LookoutTask {
                     Some(message) => self.take_request(message, true),
                     None => return Ok(()),
                 },
-                // Beside the answers: who does not read them while he asks may wait for ever.
+                // Sent while answers are being read: a client that does not read answers while it
+                // sends may wait forever.
                 sent = self.send_next(requests), if !self.due.is_empty() => {
                     sent.map_err(|error| self.client.store_error(WATCH, error))?;
                     self.due.pop_front();
@@ -211,40 +216,40 @@ impl LookoutTask {
         let answer = answer.map_err(|error| self.client.store_error(WATCH, error))?;
         let ended = || self.client.unavailable(WATCH, "etcd ended the watch");
         let answer = answer.ok_or_else(ended)?;
-        let heard = self.client.check_header(turn, answer.header());
-        heard.map_err(|error| self.client.store_error(WATCH, error))?;
+        let checked = self.client.check_header(turn, answer.header());
+        checked.map_err(|error| self.client.store_error(WATCH, error))?;
         let number = answer.watch_id();
         if answer.canceled() {
             let why = answer.cancel_reason();
             match self.waits.remove(&number) {
                 Some(wait) => {
-                    let _ = wait.tell.send(Err(self.client.unavailable(wait.attempted, why)));
+                    let _ = wait.reply.send(Err(self.client.unavailable(wait.attempted, why)));
                 }
                 None if is_refusal(&answer) => return Err(self.client.unavailable(WATCH, why)),
-                // That it was ended from here is no news.
+                // A cancellation that was requested here needs no reaction.
                 None => {}
             }
         } else if !answer.events().is_empty()
             && let Some(wait) = self.waits.remove(&number)
         {
-            let _ = wait.tell.send(Ok(()));
+            let _ = wait.reply.send(Ok(()));
             self.due.push_back(number);
         }
         Ok(())
     }
 
-    /// Whoever waits is told that it is to look again.
+    /// Makes everybody who waits check again.
     fn fail_all(&mut self, error: &StoreError) {
         for (_, wait) in self.waits.drain() {
             let why = error.to_string();
-            let _ = wait.tell.send(Err(self.client.unavailable(wait.attempted, why)));
+            let _ = wait.reply.send(Err(self.client.unavailable(wait.attempted, why)));
         }
     }
 }
 
-/// Whether etcd refuses a watch that was asked for, rather than ends one. It does not always say
-/// which: a refusal goes by the number -1, and names nobody who waits (etcd: `api/v3rpc/watch.go`;
-/// its own client knows the number as `InvalidWatchID`, `client/v3/watch.go`).
+/// Whether etcd refuses a watch that was requested, as opposed to ending one. It does not always
+/// say which one: a refusal has the number -1, which belongs to no wait (etcd:
+/// `api/v3rpc/watch.go`; its own client calls the number `InvalidWatchID`, `client/v3/watch.go`).
 fn is_refusal(answer: &WatchResponse) -> bool {
     answer.created() || answer.watch_id() < 0
 }

@@ -1,9 +1,9 @@
-//! A turn: the time that one line to one member is used, under one login.
+//! Turns: a turn is the time for which one connection to one member is used under one login.
 //!
-//! Invariant: no stream outlives the login that it was opened under. etcd looks at the login of
-//! a stream again with each watch that is asked for on it, and goes by the one that it began
-//! with (etcd: `api/v3rpc/watch.go`, `isWatchPermitted`). So a login that was renewed begins
-//! another turn, on the same line: it costs no connection, and what waits does so anew.
+//! Invariant: no stream outlives the login that it was opened under. etcd checks the login of a
+//! stream again with each watch requested on it, and uses the login that the stream began with
+//! (etcd: `api/v3rpc/watch.go`, `isWatchPermitted`). So a renewed login begins another turn on the
+//! same connection. That costs no new connection; whatever waits simply starts again.
 
 use std::sync::Arc;
 
@@ -12,54 +12,55 @@ use tokio::sync::{OnceCell, watch};
 
 use super::login_attempts::LoginAttempts;
 
-/// The time that one line is used under one login. Clones are the same.
+/// The time for which one connection is used under one login. Clones share their state.
 #[derive(Clone, Default)]
 pub(super) struct MemberTurn {
-    /// Members take turns in order, so it tells whose line this is.
+    /// Members take turns in order, so the number also tells which member it is.
     pub(super) number: usize,
-    /// Made by the first who needs it.
+    /// Opened by the first call that needs it.
     pub(super) connection: Arc<OnceCell<Connection>>,
-    /// Done by the first who meets the end of the login.
+    /// The renewal of the login, done by the first call that finds it expired.
     renewal: Arc<OnceCell<()>>,
 }
 
 impl MemberTurn {
-    /// The next one, on a new line to the next member.
+    /// The next turn, with a new connection to the next member.
     fn at_next_member(&self) -> Self {
         Self { number: self.number + 1, ..Self::default() }
     }
 
-    /// The next one of the same member, of so many, and on the same line.
+    /// The next turn of the same member, of `members` members, on the same connection.
     fn with_new_login(&self, members: usize) -> Self {
         let (number, connection) = (self.number + members, Arc::clone(&self.connection));
         Self { number, connection, renewal: Arc::default() }
     }
 }
 
-/// The turns of a client, one after the other. Clones are the same.
+/// The turns of a client, one after the other. Clones share their state.
 #[derive(Clone, Default)]
 pub(super) struct MemberTurns {
     now: Arc<watch::Sender<MemberTurn>>,
 }
 
 impl MemberTurns {
-    /// The present one.
+    /// The current turn.
     pub(super) fn current(&self) -> MemberTurn {
         self.now.borrow().clone()
     }
 
-    /// Ends when the turn of this number has ended.
+    /// Resolves when the turn with this number has ended.
     pub(super) async fn ended(&self, number: usize) {
-        // It cannot fail: the sender is in `self`.
+        // This cannot fail: the sender is in `self`.
         let _ = self.now.subscribe().wait_for(|now| now.number != number).await;
     }
 
-    /// Ends the turn of this number, unless it has ended already.
+    /// Ends the turn with this number, unless it has ended already.
     pub(super) fn end(&self, number: usize) {
         self.advance(number, MemberTurn::at_next_member);
     }
 
-    /// Renews the login of `turn`, once for all who met its end, and ends the turn by that.
+    /// Renews the login of `turn`, once for all calls that found it expired, and thereby ends the
+    /// turn.
     pub(super) async fn renew_login(
         &self,
         turn: &MemberTurn,

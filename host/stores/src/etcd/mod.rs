@@ -1,14 +1,17 @@
-//! etcd, 3.4 or later, by the queues of its own Election API.
+//! The etcd store, for etcd 3.4 or later. It uses the queues of etcd's own elections.
 //!
-//! Facts that shape this room:
-//! - The queues are etcd's, and its Election service is not used: it waits inside etcd, and badly
-//!   (see [`campaign`] and [`leadership`]). The host reads, writes and waits itself.
-//! - A win may be stale when it is learnt. So it is verified.
-//! - A watch stays open as long as it takes, so only single calls have
-//!   time-outs, never the connection.
+//! What shaped this module:
+//!
+//! - The queues are those of etcd's elections, but the Election service is not used: it waits
+//!   inside etcd, and badly (see [`campaign`] and [`leadership`]). The host reads, writes and waits
+//!   itself.
+//! - A win may be outdated when the host learns of it, so it is verified.
+//! - A watch stays open indefinitely, so only single calls have time-outs, never the connection.
 
 mod access;
 mod campaign;
+mod candidacy;
+mod candidacy_locks;
 mod casts;
 mod client;
 mod cluster_trust;
@@ -27,21 +30,25 @@ mod lookout;
 mod member_turn;
 mod once_connector;
 mod range;
+mod requests;
 mod state_store;
 mod state_transaction;
 mod version;
 mod watch;
+mod watch_events;
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use etcd_client::Client as Connection;
+use etcd_client::{Client as Connection, GetOptions};
 use tokio::sync::watch::Receiver;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub(super) use self::access::EtcdAccess;
 use self::{
-    campaign::{CampaignSpec, CandidacyLocks, EtcdCampaign},
+    campaign::{CampaignSpec, EtcdCampaign},
+    candidacy::EtcdCandidacy,
+    candidacy_locks::CandidacyLocks,
     casts::EtcdCastStore,
     client::{EtcdClient, SharedClient},
     keys::{EtcdKeys, StateArea},
@@ -55,11 +62,11 @@ use super::{
 };
 use soloist_heart::{Group, LeaderKey, LeaseId};
 
-/// A cluster in etcd.
+/// One soloist cluster in an etcd.
 pub(super) struct EtcdStore {
     client: SharedClient,
     keys: EtcdKeys,
-    /// For the connections of state and casts, which are others.
+    /// For the separate connections of state and casts.
     access: EtcdAccess,
     request_timeout: Duration,
     renewals: LeaseRenewals,
@@ -71,7 +78,7 @@ pub(super) struct EtcdStore {
 }
 
 impl EtcdStore {
-    /// The store behind `access`, which the first call connects to.
+    /// The store reached through `access`; the first call connects.
     pub(super) fn open(
         access: EtcdAccess,
         cluster: &str,
@@ -93,17 +100,9 @@ impl EtcdStore {
         })
     }
 
-    /// A client with connections of its own, which the current runtime drives.
+    /// A client with connections of its own, driven by the current runtime.
     fn another_client(&self) -> Result<EtcdClient, StoreError> {
         EtcdClient::new(&self.access, &self.keys, self.request_timeout)
-    }
-
-    fn json(
-        &self,
-        attempted: &'static str,
-        value: &impl serde::Serialize,
-    ) -> Result<Vec<u8>, StoreError> {
-        serde_json::to_vec(value).map_err(|error| self.client.unavailable(attempted, error))
     }
 }
 
@@ -114,11 +113,9 @@ impl Store for EtcdStore {
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        let root = self.keys.root.as_str();
-        let get = |etcd: Connection| async move { etcd.kv_client().get(root, None).await };
-        self.client.call("reach the store", get).await?;
+        self.client.get("reach the store", &self.keys.root, &GetOptions::new()).await?;
         let status = |etcd: Connection| async move { etcd.maintenance_client().status().await };
-        // Not every user may ask; then there is nothing to say.
+        // Not every user may ask for the status; the check is skipped then.
         if let Ok(status) = self.client.call("ask for its version", status).await {
             version::warn_if_affected(status.version());
         }
@@ -134,7 +131,7 @@ impl Store for EtcdStore {
     }
 
     async fn renew(&self, lease: LeaseId) -> Result<Duration, StoreError> {
-        let renew = |line| self.renewals.renew(line, lease);
+        let renew = |connection| self.renewals.renew(connection, lease);
         let ttl = self.client.call_on_connection("renew the session's lease", renew).await?;
         Ok(seconds(ttl.value))
     }
@@ -153,20 +150,20 @@ impl Store for EtcdStore {
         lease: LeaseId,
         candidate: &Candidate,
     ) -> Result<LeaderKey, StoreError> {
-        let stand = CampaignSpec {
+        let candidacy = EtcdCandidacy {
             queue: format!("{}/", self.keys.election(group)?),
             key: self.keys.candidate(group, lease)?,
             group: group.clone(),
             lease,
-            value: self.json("campaign", candidate)?,
+            value: self.client.json("campaign", candidate)?,
         };
-        let seat = self.candidacy_locks.acquire(group, lease).await;
-        let (client, lookout) = (self.client.clone(), self.lookout.clone());
-        // Before there is anything to withdraw.
-        let place = client.group_call_permit().await;
-        EtcdCampaign::new(client, stand, seat, place, lookout, self.stop.clone())
-            .wait_for_change()
-            .await
+        let lock = self.candidacy_locks.acquire(group, lease).await;
+        // Acquired before there is anything to withdraw.
+        let permit = self.client.group_call_permit().await;
+        let (client, lookout, stop) =
+            (self.client.clone(), self.lookout.clone(), self.stop.clone());
+        let spec = CampaignSpec { candidacy, lock, permit };
+        EtcdCampaign::new(client, lookout, stop, spec).win().await
     }
 
     async fn verify(&self, key: &LeaderKey) -> Result<bool, StoreError> {
@@ -176,7 +173,7 @@ impl Store for EtcdStore {
 
     async fn proclaim(&self, key: &LeaderKey, candidate: &Candidate) -> Result<(), StoreError> {
         let attempted = "proclaim the leader";
-        let value = self.json(attempted, candidate)?;
+        let value = self.client.json(attempted, candidate)?;
         leadership::proclaim(&self.client, attempted, key, &value).await
     }
 
@@ -190,7 +187,7 @@ impl Store for EtcdStore {
 
     async fn rehearse(&self, group: &Group, lease: LeaseId) -> Result<(), StoreError> {
         let key = self.keys.candidate(group, lease)?;
-        campaign::rehearse(&self.client, &key, lease).await
+        candidacy::rehearse(&self.client, &key, lease).await
     }
 
     async fn write_note(&self, topic: &NoteTopic, note: &Note) -> Result<(), StoreError> {

@@ -1,8 +1,8 @@
-//! A connection that is made once.
+//! A connector that connects only once.
 //!
-//! A channel of tonic connects anew, unasked, when its connection broke, and whoever
-//! answers then is taken for the one of before. Here it does not: what was found out
-//! about a member holds for as long as the connection to it does.
+//! A tonic channel reconnects by itself when its connection breaks, and whoever answers then is
+//! taken for the previous server. With this connector it cannot: what was checked about a member
+//! holds for as long as the connection lasts.
 
 use std::{
     error::Error as StdError,
@@ -20,7 +20,7 @@ use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
 use tower_service::Service;
 
-type BoxError = Box<dyn StdError + Send + Sync>;
+use crate::error::BoxError;
 
 /// Connects to a member, once.
 #[derive(Clone)]
@@ -29,16 +29,17 @@ pub(super) struct OnceConnector {
     used: Arc<AtomicBool>,
 }
 
-/// There was a connection, and nothing was sent since.
+/// The connection has ended, and the request was not sent.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection is over")]
 struct ConnectionOver;
 
 impl OnceConnector {
-    /// On an idle connection TCP asks after this time whether the other side is there.
+    /// `probe_after`: the time after which TCP checks whether the other side of an idle connection
+    /// is still there.
     pub(super) fn new(probe_after: Duration) -> Self {
         let mut connector = HttpConnector::new();
-        // TLS is put on top of it.
+        // TLS is added on top of it.
         connector.enforce_http(false);
         connector.set_nodelay(true);
         connector.set_keepalive(Some(probe_after));
@@ -64,7 +65,7 @@ impl Service<Uri> for OnceConnector {
     }
 }
 
-/// Whether a call was not sent at all, since its connection was over before.
+/// Whether a request was not sent at all, because its connection had already ended.
 pub(super) fn was_not_sent(error: &Error) -> bool {
     let mut cause = match error {
         Error::GRpcStatus(status) => status.source(),

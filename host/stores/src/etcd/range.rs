@@ -1,4 +1,4 @@
-//! Reading a range of keys, however many there are and however large.
+//! Reading ranges of keys, page by page.
 
 use std::ops::ControlFlow;
 
@@ -6,21 +6,36 @@ use etcd_client::{
     Client as Connection, Error, GetOptions, GetResponse, KeyValue, SortOrder, SortTarget,
 };
 
-use super::{client::SharedClient, has_header::WithHeader, keys::KeyRange};
+use super::{client::SharedClient, has_header::WithHeader, keys::KeyRange, requests::kv};
 use crate::StoreError;
 
-/// The largest message that is taken of etcd. It tells of up to 1,000 revisions at once (etcd:
-/// `watchBatchMaxRevs`), each of some keys that are short, but for long errors.
-pub(super) const MESSAGE_MAX: usize = 64 << 20;
-/// How many keys are asked for at once, at first.
+/// How many keys are requested at once, at first.
 const PAGE: i64 = 500;
-/// What is at fault when an answer is larger than that (tonic: `Streaming::decode_chunk`).
+/// The error text for a response that is larger than accepted (tonic: `Streaming::decode_chunk`).
 const TOO_LARGE: &str = "message length too large";
+
+/// Where to begin reading `range`: right after the key `after`, which is named without the prefix of
+/// the range; or at the beginning.
+pub(super) fn page_start(range: &KeyRange, after: Option<&str>) -> String {
+    match after {
+        // The smallest name after a name is the same name followed by a zero byte.
+        Some(after) => format!("{}{after}\0", range.first),
+        None => range.first.clone(),
+    }
+}
+
+/// The options for a page of up to `limit` keys of `range`, in their order.
+pub(super) fn page_options(range: &KeyRange, limit: i64) -> GetOptions {
+    GetOptions::new()
+        .with_range(range.end.as_str())
+        .with_sort(SortTarget::Key, SortOrder::Ascend)
+        .with_limit(limit)
+}
 
 /// Reads the keys of `range`, page by page at one revision, which it returns.
 ///
-/// A page that is larger than a message may be is asked for in smaller ones: a key and its
-/// value are no larger than a request to etcd may be (`--max-request-bytes`, 1.5 MiB).
+/// If a page is larger than the largest accepted response, smaller pages are requested. A key and
+/// its value are no larger than a request to etcd may be (`--max-request-bytes`, 1.5 MiB).
 pub(super) async fn read(
     client: &SharedClient,
     attempted: &'static str,
@@ -29,12 +44,8 @@ pub(super) async fn read(
 ) -> Result<i64, StoreError> {
     let (mut from, mut page, mut revision) = (range.first.clone().into_bytes(), PAGE, 0);
     loop {
-        let options = GetOptions::new()
-            .with_range(range.end.as_str())
-            .with_sort(SortTarget::Key, SortOrder::Ascend)
-            .with_limit(page)
-            // Zero is the present one.
-            .with_revision(revision);
+        // The revision zero means the current one.
+        let options = page_options(range, page).with_revision(revision);
         let get = |etcd: Connection| get(etcd, from.clone(), options.clone());
         let found = match client.call(attempted, get).await?.value {
             ControlFlow::Continue(found) => found,
@@ -58,14 +69,13 @@ pub(super) async fn read(
     }
 }
 
-/// One page; or why it is too large, which is no failure of the member.
+/// One page; or, if it is too large, that error, which is not the member's fault.
 async fn get(
     etcd: Connection,
     from: Vec<u8>,
     options: GetOptions,
 ) -> Result<WithHeader<ControlFlow<Error, GetResponse>>, Error> {
-    let mut kv = etcd.kv_client().max_decoding_message_size(MESSAGE_MAX);
-    match kv.get(from, Some(options)).await {
+    match kv(&etcd).get(from, Some(options)).await {
         Ok(found) => {
             Ok(WithHeader { header: found.header().cloned(), value: ControlFlow::Continue(found) })
         }

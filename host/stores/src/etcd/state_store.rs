@@ -1,42 +1,39 @@
-//! The state of actions, as etcd keys.
+//! The state of actions, stored as etcd keys.
 //!
 //! Invariants:
-//! - Every write is one transaction that compares the leader's key; nothing is
-//!   put or deleted in any other way.
-//! - A write that may have been carried out is never sent again: a second time
-//!   it would undo what was written in between, and with a version to compare
-//!   it would be called a conflict although it was made.
 //!
-//! etcd's transactions cannot compare the number of keys. So a write first
-//! compares that the keys which it puts exist: it then makes none, and is done
-//! in one round trip. Where that fails, etcd tells what there is, and a second
-//! transaction makes the keys if there is room. Creations that run at the same
-//! time may therefore pass the limit by what each of them makes.
+//! - Every write is one transaction that compares the leader's key; nothing is put or deleted in
+//!   any other way.
+//! - A write that may have been carried out is never sent again. A second time it could undo what
+//!   was written in between; or, if it compares a version, it would be reported as a conflict
+//!   although it was made.
+//!
+//! etcd's transactions cannot compare the number of keys. So a write first compares that all keys
+//! to be put exist: then it creates none, and is done in one round trip. If that fails, etcd
+//! returns what exists, and a second transaction creates the keys if there is room. So concurrent
+//! creations may exceed the limit by the keys that each of them creates.
 
 use std::sync::OnceLock;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use etcd_client::{
-    Client as Connection, Error, GetOptions, KvClient, SortOrder, SortTarget, Txn, TxnOp,
-    TxnOpResponse,
-};
+use etcd_client::{Client as Connection, Error, Txn, TxnOp, TxnOpResponse};
 
 use super::{
     client::EtcdClient,
     error_meaning::{ErrorMeaning, meaning, was_not_processed},
     has_header::WithHeader,
     keys::{EtcdKeys, KeyRange, StateArea},
+    range::{page_options, page_start},
+    requests::kv,
     state_transaction::{StateTransaction, WriteOutcome},
 };
 use crate::{
-    BATCH_MAX, Guard, KEY_MAX, StateEntry, StateStore, StoreError, VALUE_MAX, Write,
+    StateEntry, StateStore, StateWrite, StoreError, WriteGuard,
     state_store::{check_keys, check_writes, too_many_keys},
 };
 
-/// The largest answer: as many values as one call reads, and their keys.
-const ANSWER_MAX: usize = BATCH_MAX * (VALUE_MAX + 4 * KEY_MAX);
-/// How many keys are asked for at once, so that an answer stays small.
+/// How many keys are requested at once, to keep responses small.
 const PAGE: usize = 1000;
 
 const READ: &str = "read state";
@@ -45,15 +42,15 @@ const WRITE: &str = "write state";
 
 /// The state of one cluster's actions.
 pub(super) struct EtcdStateStore {
-    /// Of its own: what plugins do never ends a turn of the session's.
+    /// A client of its own, so that plugins' calls never end a turn of the session's client.
     client: EtcdClient,
     keys: EtcdKeys,
-    room: StateArea,
+    area: StateArea,
 }
 
 impl EtcdStateStore {
-    pub(super) const fn new(client: EtcdClient, keys: EtcdKeys, room: StateArea) -> Self {
-        Self { client, keys, room }
+    pub(super) const fn new(client: EtcdClient, keys: EtcdKeys, area: StateArea) -> Self {
+        Self { client, keys, area }
     }
 }
 
@@ -64,17 +61,14 @@ impl StateStore for EtcdStateStore {
         action: &str,
         keys: &[String],
     ) -> Result<Vec<Option<StateEntry>>, StoreError> {
-        let KeyRange { first, .. } = self.keys.state_range(self.room, action)?;
+        let KeyRange { first, .. } = self.keys.state_range(self.area, action)?;
         check_keys(keys.iter())?;
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let get = |etcd: Connection| {
-            let gets = keys.iter().map(|key| TxnOp::get(format!("{first}{key}"), None));
-            let txn = Txn::new().and_then(gets.collect::<Vec<_>>());
-            async move { kv(&etcd).txn(txn).await }
-        };
-        let found = self.client.call(READ, get).await?;
+        let gets = keys.iter().map(|key| TxnOp::get(format!("{first}{key}"), None));
+        let txn = Txn::new().and_then(gets.collect::<Vec<_>>());
+        let found = self.client.transact(READ, &txn).await?;
         Ok(found.op_responses().into_iter().map(entry).collect())
     }
 
@@ -84,21 +78,21 @@ impl StateStore for EtcdStateStore {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<String>, StoreError> {
-        let range = self.keys.state_range(self.room, action)?;
+        let range = self.keys.state_range(self.area, action)?;
         let list = |etcd: Connection| list(etcd, &range, after, limit);
         Ok(self.client.call(LIST, list).await?.value)
     }
 
     async fn write(
         &self,
-        guard: Guard<'_>,
+        guard: WriteGuard<'_>,
         action: &str,
-        writes: &[Write],
+        writes: &[StateWrite],
     ) -> Result<(), StoreError> {
-        let range = self.keys.state_range(self.room, action)?;
+        let range = self.keys.state_range(self.area, action)?;
         check_writes(writes)?;
         let plan = StateTransaction::new(guard, range, writes);
-        // What the first member said that may have carried the write out.
+        // The error of the first member that may have carried the write out.
         let doubt = OnceLock::new();
         let write = |etcd: Connection| async {
             if let Some(doubt) = doubt.get() {
@@ -117,12 +111,12 @@ impl StateStore for EtcdStateStore {
             WriteOutcome::NotLeader => Err(StoreError::NotLeader),
             WriteOutcome::Conflict => Err(StoreError::Conflict),
             WriteOutcome::Full => Err(StoreError::Limit(too_many_keys(action))),
-            WriteOutcome::Doubtful(told) => Err(self.client.unavailable(WRITE, told)),
+            WriteOutcome::Doubtful(error) => Err(self.client.unavailable(WRITE, error)),
         }
     }
 }
 
-/// Up to `limit` keys of `range` after `after`.
+/// Up to `limit` keys of `range` after the key `after`.
 async fn list(
     etcd: Connection,
     range: &KeyRange,
@@ -132,23 +126,15 @@ async fn list(
     let mut header = None;
     let mut keys: Vec<String> = Vec::new();
     while keys.len() < limit {
+        // At least one key, since etcd takes a limit of zero to mean all keys.
         let page = PAGE.min(limit - keys.len());
-        let options = GetOptions::new()
-            .with_range(range.end.as_str())
-            .with_keys_only()
-            .with_sort(SortTarget::Key, SortOrder::Ascend)
-            // Zero would mean all.
-            .with_limit(i64::try_from(page).unwrap_or(i64::MAX));
-        // The first name after a name is the same with a zero byte.
-        let from = match keys.last().map(String::as_str).or(after) {
-            Some(last) => format!("{}{last}\0", range.first),
-            None => range.first.clone(),
-        };
+        let options = page_options(range, i64::try_from(page).unwrap_or(i64::MAX)).with_keys_only();
+        let from = page_start(range, keys.last().map(String::as_str).or(after));
         let found = kv(&etcd).get(from, Some(options)).await?;
         header = found.header().cloned();
         let names =
             found.kvs().iter().filter_map(|kv| kv.key().strip_prefix(range.first.as_bytes()));
-        // What is no text was not written by an action.
+        // A key that is not UTF-8 was not written by an action.
         keys.extend(names.filter_map(|name| String::from_utf8(name.to_vec()).ok()));
         if !found.more() {
             break;
@@ -157,7 +143,7 @@ async fn list(
     Ok(WithHeader { header, value: keys })
 }
 
-/// Makes the writes of `plan`, or tells why not.
+/// Makes the writes of `plan`, or returns why it cannot.
 async fn carry_out(
     etcd: Connection,
     plan: &StateTransaction<'_>,
@@ -175,13 +161,10 @@ async fn carry_out(
     if answer.succeeded() {
         return Ok(WithHeader::of(&answer, WriteOutcome::Done));
     }
-    // Something changed between the two; what is not seen any more is a conflict too.
+    // Something changed between the two transactions; if the reason is no longer visible, it counts
+    // as a conflict.
     let verdict = plan.refusal(&answer).unwrap_or(WriteOutcome::Conflict);
     Ok(WithHeader::of(&answer, verdict))
-}
-
-fn kv(etcd: &Connection) -> KvClient {
-    etcd.kv_client().max_decoding_message_size(ANSWER_MAX)
 }
 
 fn entry(answer: TxnOpResponse) -> Option<StateEntry> {

@@ -1,48 +1,57 @@
-//! The transactions of one write of state, and what their answers mean.
+//! The transactions for one write of state, and the meaning of their responses.
 
-use etcd_client::{Compare, CompareOp, GetOptions, Txn, TxnOp, TxnOpResponse, TxnResponse};
+use etcd_client::{
+    Compare, CompareOp, GetOptions, KeyValue, Txn, TxnOp, TxnOpResponse, TxnResponse,
+};
 
-use super::keys::KeyRange;
-use crate::{Guard, Write, state_store::KeyGrowth};
+use super::{
+    keys::KeyRange,
+    requests::{first_key, key_count},
+};
+use crate::{StateWrite, WriteGuard, state_store::KeyGrowth};
 use soloist_heart::LeaderKey;
 
-/// What became of a write.
+/// The outcome of a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum WriteOutcome {
     Done,
     NotLeader,
     Conflict,
-    /// There is no room for the keys that it makes.
+    /// There is no room for the keys that it would create.
     Full,
-    /// It may have been carried out; this was said.
+    /// It may have been carried out; this is the error.
     Doubtful(String),
 }
 
-/// What is to be written, and what must hold in the same moment.
+/// What is to be written, and what must hold at that moment.
 pub(super) struct StateTransaction<'a> {
     leader: Option<&'a LeaderKey>,
     range: KeyRange,
-    writes: &'a [Write],
+    writes: &'a [StateWrite],
 }
 
 impl<'a> StateTransaction<'a> {
-    pub(super) const fn new(guard: Guard<'a>, range: KeyRange, writes: &'a [Write]) -> Self {
+    pub(super) const fn new(
+        guard: WriteGuard<'a>,
+        range: KeyRange,
+        writes: &'a [StateWrite],
+    ) -> Self {
         let leader = match guard {
-            Guard::Leader(key) => Some(key),
-            Guard::Person => None,
+            WriteGuard::Leader(key) => Some(key),
+            WriteGuard::Person => None,
         };
         Self { leader, range, writes }
     }
 
-    /// Writes if every key that is put exists. Without such a transaction: a key
-    /// is put that must not exist.
+    /// The transaction that writes if every key to be put exists. `None` if a key is put that must
+    /// not exist.
     pub(super) fn update(&self) -> Option<Txn> {
-        let makes = |write: &Write| write.value.is_some() && write.only_if == Some(0);
+        let makes = |write: &StateWrite| write.value.is_some() && write.only_if == Some(0);
         if self.writes.iter().any(makes) {
             return None;
         }
-        // One compare a key at most, since etcd takes 128 of them: a version
-        // that is not zero is one of an existing key.
+        // At most one comparison per key, since etcd allows 128 of them: a version other than zero
+        // implies that the key exists.
         let exist = self.writes.iter().filter(|w| w.value.is_some() && w.only_if.is_none());
         let exist =
             exist.map(|write| Compare::create_revision(self.name(write), CompareOp::Greater, 0));
@@ -50,18 +59,18 @@ impl<'a> StateTransaction<'a> {
         Some(Txn::new().when(compares).and_then(self.changes()).or_else(self.reads()))
     }
 
-    /// Writes, whether the keys exist or not.
+    /// The transaction that writes whether the keys exist or not.
     pub(super) fn create(&self) -> Txn {
         let compares = self.compares().collect::<Vec<_>>();
         Txn::new().when(compares).and_then(self.changes()).or_else(self.reads())
     }
 
-    /// Writes nothing.
+    /// The transaction that only reads.
     pub(super) fn look(&self) -> Txn {
         Txn::new().and_then(self.reads())
     }
 
-    /// Why the writes cannot be made, by what the other transactions read.
+    /// Why the writes cannot be made, judging by what the transaction has read.
     pub(super) fn refusal(&self, answer: &TxnResponse) -> Option<WriteOutcome> {
         let found = answer.op_responses();
         let mut found = found.iter();
@@ -70,7 +79,7 @@ impl<'a> StateTransaction<'a> {
         {
             return Some(WriteOutcome::NotLeader);
         }
-        let kept = count(found.next());
+        let kept = key_count(found.next());
         let mut growth = KeyGrowth::default();
         for write in self.writes {
             let version = mod_revision(found.next());
@@ -82,7 +91,8 @@ impl<'a> StateTransaction<'a> {
         growth.exceeds(kept).then_some(WriteOutcome::Full)
     }
 
-    /// What must hold: the guard, and the versions. etcd takes what is absent for zero.
+    /// What must hold: the guard and the versions. In comparisons, etcd takes a missing key's
+    /// revision as zero.
     fn compares(&self) -> impl Iterator<Item = Compare> {
         let guard = self
             .leader
@@ -94,14 +104,14 @@ impl<'a> StateTransaction<'a> {
     }
 
     fn changes(&self) -> Vec<TxnOp> {
-        let change = |write: &Write| match &write.value {
+        let change = |write: &StateWrite| match &write.value {
             Some(value) => TxnOp::put(self.name(write), value.as_ref(), None),
             None => TxnOp::delete(self.name(write), None),
         };
         self.writes.iter().map(change).collect()
     }
 
-    /// The leader's key if there is one to compare, the number of keys, each key.
+    /// Reads the leader's key if there is one, the number of keys, and each key.
     fn reads(&self) -> Vec<TxnOp> {
         let KeyRange { first, end } = &self.range;
         let look = |name: &str| TxnOp::get(name, Some(GetOptions::new().with_keys_only()));
@@ -112,29 +122,15 @@ impl<'a> StateTransaction<'a> {
         reads
     }
 
-    fn name(&self, write: &Write) -> String {
+    fn name(&self, write: &StateWrite) -> String {
         format!("{}{}", self.range.first, write.key)
     }
 }
 
 fn create_revision(found: Option<&TxnOpResponse>) -> i64 {
-    only(found).map_or(0, |kv| kv.create_revision())
+    first_key(found).map_or(0, KeyValue::create_revision)
 }
 
 fn mod_revision(found: Option<&TxnOpResponse>) -> i64 {
-    only(found).map_or(0, |kv| kv.mod_revision())
-}
-
-fn only(found: Option<&TxnOpResponse>) -> Option<&etcd_client::KeyValue> {
-    match found {
-        Some(TxnOpResponse::Get(found)) => found.kvs().first(),
-        _ => None,
-    }
-}
-
-fn count(found: Option<&TxnOpResponse>) -> usize {
-    match found {
-        Some(TxnOpResponse::Get(found)) => usize::try_from(found.count()).unwrap_or_default(),
-        _ => 0,
-    }
+    first_key(found).map_or(0, KeyValue::mod_revision)
 }

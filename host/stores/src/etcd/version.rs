@@ -1,10 +1,10 @@
-//! Which versions of etcd keep their leases.
+//! Which versions of etcd keep leases reliably.
 
-/// Warns about a version in which a lease can end early.
+/// Warns about a version of etcd in which a lease can end early.
 ///
-/// Before 3.4.31 and 3.5.13 a member that led etcd, stalled and woke up late
-/// could revoke leases that its successor had renewed since (etcd: CHANGELOG-3.5,
-/// "Fix leases wrongly revoked by the leader").
+/// Before 3.4.31 and 3.5.13, a member that led etcd, stalled and woke up late could revoke leases
+/// that its successor had renewed since (etcd: CHANGELOG-3.5, "Fix leases wrongly revoked by the
+/// leader").
 pub(super) fn warn_if_affected(version: &str) {
     if !keeps_leases(version) {
         tracing::warn!(
@@ -16,7 +16,7 @@ pub(super) fn warn_if_affected(version: &str) {
     }
 }
 
-/// A version that cannot be read is taken for a new one.
+/// An unreadable version is assumed to be a new one.
 fn keeps_leases(version: &str) -> bool {
     let mut parts = version.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
     let (Some(major), Some(minor)) = (parts.next(), parts.next()) else { return true };

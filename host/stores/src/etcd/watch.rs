@@ -1,52 +1,45 @@
-//! Watching: a read tells what there is, a watch each change of it.
+//! Watching the cluster: a read returns the current state, a watch then each change.
 //!
-//! A watch begins right after a read, so it rarely asks for history, which may
-//! have been compacted; when it does, it ends, and the next read begins it anew.
-//! A change costs each host what has changed, however large the cluster is.
+//! A watch begins right after a read, so it rarely asks for history that may have been compacted;
+//! if it does, it ends, and the next read begins another one. A change costs each host only what
+//! has changed, however large the cluster is.
 //!
-//! Invariant: no roster is silently stale for long. Now and then the cluster is
-//! read again, as slowly as [`Client::second_look`] has it, and where that shows
-//! something that the watch has not told, another watch begins there.
-//!
-//! [`Client::second_look`]: super::client::Client::second_look
+//! Invariant: no roster is silently outdated for long. Once per [`recheck
+//! interval`](super::client::EtcdClient::recheck_interval) the cluster is read again, and if that
+//! shows something that the watch has not reported, another watch begins from there.
 
 use std::{borrow::Cow, str};
 
-use etcd_client::{EventType, KeyValue, WatchOptions, WatchResponse, WatchStream};
-use futures::{FutureExt, StreamExt, stream};
+use etcd_client::{EventType, KeyValue, WatchResponse};
+use futures::{StreamExt, stream};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    client::{EtcdClient, EtcdConnection, SharedClient},
+    client::{EtcdClient, SharedClient},
     has_header::WithHeader,
     identity,
     keys::{EtcdKeys, KeySubject},
-    range::{self, MESSAGE_MAX},
+    range,
+    watch_events::WatchEvents,
 };
 use crate::{
     Roster, RosterStream, StoreError, foreign_candidate::shell_quote, ignored_entry::warn_ignored,
 };
 use soloist_heart::{Group, LeaderKey, LeaseId, Token};
 
-/// What watching attempts.
-const WATCH: &str = "watch the cluster";
-
-/// What reading attempts.
+/// The attempted action while reading, for error texts.
 const READ: &str = "read the cluster";
 
-/// The cluster now, and then after each change.
+/// The current state of the cluster, and then the state after each change.
 pub(super) async fn watch(
     client: SharedClient,
     keys: EtcdKeys,
 ) -> Result<RosterStream, StoreError> {
     let roster = read(&client, &keys).await?;
     let watch = RosterWatch::from(client, keys, roster.clone()).await?;
-    let later = stream::unfold(Some(watch), |watch| async {
-        let mut watch = watch?;
-        match watch.next().await {
-            Ok(roster) => Some((Ok(roster), Some(watch))),
-            Err(error) => Some((Err(error), None)),
-        }
+    let later = stream::try_unfold(watch, |mut watch| async {
+        let roster = watch.next().await?;
+        Ok(Some((roster, watch)))
     });
     Ok(stream::iter([Ok(roster)]).chain(later).boxed())
 }
@@ -55,130 +48,80 @@ struct RosterWatch {
     client: SharedClient,
     keys: EtcdKeys,
     events: WatchEvents,
-    seen: RosterBuilder,
+    /// The cluster as the watch has reported it.
+    reported: RosterBuilder,
     /// When to read the cluster again.
     recheck_at: Instant,
 }
 
 impl RosterWatch {
-    /// The watch of what comes after `roster`.
+    /// A watch for the changes after `roster`.
     async fn from(
         client: SharedClient,
         keys: EtcdKeys,
         roster: Roster,
     ) -> Result<Self, StoreError> {
-        let range = keys.roster_range();
-        let options = WatchOptions::new().with_range(range.end);
-        let events = WatchEvents::from(&client, &range.first, options, roster.revision + 1).await?;
-        let look_at = Instant::now() + client.recheck_interval();
-        let seen = RosterBuilder { roster, identity: None };
-        Ok(Self { client, keys, events, seen, recheck_at: look_at })
+        let events = WatchEvents::after(roster.revision, &keys.roster_range(), &client).await?;
+        let recheck_at = Instant::now() + client.recheck_interval();
+        let reported = RosterBuilder { roster, identity: None };
+        Ok(Self { client, keys, events, reported, recheck_at })
     }
 
-    /// The roster after the next changes; a burst is told once.
+    /// The roster after the next changes; a burst of changes is delivered once.
     async fn next(&mut self) -> Result<Roster, StoreError> {
         loop {
-            let news = tokio::select! {
-                first = self.events.next(&self.client) => {
+            let changed = tokio::select! {
+                first = self.events.next() => {
                     let first = self.apply(&first?);
                     self.apply_pending()? | first
                 }
                 () = sleep_until(self.recheck_at) => self.recheck().await?,
             };
-            if let Some(found) = self.seen.identity.take() {
+            if let Some(found) = self.reported.identity.take() {
                 keep_identity(&self.client, &self.keys.identity(), found.as_deref()).await?;
             }
-            if news {
-                return Ok(self.seen.roster.clone());
+            if changed {
+                return Ok(self.reported.roster.clone());
             }
         }
     }
 
-    /// Whether there was anything in what came meanwhile.
+    /// Applies the changes that have arrived in the meantime. Returns whether there were any.
     fn apply_pending(&mut self) -> Result<bool, StoreError> {
-        let mut news = false;
-        while let Some(more) = self.events.next(&self.client).now_or_never() {
-            news |= self.apply(&more?);
+        let mut changed = false;
+        while let Some(more) = self.events.try_next() {
+            changed |= self.apply(&more?);
         }
-        Ok(news)
+        Ok(changed)
     }
 
-    /// Holds what the watch has told against the cluster, and begins anew where it is behind.
-    /// Whether that shows anything new.
+    /// Compares what the watch has reported with the cluster, and begins another watch if it is
+    /// behind. Returns whether there is anything new.
     async fn recheck(&mut self) -> Result<bool, StoreError> {
         let fresh = read(&self.client, &self.keys).await?;
-        let news = self.apply_pending()?;
+        let changed = self.apply_pending()?;
         self.recheck_at = Instant::now() + self.client.recheck_interval();
-        let told = &self.seen.roster;
-        if told.revision > fresh.revision || told.same_content(&fresh) {
-            return Ok(news);
+        let reported = &self.reported.roster;
+        if reported.revision > fresh.revision || reported.same_content(&fresh) {
+            return Ok(changed);
         }
         tracing::debug!(revision = fresh.revision, "the watch is behind: another one begins");
         *self = Self::from(self.client.clone(), self.keys.clone(), fresh).await?;
         Ok(true)
     }
 
-    /// Whether there was anything in it.
+    /// Applies the events. Returns whether there were any.
     fn apply(&mut self, events: &WatchResponse) -> bool {
         for event in events.events() {
             let Some(key) = event.kv() else { continue };
-            let revision = &mut self.seen.roster.revision;
+            let revision = &mut self.reported.roster.revision;
             *revision = key.mod_revision().max(*revision);
             match event.event_type() {
-                EventType::Put => self.seen.put(&self.keys, &self.client, key),
-                EventType::Delete => self.seen.delete(&self.keys, key),
+                EventType::Put => self.reported.put(&self.keys, &self.client, key),
+                EventType::Delete => self.reported.delete(&self.keys, key),
             }
         }
         !events.events().is_empty()
-    }
-}
-
-/// What etcd tells of a range of keys, as long as the turn lasts.
-pub(super) struct WatchEvents {
-    line: EtcdConnection,
-    stream: WatchStream,
-}
-
-impl WatchEvents {
-    /// The events of the range that begins with `first`, from a revision on.
-    pub(super) async fn from(
-        client: &SharedClient,
-        first: &str,
-        options: WatchOptions,
-        revision: i64,
-    ) -> Result<Self, StoreError> {
-        let options = options.with_start_revision(revision);
-        let watch = |line: EtcdConnection| {
-            let options = options.clone();
-            async move {
-                let mut client = line.etcd.watch_client().max_decoding_message_size(MESSAGE_MAX);
-                let stream = client.watch(first, Some(options)).await?;
-                Ok(WithHeader::without_header(Self { line, stream }))
-            }
-        };
-        Ok(client.call_on_connection(WATCH, watch).await?.value)
-    }
-
-    pub(super) async fn next(
-        &mut self,
-        client: &SharedClient,
-    ) -> Result<WatchResponse, StoreError> {
-        let ended = |why: &str| Err(client.unavailable(WATCH, why));
-        tokio::select! {
-            answer = self.stream.message() => match answer {
-                Ok(Some(events)) if !events.canceled() => {
-                    let heard = client.check_header(self.line.turn, events.header());
-                    heard.map(|()| events).map_err(|error| client.store_error(WATCH, error))
-                }
-                // The history was compacted, the member lost its leader, or the login went
-                // stale, which etcd tells from a missing permission by nothing; but the read
-                // before the watch would have met that.
-                Ok(Some(events)) => ended(events.cancel_reason()),
-                Ok(None) => ended("etcd ended the watch"),
-                Err(error) => Err(client.store_error(WATCH, error)),
-            },
-            () = client.turn_ended(self.line.turn) => ended("its member of etcd failed"),
-        }
     }
 }
 
@@ -191,11 +134,11 @@ async fn read(client: &SharedClient, keys: &EtcdKeys) -> Result<Roster, StoreErr
     Ok(Roster { revision, ..seen.roster })
 }
 
-/// What the cluster's keys show.
+/// The content of the cluster's keys.
 #[derive(Default)]
 struct RosterBuilder {
     roster: Roster,
-    /// What has become of the cluster's identity, if anything has.
+    /// The new value of the cluster's identity, if it changed; `Some(None)` if it was deleted.
     identity: Option<Option<String>>,
 }
 
@@ -230,13 +173,14 @@ impl RosterBuilder {
     }
 }
 
-/// The name of a key as text; what is none comes from a stranger.
+/// The name of a key as text. One that is not UTF-8 was not written by soloist.
 fn key_text(key: &KeyValue) -> Cow<'_, str> {
     let text = str::from_utf8(key.key()).map(Cow::Borrowed);
     text.unwrap_or_else(|_| key.key().escape_ascii().to_string().into())
 }
 
-/// Sees to it that the store keeps its identity, which is now what a watch or a read has `found`.
+/// Ensures that the store keeps its identity. `found` is the one that a watch or a read has just
+/// shown.
 async fn keep_identity(
     client: &EtcdClient,
     key: &str,
@@ -245,8 +189,8 @@ async fn keep_identity(
     let attempted = "keep the store's identity";
     let trust = client.trust();
     if let Some(found) = found {
-        let told = trust.history.compare_identity(found);
-        return told.map_err(|mismatch| client.unavailable(attempted, mismatch.seen));
+        let compared = trust.history.compare_identity(found);
+        return compared.map_err(|mismatch| client.unavailable(attempted, mismatch.seen));
     }
     let give = |etcd: etcd_client::Client| async move {
         identity::ensure_identity(&etcd, key, trust).await.map(|()| WithHeader::without_header(()))

@@ -1,15 +1,14 @@
-//! The bell: how one process learns that another has written.
+//! How one process learns that another has written to the store.
 //!
-//! A commit first appends to the file's write-ahead log and only then, by
-//! shared memory, makes that visible (SQLite: "WAL-mode File Format"). So the
-//! notification of the append comes too early to see anything, and shared
-//! memory gives none. Whoever has committed therefore touches the log, and
-//! that touch is what the others listen for. Nobody rings for reading, so
-//! listening never causes what it listens for.
+//! A commit first appends to the write-ahead log, and only then makes the change visible through
+//! shared memory (SQLite: "WAL-mode File Format"). So the notification of the append comes too
+//! early for a reader, and the shared memory causes none. Therefore whoever has committed touches
+//! the log, and the other processes listen for that touch. Reads touch nothing, so listening never
+//! triggers itself.
 //!
-//! Casts have a bell of their own, a file beside the log: many are written, and
-//! who follows the roster need not wake for them. Who follows casts hears both,
-//! since a claim goes with a session.
+//! Changes of casts are signalled through a separate file next to the log: there are many of them,
+//! and processes that follow the roster need not wake up for them. Whoever follows casts listens to
+//! both files, because claims disappear with their sessions.
 
 use std::{
     ffi::OsString,
@@ -22,78 +21,84 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher, event
 
 use super::database_path::{log_path, parent_folder, sibling_path};
 
-/// Listens as long as it lives.
+/// Listens for changes until it is dropped.
 pub(super) struct ChangeListener {
     _watcher: RecommendedWatcher,
 }
 
 impl ChangeListener {
-    /// Calls `heard` after each commit to the file at `path`, this process's included.
-    pub(super) fn listen(path: &Path, heard: impl Fn() + Send + 'static) -> notify::Result<Self> {
-        Self::listen_to(path, &[log_path(path)], heard)
+    /// Calls `on_change` after each commit to the database at `path`, including those of this
+    /// process.
+    pub(super) fn listen(
+        path: &Path,
+        on_change: impl Fn() + Send + 'static,
+    ) -> notify::Result<Self> {
+        Self::listen_to(path, &[log_path(path)], on_change)
     }
 
-    /// Calls `heard` after each change of casts or of sessions.
+    /// Calls `on_change` after each change of casts or of sessions.
     pub(super) fn listen_to_casts(
         path: &Path,
-        heard: impl Fn() + Send + 'static,
+        on_change: impl Fn() + Send + 'static,
     ) -> notify::Result<Self> {
-        Self::listen_to(path, &[log_path(path), cast_signal_path(path)], heard)
+        Self::listen_to(path, &[log_path(path), cast_signal_path(path)], on_change)
     }
 
     fn listen_to(
         path: &Path,
-        bells: &[PathBuf],
-        heard: impl Fn() + Send + 'static,
+        files: &[PathBuf],
+        on_change: impl Fn() + Send + 'static,
     ) -> notify::Result<Self> {
-        let names = bells.iter().filter_map(|bell| bell.file_name().map(ToOwned::to_owned));
+        let names = files.iter().filter_map(|file| file.file_name().map(ToOwned::to_owned));
         let names: Vec<_> = names.collect();
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             if event.is_ok_and(|event| is_touch(&event, &names)) {
-                heard();
+                on_change();
             }
         })?;
-        // The folder and not the log: the log comes and goes with the connections.
+        // Watches the folder rather than the log, because the log comes and goes with the
+        // connections.
         watcher.watch(parent_folder(path), RecursiveMode::NonRecursive)?;
         Ok(Self { _watcher: watcher })
     }
 }
 
-/// Tells the listeners of the file at `path` that something was committed.
+/// Notifies the listeners of the database at `path` of a commit.
 pub(super) fn notify_change(path: &Path) {
     touch_file(path, fs::File::options().append(true).open(log_path(path)));
 }
 
-/// Tells those who listen to casts.
+/// Notifies those that listen for changes of casts.
 pub(super) fn notify_casts(path: &Path) {
     touch_file(path, fs::File::options().append(true).create(true).open(cast_signal_path(path)));
 }
 
-fn touch_file(path: &Path, bell: io::Result<fs::File>) {
-    if let Err(error) = bell.and_then(|bell| touch(&bell)) {
-        // The others look a few times a second anyway.
+fn touch_file(path: &Path, file: io::Result<fs::File>) {
+    if let Err(error) = file.and_then(|file| touch(&file)) {
+        // The other processes also check a few times per second.
         tracing::debug!(%error, path = %path.display(), "cannot tell of a change");
     }
 }
 
-/// Both times, since a change of the modification time alone looks like an
-/// append (Linux: `fsnotify_change`, `IN_ATTRIB` against `IN_MODIFY`).
+/// Sets both times, since a change of the modification time alone looks like an append (Linux:
+/// `fsnotify_change`, `IN_ATTRIB` and `IN_MODIFY`).
 ///
-/// SQLite's locks are on the database and on its shared memory, so opening and
-/// closing the log does not drop them (`fcntl(2)`: any close drops a file's locks).
+/// SQLite locks the database and its shared memory, not the log, so opening and closing the log
+/// here drops none of its locks (`fcntl(2)`: closing any descriptor of a file drops the process's
+/// locks on it).
 fn touch(log: &fs::File) -> io::Result<()> {
     let now = SystemTime::now();
     let times = fs::FileTimes::new().set_accessed(now).set_modified(now);
     log.set_times(times)
 }
 
-fn is_touch(event: &Event, bells: &[OsString]) -> bool {
+fn is_touch(event: &Event, files: &[OsString]) -> bool {
     let touched = matches!(
         event.kind,
         EventKind::Any | EventKind::Modify(ModifyKind::Any | ModifyKind::Metadata(_))
     );
-    let rung = |path: &PathBuf| bells.iter().any(|bell| path.file_name() == Some(bell));
-    touched && event.paths.iter().any(rung)
+    let is_listened_to = |path: &PathBuf| files.iter().any(|file| path.file_name() == Some(file));
+    touched && event.paths.iter().any(is_listened_to)
 }
 
 fn cast_signal_path(path: &Path) -> PathBuf {
@@ -111,15 +116,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
         fs::write(log_path(&path), "").unwrap();
-        let (heard, bell) = mpsc::channel();
-        let _listening = ChangeListener::listen(&path, move || heard.send(()).unwrap()).unwrap();
+        let (notify, notified) = mpsc::channel();
+        let _listening = ChangeListener::listen(&path, move || notify.send(()).unwrap()).unwrap();
         fs::write(log_path(&path), "appended").unwrap();
         fs::write(&path, "checkpointed").unwrap();
-        assert!(bell.recv_timeout(Duration::from_millis(100)).is_err());
+        assert!(notified.recv_timeout(Duration::from_millis(100)).is_err());
         notify_casts(&path);
-        assert!(bell.recv_timeout(Duration::from_millis(100)).is_err());
+        assert!(notified.recv_timeout(Duration::from_millis(100)).is_err());
         notify_change(&path);
-        bell.recv_timeout(Duration::from_secs(10)).unwrap();
+        notified.recv_timeout(Duration::from_secs(10)).unwrap();
     }
 
     #[test]
@@ -127,14 +132,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
         fs::write(log_path(&path), "").unwrap();
-        let (heard, bell) = mpsc::channel();
+        let (notify, notified) = mpsc::channel();
         let _listening =
-            ChangeListener::listen_to_casts(&path, move || heard.send(()).unwrap()).unwrap();
-        // The first makes its file.
-        for ring in [notify_casts, notify_change, notify_casts] {
-            ring(&path);
-            bell.recv_timeout(Duration::from_secs(10)).unwrap();
-            while bell.recv_timeout(Duration::from_millis(50)).is_ok() {}
+            ChangeListener::listen_to_casts(&path, move || notify.send(()).unwrap()).unwrap();
+        // The first one creates its file.
+        for notify in [notify_casts, notify_change, notify_casts] {
+            notify(&path);
+            notified.recv_timeout(Duration::from_secs(10)).unwrap();
+            while notified.recv_timeout(Duration::from_millis(50)).is_ok() {}
         }
     }
 }

@@ -1,9 +1,9 @@
-//! Where the store's files are, and whether they are safe there.
+//! Where the store's files are, and whether that place is safe.
 //!
-//! SQLite keeps beside a database the log of what was written last (`-wal`) and an index of
-//! that, which all processes map into their memory (`-shm`); it finds both by the name of
-//! the database. So the database must have one name, and be on a file system whose memory
-//! and locks all its users share.
+//! Next to a database, SQLite keeps a log of the latest writes (`-wal`) and an index of that log
+//! (`-shm`), which all processes map into their memory. It finds both by the database's name. So
+//! the database must have a single name, and be on a file system whose memory and locks are shared
+//! by all its users.
 
 use std::{
     fs, io,
@@ -16,17 +16,17 @@ use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statfs, statvfs, sta
 use super::sqlite_fault::SqliteFault;
 use soloist_config::inode::{Inode, digest};
 
-/// The database and what lies beside it.
+/// The path of the database.
 #[derive(Clone, Debug)]
 pub(super) struct DatabasePath {
-    /// As the settings name it.
+    /// As written in the settings.
     given: PathBuf,
-    /// Without symbolic links: SQLite follows them before it looks beside the database.
+    /// Without symbolic links: SQLite resolves them before it looks for the log.
     real: PathBuf,
 }
 
 impl DatabasePath {
-    /// Of the database at `given`, which exists.
+    /// The path `given` of a database that exists.
     pub(super) fn of(given: &Path) -> io::Result<Self> {
         Ok(Self { given: given.to_owned(), real: fs::canonicalize(given)? })
     }
@@ -39,8 +39,8 @@ impl DatabasePath {
         Inode::at(&self.given)
     }
 
-    /// Which log and which index lie beside the database, as one number; none unless both
-    /// are there.
+    /// Identifies the log and the index next to the database by one number; `None` unless both
+    /// exist.
     pub(super) fn log_digest(&self) -> io::Result<Option<u64>> {
         let beside = |end| match Inode::at(&sibling_path(&self.real, end)) {
             Ok(found) => Ok(Some(found)),
@@ -51,13 +51,13 @@ impl DatabasePath {
         Ok(both.map(|(log, index)| digest(&[log, index])))
     }
 
-    /// How many names the database has.
+    /// The number of names (hard links) of the database.
     pub(super) fn link_count(&self) -> io::Result<u64> {
         fs::metadata(&self.real).map(|found| found.nlink())
     }
 
-    /// Refuses a place in which hosts could write to one database by two logs, or where
-    /// they would not see each other's.
+    /// Refuses a place in which hosts could write to one database through two logs, or would not
+    /// see each other's writes.
     pub(super) fn check_safe(&self) -> Result<(), SqliteFault> {
         let file = self.real.display();
         let found = fs::metadata(&self.real)?;
@@ -84,8 +84,8 @@ impl DatabasePath {
         self.must_be_local()
     }
 
-    /// Refuses to grow while there is little room on the disk, of which `unused` bytes are in
-    /// the database: leases, claims and deletions must find some.
+    /// Refuses writes that add data while the disk is nearly full, since leases, claims and
+    /// deletions still need room. `unused` is the number of free bytes within the database.
     pub(super) fn must_have_room(&self, unused: u64) -> Result<(), SqliteFault> {
         let disk = statvfs(parent_folder(&self.real)).map_err(io::Error::from)?;
         let free = disk.f_bavail.saturating_mul(disk.f_frsize);
@@ -102,9 +102,9 @@ impl DatabasePath {
 
     fn must_be_local(&self) -> Result<(), SqliteFault> {
         let magic = statfs(&self.real).map_err(io::Error::from)?.f_type;
-        // The field is wider, and signed, on some machines: the numbers have 32 bits.
+        // On some machines the field is wider and signed, but these numbers have 32 bits.
         let Some(kind) = unsafe_kind(magic as u32) else { return Ok(()) };
-        // A file system in user space that has a disk of its own is a local one.
+        // A FUSE file system that has a disk of its own is a local one.
         if kind == FUSE && is_on_a_disk(&self.real)? {
             return Ok(());
         }
@@ -120,26 +120,26 @@ const LOG: &str = "-wal";
 const INDEX: &str = "-shm";
 const FUSE: &str = "a file system in user space (FUSE)";
 
-/// What stays free for what must be written: many times a batch of state's.
+/// How many bytes stay free for indispensable writes: many times the size of a batch of state.
 const ROOM: u64 = 16 << 20;
-/// The part of it that only the disk itself can give: SQLite's log, which it writes from
-/// the beginning again after 1,000 pages (SQLite: `PRAGMA wal_autocheckpoint`).
+/// How many of these bytes the disk itself must have free: SQLite's log, which is written from its
+/// beginning again after 1,000 pages (SQLite: `PRAGMA wal_autocheckpoint`).
 const ROOM_FOR_LOG: u64 = 4 << 20;
 
-/// What lies beside the database under its name and `end`.
+/// The path with `end` appended to the database's name.
 pub(super) fn sibling_path(database: &Path, end: &str) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(end);
     name.into()
 }
 
-/// The log of the database.
+/// The path of the database's log.
 pub(super) fn log_path(database: &Path) -> PathBuf {
     sibling_path(database, LOG)
 }
 
-/// File systems that machines share, by their magic numbers (statfs(2); Linux:
-/// `include/uapi/linux/magic.h` and the file systems' own).
+/// The name of a file system that machines share, by its magic number (statfs(2); Linux:
+/// `include/uapi/linux/magic.h` and the file systems' own headers).
 const fn unsafe_kind(magic: u32) -> Option<&'static str> {
     Some(match magic {
         0x6969 => "NFS",
@@ -162,27 +162,27 @@ const fn unsafe_kind(magic: u32) -> Option<&'static str> {
     })
 }
 
-/// Whether a mount begins at the file itself (statx(2), since Linux 5.8; before that, what
-/// uses the file by another log is noticed by its lock alone).
+/// Whether a mount begins at the file itself (statx(2), since Linux 5.8; on older kernels, only the
+/// lock reveals a process that uses another log).
 fn is_mounted_alone(file: &Path) -> io::Result<bool> {
     let found = statx(CWD, file, AtFlags::empty(), StatxFlags::BASIC_STATS)?;
     Ok(found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
-/// Whether the mount that `file` is on is of a block device (proc_pid_mountinfo(5)).
+/// Whether `file` is on a mount of a block device (proc_pid_mountinfo(5)).
 fn is_on_a_disk(file: &Path) -> io::Result<bool> {
     let mounts = fs::read_to_string("/proc/self/mountinfo")?;
-    let place = |line: &str| {
+    let mount_of = |line: &str| {
         let (mount, system) = line.split_once(" - ")?;
         let at = mount.split(' ').nth(4)?.replace("\\040", " ");
         file.starts_with(&at).then(|| (at.len(), system.starts_with("fuseblk ")))
     };
-    // Of several on one place the last one covers the others.
-    let nearest = mounts.lines().filter_map(place).max_by_key(|(length, _)| *length);
+    // Of several mounts at one place, the last one hides the others.
+    let nearest = mounts.lines().filter_map(mount_of).max_by_key(|(length, _)| *length);
     Ok(nearest.is_some_and(|(_, disk)| disk))
 }
 
-/// The folder of the file at `path`.
+/// The folder that contains the file at `path`.
 pub(super) fn parent_folder(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn the_kernel_s_own_network_file_systems_are_known() {
-        // Words of linux/magic.h, and what `stat -f -c %t` prints for them.
+        // The numbers of linux/magic.h, and those that `stat -f -c %t` prints.
         for magic in [0x6969, 0x517b, 0xff53_4d42, 0x0102_1997, 0x6573_5546, 0x00c3_6400] {
             assert!(unsafe_kind(magic).is_some(), "{magic:x}");
         }

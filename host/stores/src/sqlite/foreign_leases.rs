@@ -1,28 +1,28 @@
-//! Leases that were written under another clock: of a former boot, of another
-//! time namespace, of another machine that shares the file.
+//! Leases that were written under another clock: that of an earlier boot, of another time
+//! namespace, or of another machine that shares the file.
 //!
-//! Their expiry means nothing here. Such a lease is over when it has stayed
-//! unrenewed for its whole TTL under the eyes of this process.
+//! Their expiry time means nothing on this clock. Such a lease has expired when this process has
+//! seen it unrenewed for its whole TTL.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use soloist_heart::{LeaseId, clock::BootTime};
 
-/// A lease of another clock, as it is in the file.
+/// A lease of another clock, as stored in the file.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ForeignLease {
     pub(super) lease: LeaseId,
-    /// It changes with every renewal; its value means nothing.
+    /// The stored expiry. It changes with every renewal; its value means nothing here.
     pub(super) expires: i64,
     pub(super) ttl: Duration,
 }
 
-/// The strangers that are watched, with the moment since when each is unchanged.
+/// The observed leases, each with the moment since which it is unchanged.
 #[derive(Debug, Default)]
 pub(super) struct ForeignLeases(BTreeMap<LeaseId, (ForeignLease, BootTime)>);
 
 impl ForeignLeases {
-    /// Looks at the strangers that are `present` now, and names those that are over.
+    /// Observes the leases that are `present` now, and returns those that have expired.
     pub(super) fn observe(&mut self, present: &[ForeignLease], now: BootTime) -> Vec<LeaseId> {
         let before = std::mem::take(&mut self.0);
         for stranger in present {
@@ -34,13 +34,13 @@ impl ForeignLeases {
         over.map(|(stranger, _)| stranger.lease).collect()
     }
 
-    /// When the first of them is over, if it is not renewed.
+    /// When the first of them expires, unless it is renewed.
     pub(super) fn first_end(&self) -> BootTime {
         self.0.values().map(end).min().unwrap_or(BootTime::NEVER)
     }
 }
 
-/// The TTL, and what two clocks may drift apart meanwhile.
+/// The TTL, plus the amount that two clocks may drift apart in that time.
 fn end((stranger, since): &(ForeignLease, BootTime)) -> BootTime {
     *since + stranger.ttl + stranger.ttl / 50
 }

@@ -1,10 +1,10 @@
-//! Entering the members: a name is one session's, and a removed host's is nobody's.
+//! Joining the members: a name belongs to one session, and a removed host may not join.
 
 use super::{file::SqliteFile, reads, sqlite_fault::SqliteFault};
 use crate::{Member, StoreError};
 use soloist_heart::LeaseId;
 
-/// Enters `member`, whose removal would be the note of the name `removal`.
+/// Enters `member`. `removal` is the name that the note of its removal would have.
 pub(super) fn join(
     file: &mut SqliteFile,
     lease: LeaseId,
@@ -25,13 +25,13 @@ pub(super) fn join(
     })
 }
 
-/// Whether the entry of the session `other`, which is alive, may be replaced.
+/// Whether the entry of the live session `other` may be replaced.
 fn gives_way(member: &Member, other: LeaseId, value: &str) -> Result<(), SqliteFault> {
-    let said: Option<Member> = serde_json::from_str(value).ok();
-    match said {
+    let present: Option<Member> = serde_json::from_str(value).ok();
+    match present {
         Some(former) if member.supersedes(&former) => Ok(()),
-        said => {
-            let url = said.map(|said| said.url).unwrap_or_default();
+        present => {
+            let url = present.map(|present| present.url).unwrap_or_default();
             let name = member.name.clone();
             Err(SqliteFault::NotAdmitted(StoreError::NameTaken { name, url, lease: other }))
         }

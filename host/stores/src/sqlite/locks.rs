@@ -1,10 +1,10 @@
-//! Locks that lie on a file itself: on its inode, so that they are met by whatever name,
-//! mount or container the file is reached.
+//! Locks on the database's inode, which are effective under whatever name, through whatever mount
+//! and in whatever container the file is opened.
 //!
-//! They are those of Linux that belong to an open file (fcntl(2), "Open file description
-//! locks"): a process keeps them until it closes this very descriptor or ends, and they do
-//! not meddle with SQLite's, which belong to the process. They lie far behind the largest
-//! database (2^48 bytes; SQLite: "Limits"), so no byte of it is ever locked.
+//! These are Linux's locks of an open file (fcntl(2), "Open file description locks"): a process
+//! keeps them until it closes that descriptor or ends, and they do not interfere with SQLite's
+//! locks, which belong to the process. They are placed far beyond the largest possible database
+//! (2^48 bytes; SQLite: "Limits"), so they never lock a byte of it.
 
 use std::{fs::File, io, ops::Range};
 
@@ -13,15 +13,15 @@ use nix::{
     libc::{F_RDLCK, F_UNLCK, F_WRLCK, SEEK_SET, c_int, flock, off_t},
 };
 
-/// Which bytes; the file need not have them.
+/// A range of bytes, which may lie beyond the end of the file.
 pub(super) type ByteRange = Range<u64>;
 
-/// Locks `bytes` together with others who share them; says whether that could be.
+/// Locks `bytes` for shared use. Returns whether that succeeded.
 pub(super) fn share(file: &File, bytes: &ByteRange) -> io::Result<bool> {
     set(file, F_RDLCK, bytes)
 }
 
-/// Locks `bytes` alone; says whether that could be.
+/// Locks `bytes` exclusively. Returns whether that succeeded.
 pub(super) fn take(file: &File, bytes: &ByteRange) -> io::Result<bool> {
     set(file, F_WRLCK, bytes)
 }
@@ -30,8 +30,8 @@ pub(super) fn release(file: &File, bytes: &ByteRange) -> io::Result<()> {
     set(file, F_UNLCK, bytes).map(drop)
 }
 
-/// Whether anybody else has locked any of `bytes`: another process, that is, since all of
-/// one process go by one descriptor.
+/// Whether another process has locked any of `bytes`. Locks of this process do not count, since it
+/// uses a single descriptor.
 pub(super) fn held_by_others(file: &File, bytes: &ByteRange) -> io::Result<bool> {
     if bytes.is_empty() {
         return Ok(false);
@@ -45,7 +45,7 @@ fn set(file: &File, kind: c_int, bytes: &ByteRange) -> io::Result<bool> {
     match fcntl(file, FcntlArg::F_OFD_SETLK(&lock(kind, bytes)?)).map_err(io::Error::from) {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
-        // The other answer that fcntl(2) names for a lock that another has.
+        // The other error that fcntl(2) names for a lock held by another process.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(false),
         Err(error) => Err(error),
     }
@@ -83,7 +83,7 @@ mod tests {
         assert!(!take(&b, &(far..far + 1)).unwrap());
         release(&a, &(far..far + 1)).unwrap();
         assert!(!held_by_others(&b, &(0..far + 9)).unwrap());
-        // Any other close of the file leaves them, as it does not SQLite's.
+        // Unlike SQLite's locks, they survive when another descriptor of the file is closed.
         drop(open(&two).unwrap());
         assert!(held_by_others(&a, &(far..far + 1)).unwrap());
     }

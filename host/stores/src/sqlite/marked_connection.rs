@@ -1,18 +1,19 @@
-//! Who uses the database, and with which log.
+//! Which processes use the database, and with which log.
 //!
-//! SQLite's locks keep the writers of one log apart. Two processes that use one database
-//! with two logs (by a hard link, by a mount of the file alone, or since before the log was
-//! removed) know nothing of each other, and would both lead. So every process marks on the
-//! database itself which log it uses, by a lock whose place stands for the log; a lock at
-//! any other place tells of somebody with another one.
+//! SQLite's locks coordinate the writers of one log. Two processes that use one database with two
+//! logs (through a hard link, a mount of the file alone, or because the log was removed) do not see
+//! each other, and both would lead. So every process marks on the database itself which log it
+//! uses, by a lock whose position is derived from the log. A lock at any other position reveals a
+//! process with another log.
 //!
 //! Invariants:
-//! - This is the only place where the process opens the database but SQLite itself, and one
-//!   descriptor of it is enough. When *any* descriptor of a file is closed, the process
-//!   loses the locks that SQLite holds on it (fcntl(2)); so this one is closed when no
-//!   connection is left, and a [`Connected`] never gives its connection away.
-//! - Nobody connects while another may still write by another log: one at a time passes the
-//!   door, looks, connects and marks.
+//!
+//! - Apart from SQLite itself, the process opens the database only here, and only once. When *any*
+//!   descriptor of a file is closed, the process loses the locks that SQLite holds on it
+//!   (fcntl(2)). So this descriptor is closed only when no connection is left, and a
+//!   [`MarkedConnection`] never gives its connection away.
+//! - Nobody connects while another process may still write through another log: one process at a
+//!   time takes the entry lock, checks, connects and sets its mark.
 
 use std::{collections::BTreeMap, fs, io, ops::Deref, path::Path, thread::sleep, time::Duration};
 
@@ -27,42 +28,43 @@ use super::{
 use soloist_config::inode::Inode;
 use soloist_heart::clock::BootTime;
 
-/// Where the marks are: each log has a place of its own.
+/// The byte range of the marks: each log has its own position in it.
 const MARKS: ByteRange = 1 << 61..1 << 62;
-/// What one process holds while it connects.
+/// The byte that a process locks while it connects.
 const DOOR: ByteRange = 1 << 62..(1 << 62) + 1;
-/// Between two looks at a door that is shut.
+/// The interval between two attempts to take the entry lock.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// The databases that this process uses.
+/// The databases that this process has open.
 static USED: Mutex<BTreeMap<Inode, OpenDatabase>> = Mutex::new(BTreeMap::new());
 
 struct OpenDatabase {
-    /// The first has the locks. More only if the path led elsewhere between two looks.
+    /// The first one has the locks. There are more only if the path led to another file between two
+    /// checks.
     files: Vec<fs::File>,
-    /// Whether somebody of this process is at the door.
+    /// Whether a thread of this process holds the entry lock.
     entering: bool,
-    /// How many connections use each log.
+    /// The number of connections that use each log.
     connections: BTreeMap<u64, usize>,
 }
 
-/// A connection to the database, and the mark of the log that it uses.
+/// A connection to the database, with the mark of the log that it uses.
 pub(super) struct MarkedConnection {
-    /// Before the mark, which is taken away when it is closed.
+    /// Declared before the mark, because the mark must be removed after the connection was closed.
     connection: Connection,
     mark: LogMark,
     home: DatabasePath,
 }
 
-/// Connects to the database at `path`, which is made if it is not there, by what `connect`
-/// does at its real path. Waits as long as `busy` for others at the door, and for those who
-/// use another log to leave.
+/// Connects to the database at `path`, which is created if it does not exist, by calling `connect`
+/// with its real path. Waits up to `busy` for the entry lock, and for processes with another log to
+/// leave.
 pub(super) fn connect(
     path: &Path,
     busy: Duration,
     connect: impl FnOnce(&Path) -> Result<Connection, SqliteFault>,
 ) -> Result<MarkedConnection, SqliteFault> {
-    // Declared in this order, what has failed is closed before the door is.
+    // In this order, a failed connection is closed before the entry lock is released.
     let (door, home) = EntryLock::acquire(path, BootTime::now() + busy)?;
     let connection = connect(home.real())?;
     let Some(log) = home.log_digest()? else { return Err(SqliteFault::LogReplaced) };
@@ -82,8 +84,8 @@ impl MarkedConnection {
         Ok(self.connection.transaction_with_behavior(how)?)
     }
 
-    /// Fails when what this is connected to is not what the path leads to any more, or when
-    /// somebody uses the database with another log.
+    /// Fails if the path no longer leads to the connected database, or if another process uses it
+    /// with another log.
     pub(super) fn check(&self) -> Result<(), SqliteFault> {
         match self.home.inode() {
             Ok(found) if found == self.mark.database => {}
@@ -110,14 +112,14 @@ impl OpenDatabase {
         self.files.first().ok_or_else(|| io::Error::other("the database is not open"))
     }
 
-    /// Steps into the door, if nobody is there.
+    /// Takes the entry lock, unless somebody holds it. Returns whether it did.
     fn take_entry_lock(&mut self) -> io::Result<bool> {
         let free = !self.entering && locks::take(self.file()?, &DOOR)?;
         self.entering |= free;
         Ok(free)
     }
 
-    /// Takes one connection away, and the mark with the last.
+    /// Removes one connection, and with the last one its mark.
     fn disconnect(&mut self, log: u64) {
         if let Some(left) = self.connections.get_mut(&log) {
             *left -= 1;
@@ -132,7 +134,7 @@ impl OpenDatabase {
         }
     }
 
-    /// Whether anybody uses another log than this one.
+    /// Whether this or another process uses a log other than `log`.
     fn is_used_with_other_log(&self, log: Option<u64>) -> io::Result<bool> {
         if self.connections.keys().any(|other| Some(*other) != log) {
             return Ok(true);
@@ -149,7 +151,7 @@ impl OpenDatabase {
     }
 }
 
-/// The place that stands for a log.
+/// The byte that marks a log.
 fn mark_position(log: u64) -> ByteRange {
     let at = MARKS.start + log % (MARKS.end - MARKS.start);
     at..at + 1
@@ -161,7 +163,8 @@ struct EntryLock {
 }
 
 impl EntryLock {
-    /// Passes when nobody else is in the door, and nobody uses another log than is there now.
+    /// Takes the entry lock when nobody else holds it and nobody uses a log other than the current
+    /// one.
     fn acquire(path: &Path, until: BootTime) -> Result<(Self, DatabasePath), SqliteFault> {
         let mut elsewhere = false;
         loop {
@@ -171,7 +174,7 @@ impl EntryLock {
             };
             elsewhere |= matches!(fault, SqliteFault::OtherLog);
             if BootTime::now() >= until {
-                // Others who wait are in the door now and then; what they wait for counts.
+                // Other waiting processes hold the lock for moments; report what they wait for.
                 return Err(if elsewhere { SqliteFault::OtherLog } else { fault });
             }
             sleep(PAUSE);
@@ -190,7 +193,7 @@ impl EntryLock {
     }
 }
 
-/// Fails when anybody uses the database with another log than this one.
+/// Fails if this or another process uses the database with a log other than `log`.
 fn check_no_other_log(database: Inode, log: Option<u64>) -> Result<(), SqliteFault> {
     let all = open_databases();
     match all.get(&database).map(|used| used.is_used_with_other_log(log)) {
@@ -200,8 +203,8 @@ fn check_no_other_log(database: Inode, log: Option<u64>) -> Result<(), SqliteFau
     }
 }
 
-/// Opens the database at `path`, or makes it, unless this process has it open already; and
-/// steps into the door.
+/// Opens or creates the database at `path`, unless this process has it open already, and takes the
+/// entry lock.
 fn open_and_lock(path: &Path) -> Result<Inode, SqliteFault> {
     let mut all = open_databases();
     let known = Inode::at(path).ok().filter(|found| all.contains_key(found));
@@ -234,7 +237,7 @@ impl Drop for EntryLock {
     }
 }
 
-/// Says on the database that this process uses a log, for one connection.
+/// Marks on the database that this process uses a log, for one connection.
 struct LogMark {
     database: Inode,
     log: u64,
@@ -262,7 +265,7 @@ impl Drop for LogMark {
     }
 }
 
-/// Closes the database if nothing of this process uses it any more.
+/// Closes the database if nothing in this process uses it any more.
 fn close_if_unused(all: &mut BTreeMap<Inode, OpenDatabase>, database: Inode) {
     if all.get(&database).is_some_and(OpenDatabase::is_unused) {
         all.remove(&database);

@@ -1,14 +1,12 @@
 //! The embedded store: one SQLite file, shared by the hosts of one machine.
 //!
-//! Leases run on the boot-time clock, which all processes of a machine share;
-//! the machine's boot id beside each makes the leases of an earlier boot
-//! expired ones. What is *not* promised: the file must be on a local disk
-//! (SQLite's write-ahead log needs shared memory), and a process that is frozen
-//! in the middle of a transaction holds every other one up until it goes on.
-//! Whoever removes the file while hosts run makes a new store, and whoever puts an
-//! older one in its place another: each host notices within the poll or at its next
-//! call, and loses its session. The same follows when what SQLite keeps beside it is
-//! removed, and when anybody uses it by another name.
+//! Leases run on the boot-time clock, which all processes of a machine share. The clock's identity
+//! is stored with each lease, so leases of an earlier boot can be recognised. Limits: the file must
+//! be on a local disk (SQLite's write-ahead log needs shared memory), and a process that is frozen
+//! in the middle of a transaction blocks all others until it continues. Removing the file while
+//! hosts run makes a new store, and replacing it by an older one makes another: each host notices
+//! within the polling interval or at its next call, and loses its session. The same happens if the
+//! files that SQLite keeps next to it are removed, or if anybody uses the file under another name.
 
 mod casts;
 mod change_listener;
@@ -53,13 +51,13 @@ use super::{
 };
 use soloist_heart::{Group, LeaderKey, LeaseId, clock::BootTime};
 
-/// A cluster in a SQLite file.
+/// One soloist cluster in an SQLite file.
 pub(super) struct SqliteStore {
     calls: WorkerCalls,
 }
 
 impl SqliteStore {
-    /// The store in the file at `path`, which the first call opens or makes.
+    /// The store in the file at `path`; the first call opens or creates it.
     pub(super) fn open(
         path: &Path,
         cluster: &str,
@@ -70,7 +68,7 @@ impl SqliteStore {
             path: path.to_owned(),
             cluster: cluster.into(),
             history: Arc::default(),
-            // Shorter than a call, so that one answers with the reason.
+            // Shorter than a call, so that the call can still report the reason.
             busy: request_timeout / 2,
         };
         let readers = Arc::<SqliteReaders>::default();
@@ -81,9 +79,9 @@ impl SqliteStore {
     }
 }
 
-/// What [`Sqlite::open`] attempts.
+/// The attempted action while opening, for error texts.
 const OPEN: &str = "open the store";
-/// How long a host that starts waits for others to let go of a log that was removed: each
+/// How long a starting host waits for others to let go of a log that was removed; each of them
 /// notices within a quarter of that.
 const LEAVE: Duration = POLL.saturating_mul(4);
 
@@ -98,7 +96,7 @@ impl Store for SqliteStore {
         let within = self.calls.request_timeout + LEAVE;
         loop {
             match self.calls.ask(within, |_| Ok(())).await {
-                // They are about to notice, if they run.
+                // The others are about to notice, if they are running.
                 Err(SqliteFault::OtherLog) if BootTime::now() < until => {}
                 done => return done.map_err(|fault| fault.into_error(OPEN, &self.calls.label)),
             }
@@ -130,20 +128,20 @@ impl Store for SqliteStore {
         lease: LeaseId,
         candidate: &Candidate,
     ) -> Result<LeaderKey, StoreError> {
-        let told = |fault: SqliteFault| fault.into_error("campaign", &self.calls.label);
-        let value = serde_json::to_string(candidate).map_err(|error| told(error.into()))?;
+        let store_error = |fault: SqliteFault| fault.into_error("campaign", &self.calls.label);
+        let value = serde_json::to_string(candidate).map_err(|error| store_error(error.into()))?;
         let (reply, answer) = oneshot::channel();
         let mut caller = CampaignCaller { worker: &self.calls.worker, answer };
         let group = group.clone();
         self.calls.worker.send(WorkerMessage::Campaign { group, lease, value, reply });
-        (&mut caller.answer).await.unwrap_or(Err(SqliteFault::Superseded)).map_err(told)
+        (&mut caller.answer).await.unwrap_or(Err(SqliteFault::Superseded)).map_err(store_error)
     }
 
     async fn verify(&self, key: &LeaderKey) -> Result<bool, StoreError> {
         let token = key.token;
-        let place =
+        let position =
             self.calls.call("verify the leadership", move |file| file.verify(token)).await?;
-        Ok(place == CandidatePosition::First)
+        Ok(position == CandidatePosition::First)
     }
 
     async fn proclaim(&self, key: &LeaderKey, candidate: &Candidate) -> Result<(), StoreError> {
@@ -189,8 +187,8 @@ impl Store for SqliteStore {
     async fn watch(&self) -> Result<RosterStream, StoreError> {
         let (reply, answer) = oneshot::channel();
         self.calls.worker.send(WorkerMessage::Watch(reply));
-        let told = |fault: SqliteFault| fault.into_error(WATCH, &self.calls.label);
-        let watcher = answered(self.calls.request_timeout, answer).await.map_err(told)?;
+        let store_error = |fault: SqliteFault| fault.into_error(WATCH, &self.calls.label);
+        let watcher = answered(self.calls.request_timeout, answer).await.map_err(store_error)?;
         Ok(rosters(watcher, self.calls.worker.clone(), self.calls.label.clone()))
     }
 
@@ -207,10 +205,10 @@ impl Store for SqliteStore {
     }
 }
 
-/// What [`Store::watch`] attempts.
+/// The attempted action while watching, for error texts.
 const WATCH: &str = "watch the cluster";
 
-/// The news of `watcher` as a stream, which keeps the worker and ends with an error.
+/// The updates of `watcher` as a stream, which keeps the worker alive and ends after an error.
 fn rosters(watcher: RosterWatcher, worker: Arc<WorkerHandle>, label: Arc<str>) -> RosterStream {
     stream::unfold(Some((watcher, worker, label)), |state| async {
         let (mut watcher, worker, label) = state?;
@@ -234,8 +232,8 @@ struct CampaignCaller<'a> {
 }
 
 impl Drop for CampaignCaller<'_> {
-    /// Either the answer is there already and is taken back, or the worker
-    /// finds the channel closed; there is nothing between the two.
+    /// Either the answer has already arrived and is taken back here, or the worker finds the
+    /// channel closed; there is no third case.
     fn drop(&mut self) {
         self.answer.close();
         self.worker.send(match self.answer.try_recv() {

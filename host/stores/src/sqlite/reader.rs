@@ -1,11 +1,11 @@
-//! Reading beside the worker, over a connection of its own.
+//! Reading in parallel to the worker, over a separate connection.
 //!
-//! With a write-ahead log a reader neither waits for a writer nor holds one up
-//! (SQLite: "Write-Ahead Logging", "Concurrency"). So whatever plugins read, and
-//! however much of it, no renewal ever stands behind it.
+//! With a write-ahead log, a reader neither waits for a writer nor delays one (SQLite: "Write-Ahead
+//! Logging", "Concurrency"). So whatever plugins read, and however much of it, no renewal ever
+//! waits for it.
 //!
-//! Invariant: who asks holds nothing. It may be a guest that waits for the processor, so
-//! the connection is waited for, and held, by a task of its own.
+//! Invariant: the caller of a read holds nothing. It may be a guest that gets no processor time, so
+//! a separate task waits for the connection and holds it.
 
 use std::sync::Arc;
 
@@ -22,14 +22,14 @@ use super::{
 };
 use crate::StoreError;
 
-/// One read at a time, on the runtime's threads for what blocks.
+/// Makes one read at a time, on the runtime's threads for blocking work.
 pub(super) struct SqliteReader {
     runtime: runtime::Handle,
     slot: Arc<ReaderSlot>,
 }
 
 impl SqliteReader {
-    /// A reader of the store of `calls`, whose work the current runtime does.
+    /// A reader for the store of `calls`; its work runs on the current runtime.
     pub(super) fn new(calls: &WorkerCalls) -> Result<Self, StoreError> {
         let runtime = runtime::Handle::try_current().map_err(|error| StoreError::Refused {
             problem: "no runtime: ask for the state inside a tokio runtime".into(),
@@ -38,7 +38,8 @@ impl SqliteReader {
         Ok(Self { runtime, slot: calls.readers.add() })
     }
 
-    /// Reads at one moment, within the request time-out; `work` is told the cluster.
+    /// Reads within one transaction and within the request time-out; `work` is given the cluster's
+    /// name.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         calls: &WorkerCalls,

@@ -1,4 +1,4 @@
-//! The connections that read, so that they are closed when the file is not the store's any more.
+//! The connections of all readers, so that they can be closed when the file was replaced.
 
 use std::sync::{Arc, Weak};
 
@@ -7,30 +7,30 @@ use tokio::sync;
 
 use super::file::SqliteFile;
 
-/// A reader's connection: opened by the first read, and again after one that failed.
+/// A reader's connection. It is opened by the first read, and again after one that failed.
 pub(super) type ReaderSlot = sync::Mutex<Option<SqliteFile>>;
 
-/// No other can be opened before: it would use another log beside this one.
+/// Such a connection must be closed before another one is opened, since that would use another log.
 pub(super) fn close_if_replaced(slot: &mut Option<SqliteFile>) {
     if slot.as_ref().is_some_and(|file| file.check_same().is_err()) {
         *slot = None;
     }
 }
 
-/// The readers of a store.
+/// All readers of a store.
 #[derive(Default)]
 pub(super) struct SqliteReaders(Mutex<Vec<Weak<ReaderSlot>>>);
 
 impl SqliteReaders {
-    /// A new one, which is open to nothing yet.
+    /// Adds a reader, which has no connection yet.
     pub(super) fn add(&self) -> Arc<ReaderSlot> {
         let slot = Arc::default();
         self.all().push(Arc::downgrade(&slot));
         slot
     }
 
-    /// Closes what is open of a file that is not the store's any more. What is reading
-    /// closes it by itself at its next read, or when this is asked again.
+    /// Closes the connections to a file that was replaced. One that is in use closes itself at its
+    /// next read, or when this is called again.
     pub(super) fn close_replaced(&self) {
         let mut all = self.all();
         all.retain(|slot| slot.strong_count() > 0);

@@ -1,4 +1,4 @@
-//! What is in the file, without judging it by the clock.
+//! Reading the content of the file, without judging leases by the clock.
 
 use std::time::Duration;
 
@@ -8,18 +8,18 @@ use super::{foreign_leases::ForeignLease, sqlite_fault::SqliteFault};
 use crate::{Roster, foreign_candidate::shell_quote, identity::ObservedStore};
 use soloist_heart::{Group, LeaderKey, LeaseId, Token, clock::BootTime};
 
-/// A candidate's row, as far as its place in the queue goes.
+/// The position of a candidate in its group's queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CandidatePosition {
-    /// It leads.
+    /// It is the first and leads.
     First,
-    /// Others stand before it.
+    /// Others are ahead of it.
     Behind,
-    /// It does not stand any more.
+    /// It is no longer in the queue.
     Gone,
 }
 
-/// Where the candidate of `token` stands.
+/// The position of the candidate of `token`.
 pub(super) fn candidate_position(
     connection: &Connection,
     token: Token,
@@ -37,20 +37,20 @@ pub(super) fn candidate_position(
     })
 }
 
-/// Whether `lease` is there.
+/// Whether `lease` is in the file.
 pub(super) fn knows(connection: &Connection, lease: LeaseId) -> Result<bool, SqliteFault> {
     let sql = "SELECT EXISTS (SELECT 1 FROM leases WHERE id = ?1)";
     Ok(connection.prepare_cached(sql)?.query_row([lease.0], |row| row.get(0))?)
 }
 
-/// When the first lease of the clock `boot` ends; [`BootTime::NEVER`] without any.
+/// When the first lease of the clock `boot` expires; [`BootTime::NEVER`] if there is none.
 pub(super) fn first_expiry(connection: &Connection, boot: &str) -> Result<BootTime, SqliteFault> {
     let sql = "SELECT min(expires) FROM leases WHERE boot = ?1";
     let first: Option<i64> = connection.prepare_cached(sql)?.query_row([boot], |row| row.get(0))?;
     Ok(first.map_or(BootTime::NEVER, |at| BootTime::from_nanos(at.unsigned_abs())))
 }
 
-/// The leases of other clocks than `boot`.
+/// The leases of clocks other than `boot`.
 pub(super) fn foreign_leases(
     connection: &Connection,
     boot: &str,
@@ -64,14 +64,14 @@ pub(super) fn foreign_leases(
     Ok(statement.query_map([boot], stranger)?.collect::<Result<_, _>>()?)
 }
 
-/// Which store this is, and how far its history goes: what a roster shows of it, and state.
+/// The store's identity, and its revision, which counts changes of the roster and of state.
 pub(super) fn observed_store(connection: &Connection) -> Result<ObservedStore, SqliteFault> {
     let sql = "SELECT revision + version, (SELECT identity FROM identity) FROM counter, versions";
     let look = |row: &Row<'_>| Ok(ObservedStore { revision: row.get(0)?, identity: row.get(1)? });
     Ok(connection.prepare_cached(sql)?.query_row([], look)?)
 }
 
-/// The entry of the member `name`, and whose session it hangs on.
+/// The entry of the member `name`, and the lease of its session.
 pub(super) fn member(
     tx: &Transaction<'_>,
     cluster: &str,
@@ -82,7 +82,7 @@ pub(super) fn member(
     Ok(tx.prepare_cached(sql)?.query_row([cluster, name], entry).optional()?)
 }
 
-/// What stands under the name of a note.
+/// The content of a note.
 pub(super) fn note(
     tx: &Transaction<'_>,
     cluster: &str,
@@ -92,7 +92,7 @@ pub(super) fn note(
     Ok(tx.prepare_cached(sql)?.query_row([cluster, name], |row| row.get(0)).optional()?)
 }
 
-/// The cluster at one revision, which only a transaction sees.
+/// The cluster at one revision; this must be read within one transaction.
 pub(super) fn roster(tx: &Transaction<'_>, cluster: &str) -> Result<Roster, SqliteFault> {
     let revision = tx.query_row("SELECT revision FROM counter", [], |row| row.get(0))?;
     let mut roster = Roster { revision, ..Roster::default() };
@@ -103,7 +103,7 @@ pub(super) fn roster(tx: &Transaction<'_>, cluster: &str) -> Result<Roster, Sqli
 }
 
 fn candidates(tx: &Transaction<'_>, cluster: &str, to: &mut Roster) -> Result<(), SqliteFault> {
-    // Without a lease stands what somebody put there by hand.
+    // A candidate without a lease was put there by hand.
     let sql = "SELECT grp, coalesce(leases.id, 0), create_revision, value
                FROM candidates LEFT JOIN leases ON leases.id = lease
                WHERE cluster = ?1 ORDER BY create_revision";
@@ -118,13 +118,13 @@ fn candidates(tx: &Transaction<'_>, cluster: &str, to: &mut Roster) -> Result<()
     Ok(())
 }
 
-/// The command that takes a candidate away.
+/// The command that deletes a candidate.
 fn removal(file: &Connection, token: Token) -> String {
     let path = shell_quote(file.path().unwrap_or_default().as_bytes());
     format!("sqlite3 {path} 'DELETE FROM candidates WHERE create_revision = {token}'")
 }
 
-/// The key of a candidate; its name is for people, the token tells which it is.
+/// The key of a candidate. Its name is only for people; the token identifies it.
 pub(super) fn leader_key(group: &Group, lease: LeaseId, token: Token) -> LeaderKey {
     LeaderKey { group: group.clone(), key: format!("{group}/{lease}").into(), token, lease }
 }

@@ -1,4 +1,4 @@
-//! Opening the file: it is ours, of a version that we know, or it is refused.
+//! Opening the database: it must be soloist's, in a known version, or it is refused.
 
 use std::{io, path::Path, time::Duration};
 
@@ -10,16 +10,16 @@ use super::{
     sqlite_fault::SqliteFault,
 };
 
-/// Marks the file as soloist's: "SOLO" (SQLite: `PRAGMA application_id`).
+/// Identifies the file as soloist's: "SOLO" (SQLite: `PRAGMA application_id`).
 const APPLICATION_ID: i32 = 0x534f_4c4f;
 /// The version of the tables below (SQLite: `PRAGMA user_version`).
 const VERSION: i32 = 5;
 
-/// `revision` counts every change of what a roster shows; it is never reset,
-/// so a token is never given out twice. It begins with the milliseconds of Unix time:
-/// there are fewer changes than milliseconds, so even the tokens of a file that was
-/// removed are below those of its successor, unless the clock was set back. `expires` is boot-time nanoseconds
-/// of the clock named beside it.
+/// `revision` counts every change of what a roster shows. It is never reset, so no token is
+/// assigned twice. It starts with the milliseconds of Unix time: there are fewer changes than
+/// milliseconds, so even the tokens of a file that was removed are lower than those of its
+/// successor, unless the clock was set back. `expires` is in nanoseconds of the boot-time clock
+/// that `boot` identifies.
 const TABLES: &str = "
     CREATE TABLE counter (
         id       INTEGER PRIMARY KEY CHECK (id = 1),
@@ -54,8 +54,8 @@ const TABLES: &str = "
     CREATE INDEX members_lease ON members (lease);
 ";
 
-/// What came with version 2. `version` counts the writes of state; it is never
-/// reset, so no value ever has the version of an earlier one.
+/// Added in version 2. `version` counts the writes of state. It is never reset, so no value ever
+/// gets the version of an earlier one.
 const STATE: &str = "
     CREATE TABLE versions (
         id      INTEGER PRIMARY KEY CHECK (id = 1),
@@ -73,7 +73,7 @@ const STATE: &str = "
     ) STRICT;
 ";
 
-/// What came with version 3.
+/// Added in version 3.
 const NOTES: &str = "
     CREATE TABLE notes (
         cluster TEXT NOT NULL,
@@ -83,8 +83,8 @@ const NOTES: &str = "
     ) STRICT;
 ";
 
-/// What came with version 4. `version` is of the versions of state. `lease` is
-/// that which an answer hangs on; `at` is Unix time in milliseconds, for people.
+/// Added in version 4. `version` comes from the same counter as that of state. `lease` is the one
+/// that an answer is attached to; `at` is Unix time in milliseconds, for people.
 const CASTS: &str = "
     CREATE TABLE casts (
         cluster     TEXT NOT NULL,
@@ -116,7 +116,7 @@ const CASTS: &str = "
     CREATE INDEX claims_lease ON claims (lease);
 ";
 
-/// What came with version 5: which store this is, made at random once.
+/// Added in version 5: the identity of the store, generated once at random.
 const IDENTITY: &str = "
     CREATE TABLE identity (
         id       INTEGER PRIMARY KEY CHECK (id = 1),
@@ -125,10 +125,10 @@ const IDENTITY: &str = "
     INSERT INTO identity VALUES (1, lower(hex(randomblob(16))));
 ";
 
-/// What is to be made of a file of each earlier version; nothing is one as well.
+/// What upgrades a file of each earlier version, beginning with an empty one.
 const STEPS: [&str; VERSION as usize] = [TABLES, STATE, NOTES, CASTS, IDENTITY];
 
-/// Opens the file at `path`, or makes it. Its calls wait `busy` for another process's lock.
+/// Opens or creates the database at `path`. Its calls wait up to `busy` for another process's lock.
 pub(super) fn connect(path: &Path, busy: Duration) -> Result<MarkedConnection, SqliteFault> {
     marked_connection::connect(path, busy, |real| attempt(real, busy))
         .map_err(|fault| explain(path, fault))
@@ -137,8 +137,8 @@ pub(super) fn connect(path: &Path, busy: Duration) -> Result<MarkedConnection, S
 fn attempt(path: &Path, busy: Duration) -> Result<Connection, SqliteFault> {
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(busy)?;
-    // Ours before anything is written: WAL mode changes the file.
-    // All of one moment: another process may be making the tables.
+    // Check that it is ours before anything is written, since WAL mode changes the file. Check
+    // within one transaction, since another process may be creating the tables.
     let moment = connection.transaction()?;
     let found = recognise(&moment, path)?;
     drop(moment);
@@ -151,8 +151,8 @@ fn attempt(path: &Path, busy: Duration) -> Result<Connection, SqliteFault> {
             path.display()
         )));
     }
-    // A token that was handed out must survive a power cut, or it could be
-    // given out twice; in WAL mode only FULL syncs every commit.
+    // A token that was assigned must survive a power cut, or it could be assigned twice; in WAL
+    // mode only FULL syncs every commit.
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     if found < VERSION {
@@ -161,8 +161,8 @@ fn attempt(path: &Path, busy: Duration) -> Result<Connection, SqliteFault> {
     Ok(connection)
 }
 
-/// The version of the tables that are there, 0 without any; refuses what is
-/// another's, or too new.
+/// The version of the existing tables, 0 if there are none. Refuses a database of another
+/// application, or of a newer version.
 fn recognise(connection: &Connection, path: &Path) -> Result<i32, SqliteFault> {
     let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));
     let objects: i64 =
@@ -184,7 +184,7 @@ fn recognise(connection: &Connection, path: &Path) -> Result<i32, SqliteFault> {
 
 fn make(connection: &mut Connection, path: &Path) -> Result<(), SqliteFault> {
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    // Another process may have made them while this one waited for the lock.
+    // Another process may have created them while this one waited for the lock.
     let found = usize::try_from(recognise(&tx, path)?).unwrap_or_default();
     for step in &STEPS[found..] {
         tx.execute_batch(step)?;
@@ -194,7 +194,7 @@ fn make(connection: &mut Connection, path: &Path) -> Result<(), SqliteFault> {
     Ok(tx.commit()?)
 }
 
-/// Tells what waiting cannot mend, and what to do about it.
+/// Explains errors that waiting does not help against, and what to do about them.
 fn explain(path: &Path, fault: SqliteFault) -> SqliteFault {
     let file = path.display();
     match fault {

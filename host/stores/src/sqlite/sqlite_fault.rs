@@ -1,10 +1,10 @@
-//! What can go wrong inside the worker, before it is told who asked for what.
+//! Errors inside the worker, before the caller's context is added.
 
 use rusqlite::{ErrorCode, ffi};
 
 use crate::{StoreError, StoreMismatch, error::BoxError};
 
-/// A failed piece of work on the file.
+/// Why a piece of work on the file failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SqliteFault {
     #[error("the lease is gone")]
@@ -13,7 +13,7 @@ pub(super) enum SqliteFault {
     NotLeader,
     #[error("the value has another version")]
     Conflict,
-    /// Another host has the name, or people keep this one out.
+    /// Another host has the same name, or people have removed this host.
     #[error(transparent)]
     NotAdmitted(StoreError),
     #[error("{0}")]
@@ -70,7 +70,8 @@ pub(super) enum SqliteFault {
     Value(#[from] serde_json::Error),
 }
 
-/// What SQLite's error means here, and what helps; it says the rest itself.
+/// What an SQLite error means here and what to do about it. SQLite's own text is added as the
+/// cause.
 fn explanation(error: &rusqlite::Error) -> &'static str {
     match error.sqlite_error_code() {
         _ if is_full(error) => "its disk is full: make room there",
@@ -87,8 +88,8 @@ fn explanation(error: &rusqlite::Error) -> &'static str {
     }
 }
 
-/// Whether there was no room on the disk, be it for the index of the log (`-shm`), of which
-/// SQLite says that it could not be made larger.
+/// Whether the disk was full. This includes the index of the log (`-shm`), for which SQLite reports
+/// that it could not be enlarged.
 fn is_full(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::DiskFull)
         || error.sqlite_error().is_some_and(|it| it.extended_code == ffi::SQLITE_IOERR_SHMSIZE)
@@ -99,12 +100,12 @@ impl SqliteFault {
         Self::Refused { problem, source: None }
     }
 
-    /// What a check of the limits said.
+    /// Converts the error of a limit check.
     pub(super) fn from_limit(error: StoreError) -> Self {
         Self::Limit(error.to_string())
     }
 
-    /// Whether another process merely holds the file: the connection is sound.
+    /// Whether another process merely holds the file. The connection is still usable then.
     pub(super) fn is_busy(&self) -> bool {
         let Self::Sqlite(error) = self else {
             return false;
@@ -118,13 +119,13 @@ impl SqliteFault {
         matches!(self, Self::Sqlite(error) if is_full(error))
     }
 
-    /// Whether this process has lost hold of the file: nothing that it was granted there is
-    /// to be relied on.
+    /// Whether this process has lost the file, so that nothing it was granted there can be relied
+    /// on.
     pub(super) const fn lost_the_file(&self) -> bool {
         matches!(self, Self::Replaced | Self::LogReplaced | Self::OtherLog)
     }
 
-    /// As the caller of `attempted` is told.
+    /// The error for the caller that attempted `attempted`.
     pub(super) fn into_error(self, attempted: &'static str, store: &str) -> StoreError {
         let error = match self {
             Self::LeaseGone => StoreError::LeaseGone,

@@ -1,10 +1,10 @@
-//! The state of actions, in the same file as the elections.
+//! The state of actions, stored in the same file as the elections.
 //!
-//! The guard and the writes are one transaction, so a leader that was replaced
-//! finds its candidate gone under the lock that its write would need.
+//! The guard and the writes are one transaction, so a leader that was replaced finds its candidate
+//! gone when it gets the lock for its write.
 //!
-//! Invariant: state never starves a renewal. Reads have a connection of their
-//! own, and writes take turns (`turns.rs`).
+//! Invariant: state never starves a renewal. Reads have a connection of their own, and writes take
+//! turns (`write_queue.rs`).
 
 use super::{
     WorkerCalls,
@@ -14,7 +14,7 @@ use super::{
     sqlite_fault::SqliteFault,
 };
 use crate::{
-    Guard, StateEntry, StateStore, StoreError, Write,
+    StateEntry, StateStore, StateWrite, StoreError, WriteGuard,
     state_store::{KeyGrowth, check_action, check_keys, check_writes, too_many_keys},
 };
 use async_trait::async_trait;
@@ -30,14 +30,14 @@ const WRITE: &str = "write state";
 pub(super) struct SqliteStateStore {
     calls: WorkerCalls,
     reader: SqliteReader,
-    /// What the names of actions begin with in the table; with a slash in it, no other
-    /// name is one of these.
+    /// The prefix of the actions' names in the table. It ends with a slash unless it is empty, so
+    /// no other name begins with it.
     room: &'static str,
 }
 
-/// What actions keep themselves.
+/// The actions' own values.
 pub(super) const STATE: &str = "";
-/// What hosts keep of their jobs.
+/// What hosts record about the actions' jobs.
 pub(super) const LEDGER: &str = "runs/";
 
 impl SqliteStateStore {
@@ -47,7 +47,7 @@ impl SqliteStateStore {
         Ok(Self { reader: SqliteReader::new(&calls)?, calls, room })
     }
 
-    /// The action as the table names it.
+    /// The action's name in the table.
     fn name(&self, action: &str) -> Result<String, StoreError> {
         check_action(action)?;
         Ok(format!("{}{action}", self.room))
@@ -90,15 +90,15 @@ impl StateStore for SqliteStateStore {
 
     async fn write(
         &self,
-        guard: Guard<'_>,
+        guard: WriteGuard<'_>,
         action: &str,
-        writes: &[Write],
+        writes: &[StateWrite],
     ) -> Result<(), StoreError> {
         let action = self.name(action)?;
         check_writes(writes)?;
         let token = match guard {
-            Guard::Leader(key) => Some(key.token),
-            Guard::Person => None,
+            WriteGuard::Leader(key) => Some(key.token),
+            WriteGuard::Person => None,
         };
         let (by, writes) = (action.as_str().into(), writes.to_vec());
         let write = move |file: &mut SqliteFile| {
@@ -113,9 +113,9 @@ impl SqliteFile {
         &mut self,
         guard: Option<Token>,
         action: &str,
-        writes: &[Write],
+        writes: &[StateWrite],
     ) -> Result<(), SqliteFault> {
-        // Jobs are claimed however little room there is.
+        // Jobs can be claimed however little room there is.
         let room = if action.starts_with(LEDGER) { Ok(()) } else { self.must_have_room() };
         self.write_silently(|tx, cluster| {
             if let Some(token) = guard
@@ -134,7 +134,7 @@ impl SqliteFile {
             if growth.grows() || after > before {
                 room?;
             }
-            // Counting walks through all keys of the action.
+            // Counting reads all keys of the action, so only do it when needed.
             if growth.grows() && growth.exceeds_with(key_count(tx, cluster, action)?) {
                 return Err(SqliteFault::Limit(too_many_keys(action)));
             }
@@ -143,14 +143,14 @@ impl SqliteFile {
     }
 }
 
-/// How many keys an action keeps.
+/// The number of keys that an action has.
 fn key_count(tx: &Transaction<'_>, cluster: &str, action: &str) -> Result<usize, SqliteFault> {
     let sql = "SELECT count(*) FROM state WHERE cluster = ?1 AND action = ?2";
     let kept: i64 = tx.prepare_cached(sql)?.query_row([cluster, action], |row| row.get(0))?;
     Ok(usize::try_from(kept).unwrap_or_default())
 }
 
-/// The value at `key`: cluster, action, key.
+/// The value at `key`, which consists of cluster, action and key.
 fn entry(tx: &Transaction<'_>, key: &[&dyn ToSql]) -> Result<Option<StateEntry>, SqliteFault> {
     let sql = "SELECT value, version FROM state WHERE cluster = ?1 AND action = ?2 AND key = ?3";
     let entry = |row: &Row<'_>| {
@@ -159,12 +159,12 @@ fn entry(tx: &Transaction<'_>, key: &[&dyn ToSql]) -> Result<Option<StateEntry>,
     Ok(tx.prepare_cached(sql)?.query_row(key, entry).optional()?)
 }
 
-/// Makes one write, and tells the length of the value that was there.
+/// Makes one write, and returns the length of the previous value.
 fn put(
     tx: &Transaction<'_>,
     cluster: &str,
     action: &str,
-    write: &Write,
+    write: &StateWrite,
     version: i64,
 ) -> Result<Option<usize>, SqliteFault> {
     let key = params![cluster, action, write.key];

@@ -1,4 +1,4 @@
-//! Who waits for the file to change: campaigns to be won, watchers of the roster.
+//! Everybody who waits for the file to change: campaigns, watchers of the roster, and sessions.
 
 use tokio::sync::{oneshot, watch};
 
@@ -11,18 +11,18 @@ use crate::Roster;
 use soloist_heart::{Group, LeaderKey, LeaseId, Token};
 use soloist_text::with_causes;
 
-/// What a watcher is sent: the roster, or how the file failed.
+/// An update for a watcher: the roster, or the error of the file.
 pub(super) type RosterUpdate = Result<Roster, String>;
 
-/// The watcher's end.
+/// The watcher's end of the channel.
 pub(super) type RosterWatcher = watch::Receiver<RosterUpdate>;
 
-/// A candidate that stands and whose caller waits.
+/// A candidate in the queue whose caller waits.
 pub(super) struct SqliteCampaign {
     pub(super) group: Group,
     pub(super) lease: LeaseId,
     pub(super) token: Token,
-    /// Closed as soon as the caller left.
+    /// Closed as soon as the caller has left.
     pub(super) reply: oneshot::Sender<Result<LeaderKey, SqliteFault>>,
 }
 
@@ -30,22 +30,22 @@ pub(super) struct SqliteCampaign {
 #[derive(Default)]
 pub(super) struct Waiters {
     campaigns: Vec<SqliteCampaign>,
-    /// Candidates to take out of the queue: their callers left.
+    /// Candidates to remove from the queue, because their callers have left.
     abandoned: Vec<Token>,
     watchers: Vec<watch::Sender<RosterUpdate>>,
-    /// Whoever relies on what was granted.
+    /// Callers that must know if their session is lost.
     sessions: Vec<oneshot::Sender<SqliteFault>>,
 }
 
 impl Waiters {
-    /// Adds a campaign; an earlier one of the same candidate is over, and does
-    /// not withdraw it when its caller leaves.
+    /// Adds a campaign. It replaces an earlier one of the same candidate, which then does not
+    /// withdraw the candidate when its caller leaves.
     pub(super) fn add_campaign(&mut self, campaign: SqliteCampaign) {
         self.campaigns.retain(|earlier| earlier.token != campaign.token);
         self.campaigns.push(campaign);
     }
 
-    /// Adds somebody who is told when this process has lost hold of the file.
+    /// Adds a caller to be notified when this process has lost the file.
     pub(super) fn add_session(&mut self, session: oneshot::Sender<SqliteFault>) {
         self.sessions.retain(|session| !session.is_closed());
         self.sessions.push(session);
@@ -55,7 +55,7 @@ impl Waiters {
         self.abandoned.push(token);
     }
 
-    /// Adds a watcher that has yet to see `present`.
+    /// Adds a watcher, whose first update is `present`.
     pub(super) fn add_watcher(&mut self, present: Roster) -> RosterWatcher {
         let (sender, mut watcher) = watch::channel(Ok(present));
         watcher.mark_changed();
@@ -63,7 +63,8 @@ impl Waiters {
         watcher
     }
 
-    /// Takes the candidates whose callers left out of the queue. What fails is tried again.
+    /// Removes the candidates whose callers have left from the queue. What fails is tried again
+    /// later.
     pub(super) fn withdraw_abandoned(&mut self, file: &mut SqliteFile) -> Result<(), SqliteFault> {
         for gone in self.campaigns.extract_if(.., |campaign| campaign.reply.is_closed()) {
             self.abandoned.push(gone.token);
@@ -75,7 +76,7 @@ impl Waiters {
         Ok(())
     }
 
-    /// Tells everybody how the file stands now.
+    /// Notifies everybody of the file's current state.
     pub(super) fn notify_all(&mut self, file: &mut SqliteFile) -> Result<(), SqliteFault> {
         self.answer_campaigns(file)?;
         self.watchers.retain(|watcher| !watcher.is_closed());
@@ -100,7 +101,8 @@ impl Waiters {
         Ok(())
     }
 
-    /// Sends `roster` to whom it shows anything new; a revision alone is not.
+    /// Sends `roster` to the watchers for which it contains anything new; a new revision alone is
+    /// not new.
     fn publish(&mut self, roster: &Roster) {
         for watcher in &self.watchers {
             watcher.send_if_modified(|last| {
@@ -113,7 +115,7 @@ impl Waiters {
         }
     }
 
-    /// Ends every wait: the file is lost. Whoever left does not care.
+    /// Ends every wait, because the file is lost.
     pub(super) fn fail(&mut self, fault: &SqliteFault) {
         let told = || SqliteFault::Broken(with_causes(fault));
         if fault.lost_the_file() {
@@ -130,7 +132,7 @@ impl Waiters {
 }
 
 impl SqliteCampaign {
-    /// What to tell the caller, if anything.
+    /// The answer to the campaign's caller, if there is one.
     fn answer(
         &self,
         file: &SqliteFile,

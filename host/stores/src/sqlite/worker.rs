@@ -1,15 +1,15 @@
-//! The worker: one thread that owns the file, and everybody who waits on it.
+//! The worker: a thread that owns the file, and serves everybody who waits for it.
 //!
 //! ```text
 //!   calls ─────┐
-//!   the bell ──┼──► inbox ──► carry out ──► settle: sweep the dead, withdraw who
-//!   a timer ───┘                  ▲         left, tell who won, publish the roster
-//!   writes of state and casts ────┘ one at a time, when nothing else is there
+//!   listener ──┼──► inbox ──► handle a message ──► bring everybody up to date:
+//!   timer ─────┘                  ▲                expired leases, abandoned candidates,
+//!   writes of state and casts ────┘                winners, watchers of the roster
+//!     (one at a time, when the inbox is empty)
 //! ```
 //!
-//! Invariant: messages are carried out in the order they were sent. So a
-//! withdrawal is done before the same lease stands again, and never meets a
-//! row of the later campaign.
+//! Invariant: messages are handled in the order in which they were sent. So a withdrawal is
+//! finished before the same lease stands again, and never affects the row of the later campaign.
 
 use std::{
     sync::{
@@ -36,37 +36,37 @@ use soloist_heart::{Group, LeaderKey, LeaseId, Token, clock::BootTime};
 use soloist_telemetry::log_throttle::LogThrottle;
 use soloist_text::with_causes;
 
-/// How often the worker looks although nothing was heard: file systems without
-/// notifications, databases edited by hand, and a machine that was suspended.
+/// The interval at which the worker checks for changes even if nothing was heard: for file systems
+/// without notifications, databases edited by hand, and a machine that was suspended.
 pub(super) const POLL: Duration = Duration::from_millis(250);
 
-/// What the worker is told.
+/// A message to the worker.
 pub(super) enum WorkerMessage {
-    /// Carry this out.
+    /// Do this work.
     Work(FileWork),
-    /// Carry this out in its turn.
+    /// Do this write when it is its turn.
     Write(QueuedWrite),
-    /// Stand for election and answer when it is won.
+    /// Stand for election, and answer when it is won.
     Campaign {
         group: Group,
         lease: LeaseId,
         value: String,
         reply: oneshot::Sender<Result<LeaderKey, SqliteFault>>,
     },
-    /// Take back a win that nobody came for.
+    /// Take back a win whose caller has left.
     Withdraw(Token),
-    /// Send the present roster, and each later one.
+    /// Send the current roster, and each later one.
     Watch(oneshot::Sender<Result<RosterWatcher, SqliteFault>>),
-    /// Tell when the lease, which was granted here, is not to be relied on any more.
+    /// Report when the session of this lease, which was granted here, can no longer be relied on.
     WatchSession { lease: LeaseId, reply: oneshot::Sender<SqliteFault> },
-    /// Look whether something has changed.
+    /// Check whether something has changed.
     CheckChanges,
-    /// End.
+    /// End the thread.
     Stop,
 }
 
-/// How long the work in hand is waited for at the end: nothing can interrupt a call on a file
-/// system that hangs.
+/// How long to wait at the end for the work in hand: a call on a file system that hangs cannot be
+/// interrupted.
 const LAST_WORK: Duration = Duration::from_millis(500);
 
 /// The running worker. It ends when this is dropped.
@@ -86,13 +86,13 @@ impl WorkerHandle {
         let worker = SqliteWorker {
             source,
             readers,
-            bell: inbox.clone(),
+            inbox: inbox.clone(),
             file: None,
             waiting: Waiters::default(),
             turns: WriteQueue::new(),
             linked: false,
             trouble: LogThrottle::default(),
-            deaf: LogThrottle::default(),
+            no_notifications: LogThrottle::default(),
         };
         let (runs, ended) = channel();
         let thread = thread::Builder::new()
@@ -105,15 +105,14 @@ impl WorkerHandle {
         Ok(Self { inbox, thread: Some(thread), ended: Mutex::new(ended) })
     }
 
-    /// Tells the worker. One that has ended drops the message, and with it whatever would answer.
+    /// Sends a message. A worker that has ended drops it, and with it the channel for the answer.
     pub(super) fn send(&self, message: WorkerMessage) {
         let _ = self.inbox.send(message);
     }
 }
 
 impl Drop for WorkerHandle {
-    /// Waits for the work in hand, so that the file is closed when the store is; but not for
-    /// ever.
+    /// Waits for the work in hand, so that the file is closed when the store is; but not forever.
     fn drop(&mut self) {
         self.send(WorkerMessage::Stop);
         let ended = self.ended.get_mut();
@@ -133,16 +132,17 @@ impl Drop for WorkerHandle {
 struct SqliteWorker {
     source: SqliteConfig,
     readers: Arc<SqliteReaders>,
-    bell: Sender<WorkerMessage>,
+    /// The worker's own inbox, for the listener.
+    inbox: Sender<WorkerMessage>,
     file: Option<(SqliteFile, Option<ChangeListener>)>,
     waiting: Waiters,
     turns: WriteQueue,
-    /// Whether it was told that the file has other names.
+    /// Whether it was reported that the file has several names.
     linked: bool,
-    /// What is the matter with the file.
+    /// Warnings about errors of the file.
     trouble: LogThrottle,
-    /// Nothing tells of others' changes.
-    deaf: LogThrottle,
+    /// Warnings that file notifications do not work.
+    no_notifications: LogThrottle,
 }
 
 impl SqliteWorker {
@@ -157,7 +157,7 @@ impl SqliteWorker {
         }
     }
 
-    /// Until the next lease runs out or the next write may be made, at most [`POLL`].
+    /// The time until the next lease expires or the next write may be made, at most [`POLL`].
     fn wait_time(&mut self) -> Duration {
         let expiry = self.file.as_ref().and_then(|(file, _)| file.first_expiry().ok());
         let next = expiry.unwrap_or(BootTime::NEVER).min(self.turns.next_at());
@@ -185,14 +185,13 @@ impl SqliteWorker {
                     Ok(token) => {
                         self.waiting.add_campaign(SqliteCampaign { group, lease, token, reply })
                     }
-                    // Whoever asked may have left; then nothing stands.
+                    // If the caller has left, nothing was added to the queue.
                     Err(fault) => drop(reply.send(Err(fault))),
                 }
             }
             WorkerMessage::Withdraw(token) => self.waiting.withdraw(token),
             WorkerMessage::Watch(reply) => {
-                // A lease that has run out and cannot be cleared away would show a host that
-                // is gone.
+                // An expired lease that cannot be removed would show a host that is gone.
                 let swept = |file: &mut SqliteFile| sweep(file).and_then(|()| file.roster());
                 let roster = self.file().and_then(swept);
                 drop(reply.send(roster.map(|roster| self.waiting.add_watcher(roster))));
@@ -200,7 +199,7 @@ impl SqliteWorker {
             WorkerMessage::WatchSession { lease, reply } => {
                 match &self.file {
                     Some((file, _)) if file.has_granted(lease) => self.waiting.add_session(reply),
-                    // It was lost before this was asked.
+                    // The session was lost before this request.
                     _ => drop(reply.send(SqliteFault::Lost)),
                 }
             }
@@ -216,23 +215,25 @@ impl SqliteWorker {
         match bring_up_to_date(file, &mut self.waiting) {
             Ok(()) => {
                 let path = self.source.path.display();
-                self.trouble.recovered(|told| {
-                    tracing::info!(%path, "the store's file is well again{told}");
+                self.trouble.recovered(|repeats| {
+                    tracing::info!(%path, "the store's file is well again{repeats}");
                 });
                 self.check_links();
             }
-            // Another process holds the lock; the next look is soon.
+            // Another process holds the lock; the next check comes soon.
             Err(fault) if fault.is_busy() => tracing::debug!(%fault, "the store's file is busy"),
             Err(fault) => self.drop_file(&fault),
         }
     }
 
-    /// Lets go of the file, and tells everybody who waits.
+    /// Closes the file, and notifies everybody who waits.
     fn drop_file(&mut self, fault: &SqliteFault) {
         let (text, path) = (with_causes(fault), self.source.path.display());
-        self.trouble
-            .report_text(&text, |told| tracing::warn!(%path, "the store's file: {text}{told}"));
-        // First: to close it may take as long as its disk does.
+        self.trouble.report_text(
+            &text,
+            |repeats| tracing::warn!(%path, "the store's file: {text}{repeats}"),
+        );
+        // Notify first: closing may take as long as the disk takes.
         self.waiting.fail(fault);
         if let (SqliteFault::LogReplaced, Some((file, _))) = (fault, &self.file) {
             file.checkpoint();
@@ -241,7 +242,7 @@ impl SqliteWorker {
         self.readers.close_replaced();
     }
 
-    /// A name that was added does no harm yet; but nobody can start any more.
+    /// An additional name does no harm yet, but no other host can start any more.
     fn check_links(&mut self) {
         let names = self.file.as_ref().and_then(|(file, _)| file.link_count().ok()).unwrap_or(1);
         if names > 1 && !self.linked {
@@ -254,7 +255,7 @@ impl SqliteWorker {
         self.linked = names > 1;
     }
 
-    /// The file: opened if it is not, and again if it was replaced.
+    /// The file. It is opened if necessary, and again after it was replaced.
     fn file(&mut self) -> Result<&mut SqliteFile, SqliteFault> {
         if let Some(Err(fault)) = self.file.as_ref().map(|(file, _)| file.check_same()) {
             self.drop_file(&fault);
@@ -269,20 +270,20 @@ impl SqliteWorker {
 
     fn open(&self) -> Result<(SqliteFile, Option<ChangeListener>), SqliteFault> {
         let file = SqliteFile::open(&self.source)?;
-        let inbox = self.bell.clone();
-        let bell = ChangeListener::listen(file.path(), move || {
+        let inbox = self.inbox.clone();
+        let listener = ChangeListener::listen(file.path(), move || {
             drop(inbox.send(WorkerMessage::CheckChanges))
         });
-        let bell = bell.inspect_err(|error| {
-            self.deaf.report(|told| {
-                tracing::warn!(%error, "no file notifications: others' changes are seen {POLL:?} late{told}");
+        let listener = listener.inspect_err(|error| {
+            self.no_notifications.report(|repeats| {
+                tracing::warn!(%error, "no file notifications: others' changes are seen {POLL:?} late{repeats}");
             });
         });
-        Ok((file, bell.ok()))
+        Ok((file, listener.ok()))
     }
 }
 
-/// Clears away what has run out.
+/// Removes expired leases.
 fn sweep(file: &mut SqliteFile) -> Result<(), SqliteFault> {
     if file.first_expiry()? <= BootTime::now() { file.sweep() } else { Ok(()) }
 }
@@ -293,7 +294,7 @@ fn bring_up_to_date(file: &mut SqliteFile, waiting: &mut Waiters) -> Result<(), 
     sweep(file)?;
     waiting.withdraw_abandoned(file)?;
     if file.changed()? {
-        // An unread change must be looked at again.
+        // A change that could not be read must be looked at again.
         file.check_identity()
             .and_then(|()| waiting.notify_all(file))
             .inspect_err(|_| file.mark_changed())?;

@@ -1,4 +1,4 @@
-//! Calls to the worker, as the parts of the store make them.
+//! Calls to the worker, for the various parts of the store.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::error::StoreError;
 
-/// Calls to the worker.
+/// Makes calls to the worker.
 #[derive(Clone)]
 pub(super) struct WorkerCalls {
     pub(super) label: Arc<str>,
@@ -25,7 +25,7 @@ pub(super) struct WorkerCalls {
 }
 
 impl WorkerCalls {
-    /// Has the worker do `work` on the file and awaits what comes of it.
+    /// Has the worker run `work` on the file, and waits for the result.
     pub(super) async fn call<T: Send + 'static>(
         &self,
         attempted: &'static str,
@@ -48,8 +48,8 @@ impl WorkerCalls {
         answered(within, answer).await
     }
 
-    /// Has the worker do `work` on the file in the turn of `by`, who writes, within the
-    /// request time-out. A caller that leaves before it is begun gives it up.
+    /// Has the worker run `work` on the file when it is the turn of the writer `by`, within the
+    /// request time-out. If the caller leaves before the work has begun, it is cancelled.
     pub(super) async fn write<T: Send + 'static>(
         &self,
         by: Arc<str>,
@@ -71,7 +71,7 @@ impl WorkerCalls {
     }
 }
 
-/// The worker's answer, unless it takes too long.
+/// The worker's answer, or a time-out.
 pub(super) async fn answered<T>(
     within: Duration,
     answer: oneshot::Receiver<Result<T, SqliteFault>>,

@@ -1,12 +1,13 @@
-//! Writes that are no matter of leadership, one after the other.
+//! The queue of writes that do not concern leadership; they are made one after the other.
 //!
 //! Invariants:
-//! - They never starve a renewal. The worker makes one when nothing else is to be done, and
-//!   none again for as long as it took: a renewal of this host finds one such write before
-//!   it, and one of another host finds the file's lock free half of the time.
-//! - Nobody holds a turn but the worker, while it writes. Whoever asks may be a guest that
-//!   waits for the processor, and would hold up all others.
-//! - Those who write take turns, each with one write: who writes much waits for itself.
+//!
+//! - They never starve a renewal. The worker makes one when it has nothing else to do, and then no
+//!   other for as long as it took. So a renewal of this host waits for at most one such write, and
+//!   one of another host finds the file's lock free half of the time.
+//! - Only the worker holds the file while it writes. The caller may be a guest that gets no
+//!   processor time, and would block all others.
+//! - Writers take turns, with one write each: a writer with many writes waits for itself.
 
 use std::{
     collections::VecDeque,
@@ -20,29 +21,29 @@ use std::{
 use super::{file::SqliteFile, sqlite_fault::SqliteFault};
 use soloist_heart::clock::BootTime;
 
-/// Work on the file that somebody asked for; it answers by itself.
+/// Work on the file; it delivers its result by itself.
 pub(super) type FileWork = Box<dyn FnOnce(Result<&mut SqliteFile, SqliteFault>) + Send>;
 
 /// A write that waits for its turn.
 pub(super) struct QueuedWrite {
-    /// Whose it is: those of one writer stay in order.
+    /// The writer. Writes of one writer stay in order.
     pub(super) by: Arc<str>,
     pub(super) ticket: WriteTicket,
     pub(super) work: FileWork,
 }
 
-/// Whether a write is made or given up: the first of the two that comes.
+/// Decides whether a write is made or cancelled: whichever comes first.
 #[derive(Clone, Default)]
 pub(super) struct WriteTicket(Arc<AtomicBool>);
 
 impl WriteTicket {
-    /// Says whether this was the first to use it.
+    /// Returns whether this was the first use.
     fn use_once(&self) -> bool {
         !self.0.swap(true, Ordering::AcqRel)
     }
 }
 
-/// What the caller keeps of a ticket. Whoever leaves gives the write up.
+/// The caller's half of a ticket. Dropping it cancels the write.
 pub(super) struct WriteTicketStub(WriteTicket);
 
 impl WriteTicketStub {
@@ -50,7 +51,7 @@ impl WriteTicketStub {
         Self(ticket.clone())
     }
 
-    /// Says whether the write will never be made.
+    /// Returns whether the write will never be made.
     pub(super) fn cancel(&self) -> bool {
         self.0.use_once()
     }
@@ -62,11 +63,11 @@ impl Drop for WriteTicketStub {
     }
 }
 
-/// The writes that wait.
+/// The queue of writes.
 pub(super) struct WriteQueue {
-    /// By writer; whose turn it is comes first.
+    /// The writes by writer; the next writer is first.
     waiting: VecDeque<(Arc<str>, VecDeque<QueuedWrite>)>,
-    /// When the next may begin.
+    /// When the next write may begin.
     free_at: BootTime,
 }
 
@@ -82,12 +83,12 @@ impl WriteQueue {
         }
     }
 
-    /// When there is something to write.
+    /// When the next write can be made.
     pub(super) fn next_at(&self) -> BootTime {
         if self.waiting.is_empty() { BootTime::NEVER } else { self.free_at }
     }
 
-    /// The next write that nobody has given up.
+    /// The next write that was not cancelled.
     pub(super) fn next(&mut self) -> Option<QueuedWrite> {
         while let Some((by, mut writes)) = self.waiting.pop_front() {
             let next =
@@ -102,7 +103,7 @@ impl WriteQueue {
         None
     }
 
-    /// Lets the file rest for as long as a write took that ends now.
+    /// Leaves the file alone for as long as the write took that ends now.
     pub(super) fn rest(&mut self, took: Duration) {
         self.free_at = BootTime::now() + took;
     }

@@ -1,4 +1,4 @@
-//! What every store promises of casts.
+//! The properties of casts that every store must have.
 
 mod rig;
 
@@ -10,12 +10,12 @@ use soloist_stores::{
     ANSWER_MAX, CastClaimer, CastKey, CastRetry, CastState, ERROR_MAX, PAYLOAD_MAX, StoreError,
 };
 
-use self::rig::{Host, KEEP, LIMIT, is_conflict, order};
-pub(crate) use self::rig::{Queue, answer};
+use self::rig::{CastHost, KEEP, LIMIT, is_conflict, order};
+pub(crate) use self::rig::{CastQueue, answer};
 use crate::world::{World, soon};
 
 pub(crate) async fn a_cast_is_done_step_by_step(world: &World) {
-    let (caller, host) = (Host::of(world, "a").await, Host::of(world, "b").await);
+    let (caller, host) = (CastHost::of(world, "a").await, CastHost::of(world, "b").await);
     let key = CastKey::fresh("resize");
     let binary: Vec<u8> = (0..=255).collect();
     soon(caller.casts.put(&key, &order(binary.clone()), LIMIT)).await.unwrap();
@@ -29,20 +29,20 @@ pub(crate) async fn a_cast_is_done_step_by_step(world: &World) {
     let Some(CastState::Claimed(head)) = caller.look(&key).await else { panic!("not claimed") };
     assert_eq!(head.by.as_deref(), Some("b"));
 
-    soon(host.casts.done(&claim, &answer(&b"\n\0answer"[..]), KEEP)).await.unwrap();
+    soon(host.casts.complete(&claim, &answer(&b"\n\0answer"[..]), KEEP)).await.unwrap();
     let Some(CastState::Done(ended, found)) = caller.look(&key).await else { panic!("not done") };
     assert_eq!(found, answer(&b"\n\0answer"[..]));
     assert_eq!((ended.head.by.as_deref(), ended.head.attempts), (Some("b"), 1));
     let queue = host.queue().await;
     assert!(queue.casts.is_empty() && queue.claims.is_empty());
     assert_eq!(caller.look(&CastKey::fresh("resize")).await, None);
-    // The call that put it may be made again, whatever became of it.
+    // The call that put the cast may be repeated, whatever its state is by now.
     soon(caller.casts.put(&key, &order("other"), LIMIT)).await.unwrap();
     assert!(matches!(caller.look(&key).await, Some(CastState::Done(..))));
 }
 
 pub(crate) async fn one_host_at_a_time_has_a_claim(world: &World) {
-    let hosts = join_all(["a", "b", "c", "d"].map(|name| Host::of(world, name))).await;
+    let hosts = join_all(["a", "b", "c", "d"].map(|name| CastHost::of(world, name))).await;
     for _ in 0..10 {
         let key = hosts[0].put("t").await;
         let seen = hosts[0].queue().await.casts.remove(&key).unwrap();
@@ -53,23 +53,23 @@ pub(crate) async fn one_host_at_a_time_has_a_claim(world: &World) {
 }
 
 pub(crate) async fn a_claim_that_was_made_is_got_again(world: &World) {
-    let (host, other) = (Host::of(world, "a").await, Host::of(world, "b").await);
+    let (host, other) = (CastHost::of(world, "a").await, CastHost::of(world, "b").await);
     let key = host.put("t").await;
     let seen = host.queue().await.casts.remove(&key).unwrap();
     let first = soon(host.casts.claim(&host.by, &seen)).await.unwrap().unwrap();
-    // As whoever has lost the answer does.
+    // This is what a host does after a lost answer.
     let again = soon(host.casts.claim(&host.by, &seen)).await.unwrap().unwrap();
     assert_eq!(first, again);
     let another = CastClaimer { ticket: 2, ..host.by.clone() };
     assert_eq!(soon(host.casts.claim(&another, &seen)).await.unwrap(), None);
     assert_eq!(soon(other.casts.claim(&other.by, &seen)).await.unwrap(), None);
-    soon(host.casts.done(&again.0, &answer("1"), KEEP)).await.unwrap();
+    soon(host.casts.complete(&again.0, &answer("1"), KEEP)).await.unwrap();
     assert_eq!(soon(host.casts.claim(&host.by, &seen)).await.unwrap(), None);
 }
 
 pub(crate) async fn a_claim_goes_with_its_lease(world: &World) {
-    let (host, heir) = (Host::of(world, "a").await, Host::of(world, "b").await);
-    let short = Host::with(world, "c", world.short()).await;
+    let (host, heir) = (CastHost::of(world, "a").await, CastHost::of(world, "b").await);
+    let short = CastHost::with(world, "c", world.short()).await;
     for (dies, revoked) in [(&host, true), (&short, false)] {
         let key = dies.put("t").await;
         let claim = dies.take(&key).await;
@@ -83,60 +83,60 @@ pub(crate) async fn a_claim_goes_with_its_lease(world: &World) {
         assert!(matches!(heir.look(&key).await, Some(CastState::Queued(_))));
         let gone = soon(dies.casts.claim(&dies.by, &queue.casts[&key])).await;
         assert!(matches!(gone, Err(StoreError::LeaseGone)), "{gone:?}");
-        // The heir takes it, and what the first says of it is dropped.
+        // Another host takes the cast over, and the first host's outcome is discarded.
         let heirs = heir.take(&key).await;
         assert_eq!(heirs.head.attempts, 2);
-        assert!(is_conflict(&soon(dies.casts.done(&claim, &answer("late"), KEEP)).await));
+        assert!(is_conflict(&soon(dies.casts.complete(&claim, &answer("late"), KEEP)).await));
         assert!(is_conflict(&soon(dies.casts.mark_dead(&claim, "late")).await));
-        assert!(is_conflict(&soon(dies.casts.again(&claim, &CastRetry::default())).await));
-        soon(heir.casts.done(&heirs, &answer("heir"), KEEP)).await.unwrap();
+        assert!(is_conflict(&soon(dies.casts.requeue(&claim, &CastRetry::default())).await));
+        soon(heir.casts.complete(&heirs, &answer("heir"), KEEP)).await.unwrap();
         let Some(CastState::Done(_, found)) = heir.look(&key).await else { panic!("not done") };
         assert_eq!(found, answer("heir"));
     }
 }
 
 pub(crate) async fn what_is_stale_is_not_claimed(world: &World) {
-    let host = Host::of(world, "a").await;
+    let host = CastHost::of(world, "a").await;
     let key = host.put("t").await;
     let seen = host.queue().await.casts.remove(&key).unwrap();
     let first = host.take(&key).await;
-    soon(host.casts.again(&first, &CastRetry::default())).await.unwrap();
+    soon(host.casts.requeue(&first, &CastRetry::default())).await.unwrap();
     let by = CastClaimer { ticket: 7, ..host.by.clone() };
     assert_eq!(soon(host.casts.claim(&by, &seen)).await.unwrap(), None, "of an earlier head");
-    // The same host, and the same lease, but another claim.
+    // The same host and the same lease, but another claim.
     let second = host.take(&key).await;
-    assert!(is_conflict(&soon(host.casts.done(&first, &answer("1"), KEEP)).await));
-    soon(host.casts.done(&second, &answer("2"), KEEP)).await.unwrap();
-    assert!(is_conflict(&soon(host.casts.done(&second, &answer("3"), KEEP)).await));
+    assert!(is_conflict(&soon(host.casts.complete(&first, &answer("1"), KEEP)).await));
+    soon(host.casts.complete(&second, &answer("2"), KEEP)).await.unwrap();
+    assert!(is_conflict(&soon(host.casts.complete(&second, &answer("3"), KEEP)).await));
     let Some(CastState::Done(_, found)) = host.look(&key).await else { panic!("not done") };
     assert_eq!(found, answer("2"));
 }
 
 pub(crate) async fn attempts_are_counted_and_errors_kept(world: &World) {
-    let host = Host::of(world, "a").await;
+    let host = CastHost::of(world, "a").await;
     let key = host.put("t").await;
     let wait = Duration::from_millis(1500);
     let error = Some(format!("{}é", "e".repeat(ERROR_MAX)));
     let failed = CastRetry { wait, error, counted: true };
     let claim = host.take(&key).await;
-    soon(host.casts.again(&claim, &failed)).await.unwrap();
+    soon(host.casts.requeue(&claim, &failed)).await.unwrap();
     let head = host.queue().await.casts.remove(&key).unwrap().head;
     assert_eq!((head.attempts, head.wait), (1, 1500));
     assert_eq!(head.error.unwrap().len(), ERROR_MAX);
-    soon(host.casts.again(&host.take(&key).await, &CastRetry::default())).await.unwrap();
+    soon(host.casts.requeue(&host.take(&key).await, &CastRetry::default())).await.unwrap();
     let head = host.queue().await.casts.remove(&key).unwrap().head;
     assert_eq!((head.attempts, head.wait), (1, 0), "it was no attempt");
     for attempts in [2, 3, 3] {
         let claim = host.take(&key).await;
         assert_eq!(claim.head.attempts, attempts);
         let counted = CastRetry { counted: true, ..CastRetry::default() };
-        soon(host.casts.again(&claim, &counted)).await.unwrap();
+        soon(host.casts.requeue(&claim, &counted)).await.unwrap();
     }
     assert!(host.queue().await.casts[&key].head.is_spent());
 }
 
 pub(crate) async fn dead_letters_are_kept_replayed_and_purged(world: &World) {
-    let host = Host::of(world, "a").await;
+    let host = CastHost::of(world, "a").await;
     let mut dead = Vec::new();
     for _ in 0..4 {
         dead.push(host.kill("t").await);
@@ -145,7 +145,7 @@ pub(crate) async fn dead_letters_are_kept_replayed_and_purged(world: &World) {
     let other = host.kill("t0").await;
     assert!(host.queue().await.casts.is_empty());
     assert_eq!(host.dead("t").await, dead);
-    let page = soon(host.casts.dead("t", Some(&dead[0].id), 2)).await.unwrap();
+    let page = soon(host.casts.dead_letters("t", Some(&dead[0].id), 2)).await.unwrap();
     assert_eq!(page.iter().map(|(key, _)| key).collect::<Vec<_>>(), [&dead[1], &dead[2]]);
     assert_eq!(page[0].1.head.error.as_deref(), Some("dead"));
     assert!(matches!(host.look(&dead[0]).await, Some(CastState::Dead(_))));
@@ -154,7 +154,7 @@ pub(crate) async fn dead_letters_are_kept_replayed_and_purged(world: &World) {
     assert!(!soon(host.casts.replay(&dead[0])).await.unwrap(), "it is not dead any more");
     let (claim, payload) = host.claim(&dead[0]).await.unwrap();
     assert_eq!((&*payload, claim.head.attempts), (&b"payload"[..], 1));
-    soon(host.casts.done(&claim, &answer("1"), KEEP)).await.unwrap();
+    soon(host.casts.complete(&claim, &answer("1"), KEEP)).await.unwrap();
 
     assert!(soon(host.casts.purge(&dead[1])).await.unwrap());
     assert!(!soon(host.casts.purge(&dead[1])).await.unwrap());
@@ -167,8 +167,8 @@ pub(crate) async fn dead_letters_are_kept_replayed_and_purged(world: &World) {
 }
 
 pub(crate) async fn many_dead_letters_are_purged(world: &World) {
-    let host = Host::of(world, "a").await;
-    // A slow disk takes all of them in time only one after the other.
+    let host = CastHost::of(world, "a").await;
+    // Put one after the other, since a slow disk would not do all of them in time.
     let mut keys = Vec::new();
     for _ in 0..120 {
         keys.push(host.put("t").await);
@@ -186,12 +186,12 @@ pub(crate) async fn many_dead_letters_are_purged(world: &World) {
 }
 
 pub(crate) async fn answers_expire_and_not_too_early(world: &World) {
-    let host = Host::of(world, "a").await;
+    let host = CastHost::of(world, "a").await;
     let keep = Duration::from_secs(2);
     let (first, second) = (host.put("t").await, host.put("t").await);
     let began = BootTime::now();
-    soon(host.casts.done(&host.take(&first).await, &answer("1"), keep)).await.unwrap();
-    soon(host.casts.done(&host.take(&second).await, &answer("2"), KEEP)).await.unwrap();
+    soon(host.casts.complete(&host.take(&first).await, &answer("1"), keep)).await.unwrap();
+    soon(host.casts.complete(&host.take(&second).await, &answer("2"), KEEP)).await.unwrap();
     while host.look(&first).await.is_some() {
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert!(BootTime::now().since(began) < Duration::from_secs(20), "it never expires");
@@ -202,15 +202,15 @@ pub(crate) async fn answers_expire_and_not_too_early(world: &World) {
 
 pub(crate) async fn the_answers_of_the_oldest_casts_go_first(world: &World) {
     const MOST: usize = 10_000;
-    let host = Host::of(world, "a").await;
+    let host = CastHost::of(world, "a").await;
     let last = host.put("t").await;
     let claim = host.take(&last).await;
-    // Older than any cast that is made now.
+    // These ids sort before those of any cast made now.
     let old: Vec<_> = (0..=MOST).map(|i| CastKey::new("t", format!("0-{i:05}"))).collect();
     world.write_answers(&old).await;
     assert!(matches!(host.look(&old[0]).await, Some(CastState::Done(..))));
-    soon(host.casts.done(&claim, &answer("1"), KEEP)).await.unwrap();
-    // There were two too many.
+    soon(host.casts.complete(&claim, &answer("1"), KEEP)).await.unwrap();
+    // There were two answers too many.
     assert_eq!(host.look(&old[0]).await, None);
     assert_eq!(host.look(&old[1]).await, None);
     assert!(matches!(host.look(&old[2]).await, Some(CastState::Done(..))));
@@ -218,7 +218,7 @@ pub(crate) async fn the_answers_of_the_oldest_casts_go_first(world: &World) {
 }
 
 pub(crate) async fn a_full_queue_takes_no_more(world: &World) {
-    let host = Host::of(world, "a").await;
+    let host = CastHost::of(world, "a").await;
     let told = |answer: Result<(), StoreError>| match answer {
         Err(StoreError::Limit(problem)) => problem,
         other => panic!("no limit: {other:?}"),
@@ -230,10 +230,10 @@ pub(crate) async fn a_full_queue_takes_no_more(world: &World) {
     let problem = told(put("t").await);
     assert!(problem.contains("t has 2 casts to do and 1 dead letters, 3 together"), "{problem}");
     put("t0").await.unwrap();
-    // What is claimed is not done.
+    // A claimed cast still counts.
     let claim = host.take(&first).await;
     told(put("t").await);
-    soon(host.casts.done(&claim, &answer(""), KEEP)).await.unwrap();
+    soon(host.casts.complete(&claim, &answer(""), KEEP)).await.unwrap();
     put("t").await.unwrap();
     told(put("t").await);
     soon(host.casts.purge_all("t")).await.unwrap();
@@ -246,16 +246,16 @@ pub(crate) async fn a_full_queue_takes_no_more(world: &World) {
     soon(host.casts.put(&key, &order(vec![7; PAYLOAD_MAX]), 3)).await.unwrap();
     let (claim, payload) = host.claim(&key).await.unwrap();
     assert_eq!(payload, vec![7; PAYLOAD_MAX]);
-    told(soon(host.casts.done(&claim, &answer(vec![0; ANSWER_MAX + 1]), KEEP)).await);
-    soon(host.casts.done(&claim, &answer(vec![1; ANSWER_MAX]), KEEP)).await.unwrap();
+    told(soon(host.casts.complete(&claim, &answer(vec![0; ANSWER_MAX + 1]), KEEP)).await);
+    soon(host.casts.complete(&claim, &answer(vec![1; ANSWER_MAX]), KEEP)).await.unwrap();
     let Some(CastState::Done(_, found)) = host.look(&key).await else { panic!("not done") };
     assert_eq!(found.payload, vec![1; ANSWER_MAX]);
 }
 
 pub(crate) async fn the_queue_is_followed_change_by_change(world: &World) {
-    let hosts = join_all(["a", "b", "c"].map(|name| Host::of(world, name))).await;
+    let hosts = join_all(["a", "b", "c"].map(|name| CastHost::of(world, name))).await;
     let mut follower = hosts[0].queue().await;
-    let work = async |host: &Host, seed: u64| {
+    let work = async |host: &CastHost, seed: u64| {
         let mut random = fastrand::Rng::with_seed(seed);
         for ticket in 0..25 {
             let key = host.put(["t", "u"][random.usize(..2)]).await;
@@ -265,8 +265,8 @@ pub(crate) async fn the_queue_is_followed_change_by_change(world: &World) {
             let (claim, _) = soon(host.casts.claim(&by, &seen)).await.unwrap().unwrap();
             let counted = CastRetry { counted: true, ..CastRetry::default() };
             match random.u8(..5) {
-                0 => soon(host.casts.done(&claim, &answer(""), KEEP)).await.unwrap(),
-                1 => soon(host.casts.again(&claim, &counted)).await.unwrap(),
+                0 => soon(host.casts.complete(&claim, &answer(""), KEEP)).await.unwrap(),
+                1 => soon(host.casts.requeue(&claim, &counted)).await.unwrap(),
                 2 => soon(host.casts.mark_dead(&claim, "no")).await.unwrap(),
                 3 => {
                     soon(host.casts.mark_dead(&claim, "no")).await.unwrap();
@@ -289,11 +289,11 @@ pub(crate) async fn the_queue_is_followed_change_by_change(world: &World) {
 }
 
 pub(crate) async fn what_is_purged_between_two_looks_has_left(world: &World) {
-    let host = Host::of(world, "a").await;
+    let host = CastHost::of(world, "a").await;
     let gone = host.put("t").await;
     let mut follower = host.queue().await;
     assert!(follower.casts.contains_key(&gone));
-    // Nobody looks meanwhile: a watch is read when it is asked.
+    // A watch is only read when it is polled, so it sees nothing in between.
     soon(host.casts.mark_dead(&host.take(&gone).await, "no")).await.unwrap();
     assert!(soon(host.casts.purge(&gone)).await.unwrap());
     let last = host.put("t").await;
@@ -302,24 +302,24 @@ pub(crate) async fn what_is_purged_between_two_looks_has_left(world: &World) {
 }
 
 pub(crate) async fn a_long_queue_is_whole(world: &World) {
-    let host = Host::of(world, "a").await;
-    // A store that writes one by one does not take all at once in time.
+    let host = CastHost::of(world, "a").await;
+    // A store that makes one write at a time could not do all of them at once in time.
     let puts = stream::iter(0..1100).map(|_| host.put("t")).buffer_unordered(20);
     let keys: BTreeSet<_> = puts.collect().await;
     assert!(host.queue().await.casts.keys().eq(&keys));
 }
 
 pub(crate) async fn clusters_and_tasks_keep_apart(world: &World) {
-    let host = Host::of(world, "a").await;
+    let host = CastHost::of(world, "a").await;
     let other = world.open_cluster("testing").casts().unwrap();
     let key = host.put("t").await;
-    assert_eq!(soon(other.look(&key)).await.unwrap(), None);
-    assert!(Queue::of(&*other).await.casts.is_empty());
+    assert_eq!(soon(other.state(&key)).await.unwrap(), None);
+    assert!(CastQueue::of(&*other).await.casts.is_empty());
     assert_eq!(host.look(&CastKey::new("t0", &*key.id)).await, None);
     for bad in [CastKey::new("a/b", "1"), CastKey::new("", "1"), CastKey::new("t", "1/2")] {
         let refused = soon(host.casts.put(&bad, &order(""), LIMIT)).await.unwrap_err();
         assert!(refused.to_string().contains("name"), "{refused}");
-        soon(host.casts.look(&bad)).await.unwrap_err();
+        soon(host.casts.state(&bad)).await.unwrap_err();
     }
 }
 
@@ -334,27 +334,27 @@ pub(crate) async fn the_roster_does_not_show_casts(world: &World) {
         }
         items
     });
-    let own = Host::of(world, "b").await;
+    let own = CastHost::of(world, "b").await;
     for _ in 0..20 {
         let key = own.put("t").await;
         soon(own.casts.mark_dead(&own.take(&key).await, "no")).await.unwrap();
         assert!(soon(own.casts.purge(&key)).await.unwrap());
     }
-    // This is what the watch was for.
+    // The watch must report this.
     soon(host.store.join(host.lease, &host.member())).await.unwrap();
     assert_eq!(soon(news).await.unwrap(), 0, "casts were told as news of the cluster");
 }
 
-/// Not timed tightly: each renewal has the time that it has with the default TTL.
+/// The timing is generous: each renewal has as much time as with the default TTL.
 pub(crate) async fn a_flood_of_casts_holds_up_no_renewal(world: &World) {
-    let (host, other) = (Host::of(world, "a").await, Host::of(world, "b").await);
+    let (host, other) = (CastHost::of(world, "a").await, CastHost::of(world, "b").await);
     let mut flood = tokio::task::JoinSet::new();
     for i in 0..40 {
         let casts = [&host, &other][i % 2].casts.clone();
         flood.spawn(async move {
             loop {
                 let key = CastKey::fresh(i.to_string());
-                // A flood is told that it is one; what counts here is the renewals.
+                // Some of these calls are refused; only the renewals matter here.
                 let _ = casts.put(&key, &order(vec![0; PAYLOAD_MAX / 16]), 20).await;
             }
         });

@@ -1,4 +1,4 @@
-//! What many candidates cost, and many groups. `cargo xtask bench crowd` runs this.
+//! The cost of many candidates and of many groups. Run by `cargo xtask bench crowd`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,21 +12,21 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::world::{Host, World};
+use crate::world::{TestHost, World};
 
-/// How often a leadership passes on.
+/// How often a leadership is passed on.
 const TURNS: usize = 40;
-/// A watch that has just begun may be told up to 100 ms late: etcd brings new
-/// watchers up to date ten times a second.
+/// A new watch may report up to 100 ms late: etcd brings new watchers up to date ten times a
+/// second.
 const SETTLE: Duration = Duration::from_millis(300);
 
-/// A host of its own, with its own connections.
-async fn host(world: &World, name: String) -> Arc<Host> {
+/// A separate host, with its own connections.
+async fn host(world: &World, name: String) -> Arc<TestHost> {
     Arc::new(world.host_with(&name, Duration::from_secs(600)).await)
 }
 
-/// Has it follow the roster, as hosts do.
-async fn follow(host: &Host, tasks: &mut JoinSet<()>) {
+/// Lets the host follow the roster, as real hosts do.
+async fn follow(host: &TestHost, tasks: &mut JoinSet<()>) {
     let mut rosters = host.store.watch().await.unwrap();
     tasks.spawn(async move { while rosters.next().await.is_some_and(|it| it.is_ok()) {} });
 }
@@ -64,7 +64,7 @@ async fn take_over_among_many_candidates() {
             let (at, next, its, gone) = won.recv().await.unwrap();
             assert!(its.token > key.token);
             times.push(at.duration_since(before));
-            // Whoever has led stands again, last.
+            // The former leader stands again, in last place.
             let _ = given_up.send(());
             (leader, key, given_up) = (next, its, gone);
         }
@@ -80,7 +80,7 @@ async fn take_over_among_many_candidates() {
     }
 }
 
-async fn campaign(host: &Host, group: &Group) -> Result<LeaderKey, StoreError> {
+async fn campaign(host: &TestHost, group: &Group) -> Result<LeaderKey, StoreError> {
     host.store.campaign(group, host.lease, &host.candidate()).await
 }
 

@@ -1,4 +1,4 @@
-//! A real etcd, one process a test, in a folder of its own.
+//! A real etcd, one process per test, in a folder of its own.
 
 use std::{
     fs,
@@ -17,7 +17,7 @@ use tokio::{
 };
 
 /// A running etcd; it is killed when this is dropped.
-pub(crate) struct Etcd {
+pub(crate) struct EtcdServer {
     folder: tempfile::TempDir,
     pub(crate) client: u16,
     peer: u16,
@@ -25,12 +25,12 @@ pub(crate) struct Etcd {
     child: Child,
 }
 
-impl Etcd {
+impl EtcdServer {
     pub(crate) async fn start() -> Self {
         Self::start_with(Vec::new()).await
     }
 
-    /// One that speaks TLS, and asks for a certificate of the same authority.
+    /// A server that speaks TLS, and requires client certificates of the same authority.
     pub(crate) async fn secure() -> Self {
         let files = [("cert", "host.pem"), ("key", "host.key"), ("trusted-ca", "authority.pem")];
         let files =
@@ -40,7 +40,7 @@ impl Etcd {
 
     async fn start_with(flags: Vec<String>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        // A free port may be gone by the time that etcd binds it.
+        // Another process may take a free port before etcd binds it.
         for _ in 0..10 {
             let (client, peer) = (free_port(), free_port());
             if let Some(child) = spawn(&folder, client, peer, &[peer], &flags).await {
@@ -50,7 +50,7 @@ impl Etcd {
         panic!("etcd does not start: install it, or name it in SOLOIST_TEST_ETCD");
     }
 
-    /// Three members of one etcd.
+    /// Three members of one etcd cluster.
     pub(crate) async fn three() -> [Self; 3] {
         for _ in 0..10 {
             let ports = [(); 3].map(|()| (free_port(), free_port()));
@@ -73,30 +73,30 @@ impl Etcd {
         self.child.kill().await.unwrap();
     }
 
-    /// Starts it again with what it had written.
+    /// Starts it again with the data it had written.
     pub(crate) async fn restart(&mut self) {
         let Self { folder, client, peer, flags, .. } = self;
         let child = spawn(folder, *client, *peer, &[*peer], flags).await;
         self.child = child.expect("etcd again");
     }
 
-    /// Loses its data, and starts alone: an etcd of its own at the same address.
+    /// Loses its data and starts alone, as another etcd cluster at the same address.
     pub(crate) async fn start_as_another(&mut self) {
         self.kill().await;
         self.folder = tempfile::tempdir().unwrap();
-        // What an etcd is called by follows from where its members are.
+        // etcd derives the cluster's id from its members' peer addresses.
         self.peer = free_port();
         self.restart().await;
     }
 
-    /// Keeps a copy of what it has written.
+    /// Copies its data.
     pub(crate) async fn back_up(&mut self, to: &Path) {
         self.kill().await;
         copy(self.folder.path(), to);
         self.restart().await;
     }
 
-    /// Puts a copy in the place of what it has written.
+    /// Replaces its data by a copy.
     pub(crate) async fn restore(&mut self, from: &Path) {
         self.kill().await;
         self.folder = tempfile::tempdir().unwrap();
@@ -104,10 +104,10 @@ impl Etcd {
         self.restart().await;
     }
 
-    /// Stops it in its tracks: its connections stay, and say nothing.
+    /// Freezes it: its connections stay open, but nothing is answered.
     pub(crate) fn freeze(&self) {
         kill_process(self.id(), Signal::STOP).unwrap();
-        // Until the last of its threads has stopped, it may still answer.
+        // Until its last thread has stopped, it may still answer.
         waitpid(Some(self.id()), WaitOptions::UNTRACED).unwrap();
     }
 
@@ -144,7 +144,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Starts a member and returns when it serves; nothing when it ends before.
+/// Starts a member and returns when it serves; `None` if it ends before that.
 async fn spawn(
     folder: &tempfile::TempDir,
     client: u16,
@@ -175,7 +175,7 @@ async fn spawn(
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     while let Some(line) = lines.next_line().await.unwrap() {
         if line.contains("ready to serve client requests") {
-            // Read on, or etcd blocks on a full pipe.
+            // Continue reading, or etcd would block on a full pipe.
             tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
             return Some(child);
         }
@@ -183,16 +183,16 @@ async fn spawn(
     None
 }
 
-/// A certificate of the end-to-end tests; `make.sh` beside it has made it.
+/// A certificate of the end-to-end tests, which `make.sh` in the same folder has generated.
 pub(crate) fn certificate(name: &str) -> PathBuf {
-    // Crates at several depths use this rig.
+    // This file is used by crates at different depths.
     let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
     let mut found = above.map(|folder| folder.join("tests/e2e/guard/tls")).filter(|it| it.is_dir());
     found.next().expect("the certificates of the tests").join(name)
 }
 
-/// A port that nobody has, and that nobody is given unasked: it is below those
-/// of outgoing connections (Linux: `ip_local_port_range`, from 32768).
+/// A port that is free, and that the system does not assign by itself: it is below the ports of
+/// outgoing connections (Linux: `ip_local_port_range`, from 32768).
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = u16::try_from(std::process::id() % 200).unwrap() * 100;

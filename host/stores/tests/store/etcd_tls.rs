@@ -1,4 +1,4 @@
-//! etcd over TLS: whom to believe, and what to show.
+//! etcd over TLS: trust and client certificates.
 
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
@@ -10,11 +10,11 @@ use soloist_stores::{self as store, Store, StoreError};
 use tempfile::TempDir;
 
 use crate::{
-    etcd_server::{Etcd, certificate, free_port},
-    world::{Host, REQUEST_TIMEOUT, soon},
+    etcd_server::{EtcdServer, certificate, free_port},
+    world::{REQUEST_TIMEOUT, TestHost, soon},
 };
 
-/// The certificate that is made out for this name, and its key.
+/// The certificate issued for this name, and its key.
 fn own(name: &str) -> Option<Arc<TlsFiles>> {
     let cert = certificate(&format!("{name}.pem"));
     Some(TlsFiles { cert, key: certificate(&format!("{name}.key")) }.into())
@@ -29,7 +29,7 @@ fn open(endpoints: &[String], tls: Option<StoreTls>) -> Result<Arc<dyn Store>, S
     store::open(&url, "test", REQUEST_TIMEOUT)
 }
 
-/// How a store refuses, and why.
+/// The problem and cause of a store's refusal.
 async fn refusal(store: &dyn Store) -> (String, String) {
     match soon(store.check()).await {
         Err(StoreError::Refused { problem, source }) => {
@@ -41,21 +41,21 @@ async fn refusal(store: &dyn Store) -> (String, String) {
 
 #[tokio::test]
 async fn a_store_opens_by_certificates() {
-    let server = Etcd::secure().await;
+    let server = EtcdServer::secure().await;
     let store = open(&[server.address()], Some(tls("authority.pem", own("person")))).unwrap();
     soon(store.check()).await.unwrap();
     let lease = soon(store.grant(Duration::from_secs(60))).await.unwrap().id;
     soon(store.renew(lease)).await.unwrap();
-    let key = Host { store: store.clone(), lease, name: "a".into() }.win().await;
+    let key = TestHost { store: store.clone(), lease, name: "a".into() }.win().await;
     assert!(soon(store.verify(&key)).await.unwrap());
-    // By connections of their own.
+    // State uses separate connections.
     assert_eq!(soon(store.state().unwrap().list("a", None, 1)).await.unwrap().len(), 0);
     soon(store.revoke(lease)).await.unwrap();
 }
 
 #[tokio::test]
 async fn what_is_wrong_with_a_certificate_is_told() {
-    let server = Etcd::secure().await;
+    let server = EtcdServer::secure().await;
     let person = || own("person");
     for (tls, problem, cause) in [
         (tls("authority.pem", None), "asks for a certificate", "alert"),
@@ -63,7 +63,7 @@ async fn what_is_wrong_with_a_certificate_is_told() {
         (tls("stranger.pem", person()), "does not trust", "UnknownIssuer"),
         (StoreTls { ca: None, own: person() }, "does not trust", "UnknownIssuer"),
     ] {
-        // Each time on a connection of its own: whether the reason arrives is a race.
+        // On a new connection each time, since it is a race whether the reason arrives.
         for _ in 0..20 {
             let store = open(&[server.address()], Some(tls.clone())).unwrap();
             let told = refusal(&*store).await;
@@ -82,7 +82,7 @@ async fn trouble(store: &dyn Store) -> String {
 
 #[tokio::test]
 async fn one_side_without_tls_is_told() {
-    let (server, plain) = (Etcd::secure().await, Etcd::start().await);
+    let (server, plain) = (EtcdServer::secure().await, EtcdServer::start().await);
     let store = open(&[plain.address()], Some(tls("authority.pem", own("person")))).unwrap();
     let told = trouble(&*store).await;
     assert!(told.contains("write `etcd://"), "{told}");
@@ -93,9 +93,9 @@ async fn one_side_without_tls_is_told() {
 
 #[tokio::test]
 async fn a_member_with_another_certificate_is_passed_over() {
-    let (server, plain) = (Etcd::secure().await, Etcd::start().await);
+    let (server, plain) = (EtcdServer::secure().await, EtcdServer::start().await);
     let dead = format!("127.0.0.1:{}", free_port());
-    // By two names it is most of what is listed.
+    // Under two names it is the majority of the listed members.
     let too = server.address().replace("127.0.0.1", "localhost");
     for other in [plain.address(), dead] {
         let endpoints = [other, server.address(), too.clone()];
@@ -104,7 +104,7 @@ async fn a_member_with_another_certificate_is_passed_over() {
     }
 }
 
-/// Puts `from` in the place of `to`, as programs do it that renew certificates.
+/// Replaces the file `to` by `from`, in the way certificate renewal programs do.
 fn replace(folder: &TempDir, from: &str, to: &str) {
     fs::copy(certificate(from), folder.path().join("new")).unwrap();
     fs::rename(folder.path().join("new"), folder.path().join(to)).unwrap();
@@ -138,7 +138,7 @@ async fn a_file_that_cannot_be_used_is_named() {
 
 #[tokio::test]
 async fn a_certificate_that_is_replaced_is_used() {
-    let server = Etcd::secure().await;
+    let server = EtcdServer::secure().await;
     let folder = tempfile::tempdir().unwrap();
     for (from, to) in
         [("intruder.pem", "cert.pem"), ("intruder.key", "cert.key"), ("authority.pem", "ca.pem")]
@@ -152,7 +152,7 @@ async fn a_certificate_that_is_replaced_is_used() {
     assert!(refusal(&*store).await.0.contains("refuses the certificate"));
     replace(&folder, "person.pem", "cert.pem");
     replace(&folder, "person.key", "cert.key");
-    // Files are looked at once a second, at most.
+    // The files are checked at most once per second.
     let used = async {
         while store.check().await.is_err() {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -163,8 +163,8 @@ async fn a_certificate_that_is_replaced_is_used() {
 
 #[tokio::test]
 async fn who_a_certificate_names_needs_no_password() {
-    let server = Etcd::secure().await;
-    // `person` is whom that certificate names.
+    let server = EtcdServer::secure().await;
+    // `person` is the name in that certificate.
     let read = |name: &str| fs::read(certificate(name)).unwrap();
     let tls_options = TlsOptions::new()
         .ca_certificate(Certificate::from_pem(read("authority.pem")))
@@ -185,7 +185,7 @@ async fn who_a_certificate_names_needs_no_password() {
     soon(store.check()).await.unwrap();
     let lease = soon(store.grant(Duration::from_secs(60))).await.unwrap().id;
     soon(store.renew(lease)).await.unwrap();
-    Host { store, lease, name: "a".into() }.win().await;
-    // Another's name has no such right.
+    TestHost { store, lease, name: "a".into() }.win().await;
+    // The user that the other certificate names lacks the permission.
     assert!(refusal(&*by("host")).await.0.contains("--prefix /soloist/test/"));
 }

@@ -1,22 +1,22 @@
-//! A store that is another one, or an older one, is told of before anything else of it is.
+//! A store that was replaced or set back is reported before anything else from it.
 
 use std::sync::Arc;
 
 use futures::future::join_all;
-use soloist_stores::{Guard, Store, StoreError, StoreMismatch};
+use soloist_stores::{Store, StoreError, StoreMismatch, WriteGuard};
 use tokio::sync::watch;
 
 use crate::{
-    state::{Desk, put},
-    world::{Host, World, queue, soon},
+    state::{StateClient, put},
+    world::{TestHost, World, queue, soon},
 };
 
-/// What a store was told to be.
-type Told = watch::Receiver<Option<StoreMismatch>>;
+/// The mismatches that a store reports.
+type MismatchReceiver = watch::Receiver<Option<StoreMismatch>>;
 
 pub(crate) async fn the_identity_is_made_once(world: &mut World) {
     let stores: Vec<_> = (0..4).map(|_| world.open()).collect();
-    // A file that another just makes may be locked.
+    // While another store object creates the file, it may be locked.
     let opened = stores.iter().map(async |store| while store.check().await.is_err() {});
     soon(join_all(opened)).await;
     let identity = world.identity().await;
@@ -28,8 +28,8 @@ pub(crate) async fn the_identity_is_made_once(world: &mut World) {
     assert_eq!(world.identity().await, identity);
 }
 
-/// Renews until that is answered, and returns what it hears of the store by then.
-async fn hears(host: &Host, told: &mut Told) -> StoreMismatch {
+/// Renews until there is an answer, and returns the mismatch that was reported by then.
+async fn hears(host: &TestHost, told: &mut MismatchReceiver) -> StoreMismatch {
     let answered = async {
         while host.store.renew(host.lease).await.is_err_and(|error| error.is_transient()) {}
     };
@@ -38,15 +38,15 @@ async fn hears(host: &Host, told: &mut Told) -> StoreMismatch {
     told.borrow_and_update().clone().expect("a mismatch")
 }
 
-/// All is well with the store as it is now: it is told of once.
-async fn goes_on(store: &Arc<dyn Store>, told: &Told) {
+/// The store works in its new state, and the mismatch is not reported again.
+async fn goes_on(store: &Arc<dyn Store>, told: &MismatchReceiver) {
     soon(store.check()).await.unwrap();
     let lease = soon(store.grant(crate::world::LONG)).await.unwrap().id;
-    let host = Host { store: Arc::clone(store), lease, name: "later".into() };
+    let host = TestHost { store: Arc::clone(store), lease, name: "later".into() };
     soon(store.join(lease, &host.member())).await.unwrap();
     host.roster(|roster| roster.member("later").is_some()).await;
     assert!(!told.has_changed().unwrap(), "told twice");
-    // A name is one living host's.
+    // The name is needed again.
     soon(store.revoke(lease)).await.unwrap();
 }
 
@@ -55,7 +55,7 @@ pub(crate) async fn an_older_store_is_told_of(world: &mut World) {
     soon(leader.store.join(leader.lease, &leader.member())).await.unwrap();
     let backup = world.back_up().await;
     let key = leader.win().await;
-    // More than is written before the last of them looks.
+    // More revisions than are written before the last host looks.
     for _ in 0..20 {
         soon(leader.store.join(leader.lease, &leader.member())).await.unwrap();
     }
@@ -69,7 +69,7 @@ pub(crate) async fn an_older_store_is_told_of(world: &mut World) {
         goes_on(&host.store, &told).await;
     }
     assert!(!soon(leader.store.verify(&key)).await.unwrap());
-    // Whoever comes now knows nothing of it.
+    // A host that connects only now cannot know of it.
     let newcomer = world.open();
     goes_on(&newcomer, &newcomer.mismatches()).await;
 }
@@ -77,18 +77,19 @@ pub(crate) async fn an_older_store_is_told_of(world: &mut World) {
 pub(crate) async fn an_older_state_alone_is_told_of(world: &mut World) {
     let leader = world.host("a").await;
     let key = leader.win().await;
-    let desk = Desk(leader.store.state().unwrap());
+    let desk = StateClient(leader.store.state().unwrap());
     desk.write("a", &[put("k", "before")]).await.unwrap();
     let backup = world.back_up().await;
-    // By another handle of the same store: what each of them sees counts for all.
+    // The state uses separate connections to the same store: what one connection sees counts for
+    // all.
     while desk.write("a", &[put("k", "after")]).await.is_err_and(|error| error.is_transient()) {}
     let mut told = leader.store.mismatches();
     world.restore(&backup).await;
     assert!(hears(&leader, &mut told).await.behind);
-    // The key has been there all along, and so it may write.
+    // The key exists in the restored state, so its holder may write.
     let write = async {
         loop {
-            match desk.0.write(Guard::Leader(&key), "a", &[put("k", "now")]).await {
+            match desk.0.write(WriteGuard::Leader(&key), "a", &[put("k", "now")]).await {
                 Err(StoreError::Unavailable { .. }) => {}
                 other => return other,
             }
@@ -112,7 +113,7 @@ pub(crate) async fn another_store_is_told_of(world: &mut World) {
 pub(crate) async fn a_store_that_goes_on_is_the_same(world: &mut World) {
     let host = world.host("a").await;
     let told = host.store.mismatches();
-    // A server that is stopped and started is what it was.
+    // A server that is stopped and started again is the same store.
     let _ = world.back_up().await;
     let answered = async { while host.store.renew(host.lease).await.is_err() {} };
     soon(answered).await;

@@ -1,12 +1,12 @@
-//! What both stores promise, checked against both by one suite; and what each
-//! promises besides. etcd is the real one: `SOLOIST_TEST_ETCD`, or `etcd` on the PATH.
+//! One suite of properties that is run against both stores, and further tests of each store. The
+//! etcd used is a real one: `SOLOIST_TEST_ETCD`, or `etcd` on the PATH.
 
-#![allow(
+#![expect(
     clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "a test fails by panicking, and a child process talks to its parent by stdout"
+    reason = "functions that tests share fail by panicking and print what they measured"
 )]
 
 #[macro_use]
@@ -27,32 +27,58 @@ mod state_guard;
 mod state_limits;
 mod world;
 
-properties! {
-    contract:
-    a_renewed_lease_lives_and_an_unrenewed_one_ends,
-    a_revoked_lease_is_gone,
-    the_queue_is_first_come_first_served,
-    a_candidate_wins_when_the_leader_resigns,
-    a_candidate_wins_when_the_leader_s_lease_is_revoked,
-    a_candidate_wins_when_the_leader_s_lease_runs_out,
-    a_dropped_campaign_is_withdrawn,
-    a_dropped_campaign_never_hits_the_next,
-    a_campaign_dropped_at_once_leaves_nobody_behind,
-    a_leadership_is_verified,
-    a_proclamation_is_guarded,
-    a_resignation_never_hits_a_successor,
-    a_leader_that_stands_again_keeps_its_key,
-    members_come_and_go,
-    a_name_is_one_session_s,
-    a_host_that_comes_back_has_its_name,
-    an_earlier_session_of_the_same_host_gives_way,
-    a_removed_host_does_not_join,
-    a_rehearsal_leaves_nothing_behind,
-    notes_stand_until_they_are_erased,
-    whoever_leaves_and_stands_again_stands_last,
-    a_watch_shows_what_a_fresh_look_does,
-    a_watch_begins_with_the_present,
-    groups_and_clusters_are_apart,
+mod sessions {
+    properties! {
+        contract::sessions:
+        a_renewed_lease_lives_and_an_unrenewed_one_ends,
+        a_revoked_lease_is_gone,
+    }
+}
+
+mod campaigns {
+    properties! {
+        contract::campaigns:
+        the_queue_is_first_come_first_served,
+        a_candidate_wins_when_the_leader_resigns,
+        a_candidate_wins_when_the_leader_s_lease_is_revoked,
+        a_candidate_wins_when_the_leader_s_lease_runs_out,
+        a_dropped_campaign_is_withdrawn,
+        a_dropped_campaign_never_hits_the_next,
+        a_campaign_dropped_at_once_leaves_nobody_behind,
+        a_rehearsal_leaves_nothing_behind,
+        whoever_leaves_and_stands_again_stands_last,
+    }
+}
+
+mod leaderships {
+    properties! {
+        contract::leaderships:
+        a_leadership_is_verified,
+        a_proclamation_is_guarded,
+        a_resignation_never_hits_a_successor,
+        a_leader_that_stands_again_keeps_its_key,
+    }
+}
+
+mod members {
+    properties! {
+        contract::members:
+        members_come_and_go,
+        a_name_is_one_session_s,
+        a_host_that_comes_back_has_its_name,
+        an_earlier_session_of_the_same_host_gives_way,
+        a_removed_host_does_not_join,
+    }
+}
+
+mod rosters {
+    properties! {
+        contract::rosters:
+        notes_stand_until_they_are_erased,
+        a_watch_shows_what_a_fresh_look_does,
+        a_watch_begins_with_the_present,
+        groups_and_clusters_are_apart,
+    }
 }
 
 mod identities {

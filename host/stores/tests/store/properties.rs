@@ -1,32 +1,41 @@
-//! One test of each property for each store.
+//! Generates a test of each property for each store.
 
-/// Makes a test of each property for each store.
+/// Generates a test of each property for each store. The properties are functions of one module,
+/// which is named first.
 macro_rules! properties {
-    (mut $module:ident: $($property:ident),+ $(,)?) => {
+    (mut $($module:ident)::+: $($property:ident),+ $(,)?) => {
         mod on_etcd {
+            use crate::$($module)::+ as module;
+
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $property() {
-                crate::$module::$property(&mut crate::world::World::etcd().await).await;
+                module::$property(&mut crate::world::World::etcd().await).await;
             })+
         }
         mod on_sqlite {
+            use crate::$($module)::+ as module;
+
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $property() {
-                crate::$module::$property(&mut crate::world::World::sqlite()).await;
+                module::$property(&mut crate::world::World::sqlite()).await;
             })+
         }
     };
-    ($module:ident: $($property:ident),+ $(,)?) => {
+    ($($module:ident)::+: $($property:ident),+ $(,)?) => {
         mod on_etcd {
+            use crate::$($module)::+ as module;
+
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $property() {
-                crate::$module::$property(&crate::world::World::etcd().await).await;
+                module::$property(&crate::world::World::etcd().await).await;
             })+
         }
         mod on_sqlite {
+            use crate::$($module)::+ as module;
+
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $property() {
-                crate::$module::$property(&crate::world::World::sqlite()).await;
+                module::$property(&crate::world::World::sqlite()).await;
             })+
         }
     };

@@ -1,4 +1,4 @@
-//! A way to a server on which answers can get lost.
+//! A proxy in front of a server that can lose the server's answers.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -10,27 +10,27 @@ use tokio::{
     time::timeout,
 };
 
-/// What becomes of answers.
+/// What the proxy does with answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Answers {
+enum AnswerMode {
     Pass,
-    GetLost,
+    Lose,
 }
 
-/// Passes connections on, until it is told otherwise.
-pub(crate) struct Proxy {
+/// Forwards connections, with their answers until told otherwise.
+pub(crate) struct LossyProxy {
     pub(crate) address: SocketAddr,
-    answers: watch::Sender<Answers>,
-    /// How many answers have got lost.
+    answers: watch::Sender<AnswerMode>,
+    /// How many chunks of answers were lost.
     lost: watch::Sender<usize>,
     task: JoinHandle<()>,
 }
 
-impl Proxy {
+impl LossyProxy {
     pub(crate) async fn to(server: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (answers, told) = watch::channel(Answers::Pass);
+        let (answers, told) = watch::channel(AnswerMode::Pass);
         let lost = watch::Sender::new(0);
         let losing = lost.clone();
         let task = tokio::spawn(async move {
@@ -43,23 +43,23 @@ impl Proxy {
         Self { address, answers, lost, task }
     }
 
-    /// From here on no answer comes through.
+    /// From now on no answer is forwarded.
     pub(crate) fn lose_answers(&self) {
-        self.answers.send_replace(Answers::GetLost);
+        self.answers.send_replace(AnswerMode::Lose);
     }
 
-    /// Loses what the server says because of `work`, as a whole. What it says after that comes
-    /// through, on the same connection, as if nothing had been.
+    /// Loses everything that the server sends because of `work`. What it sends later is forwarded
+    /// again, on the same connection, as if nothing had happened.
     pub(crate) async fn lose_what_follows(&self, work: impl Future<Output = ()>) {
         let (mut lost, quiet) = (self.lost.subscribe(), Duration::from_millis(300));
         self.lose_answers();
         work.await;
         lost.changed().await.unwrap();
         while timeout(quiet, lost.changed()).await.is_ok() {}
-        self.answers.send_replace(Answers::Pass);
+        self.answers.send_replace(AnswerMode::Pass);
     }
 
-    /// Breaks all connections; nobody listens any more.
+    /// Breaks all connections and stops listening.
     pub(crate) async fn break_down(self) {
         self.task.abort();
         let _ = self.task.await;
@@ -69,7 +69,7 @@ impl Proxy {
 async fn pass(
     client: TcpStream,
     server: TcpStream,
-    told: watch::Receiver<Answers>,
+    told: watch::Receiver<AnswerMode>,
     lost: watch::Sender<usize>,
 ) {
     let (mut from_client, mut to_client) = client.into_split();
@@ -82,13 +82,13 @@ async fn pass(
             if length == 0 {
                 return Ok(());
             }
-            if *told.borrow() == Answers::Pass {
+            if *told.borrow() == AnswerMode::Pass {
                 to_client.write_all(&some[..length]).await?;
             } else {
                 lost.send_modify(|count| *count += 1);
             }
         }
     };
-    // Either side may hang up.
+    // Either side may close the connection.
     let _: Result<_, std::io::Error> = tokio::try_join!(asked, answered);
 }

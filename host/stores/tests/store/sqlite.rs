@@ -1,4 +1,4 @@
-//! What the SQLite store promises besides.
+//! The properties that only the SQLite store has.
 
 use std::{
     path::Path,
@@ -14,18 +14,18 @@ use soloist_heart::{
     Group, LeaseId,
     clock::{self, BootTime},
 };
-use soloist_stores::{self as store, Candidate, Guard, StoreError, VALUE_MAX};
+use soloist_stores::{self as store, Candidate, StoreError, VALUE_MAX, WriteGuard};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::Command,
 };
 
 use crate::{
-    state::{Desk, put},
-    world::{Host, LONG, REQUEST_TIMEOUT, World, queue, soon},
+    state::{StateClient, put},
+    world::{LONG, REQUEST_TIMEOUT, TestHost, World, queue, soon},
 };
 
-/// Where the second process of a test finds the store.
+/// The variable that tells a test's second process where the store is.
 const FILE: &str = "SOLOIST_TEST_FILE";
 
 async fn refusal(path: &Path) -> String {
@@ -67,7 +67,7 @@ async fn a_newer_schema_is_refused() {
     assert!(refusal(path).await.contains("newer soloist"));
 }
 
-/// A file as version 1 of the schema made it, word by word.
+/// The statements by which version 1 of the schema created a file.
 const VERSION_1: &str = "
     CREATE TABLE counter (
         id       INTEGER PRIMARY KEY CHECK (id = 1),
@@ -123,22 +123,22 @@ async fn a_file_of_version_1_is_taken_over_with_all_that_is_in_it() {
     drop(old);
 
     let lease = LeaseId(7);
-    let host = Host { store: world.open(), lease, name: "a".into() };
+    let host = TestHost { store: world.open(), lease, name: "a".into() };
     let roster = host.roster(|roster| roster.members.len() == 1).await;
     assert_eq!((roster.revision, queue(&roster)), (5000, vec!["a".into()]));
     assert_eq!(soon(host.store.renew(lease)).await.unwrap(), LONG);
     let leader = roster.leader(&Group::main()).unwrap().key.clone();
     assert!(soon(host.store.verify(&leader)).await.unwrap());
-    let desk = Desk(host.store.state().unwrap());
-    soon(desk.0.write(Guard::Leader(&leader), "a", &[put("k", "1")])).await.unwrap();
+    let desk = StateClient(host.store.state().unwrap());
+    soon(desk.0.write(WriteGuard::Leader(&leader), "a", &[put("k", "1")])).await.unwrap();
     assert_eq!(desk.value("a", "k").await.unwrap(), "1");
     let version: i32 = Connection::open(path)
         .unwrap()
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .unwrap();
     assert_eq!(version, 5);
-    // It is left as it is from now on.
-    assert_eq!(Desk::of(&world).value("a", "k").await.unwrap(), "1");
+    // It is not upgraded again.
+    assert_eq!(StateClient::of(&world).value("a", "k").await.unwrap(), "1");
 }
 
 #[tokio::test]
@@ -148,11 +148,11 @@ async fn two_that_take_over_a_file_of_version_1_at_once_do_no_harm() {
     Connection::open(path).unwrap().execute_batch(VERSION_1).unwrap();
     let stores: Vec<_> = (0..4).map(|_| world.open()).collect();
     soon(try_join_all(stores.iter().map(|store| store.check()))).await.unwrap();
-    Desk::of(&world).write("a", &[put("k", "1")]).await.unwrap();
+    StateClient::of(&world).write("a", &[put("k", "1")]).await.unwrap();
 }
 
-/// One must not take the file for another's while the other makes its tables. It may find it
-/// locked, and tries again.
+/// A host must not mistake the file for another application's while another host creates its
+/// tables. It may find the file locked, and retries.
 #[tokio::test]
 async fn hosts_that_make_a_file_at_once_all_get_it() {
     for _ in 0..20 {
@@ -175,7 +175,7 @@ async fn hosts_that_make_a_file_at_once_all_get_it() {
 #[tokio::test]
 async fn state_in_a_file_that_was_removed_is_gone_and_told() {
     let world = World::sqlite();
-    let desk = Desk::of(&world);
+    let desk = StateClient::of(&world);
     desk.write("a", &[put("k", "1")]).await.unwrap();
     assert_eq!(desk.value("a", "k").await.unwrap(), "1");
     let StoreUrl::Sqlite(path) = &world.url else { unreachable!() };
@@ -189,7 +189,7 @@ async fn state_in_a_file_that_was_removed_is_gone_and_told() {
 async fn state_is_read_while_another_process_writes() {
     let world = World::sqlite();
     let store = store::open(&world.url, "test", Duration::from_millis(200)).unwrap();
-    let desk = Desk(store.state().unwrap());
+    let desk = StateClient(store.state().unwrap());
     desk.write("a", &[put("k", "1")]).await.unwrap();
     let StoreUrl::Sqlite(path) = &world.url else { unreachable!() };
     let holder = Connection::open(path).unwrap();
@@ -200,19 +200,19 @@ async fn state_is_read_while_another_process_writes() {
     desk.write("a", &[put("k", "3")]).await.unwrap();
 }
 
-/// Those of the other's many writes that were asked for first would all be before it otherwise.
+/// Without turns, the other writer's earlier writes would all be made first.
 #[tokio::test]
 async fn who_writes_much_waits_for_itself() {
     let world = World::sqlite();
     let state = world.open().state().unwrap();
     let (large, done) = ([put("k", vec![7; VALUE_MAX])], AtomicUsize::new(0));
     let many = join_all((0..200).map(async |_| {
-        state.write(Guard::Person, "a", &large).await.unwrap();
+        state.write(WriteGuard::Person, "a", &large).await.unwrap();
         done.fetch_add(1, Ordering::Relaxed);
     }));
     let one = async {
         for _ in 0..5 {
-            soon(state.write(Guard::Person, "b", &[put("k", "1")])).await.unwrap();
+            soon(state.write(WriteGuard::Person, "b", &[put("k", "1")])).await.unwrap();
         }
         done.load(Ordering::Relaxed)
     };
@@ -242,7 +242,7 @@ async fn a_removed_file_ends_every_wait_and_session() {
     let StoreUrl::Sqlite(path) = &world.url else { unreachable!() };
     std::fs::remove_file(path).unwrap();
     assert!(soon(campaign).await.unwrap().unwrap_err().is_transient());
-    // First it is noticed that the file has gone, and then that there is another store.
+    // First the host notices that the file is gone, and then that there is another store.
     let renewed = async {
         loop {
             match leader.store.renew(leader.lease).await {
@@ -288,7 +288,7 @@ async fn a_killed_process_s_leadership_passes_on() {
     soon(campaign).await.unwrap().unwrap();
 }
 
-/// Not a test: the other process of the one above.
+/// Not a test, but the other process of the test above.
 #[tokio::test]
 #[ignore = "started by another test"]
 async fn second_process() {

@@ -1,4 +1,4 @@
-//! What becomes of hosts when the files of the SQLite store are meddled with.
+//! What happens to running hosts when the files of the SQLite store are tampered with.
 
 use std::{
     fs::{self, File},
@@ -16,11 +16,11 @@ use soloist_stores::{self as store, StoreError};
 use tokio::time::Instant;
 
 use crate::{
-    state::{Desk, put},
+    state::{StateClient, put},
     world::{REQUEST_TIMEOUT, World, soon},
 };
 
-/// In which a host notices, and what a busy machine may add.
+/// The time within which a host notices, plus what a busy machine may add.
 const AT_ONCE: Duration = Duration::from_millis(250 + 500);
 
 fn path(world: &World) -> &Path {
@@ -40,18 +40,18 @@ async fn refusal(path: &Path) -> String {
     }
 }
 
-/// Removes what lies beside the file under a leader and an heir.
+/// Removes files next to the database while a leader and an heir are using it.
 async fn is_noticed_and_loses_nothing(ends: &[&str]) {
     let world = World::sqlite();
     let (leader, heir) = (world.host("a").await, world.host("b").await);
     let key = leader.win().await;
     let campaign = heir.stand().await;
-    let desk = Desk(leader.store.state().unwrap());
+    let desk = StateClient(leader.store.state().unwrap());
     desk.write("a", &[put("k", "1")]).await.unwrap();
     assert_eq!(desk.value("a", "k").await.unwrap(), "1");
     let lost = [leader.clone(), heir.clone()]
         .map(|host| tokio::spawn(async move { host.store.session_lost(host.lease).await }));
-    // What was sent before this is done.
+    // Everything sent before this call has been handled.
     soon(futures::future::join(leader.store.check(), heir.store.check())).await.0.unwrap();
     let begun = Instant::now();
     for end in ends {
@@ -62,13 +62,13 @@ async fn is_noticed_and_loses_nothing(ends: &[&str]) {
         assert!(begun.elapsed() < AT_ONCE, "{:?} after it was removed: {told}", begun.elapsed());
     }
     assert!(soon(campaign).await.unwrap().unwrap_err().is_transient());
-    // A new one finds all that was written, and the leader's lease among it.
+    // A new host finds everything that was written, including the leader's lease.
     let newcomer = world.open();
     soon(newcomer.check()).await.unwrap();
     assert!(soon(newcomer.verify(&key)).await.unwrap());
     assert_eq!(desk.value("a", "k").await.unwrap(), "1");
     desk.write("a", &[put("k", "2")]).await.unwrap();
-    assert_eq!(Desk(newcomer.state().unwrap()).value("a", "k").await.unwrap(), "2");
+    assert_eq!(StateClient(newcomer.state().unwrap()).value("a", "k").await.unwrap(), "2");
 }
 
 #[tokio::test]
@@ -112,15 +112,14 @@ async fn a_symbolic_link_is_no_second_name() {
     symlink(path(&world), &link).unwrap();
     let store = store::open(&StoreUrl::Sqlite(link), "test", REQUEST_TIMEOUT).unwrap();
     assert!(soon(store.verify(&key)).await.unwrap());
-    // It listens and rings where the others do.
+    // Nothing was created next to the link.
     assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 1);
 }
 
-/// A process that uses the file with another log, as far as others see it: it locks a byte
-/// of the marks, but not theirs.
-struct Stranger(File);
+/// Looks like a process that uses the file with another log: it locks a byte in the range of marks.
+struct ForeignLock(File);
 
-impl Stranger {
+impl ForeignLock {
     fn at(path: &Path) -> Self {
         Self(File::options().read(true).write(true).open(path).unwrap())
     }
@@ -137,8 +136,8 @@ async fn who_uses_the_file_with_another_log_ends_every_session_and_keeps_all_out
     let world = World::sqlite();
     let leader = world.host("a").await;
     leader.win().await;
-    // To the end of the test: to close it would drop SQLite's locks.
-    let stranger = Stranger::at(path(&world));
+    // Kept until the end of the test: closing it would drop SQLite's locks.
+    let stranger = ForeignLock::at(path(&world));
     let (store, lease) = (leader.store.clone(), leader.lease);
     let lost = tokio::spawn(async move { store.session_lost(lease).await });
     soon(leader.store.check()).await.unwrap();

@@ -1,4 +1,4 @@
-//! What every store promises of the state of actions.
+//! The properties of state that every store must have.
 
 mod rig;
 
@@ -9,13 +9,13 @@ use futures::{
     future::{BoxFuture, join_all, try_join_all},
 };
 use soloist_heart::{LeaseId, clock::BootTime};
-use soloist_stores::{self as store, Guard, StoreError, VALUE_MAX, Write};
+use soloist_stores::{self as store, StateWrite, StoreError, VALUE_MAX, WriteGuard};
 
-pub(crate) use self::rig::{Desk, delete, only_if, put};
+pub(crate) use self::rig::{StateClient, delete, only_if, put};
 use crate::world::{LONG, World, soon};
 
 pub(crate) async fn what_is_put_is_got(world: &World) {
-    let desk = Desk::of(world);
+    let desk = StateClient::of(world);
     let binary: Vec<u8> = (0..=255).collect();
     desk.write("a", &[put("text", "one"), put("empty", ""), put("binary", binary.clone())])
         .await
@@ -35,7 +35,7 @@ pub(crate) async fn what_is_put_is_got(world: &World) {
 }
 
 pub(crate) async fn keys_are_listed_in_the_order_of_their_bytes(world: &World) {
-    let desk = Desk::of(world);
+    let desk = StateClient::of(world);
     let keys = [
         "\0",
         "a",
@@ -64,7 +64,7 @@ pub(crate) async fn keys_are_listed_in_the_order_of_their_bytes(world: &World) {
         let page = soon(desk.0.list("a", Some(key), 3)).await.unwrap();
         assert_eq!(page, keys[i + 1..keys.len().min(i + 4)], "after {key:?}");
     }
-    // What it goes on from need not be there any more.
+    // The key to continue from need not exist any more.
     desk.write("a", &[delete("a/")]).await.unwrap();
     assert_eq!(soon(desk.0.list("a", Some("a/"), 1)).await.unwrap(), ["a/../b"]);
     assert_eq!(soon(desk.0.list("a", None, 1)).await.unwrap(), ["\0"]);
@@ -72,7 +72,7 @@ pub(crate) async fn keys_are_listed_in_the_order_of_their_bytes(world: &World) {
 }
 
 pub(crate) async fn a_long_list_is_whole(world: &World) {
-    let desk = Desk::of(world);
+    let desk = StateClient::of(world);
     let keys: Vec<_> = (0..2100).map(|i| format!("{i:04}")).collect();
     for some in keys.chunks(60) {
         let writes: Vec<_> = some.iter().map(|key| put(key, "")).collect();
@@ -83,7 +83,7 @@ pub(crate) async fn a_long_list_is_whole(world: &World) {
 }
 
 pub(crate) async fn a_batch_is_made_wholly_or_not_at_all(world: &World) {
-    let desk = Desk::of(world);
+    let desk = StateClient::of(world);
     desk.write("a", &[put("old", "1"), put("gone", "1")]).await.unwrap();
     let version = desk.version("a", "old").await;
     let batch = |version| {
@@ -100,7 +100,7 @@ pub(crate) async fn a_batch_is_made_wholly_or_not_at_all(world: &World) {
 }
 
 pub(crate) async fn versions_change_and_never_come_back(world: &World) {
-    let desk = Desk::of(world);
+    let desk = StateClient::of(world);
     let mut seen = BTreeSet::new();
     for round in 0..5 {
         for value in ["same", "same", "other"] {
@@ -112,15 +112,15 @@ pub(crate) async fn versions_change_and_never_come_back(world: &World) {
         let last = seen.last().copied();
         assert_eq!(Some(desk.version("a", "k").await), last, "another key's write changed it");
         desk.write("a", &[delete("k")]).await.unwrap();
-        // The first revision of a new key is not that of its predecessor.
+        // The first version of the new key differs from the old key's versions.
         let old = desk.write("a", &[only_if(last.unwrap(), put("k", "late"))]).await;
         assert!(matches!(old, Err(StoreError::Conflict)), "in round {round}: {old:?}");
     }
 }
 
 pub(crate) async fn a_write_may_ask_for_a_version(world: &World) {
-    let desk = Desk::of(world);
-    let conflict = async |write: Write| {
+    let desk = StateClient::of(world);
+    let conflict = async |write: StateWrite| {
         let answer = desk.write("a", std::slice::from_ref(&write)).await;
         assert!(matches!(answer, Err(StoreError::Conflict)), "{write:?}: {answer:?}");
     };
@@ -142,7 +142,7 @@ pub(crate) async fn a_write_may_ask_for_a_version(world: &World) {
 
 pub(crate) async fn increments_by_version_are_never_lost(world: &World) {
     const EACH: usize = 10;
-    let desks: Vec<_> = (0..4).map(|_| Desk::of(world)).collect();
+    let desks: Vec<_> = (0..4).map(|_| StateClient::of(world)).collect();
     let increments = desks.iter().map(async |desk| {
         for _ in 0..EACH {
             loop {
@@ -170,17 +170,18 @@ pub(crate) async fn state_outlives_those_who_wrote_it(world: &World) {
     let host = world.host("a").await;
     let key = host.win().await;
     let state = host.store.state().unwrap();
-    soon(state.write(Guard::Leader(&key), "a", &[put("k", "kept")])).await.unwrap();
-    let version = Desk(state).version("a", "k").await;
+    soon(state.write(WriteGuard::Leader(&key), "a", &[put("k", "kept")])).await.unwrap();
+    let version = StateClient(state).version("a", "k").await;
     soon(host.store.revoke(host.lease)).await.unwrap();
     drop(host);
-    let desk = Desk::of(world);
+    let desk = StateClient::of(world);
     assert_eq!(desk.value("a", "k").await.unwrap(), "kept");
     assert_eq!(desk.version("a", "k").await, version);
 }
 
 pub(crate) async fn clusters_and_actions_keep_apart(world: &World) {
-    let (desk, other) = (Desk::of(world), Desk(world.open_cluster("testing").state().unwrap()));
+    let (desk, other) =
+        (StateClient::of(world), StateClient(world.open_cluster("testing").state().unwrap()));
     let actions = ["a", "ab", "a.b", "a-b", "a0", "A"];
     for action in actions {
         desk.write(action, &[put("k", action), put(&format!("of {action}"), "")]).await.unwrap();
@@ -218,42 +219,41 @@ pub(crate) async fn the_roster_does_not_show_state(world: &World) {
         }
         items
     });
-    let (own, desk) = (host.store.state().unwrap(), Desk::of(world));
+    let (own, desk) = (host.store.state().unwrap(), StateClient::of(world));
     for i in 0..30 {
         let write = [put(&i.to_string(), "value")];
-        soon(own.write(Guard::Leader(&key), "a", &write)).await.unwrap();
+        soon(own.write(WriteGuard::Leader(&key), "a", &write)).await.unwrap();
         desk.write("b", &write).await.unwrap();
         desk.write("b", &[delete(&i.to_string())]).await.unwrap();
     }
-    // This is what the watch was for.
+    // The watch must report this.
     soon(host.store.join(host.lease, &host.member())).await.unwrap();
     assert_eq!(soon(news).await.unwrap(), 0, "state was told as news of the cluster");
 }
 
-/// Not timed tightly: each renewal has the time that it has with the default TTL.
-/// A guest that waits for its turn on the processor is not asked again for long: its calls
-/// have begun, and must not be handed what others wait for.
+/// A guest that waits for processor time may not poll its calls for long. They have begun, and must
+/// not hold anything that others wait for.
 pub(crate) async fn who_does_not_go_on_holds_nobody_up(world: &World) {
     let store = world.open();
     let state = store.state().unwrap();
     let large = [put("large", vec![7; VALUE_MAX])];
-    soon(state.write(Guard::Person, "a", &large)).await.unwrap();
+    soon(state.write(WriteGuard::Person, "a", &large)).await.unwrap();
     let (writes, keys) = ([put("k", "1")], ["large".to_owned()]);
     let mut begun: Vec<BoxFuture<'_, bool>> = Vec::new();
     for _ in 0..25 {
-        begun.push(state.write(Guard::Person, "a", &writes).map(|done| done.is_ok()).boxed());
+        begun.push(state.write(WriteGuard::Person, "a", &writes).map(|done| done.is_ok()).boxed());
         begun.push(state.get("a", &keys).map(|done| done.is_ok()).boxed());
     }
     for call in &mut begun {
         assert!(call.now_or_never().is_none(), "it did not wait for the store");
     }
     for i in 0..10 {
-        soon(state.write(Guard::Person, "b", &[put("k", i.to_string())])).await.unwrap();
+        soon(state.write(WriteGuard::Person, "b", &[put("k", i.to_string())])).await.unwrap();
         let found = soon(state.get("b", &["k".into()])).await.unwrap();
         assert_eq!(found[0].as_ref().unwrap().value, i.to_string());
         assert_eq!(soon(state.get("a", &keys)).await.unwrap().len(), 1);
     }
-    // They have been made meanwhile, all but those that nobody waited for.
+    // They have been made in the meantime, except those that were cancelled.
     assert!(soon(join_all(begun)).await.into_iter().all(|done| done));
 }
 
@@ -266,7 +266,7 @@ pub(crate) async fn a_flood_of_state_holds_up_no_renewal(world: &World) {
     let fill: Vec<_> = (0..16).map(|i| i.to_string()).collect();
     for key in &fill {
         let big = put(key, vec![7; VALUE_MAX]);
-        soon(own.write(Guard::Person, "read", &[big])).await.unwrap();
+        soon(own.write(WriteGuard::Person, "read", &[big])).await.unwrap();
     }
     let mut flood = tokio::task::JoinSet::new();
     for i in 0..60 {
@@ -274,10 +274,10 @@ pub(crate) async fn a_flood_of_state_holds_up_no_renewal(world: &World) {
         flood.spawn(async move {
             let write = put(&i.to_string(), vec![0; VALUE_MAX / 4]);
             loop {
-                // A flood is told that it is one; what counts here is the renewals.
+                // Some of these calls are refused; only the renewals matter here.
                 let _ = match i % 3 {
-                    0 => own.write(Guard::Person, "a", std::slice::from_ref(&write)).await,
-                    1 => others.write(Guard::Person, "a", std::slice::from_ref(&write)).await,
+                    0 => own.write(WriteGuard::Person, "a", std::slice::from_ref(&write)).await,
+                    1 => others.write(WriteGuard::Person, "a", std::slice::from_ref(&write)).await,
                     _ => own.get("read", &fill).await.map(drop),
                 };
             }

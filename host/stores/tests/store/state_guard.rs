@@ -1,24 +1,24 @@
 //! Who may write state.
 //!
-//! This is what fencing comes down to: were one of these to fail, a leader that
-//! was replaced could undo what its successor wrote.
+//! Fencing depends on this: if one of these tests failed, a leader that was replaced could
+//! overwrite what its successor wrote.
 
 use std::sync::Arc;
 
 use soloist_heart::LeaderKey;
-use soloist_stores::{Guard, StateStore, StoreError, Write};
+use soloist_stores::{StateStore, StateWrite, StoreError, WriteGuard};
 
 use crate::{
-    state::{Desk, delete, only_if, put},
+    state::{StateClient, delete, only_if, put},
     world::{World, soon},
 };
 
-/// Tries every kind of write under `key`, which is stale.
+/// Tries every kind of write under `key`, which is outdated.
 async fn refused(world: &World, state: &Arc<dyn StateStore>, key: &LeaderKey) {
-    let desk = Desk::of(world);
+    let desk = StateClient::of(world);
     desk.write("a", &[put("old", "kept"), put("other", "kept")]).await.unwrap();
     let version = desk.version("a", "old").await;
-    let tries: [&[Write]; 9] = [
+    let tries: [&[StateWrite]; 9] = [
         &[put("old", "late")],
         &[put("new", "late")],
         &[delete("old")],
@@ -26,12 +26,12 @@ async fn refused(world: &World, state: &Arc<dyn StateStore>, key: &LeaderKey) {
         &[only_if(version, put("old", "late"))],
         &[only_if(0, put("new", "late"))],
         &[put("old", "late"), put("new", "late"), delete("other")],
-        // Two reasons: that it leads no more is the one that counts.
+        // There are two reasons to refuse this; the lost leadership is the one to report.
         &[only_if(version + 1, put("old", "late"))],
         &[only_if(0, put("old", "late"))],
     ];
     for writes in tries {
-        let late = soon(state.write(Guard::Leader(key), "a", writes)).await;
+        let late = soon(state.write(WriteGuard::Leader(key), "a", writes)).await;
         assert!(matches!(late, Err(StoreError::NotLeader)), "{writes:?}: {late:?}");
     }
     assert_eq!(desk.list("a").await, ["old", "other"]);
@@ -41,7 +41,7 @@ async fn refused(world: &World, state: &Arc<dyn StateStore>, key: &LeaderKey) {
 
 async fn accepted(state: &Arc<dyn StateStore>, key: &LeaderKey) {
     for writes in [[put("k", "1")], [put("k", "2")], [delete("k")]] {
-        soon(state.write(Guard::Leader(key), "a", &writes)).await.unwrap();
+        soon(state.write(WriteGuard::Leader(key), "a", &writes)).await.unwrap();
     }
 }
 
@@ -49,9 +49,9 @@ pub(crate) async fn a_leader_writes(world: &World) {
     let host = world.host("a").await;
     let key = host.win().await;
     accepted(&host.store.state().unwrap(), &key).await;
-    // The guard is the key and not the host: by whichever connection it comes.
+    // The guard is the key, not the host: any connection may use it.
     accepted(&world.open().state().unwrap(), &key).await;
-    // Neither a proclamation nor a renewal changes whose term it is.
+    // Neither a proclamation nor a renewal changes the key's create revision.
     soon(host.store.proclaim(&key, &host.candidate())).await.unwrap();
     soon(host.store.renew(host.lease)).await.unwrap();
     accepted(&host.store.state().unwrap(), &key).await;
@@ -99,7 +99,7 @@ pub(crate) async fn a_leader_of_an_earlier_term_writes_nothing(world: &World) {
     let first = host.win().await;
     let state = host.store.state().unwrap();
     soon(host.store.resign(&first)).await.unwrap();
-    // The same lease again, thus the same name of the key: the token tells.
+    // The same lease again, and therefore the same key name; only the token differs.
     let second = host.win().await;
     assert_eq!(first.key, second.key);
     refused(world, &state, &first).await;
@@ -110,8 +110,8 @@ pub(crate) async fn a_person_needs_no_leadership(world: &World) {
     let host = world.host("a").await;
     let key = host.win().await;
     let state = host.store.state().unwrap();
-    soon(state.write(Guard::Leader(&key), "a", &[put("k", "the leader's")])).await.unwrap();
-    let desk = Desk::of(world);
+    soon(state.write(WriteGuard::Leader(&key), "a", &[put("k", "the leader's")])).await.unwrap();
+    let desk = StateClient::of(world);
     desk.write("a", &[put("k", "a person's")]).await.unwrap();
-    assert_eq!(Desk(state).value("a", "k").await.unwrap(), "a person's");
+    assert_eq!(StateClient(state).value("a", "k").await.unwrap(), "a person's");
 }

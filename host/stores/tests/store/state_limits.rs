@@ -1,11 +1,11 @@
 //! How much state there may be.
 
 use soloist_stores::{
-    BATCH_BYTES_MAX, BATCH_MAX, Guard, KEY_MAX, KEYS_MAX, StoreError, VALUE_MAX, Write,
+    BATCH_BYTES_MAX, BATCH_MAX, KEY_MAX, KEYS_MAX, StateWrite, StoreError, VALUE_MAX, WriteGuard,
 };
 
 use crate::{
-    state::{Desk, delete, only_if, put},
+    state::{StateClient, delete, only_if, put},
     world::{World, soon},
 };
 
@@ -17,7 +17,7 @@ fn told(answer: Result<(), StoreError>) -> String {
 }
 
 pub(crate) async fn what_is_too_large_is_refused_and_nothing_written(world: &World) {
-    let desk = Desk::of(world);
+    let desk = StateClient::of(world);
     let long = "k".repeat(KEY_MAX + 1);
     let many: Vec<_> = (0..=BATCH_MAX).map(|i| i.to_string()).collect();
     let five = ["a", "b", "c", "d", "e"].map(|key| put(key, vec![0; BATCH_BYTES_MAX / 4]));
@@ -41,11 +41,12 @@ pub(crate) async fn what_is_too_large_is_refused_and_nothing_written(world: &Wor
 pub(crate) async fn the_largest_call_goes_through(world: &World) {
     let host = world.host("a").await;
     let key = host.win().await;
-    let desk = Desk(host.store.state().unwrap());
-    let write = async |writes: &[Write]| {
-        soon(desk.0.write(Guard::Leader(&key), "a", writes)).await.unwrap();
+    let desk = StateClient(host.store.state().unwrap());
+    let write = async |writes: &[StateWrite]| {
+        soon(desk.0.write(WriteGuard::Leader(&key), "a", writes)).await.unwrap();
     };
-    // As many of the longest keys, with as much in them as one call may have.
+    // The maximum number of keys, each of the maximum length, with as much content as one call may
+    // have.
     let keys: Vec<_> = (0..BATCH_MAX).map(|i| format!("{i:0>KEY_MAX$}")).collect();
     let value = |i: u8| vec![i; BATCH_BYTES_MAX / BATCH_MAX];
     let all = |i: u8| keys.iter().map(move |key| put(key, value(i)));
@@ -58,7 +59,7 @@ pub(crate) async fn the_largest_call_goes_through(world: &World) {
     write(&keys.iter().map(|key| delete(key)).collect::<Vec<_>>()).await;
     write(&all(4).map(|write| only_if(0, write)).collect::<Vec<_>>()).await;
 
-    // As many of the largest values, which one call reads but several write.
+    // The same keys with values of the maximum size; one call can read them, but not write them.
     for some in keys.chunks(BATCH_BYTES_MAX / VALUE_MAX) {
         write(&some.iter().map(|key| put(key, vec![5; VALUE_MAX])).collect::<Vec<_>>()).await;
     }
@@ -67,7 +68,7 @@ pub(crate) async fn the_largest_call_goes_through(world: &World) {
 }
 
 pub(crate) async fn an_action_keeps_so_many_keys_and_no_more(world: &World) {
-    let desk = Desk::of(world);
+    let desk = StateClient::of(world);
     let keys: Vec<_> = (0..KEYS_MAX).map(|i| i.to_string()).collect();
     for some in keys.chunks(BATCH_MAX) {
         let writes: Vec<_> = some.iter().map(|key| put(key, "")).collect();
@@ -79,7 +80,7 @@ pub(crate) async fn an_action_keeps_so_many_keys_and_no_more(world: &World) {
     }
     assert_eq!(desk.value("a", "0").await.unwrap(), "");
     assert_eq!(desk.list("a").await.len(), KEYS_MAX);
-    // It may change what it has, and another action has room of its own.
+    // Existing keys may be changed, and another action has its own limit.
     desk.write("a", &[put("0", "x"), put("1", "x")]).await.unwrap();
     desk.write("b", &[put("new", "")]).await.unwrap();
     desk.write("a", &[delete("0"), put("new", "")]).await.unwrap();

@@ -1,4 +1,4 @@
-//! A store to test on, and the hosts that use it.
+//! A store to test on, and hosts that use it.
 
 use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 
@@ -10,54 +10,54 @@ use soloist_stores::{
     self as store, Candidate, CastKey, Member, Roster, RosterStream, Store, StoreError,
 };
 
-use crate::etcd_server::Etcd;
+use crate::etcd_server::EtcdServer;
 
-/// Longer than anything takes, shorter than anybody waits.
+/// Longer than anything takes, and shorter than anybody waits.
 const SOON: Duration = Duration::from_secs(20);
 /// A lease that does not end during a test.
 pub(crate) const LONG: Duration = Duration::from_secs(120);
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// One store.
+/// A store of its own for a test.
 pub(crate) struct World {
     pub(crate) url: StoreUrl,
-    keep: Keep,
+    server: StoreServer,
 }
 
-enum Keep {
-    Etcd(Box<Etcd>),
+enum StoreServer {
+    Etcd(Box<EtcdServer>),
     #[allow(dead_code, reason = "the tests of the host use it")]
     Members {
-        _members: Box<[Etcd; 3]>,
+        _members: Box<[EtcdServer; 3]>,
     },
     Sqlite(tempfile::TempDir),
 }
 
-/// What was kept of a store.
-pub(crate) struct Backup(tempfile::TempDir);
+/// A copy of a store's data.
+pub(crate) struct StoreBackup(tempfile::TempDir);
 
 impl World {
-    /// Keeps what the store has.
-    pub(crate) async fn back_up(&mut self) -> Backup {
+    /// Copies the store's data.
+    pub(crate) async fn back_up(&mut self) -> StoreBackup {
         let backup = tempfile::tempdir().unwrap();
-        match &mut self.keep {
-            Keep::Members { .. } => unreachable!("no test does"),
-            Keep::Etcd(server) => server.back_up(backup.path()).await,
-            Keep::Sqlite(folder) => {
+        match &mut self.server {
+            StoreServer::Members { .. } => unreachable!("no test does"),
+            StoreServer::Etcd(server) => server.back_up(backup.path()).await,
+            StoreServer::Sqlite(folder) => {
                 let file = rusqlite::Connection::open(folder.path().join("soloist.db")).unwrap();
                 let to = backup.path().join("soloist.db");
                 file.execute("VACUUM INTO ?1", [to.to_str().unwrap()]).unwrap();
             }
         }
-        Backup(backup)
+        StoreBackup(backup)
     }
 
-    /// Puts what was kept in the place of what there is, under those who use the store.
-    pub(crate) async fn restore(&mut self, Backup(backup): &Backup) {
-        match &mut self.keep {
-            Keep::Members { .. } => unreachable!("no test does"),
-            Keep::Etcd(server) => server.restore(backup.path()).await,
-            Keep::Sqlite(folder) => {
+    /// Replaces the store's data by a copy while it is in use.
+    pub(crate) async fn restore(&mut self, StoreBackup(backup): &StoreBackup) {
+        match &mut self.server {
+            StoreServer::Members { .. } => unreachable!("no test does"),
+            StoreServer::Etcd(server) => server.restore(backup.path()).await,
+            StoreServer::Sqlite(folder) => {
                 let path = folder.path().join("soloist.db");
                 let mut file = rusqlite::Connection::open(path).unwrap();
                 let from = backup.path().join("soloist.db");
@@ -66,17 +66,17 @@ impl World {
         }
     }
 
-    /// Gives the store another identity, as another store has it.
+    /// Gives the store another identity, like that of another store.
     pub(crate) async fn change_identity(&mut self) {
-        match &mut self.keep {
-            Keep::Members { .. } => unreachable!("no test does"),
-            Keep::Etcd(server) => {
+        match &mut self.server {
+            StoreServer::Members { .. } => unreachable!("no test does"),
+            StoreServer::Etcd(server) => {
                 let mut etcd = server.connect().await;
                 etcd.put("/soloist/test/cluster", "another", None).await.unwrap();
                 server.kill().await;
                 server.restart().await;
             }
-            Keep::Sqlite(folder) => {
+            StoreServer::Sqlite(folder) => {
                 let file = rusqlite::Connection::open(folder.path().join("soloist.db")).unwrap();
                 file.execute("UPDATE identity SET identity = 'another'", []).unwrap();
             }
@@ -85,14 +85,14 @@ impl World {
 
     /// The identity that the store has.
     pub(crate) async fn identity(&self) -> String {
-        match &self.keep {
-            Keep::Members { .. } => unreachable!("no test does"),
-            Keep::Etcd(server) => {
+        match &self.server {
+            StoreServer::Members { .. } => unreachable!("no test does"),
+            StoreServer::Etcd(server) => {
                 let mut etcd = server.connect().await;
                 let found = etcd.get("/soloist/test/cluster", None).await.unwrap();
                 found.kvs().first().expect("an identity").value_str().unwrap().to_owned()
             }
-            Keep::Sqlite(folder) => {
+            StoreServer::Sqlite(folder) => {
                 let file = rusqlite::Connection::open(folder.path().join("soloist.db")).unwrap();
                 let sql = "SELECT identity FROM identity";
                 file.query_row(sql, [], |row| row.get(0)).unwrap()
@@ -103,26 +103,26 @@ impl World {
 
 impl World {
     pub(crate) async fn etcd() -> Self {
-        let server = Etcd::start().await;
-        Self { url: server.url(), keep: Keep::Etcd(server.into()) }
+        let server = EtcdServer::start().await;
+        Self { url: server.url(), server: StoreServer::Etcd(server.into()) }
     }
 
-    /// An etcd of three members.
+    /// An etcd cluster of three members.
     #[allow(dead_code, reason = "the tests of the host use it")]
     pub(crate) async fn three_members() -> Self {
-        let members = Etcd::three().await;
-        let endpoints = members.iter().map(Etcd::address).collect();
+        let members = EtcdServer::three().await;
+        let endpoints = members.iter().map(EtcdServer::address).collect();
         let url = StoreUrl::Etcd { endpoints, login: None, tls: None };
-        Self { url, keep: Keep::Members { _members: Box::new(members) } }
+        Self { url, server: StoreServer::Members { _members: Box::new(members) } }
     }
 
     pub(crate) fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = StoreUrl::Sqlite(folder.path().join("soloist.db"));
-        Self { url, keep: Keep::Sqlite(folder) }
+        Self { url, server: StoreServer::Sqlite(folder) }
     }
 
-    /// A store handle, as another process would open it.
+    /// A new connection to the store, as another process would open it.
     pub(crate) fn open(&self) -> Arc<dyn Store> {
         self.open_cluster("test")
     }
@@ -131,30 +131,30 @@ impl World {
         store::open(&self.url, cluster, REQUEST_TIMEOUT).unwrap()
     }
 
-    /// A host with a session of its own, which nobody renews.
-    pub(crate) async fn host(&self, name: &str) -> Host {
+    /// A host with its own session, which nobody renews.
+    pub(crate) async fn host(&self, name: &str) -> TestHost {
         self.host_with(name, LONG).await
     }
 
-    pub(crate) async fn host_with(&self, name: &str, ttl: Duration) -> Host {
+    pub(crate) async fn host_with(&self, name: &str, ttl: Duration) -> TestHost {
         let store = self.open();
         let lease = soon(store.grant(ttl)).await.unwrap().id;
-        Host { store, lease, name: name.to_owned() }
+        TestHost { store, lease, name: name.to_owned() }
     }
 
     pub(crate) fn short(&self) -> Duration {
         self.url.min_ttl()
     }
 
-    /// Deletes a leader's key behind the store's back.
+    /// Deletes a leader's key without using the store's interface.
     pub(crate) async fn delete(&self, key: &LeaderKey) {
-        match &self.keep {
-            Keep::Members { .. } => unreachable!("no test does"),
-            Keep::Etcd(server) => {
+        match &self.server {
+            StoreServer::Members { .. } => unreachable!("no test does"),
+            StoreServer::Etcd(server) => {
                 let mut etcd = server.connect().await;
                 etcd.delete(&*key.key, None).await.unwrap();
             }
-            Keep::Sqlite(folder) => {
+            StoreServer::Sqlite(folder) => {
                 let file = rusqlite::Connection::open(folder.path().join("soloist.db")).unwrap();
                 let sql = "DELETE FROM candidates WHERE create_revision = ?1";
                 assert_eq!(file.execute(sql, [key.token.0]).unwrap(), 1);
@@ -164,12 +164,12 @@ impl World {
 }
 
 impl World {
-    /// Writes answers of casts behind the store's back, as if they were done.
+    /// Writes answers of casts without using the store's interface, as if the casts were done.
     pub(crate) async fn write_answers(&self, keys: &[CastKey]) {
         let ended = r#"{"queued":1,"attempts":1,"max_attempts":1,"bytes":0,"at":1}"#;
-        match &self.keep {
-            Keep::Members { .. } => unreachable!("no test does"),
-            Keep::Etcd(server) => {
+        match &self.server {
+            StoreServer::Members { .. } => unreachable!("no test does"),
+            StoreServer::Etcd(server) => {
                 let mut etcd = server.connect().await;
                 for some in keys.chunks(60) {
                     let puts = some.iter().flat_map(|CastKey { task, id }| {
@@ -182,7 +182,7 @@ impl World {
                     etcd.txn(Txn::new().and_then(puts.collect::<Vec<_>>())).await.unwrap();
                 }
             }
-            Keep::Sqlite(folder) => {
+            StoreServer::Sqlite(folder) => {
                 let path = folder.path().join("soloist.db");
                 let mut file = rusqlite::Connection::open(path).unwrap();
                 let tx = file.transaction().unwrap();
@@ -198,15 +198,15 @@ impl World {
     }
 }
 
-/// One host's side of the store.
+/// A host that uses the store.
 #[derive(Clone)]
-pub(crate) struct Host {
+pub(crate) struct TestHost {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) lease: LeaseId,
     pub(crate) name: String,
 }
 
-impl Host {
+impl TestHost {
     pub(crate) fn candidate(&self) -> Candidate {
         Candidate {
             host: self.name.clone(),
@@ -228,7 +228,7 @@ impl Host {
         }
     }
 
-    /// Campaigns and fails the test when it does not win soon.
+    /// Campaigns, and fails the test if that is not won soon.
     pub(crate) async fn win(&self) -> LeaderKey {
         soon(self.campaign()).await.unwrap()
     }
@@ -237,7 +237,7 @@ impl Host {
         self.store.campaign(&Group::main(), self.lease, &self.candidate()).await
     }
 
-    /// Campaigns in the background and returns when the candidate is seen.
+    /// Campaigns in the background, and returns when the candidate is in the queue.
     pub(crate) async fn stand(&self) -> tokio::task::JoinHandle<Result<LeaderKey, StoreError>> {
         let host = self.clone();
         let campaign = tokio::spawn(async move { host.campaign().await });
@@ -245,14 +245,14 @@ impl Host {
         campaign
     }
 
-    /// The first roster that `is_it`.
+    /// The first roster for which `is_it` holds.
     pub(crate) async fn roster(&self, is_it: impl Fn(&Roster) -> bool) -> Roster {
         let mut rosters = soon(self.store.watch()).await.unwrap();
         next(&mut rosters, is_it).await
     }
 }
 
-/// The first of the `rosters` that `is_it`.
+/// The first of the `rosters` for which `is_it` holds.
 pub(crate) async fn next(rosters: &mut RosterStream, is_it: impl Fn(&Roster) -> bool) -> Roster {
     soon(async {
         loop {
@@ -265,13 +265,13 @@ pub(crate) async fn next(rosters: &mut RosterStream, is_it: impl Fn(&Roster) -> 
     .await
 }
 
-/// The hosts in the queue of the group `main`.
+/// The names of the hosts in the queue of the group `main`.
 pub(crate) fn queue(roster: &Roster) -> Vec<String> {
     let queue = roster.groups.get(&Group::main()).into_iter().flatten();
     queue.map(|standing| standing.candidate.host.clone()).collect()
 }
 
-/// What `work` returns, which must not take long.
+/// The result of `work`, which must not take long.
 pub(crate) async fn soon<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(SOON, work).await.expect("nothing happened")
 }

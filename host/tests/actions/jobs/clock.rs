@@ -22,7 +22,7 @@ use soloist_heart::{
     LeaderKey, LeaseId,
     clock::{BootTime, ClockComparison, ClockVerdict},
 };
-use soloist_stores::{Guard, StateEntry, StateStore, StoreError, Write};
+use soloist_stores::{StateEntry, StateStore, StateWrite, StoreError, WriteGuard};
 use tokio::{
     sync::{mpsc::unbounded_channel, watch},
     time::{Instant, sleep},
@@ -57,14 +57,19 @@ impl StateStore for MemoryStore {
         Ok(Vec::new())
     }
 
-    async fn write(&self, _: Guard<'_>, action: &str, all: &[Write]) -> Result<(), StoreError> {
+    async fn write(
+        &self,
+        _: WriteGuard<'_>,
+        action: &str,
+        all: &[StateWrite],
+    ) -> Result<(), StoreError> {
         let slow = *self.slow.lock().unwrap();
         if !slow.is_zero() {
             sleep(slow).await;
         }
         let (kept, version) = &mut *self.kept.lock().unwrap();
-        let key = |write: &Write| (action.to_owned(), write.key.clone());
-        let found = |write: &Write| kept.get(&key(write)).map_or(0, |entry| entry.version);
+        let key = |write: &StateWrite| (action.to_owned(), write.key.clone());
+        let found = |write: &StateWrite| kept.get(&key(write)).map_or(0, |entry| entry.version);
         if all.iter().any(|write| write.only_if.is_some_and(|wanted| wanted != found(write))) {
             return Err(StoreError::Conflict);
         }

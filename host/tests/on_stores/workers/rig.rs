@@ -239,7 +239,7 @@ async fn end(casts: &dyn CastStore, key: &CastKey) -> CastState {
     soon(async {
         let mut queue = casts.watch().await.unwrap();
         loop {
-            match casts.look(key).await.unwrap().expect("lost") {
+            match casts.state(key).await.unwrap().expect("lost") {
                 CastState::Queued(_) | CastState::Claimed(_) => {}
                 ended => return ended,
             }

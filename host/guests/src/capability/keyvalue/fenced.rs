@@ -17,7 +17,9 @@ use super::error::KeyvalueError;
 use crate::capability::{ActionAccess, TermLink};
 use soloist_leadership::GateShut;
 use soloist_resources::budget::OverBudget;
-use soloist_stores::{BATCH_MAX, Guard, StateEntry, StateStore, StoreError, VALUE_MAX, Write};
+use soloist_stores::{
+    BATCH_MAX, StateEntry, StateStore, StateWrite, StoreError, VALUE_MAX, WriteGuard,
+};
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -93,7 +95,7 @@ impl ActionAccess {
     }
 
     /// Makes all of `writes`, or none. If a key occurs more than once, its last write counts.
-    pub(super) async fn write(&self, writes: Vec<Write>) -> Result<(), StateError> {
+    pub(super) async fn write(&self, writes: Vec<StateWrite>) -> Result<(), StateError> {
         let mut last = HashMap::with_capacity(writes.len());
         for write in writes {
             last.insert(write.key.clone(), write);
@@ -119,7 +121,7 @@ impl ActionAccess {
             let count =
                 count.checked_add(delta).ok_or_else(|| StateError::Overflow(key.clone()))?;
             let value = Some(count.to_string().into());
-            let write = Write { key: key.clone(), value, only_if: Some(version) };
+            let write = StateWrite { key: key.clone(), value, only_if: Some(version) };
             match self.write_guarded(vec![write]).await {
                 Ok(()) => return Ok(count),
                 Err(StateError::Store(StoreError::Conflict)) => {}
@@ -129,13 +131,13 @@ impl ActionAccess {
     }
 
     /// Writes under the leader key of this term.
-    async fn write_guarded(&self, writes: Vec<Write>) -> Result<(), StateError> {
+    async fn write_guarded(&self, writes: Vec<StateWrite>) -> Result<(), StateError> {
         self.gate().pass()?;
         let (state, action, key) = (self.state()?, self.action.clone(), self.term()?.key.clone());
         let values = writes.iter().map(|it| it.key.len() + it.value.as_ref().map_or(0, Bytes::len));
         let charge = self.account.charge(values.sum::<usize>() as u64)?;
         let write = async move {
-            let done = state.write(Guard::Leader(&key), &action, &writes).await;
+            let done = state.write(WriteGuard::Leader(&key), &action, &writes).await;
             drop((writes, charge));
             done
         };
@@ -219,8 +221,8 @@ mod tests {
             Ok(Vec::new())
         }
 
-        async fn write(&self, guard: Guard<'_>, _: &str, _: &[Write]) -> WriteResult {
-            assert!(matches!(guard, Guard::Leader(_)));
+        async fn write(&self, guard: WriteGuard<'_>, _: &str, _: &[StateWrite]) -> WriteResult {
+            assert!(matches!(guard, WriteGuard::Leader(_)));
             self.calls.fetch_add(1, Relaxed);
             self.answer.lock()()
         }
@@ -257,8 +259,8 @@ mod tests {
         Fixture { access, fake, notices }
     }
 
-    fn put() -> Vec<Write> {
-        vec![Write { key: "k".into(), value: Some("v".into()), only_if: None }]
+    fn put() -> Vec<StateWrite> {
+        vec![StateWrite { key: "k".into(), value: Some("v".into()), only_if: None }]
     }
 
     #[tokio::test]

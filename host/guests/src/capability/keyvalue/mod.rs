@@ -24,7 +24,7 @@ use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 use self::{error::KeyvalueError, list_cursors::ListCursors};
 use super::{ActionAccess, replace::replace_async};
 use bindings::wasi::keyvalue::{atomics, batch, store};
-use soloist_stores::Write;
+use soloist_stores::StateWrite;
 
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
 mod bindings {
@@ -185,12 +185,12 @@ impl batch::Host for KeyvalueView<'_> {
     }
 }
 
-fn put_write(key: String, value: Vec<u8>) -> Write {
-    Write { key, value: Some(value.into()), only_if: None }
+fn put_write(key: String, value: Vec<u8>) -> StateWrite {
+    StateWrite { key, value: Some(value.into()), only_if: None }
 }
 
-fn delete_write(key: String) -> Write {
-    Write { key, value: None, only_if: None }
+fn delete_write(key: String) -> StateWrite {
+    StateWrite { key, value: None, only_if: None }
 }
 
 impl KeyvalueView<'_> {

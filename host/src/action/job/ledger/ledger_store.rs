@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 
 use soloist_guests::capability::TermLink;
-use soloist_stores::{Guard, StateStore, StoreError, Write};
+use soloist_stores::{StateStore, StateWrite, StoreError, WriteGuard};
 use soloist_telemetry::log_throttle::LogThrottle;
 use soloist_text::with_causes;
 
@@ -86,10 +86,10 @@ impl LedgerStore {
     pub(super) async fn write(
         &self,
         what: &str,
-        writes: &[Write],
+        writes: &[StateWrite],
     ) -> Result<WriteOutcome, TermOver> {
         self.check_gate()?;
-        let guard = Guard::Leader(&self.term.key);
+        let guard = WriteGuard::Leader(&self.term.key);
         match self.store.write(guard, &self.action, writes).await {
             Ok(()) => {
                 self.write_failed.store(false, Ordering::Relaxed);

@@ -34,7 +34,7 @@ use super::{
     job_mark::JobMark,
 };
 use soloist_guests::capability::TermLink;
-use soloist_stores::{StateStore, Write};
+use soloist_stores::{StateStore, StateWrite};
 
 pub use self::{
     contents::{NumberedRecord, history},
@@ -162,7 +162,7 @@ impl Ledger {
                 self.put(&page.record_key(), &page.record, 0)?,
             ];
             if let Some(oldest) = page.number.checked_sub(RECORDS_MAX).filter(|it| *it > 0) {
-                writes.push(Write { key: key(oldest), value: None, only_if: None });
+                writes.push(StateWrite { key: key(oldest), value: None, only_if: None });
             }
             match self.0.write("claim a firing", &writes).await? {
                 WriteOutcome::Written => return Ok(Some((new, page))),
@@ -240,9 +240,9 @@ impl Ledger {
         key: &str,
         value: &impl serde::Serialize,
         version: i64,
-    ) -> Result<Write, TermOver> {
+    ) -> Result<StateWrite, TermOver> {
         // What is derived here for texts and numbers does not fail.
         let value = serde_json::to_vec(value).map_err(|_| TermOver)?;
-        Ok(Write { key: key.to_owned(), value: Some(value.into()), only_if: Some(version) })
+        Ok(StateWrite { key: key.to_owned(), value: Some(value.into()), only_if: Some(version) })
     }
 }

@@ -1,23 +1,23 @@
-//! The names of casts' keys.
+//! The keys of casts in etcd.
 //!
 //! ```text
-//! /soloist/<cluster>/casts/queue/claims/<task>/<id>   who is at it, under the lease of its session
-//! …                  casts/queue/heads/<task>/<id>    what is in the queue
-//! …                  casts/answers/<task>/<id>        the answer, as long as its result
+//! /soloist/<cluster>/casts/queue/claims/<task>/<id>   the claim, under its host's lease
+//! …                  casts/queue/heads/<task>/<id>    the header of a queued cast
+//! …                  casts/answers/<task>/<id>        the answer, kept as long as its result
 //! …                  casts/dead/<task>/<id>           a dead letter
-//! …                  casts/payloads/<task>/<id>       the payload of what is queued or dead
-//! …                  casts/results/<task>/<id>        that it is done
+//! …                  casts/payloads/<task>/<id>       the payload of a queued cast or dead letter
+//! …                  casts/results/<task>/<id>        the record that it is done
 //! ```
 //!
-//! The queue is one range without payloads, which every host watches. All of it
-//! comes before the roster's range, so no cast wakes whoever watches that.
+//! The queue is one range without payloads, which every host watches. All of these keys sort before
+//! the roster's range, so casts never wake hosts that watch the roster.
 
 use crate::{
     CastKey,
     etcd::keys::{EtcdKeys, KeyRange},
 };
 
-/// What is kept of a cast.
+/// The kinds of keys that a cast can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CastKeyKind {
     Answer,
@@ -41,7 +41,7 @@ impl CastKeyKind {
     }
 }
 
-/// The casts of one cluster.
+/// The keys of the casts of one cluster.
 #[derive(Clone, Debug)]
 pub(super) struct CastKeys {
     root: String,
@@ -52,27 +52,27 @@ impl CastKeys {
         Self { root: keys.cast_prefix() }
     }
 
-    /// A key of a cast.
-    pub(super) fn key(&self, place: CastKeyKind, key: &CastKey) -> String {
-        format!("{}{}/{}/{}", self.root, place.folder(), key.task, key.id)
+    /// The key of this kind for a cast.
+    pub(super) fn key(&self, kind: CastKeyKind, key: &CastKey) -> String {
+        format!("{}{}/{}/{}", self.root, kind.folder(), key.task, key.id)
     }
 
-    /// All keys of a task in a place.
-    pub(super) fn task_range(&self, place: CastKeyKind, task: &str) -> KeyRange {
-        let name = format!("{}{}/{task}", self.root, place.folder());
-        // `0` comes right after the slash.
+    /// The range of all keys of this kind for a task.
+    pub(super) fn task_range(&self, kind: CastKeyKind, task: &str) -> KeyRange {
+        let name = format!("{}{}/{task}", self.root, kind.folder());
+        // `0` is the character right after the slash.
         KeyRange { first: format!("{name}/"), end: format!("{name}0") }
     }
 
-    /// All that is watched.
+    /// The range of keys that is watched.
     pub(super) fn queue_range(&self) -> KeyRange {
         KeyRange { first: format!("{}queue/", self.root), end: format!("{}queue0", self.root) }
     }
 
-    /// Which cast a key of that place is of.
-    pub(super) fn cast_of(&self, place: CastKeyKind, name: &[u8]) -> Option<CastKey> {
+    /// The cast that a key of this kind belongs to.
+    pub(super) fn cast_of(&self, kind: CastKeyKind, name: &[u8]) -> Option<CastKey> {
         let name = std::str::from_utf8(name).ok()?.strip_prefix(&self.root)?;
-        let (task, id) = name.strip_prefix(place.folder())?.strip_prefix('/')?.split_once('/')?;
+        let (task, id) = name.strip_prefix(kind.folder())?.strip_prefix('/')?.split_once('/')?;
         Some(CastKey::new(task, id))
     }
 }
@@ -99,7 +99,7 @@ mod tests {
         let queue = names.queue_range();
         for task in ["0", "a", "\u{10ffff}"] {
             let key = CastKey::new(task, "1");
-            for place in [
+            for kind in [
                 CastKeyKind::Answer,
                 CastKeyKind::Claim,
                 CastKeyKind::Dead,
@@ -107,17 +107,17 @@ mod tests {
                 CastKeyKind::Payload,
                 CastKeyKind::Result,
             ] {
-                let name = names.key(place, &key);
+                let name = names.key(kind, &key);
                 let watched = queue.first <= name && name < queue.end;
                 assert_eq!(
                     watched,
-                    matches!(place, CastKeyKind::Head | CastKeyKind::Claim),
+                    matches!(kind, CastKeyKind::Head | CastKeyKind::Claim),
                     "{name}"
                 );
                 assert!(name < roster.first, "{name} would wake every host");
-                let range = names.task_range(place, task);
+                let range = names.task_range(kind, task);
                 assert!(range.first <= name && name < range.end);
-                let other = names.key(place, &CastKey::new(format!("{task}0"), "1"));
+                let other = names.key(kind, &CastKey::new(format!("{task}0"), "1"));
                 assert!(other >= range.end || other < range.first, "{other}");
             }
         }

@@ -1,9 +1,9 @@
-//! Casts, as etcd keys.
+//! Casts, stored as etcd keys.
 //!
-//! Each step is one transaction that compares the keys which it is a step from,
-//! so a step that is sent twice is made once. etcd's transactions cannot compare
-//! the number of keys: whether there is room for a cast is read before it is
-//! put, and casts of the same moment do not see each other.
+//! Each step is one transaction that compares the keys of the state it starts from, so a step that
+//! is sent twice takes effect once. etcd's transactions cannot compare the number of keys: whether
+//! there is room for a cast is read before it is put, so casts that are put at the same moment do
+//! not count each other.
 
 mod cast_keys;
 mod steps;
@@ -19,15 +19,14 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use etcd_client::{
-    Client as Connection, GetOptions, KeyValue, KvClient, SortOrder, SortTarget, Txn, TxnOp,
-    TxnOpResponse, TxnResponse,
-};
+use etcd_client::{Client as Connection, GetOptions, KeyValue, Txn, TxnOp};
 
 use self::cast_keys::{CastKeyKind, CastKeys};
 use super::{
     client::{EtcdClient, SharedClient},
     keys::EtcdKeys,
+    range::{page_options, page_start},
+    requests::key_count,
 };
 use crate::{
     CastAnswer, CastClaimer, CastHeader, CastKey, CastRequest, CastRetry, CastState, CastStore,
@@ -40,15 +39,12 @@ use crate::{
 use soloist_heart::{LeaseId, clock::BootTime};
 use soloist_text::with_causes;
 
-/// The largest answer: a page of heads, each with the longest error, as JSON
-/// writes it at worst.
-const MESSAGE_MAX: usize = 64 << 20;
-/// How many keys are asked for at once.
+/// How many keys are requested at once.
 const PAGE: usize = 500;
-/// How many dead letters, or answers, are taken away at once: two keys each, of
-/// the 128 that etcd takes (`--max-txn-ops`).
+/// How many dead letters or answers are deleted at once. Each takes two operations of the 128 that
+/// etcd allows (`--max-txn-ops`).
 const BATCH: usize = 50;
-/// One call in so many looks whether there are too many answers.
+/// One in this many calls checks whether there are too many answers.
 const LOOK_EVERY: u32 = 64;
 
 const PUT: &str = "queue a cast";
@@ -61,11 +57,11 @@ const PURGE: &str = "purge dead letters";
 
 /// The casts of one cluster.
 pub(super) struct EtcdCastStore {
-    /// Of its own: what tasks do never ends a turn of the session's.
+    /// A client of its own, so that the tasks' calls never end a turn of the session's client.
     client: SharedClient,
     names: CastKeys,
     answer_leases: AnswerLeases,
-    /// Counts the answers that were written.
+    /// Counts the answers written.
     answers: AtomicU32,
 }
 
@@ -75,25 +71,13 @@ impl EtcdCastStore {
         Self { client: Arc::new(client), names, answer_leases, answers: AtomicU32::new(0) }
     }
 
-    async fn transact(
-        &self,
-        attempted: &'static str,
-        txn: &Txn,
-    ) -> Result<TxnResponse, StoreError> {
-        let call = |etcd: Connection| {
-            let txn = txn.clone();
-            async move { kv(&etcd).txn(txn).await }
-        };
-        self.client.call(attempted, call).await
-    }
-
-    /// Makes a step from a claim, if it stands.
+    /// Commits a step that starts from a claim, if the claim still exists.
     async fn commit_step(&self, txn: &Txn) -> Result<(), StoreError> {
-        let made = self.transact(SETTLE, txn).await?.succeeded();
+        let made = self.client.transact(SETTLE, txn).await?.succeeded();
         if made { Ok(()) } else { Err(StoreError::Conflict) }
     }
 
-    /// The lease that an answer hangs on which is written now.
+    /// The lease for an answer that is written now.
     async fn answer_lease(&self, keep: Duration) -> Result<LeaseId, StoreError> {
         let now = BootTime::now();
         if let Some(lease) = self.answer_leases.current(keep, now) {
@@ -103,11 +87,11 @@ impl EtcdCastStore {
         let ttl = i64::try_from(ttl).unwrap_or(i64::MAX);
         let grant = |mut etcd: Connection| async move { etcd.lease_grant(ttl, None).await };
         let lease = LeaseId(self.client.call(SETTLE, grant).await?.id());
-        self.answer_leases.open(keep, lease, now);
+        self.answer_leases.add(keep, lease, now);
         Ok(lease)
     }
 
-    /// Takes the answers of the oldest casts away where there are too many.
+    /// Deletes the answers of the oldest casts if there are too many.
     async fn delete_excess_answers(&self, task: &str) -> Result<(), StoreError> {
         let [results] = self.count(SETTLE, task, [CastKeyKind::Result]).await?;
         if results <= ANSWERS_MAX {
@@ -118,79 +102,59 @@ impl EtcdCastStore {
         for some in oldest.chunks(BATCH) {
             let keys =
                 some.iter().filter_map(|kv| self.names.cast_of(CastKeyKind::Result, kv.key()));
-            self.transact(SETTLE, &steps::forget(&self.names, keys)).await?;
+            self.client.transact(SETTLE, &steps::forget(&self.names, keys)).await?;
         }
         Ok(())
     }
 
-    /// How many casts of a task are in each of these places.
+    /// How many casts of a task have a key of each of these kinds.
     async fn count<const N: usize>(
         &self,
         attempted: &'static str,
         task: &str,
-        places: [CastKeyKind; N],
+        kinds: [CastKeyKind; N],
     ) -> Result<[usize; N], StoreError> {
-        let count = |place| {
-            let range = self.names.task_range(place, task);
+        let count = |kind| {
+            let range = self.names.task_range(kind, task);
             let options = GetOptions::new().with_range(range.end).with_count_only();
             TxnOp::get(range.first, Some(options))
         };
-        let txn = Txn::new().and_then(places.map(count).to_vec());
-        let found = self.transact(attempted, &txn).await?.op_responses();
-        let mut found = found.into_iter();
-        Ok(std::array::from_fn(|_| match found.next() {
-            Some(TxnOpResponse::Get(found)) => usize::try_from(found.count()).unwrap_or_default(),
-            _ => 0,
-        }))
+        let txn = Txn::new().and_then(kinds.map(count).to_vec());
+        let found = self.client.transact(attempted, &txn).await?.op_responses();
+        Ok(std::array::from_fn(|i| key_count(found.get(i))))
     }
 
-    /// The first `limit` keys of a place after an id.
+    /// The first `limit` keys of a kind with ids after `after`.
     async fn page(
         &self,
         attempted: &'static str,
-        place: CastKeyKind,
+        kind: CastKeyKind,
         task: &str,
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<KeyValue>, StoreError> {
-        let range = self.names.task_range(place, task);
-        let options = GetOptions::new()
-            .with_range(range.end.as_str())
-            .with_sort(SortTarget::Key, SortOrder::Ascend)
-            .with_limit(i64::try_from(limit).unwrap_or(i64::MAX));
-        // The first name after a name is the same with a zero byte.
-        let from = after.map(|after| format!("{}{after}\0", range.first));
-        let from = from.unwrap_or(range.first);
-        let get = |etcd: Connection| {
-            let (from, options) = (from.as_str(), options.clone());
-            async move { kv(&etcd).get(from, Some(options)).await }
-        };
-        Ok(self.client.call(attempted, get).await?.take_kvs())
-    }
-
-    fn json(
-        &self,
-        attempted: &'static str,
-        value: &impl serde::Serialize,
-    ) -> Result<Vec<u8>, StoreError> {
-        serde_json::to_vec(value).map_err(|error| self.client.unavailable(attempted, error))
+        let range = self.names.task_range(kind, task);
+        let options = page_options(&range, i64::try_from(limit).unwrap_or(i64::MAX));
+        let from = page_start(&range, after);
+        Ok(self.client.get(attempted, &from, &options).await?.take_kvs())
     }
 
     fn ended(&self, head: CastHeader) -> Result<Vec<u8>, StoreError> {
-        self.json(SETTLE, &EndedCast { head, at: soloist_heart::clock::unix_ms() })
+        self.client.json(SETTLE, &EndedCast { head, at: soloist_heart::clock::unix_ms() })
     }
 
-    /// Reads what soloist wrote of the cast `key`. Waiting mends nothing that it did not.
+    /// Parses what soloist wrote about the cast `key`. Anything else is refused, since waiting
+    /// would not help.
     fn read<T: serde::de::DeserializeOwned>(
         &self,
-        place: CastKeyKind,
+        kind: CastKeyKind,
         key: &CastKey,
         value: &[u8],
     ) -> Result<T, StoreError> {
         serde_json::from_slice(value).map_err(|error| StoreError::Refused {
             problem: format!(
                 "the store holds what soloist has not written, under the key `{}`: delete it",
-                self.names.key(place, key)
+                self.names.key(kind, key)
             ),
             source: Some(error.into()),
         })
@@ -202,18 +166,18 @@ impl CastStore for EtcdCastStore {
     async fn put(
         &self,
         key: &CastKey,
-        order: &CastRequest,
+        request: &CastRequest,
         limit: usize,
     ) -> Result<(), StoreError> {
         check_key(key)?;
-        check_request(order)?;
+        check_request(request)?;
         let [queued, dead] =
             self.count(PUT, &key.task, [CastKeyKind::Head, CastKeyKind::Dead]).await?;
         check_capacity(&key.task, queued, dead, limit)?;
-        let head = self.json(PUT, &CastHeader::of(order))?;
-        let put = steps::put(&self.names, key, head, &order.payload);
-        // What did not succeed had been made before.
-        self.transact(PUT, &put).await.map(drop)
+        let head = self.client.json(PUT, &CastHeader::of(request))?;
+        let put = steps::put(&self.names, key, head, &request.payload);
+        // If the transaction did not succeed, an earlier attempt has put the cast.
+        self.client.transact(PUT, &put).await.map(drop)
     }
 
     async fn watch(&self) -> Result<CastStream, StoreError> {
@@ -223,17 +187,17 @@ impl CastStore for EtcdCastStore {
     async fn claim(
         &self,
         by: &CastClaimer,
-        seen: &QueuedCast,
+        queued: &QueuedCast,
     ) -> Result<Option<(Claim, Bytes)>, StoreError> {
-        let head = seen.head.claimed_by(&by.host);
-        let txn = steps::claim(&self.names, by, seen, self.json(CLAIM, &head)?);
-        let answer = self.transact(CLAIM, &txn).await?;
+        let head = queued.head.claimed_by(&by.host);
+        let txn = steps::claim(&self.names, by, queued, self.client.json(CLAIM, &head)?);
+        let answer = self.client.transact(CLAIM, &txn).await?;
         let claimed = steps::claimed(&answer, by);
         Ok(claimed
-            .map(|(version, payload)| (Claim { key: seen.key.clone(), version, head }, payload)))
+            .map(|(version, payload)| (Claim { key: queued.key.clone(), version, head }, payload)))
     }
 
-    async fn done(
+    async fn complete(
         &self,
         claim: &Claim,
         answer: &CastAnswer,
@@ -241,9 +205,7 @@ impl CastStore for EtcdCastStore {
     ) -> Result<(), StoreError> {
         check_answer(answer)?;
         let ended = self.ended(claim.head.clone())?;
-        let form = answer.content_type.as_deref();
-        let step =
-            |lease| steps::done(&self.names, claim, ended.clone(), form, &answer.payload, lease);
+        let step = |lease| steps::done(&self.names, claim, ended.clone(), answer, lease);
         let lease = self.answer_lease(keep).await?;
         let mut done = self.commit_step(&step(lease)).await;
         if matches!(done, Err(StoreError::LeaseGone)) {
@@ -259,8 +221,8 @@ impl CastStore for EtcdCastStore {
         Ok(())
     }
 
-    async fn again(&self, claim: &Claim, again: &CastRetry) -> Result<(), StoreError> {
-        let head = self.json(SETTLE, &claim.head.requeued(again))?;
+    async fn requeue(&self, claim: &Claim, again: &CastRetry) -> Result<(), StoreError> {
+        let head = self.client.json(SETTLE, &claim.head.requeued(again))?;
         self.commit_step(&steps::again(&self.names, claim, head)).await
     }
 
@@ -269,9 +231,9 @@ impl CastStore for EtcdCastStore {
         self.commit_step(&steps::bury(&self.names, claim, ended)).await
     }
 
-    async fn look(&self, key: &CastKey) -> Result<Option<CastState>, StoreError> {
+    async fn state(&self, key: &CastKey) -> Result<Option<CastState>, StoreError> {
         check_key(key)?;
-        let answer = self.transact(LOOK, &steps::look(&self.names, key)).await?;
+        let answer = self.client.transact(LOOK, &steps::look(&self.names, key)).await?;
         let found = steps::CastRecords::of(&answer);
         if let Some(head) = found.head {
             let head = self.read(CastKeyKind::Head, key, &head)?;
@@ -290,7 +252,7 @@ impl CastStore for EtcdCastStore {
         Ok(Some(CastState::Done(self.read(CastKeyKind::Result, key, &result)?, answer)))
     }
 
-    async fn dead(
+    async fn dead_letters(
         &self,
         task: &str,
         after: Option<&str>,
@@ -323,13 +285,13 @@ impl CastStore for EtcdCastStore {
     async fn replay(&self, key: &CastKey) -> Result<bool, StoreError> {
         check_key(key)?;
         loop {
-            let found = self.transact(REPLAY, &steps::look(&self.names, key)).await?;
+            let found = self.client.transact(REPLAY, &steps::look(&self.names, key)).await?;
             let found = steps::CastRecords::of(&found);
             let Some(dead) = found.dead else { return Ok(false) };
             let ended: EndedCast = self.read(CastKeyKind::Dead, key, &dead)?;
-            let head = self.json(REPLAY, &ended.head.replayed())?;
+            let head = self.client.json(REPLAY, &ended.head.replayed())?;
             let step = steps::replay(&self.names, key, found.dead_version, head);
-            if self.transact(REPLAY, &step).await?.succeeded() {
+            if self.client.transact(REPLAY, &step).await?.succeeded() {
                 return Ok(true);
             }
         }
@@ -338,7 +300,7 @@ impl CastStore for EtcdCastStore {
     async fn purge(&self, key: &CastKey) -> Result<bool, StoreError> {
         check_key(key)?;
         let step = steps::purge(&self.names, std::slice::from_ref(key));
-        Ok(self.transact(PURGE, &step).await?.succeeded())
+        Ok(self.client.transact(PURGE, &step).await?.succeeded())
     }
 
     async fn purge_all(&self, task: &str) -> Result<usize, StoreError> {
@@ -351,14 +313,10 @@ impl CastStore for EtcdCastStore {
             if keys.is_empty() {
                 return Ok(purged);
             }
-            if self.transact(PURGE, &steps::purge(&self.names, &keys)).await?.succeeded() {
+            if self.client.transact(PURGE, &steps::purge(&self.names, &keys)).await?.succeeded() {
                 purged += keys.len();
             }
-            // Or somebody replayed or purged one of them meanwhile.
+            // Otherwise somebody replayed or purged one of them in the meantime.
         }
     }
-}
-
-fn kv(etcd: &Connection) -> KvClient {
-    etcd.kv_client().max_decoding_message_size(MESSAGE_MAX)
 }

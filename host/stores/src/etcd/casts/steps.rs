@@ -1,42 +1,40 @@
-//! The transactions of casts, each from one state to the next.
+//! The transactions that take a cast from one state to the next.
 
 use bytes::Bytes;
-use etcd_client::{
-    Compare, CompareOp, KeyValue, PutOptions, Txn, TxnOp, TxnOpResponse, TxnResponse,
-};
+use etcd_client::{Compare, CompareOp, KeyValue, PutOptions, Txn, TxnOp, TxnResponse};
 use serde::{Deserialize, Serialize};
 
 use super::cast_keys::{CastKeyKind, CastKeys};
-use crate::{CastClaimer, CastKey, Claim, QueuedCast};
+use crate::{CastAnswer, CastClaimer, CastKey, Claim, QueuedCast, etcd::requests::first_key};
 use soloist_heart::LeaseId;
 
-/// What a claim says of itself.
+/// The value of a claim's key.
 #[derive(Serialize, Deserialize)]
 struct ClaimRecord<'a> {
     host: &'a str,
     ticket: u64,
 }
 
-/// From nowhere into the queue, unless it is somewhere already.
+/// New to queued, unless the cast exists already.
 pub(super) fn put(names: &CastKeys, key: &CastKey, head: Vec<u8>, payload: &[u8]) -> Txn {
     let absent = [CastKeyKind::Head, CastKeyKind::Dead, CastKeyKind::Result]
-        .map(|place| absent(names, place, key));
+        .map(|kind| absent(names, kind, key));
     Txn::new().when(absent).and_then([
         TxnOp::put(names.key(CastKeyKind::Payload, key), payload, None),
         TxnOp::put(names.key(CastKeyKind::Head, key), head, None),
     ])
 }
 
-/// From the queue into a host's hands; or a look at who has it.
-pub(super) fn claim(names: &CastKeys, by: &CastClaimer, seen: &QueuedCast, head: Vec<u8>) -> Txn {
-    let key = &seen.key;
+/// Queued to claimed. If that fails, reads who has the claim.
+pub(super) fn claim(names: &CastKeys, by: &CastClaimer, queued: &QueuedCast, head: Vec<u8>) -> Txn {
+    let key = &queued.key;
     let (at_head, at_claim) =
         (names.key(CastKeyKind::Head, key), names.key(CastKeyKind::Claim, key));
     let payload = names.key(CastKeyKind::Payload, key);
     let under = PutOptions::new().with_lease(by.lease.0);
     Txn::new()
         .when([
-            Compare::mod_revision(at_head.as_str(), CompareOp::Equal, seen.version),
+            Compare::mod_revision(at_head.as_str(), CompareOp::Equal, queued.version),
             absent(names, CastKeyKind::Claim, key),
             Compare::create_revision(payload.as_str(), CompareOp::Greater, 0),
         ])
@@ -48,26 +46,25 @@ pub(super) fn claim(names: &CastKeys, by: &CastClaimer, seen: &QueuedCast, head:
         .or_else([TxnOp::get(payload, None), TxnOp::get(at_claim, None)])
 }
 
-/// The version and the payload of the claim that `by` has, if it has it.
+/// The version and payload of the claim that `by` holds, if it does.
 pub(super) fn claimed(answer: &TxnResponse, by: &CastClaimer) -> Option<(i64, Bytes)> {
     let found = answer.op_responses();
-    let payload = Bytes::copy_from_slice(only(found.first())?.value());
+    let payload = Bytes::copy_from_slice(first_key(found.first())?.value());
     if answer.succeeded() {
         return Some((answer.header()?.revision(), payload));
     }
-    // An earlier try of the same call may have made it.
-    let claim = only(found.get(1))?;
+    // An earlier attempt of the same call may have made the claim.
+    let claim = first_key(found.get(1))?;
     let ours = claim.lease() == by.lease.0 && claim.value() == ticket(by);
     ours.then(|| (claim.create_revision(), payload))
 }
 
-/// From a host's hands to its end.
+/// Claimed to done. The answer is kept as long as `lease`.
 pub(super) fn done(
     names: &CastKeys,
     claim: &Claim,
     ended: Vec<u8>,
-    content_type: Option<&str>,
-    answer: &[u8],
+    answer: &CastAnswer,
     lease: LeaseId,
 ) -> Txn {
     let key = &claim.key;
@@ -78,14 +75,14 @@ pub(super) fn done(
         TxnOp::delete(names.key(CastKeyKind::Payload, key), None),
         TxnOp::put(
             names.key(CastKeyKind::Answer, key),
-            with_content_type(content_type, answer),
+            with_content_type(answer.content_type.as_deref(), &answer.payload),
             under(),
         ),
         TxnOp::put(names.key(CastKeyKind::Result, key), ended, under()),
     ])
 }
 
-/// From a host's hands back into the queue.
+/// Claimed to queued.
 pub(super) fn again(names: &CastKeys, claim: &Claim, head: Vec<u8>) -> Txn {
     Txn::new().when([claim_stands(names, claim)]).and_then([
         TxnOp::delete(names.key(CastKeyKind::Claim, &claim.key), None),
@@ -93,7 +90,7 @@ pub(super) fn again(names: &CastKeys, claim: &Claim, head: Vec<u8>) -> Txn {
     ])
 }
 
-/// From a host's hands to the dead.
+/// Claimed to dead.
 pub(super) fn bury(names: &CastKeys, claim: &Claim, ended: Vec<u8>) -> Txn {
     Txn::new().when([claim_stands(names, claim)]).and_then([
         TxnOp::delete(names.key(CastKeyKind::Claim, &claim.key), None),
@@ -102,7 +99,7 @@ pub(super) fn bury(names: &CastKeys, claim: &Claim, ended: Vec<u8>) -> Txn {
     ])
 }
 
-/// From the dead, as they were at `version`, back into the queue.
+/// Dead, as it was at `version`, to queued.
 pub(super) fn replay(names: &CastKeys, key: &CastKey, version: i64, head: Vec<u8>) -> Txn {
     let dead = names.key(CastKeyKind::Dead, key);
     let same = Compare::mod_revision(dead.as_str(), CompareOp::Equal, version);
@@ -112,36 +109,39 @@ pub(super) fn replay(names: &CastKeys, key: &CastKey, version: i64, head: Vec<u8
     ])
 }
 
-/// From the dead to nowhere: all of `keys`, or none.
+/// Deletes dead letters: all of `keys`, or none.
 pub(super) fn purge(names: &CastKeys, keys: &[CastKey]) -> Txn {
     let dead =
         |key| Compare::create_revision(names.key(CastKeyKind::Dead, key), CompareOp::Greater, 0);
-    let places = [CastKeyKind::Dead, CastKeyKind::Payload];
-    let gone = keys.iter().flat_map(|key| places.map(|place| names.key(place, key)));
-    let gone = gone.map(|name| TxnOp::delete(name, None));
-    Txn::new().when(keys.iter().map(dead).collect::<Vec<_>>()).and_then(gone.collect::<Vec<_>>())
+    let kinds = [CastKeyKind::Dead, CastKeyKind::Payload];
+    let deletions = keys.iter().flat_map(|key| kinds.map(|kind| names.key(kind, key)));
+    let deletions = deletions.map(|name| TxnOp::delete(name, None));
+    Txn::new()
+        .when(keys.iter().map(dead).collect::<Vec<_>>())
+        .and_then(deletions.collect::<Vec<_>>())
 }
 
-/// From their end to nowhere.
+/// Deletes results and answers.
 pub(super) fn forget(names: &CastKeys, keys: impl Iterator<Item = CastKey>) -> Txn {
-    let places = [CastKeyKind::Answer, CastKeyKind::Result];
-    let gone = keys.flat_map(|key| places.map(|place| TxnOp::delete(names.key(place, &key), None)));
-    Txn::new().and_then(gone.collect::<Vec<_>>())
+    let kinds = [CastKeyKind::Answer, CastKeyKind::Result];
+    let deletions =
+        keys.flat_map(|key| kinds.map(|kind| TxnOp::delete(names.key(kind, &key), None)));
+    Txn::new().and_then(deletions.collect::<Vec<_>>())
 }
 
-/// No step.
+/// Reads everything about a cast.
 pub(super) fn look(names: &CastKeys, key: &CastKey) -> Txn {
-    let places = [
+    let kinds = [
         CastKeyKind::Head,
         CastKeyKind::Claim,
         CastKeyKind::Dead,
         CastKeyKind::Result,
         CastKeyKind::Answer,
     ];
-    Txn::new().and_then(places.map(|place| TxnOp::get(names.key(place, key), None)))
+    Txn::new().and_then(kinds.map(|kind| TxnOp::get(names.key(kind, key), None)))
 }
 
-/// What [`look`] finds.
+/// The result of [`look`].
 pub(super) struct CastRecords {
     pub(super) head: Option<Bytes>,
     pub(super) is_claimed: bool,
@@ -154,20 +154,20 @@ pub(super) struct CastRecords {
 impl CastRecords {
     pub(super) fn of(answer: &TxnResponse) -> Self {
         let found = answer.op_responses();
-        let value = |i| only(found.get(i)).map(|kv| Bytes::copy_from_slice(kv.value()));
+        let value = |i| first_key(found.get(i)).map(|kv| Bytes::copy_from_slice(kv.value()));
         Self {
             head: value(0),
-            is_claimed: only(found.get(1)).is_some(),
+            is_claimed: first_key(found.get(1)).is_some(),
             dead: value(2),
-            dead_version: only(found.get(2)).map_or(0, KeyValue::mod_revision),
+            dead_version: first_key(found.get(2)).map_or(0, KeyValue::mod_revision),
             result: value(3),
             answer: value(4).map(split_content_type),
         }
     }
 }
 
-fn absent(names: &CastKeys, place: CastKeyKind, key: &CastKey) -> Compare {
-    Compare::create_revision(names.key(place, key), CompareOp::Equal, 0)
+fn absent(names: &CastKeys, kind: CastKeyKind, key: &CastKey) -> Compare {
+    Compare::create_revision(names.key(kind, key), CompareOp::Equal, 0)
 }
 
 fn claim_stands(names: &CastKeys, claim: &Claim) -> Compare {
@@ -177,11 +177,11 @@ fn claim_stands(names: &CastKeys, claim: &Claim) -> Compare {
 
 fn ticket(by: &CastClaimer) -> Vec<u8> {
     let ticket = ClaimRecord { host: &by.host, ticket: by.ticket };
-    // Text and a number: nothing in it that JSON could not say.
+    // A text and a number can always be written as JSON.
     serde_json::to_vec(&ticket).unwrap_or_default()
 }
 
-/// An answer behind its form, on a line.
+/// The stored form of an answer: its content type on a line of its own, then the payload.
 fn with_content_type(content_type: Option<&str>, answer: &[u8]) -> Vec<u8> {
     let form = content_type.unwrap_or_default().replace('\n', " ");
     [form.as_bytes(), b"\n", answer].concat()
@@ -191,13 +191,6 @@ fn split_content_type(value: Bytes) -> (Option<String>, Bytes) {
     let end = value.iter().position(|byte| *byte == b'\n').unwrap_or(value.len());
     let form = String::from_utf8_lossy(&value[..end]).into_owned();
     (Some(form).filter(|form| !form.is_empty()), value.slice((end + 1).min(value.len())..))
-}
-
-fn only(found: Option<&TxnOpResponse>) -> Option<&KeyValue> {
-    match found {
-        Some(TxnOpResponse::Get(found)) => found.kvs().first(),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -1,62 +1,53 @@
-//! The queue, and each change of it: a read of what there is, page by page at
-//! one revision, and a watch from that revision on. A watch is not believed for
-//! ever: after some [`Client::second_look`]s it ends, and another one begins.
-//!
-//! [`Client::second_look`]: crate::etcd::client::Client::second_look
+//! Watching the queue of casts: first reads the whole queue, page by page at one revision, then
+//! watches from that revision on. A watch is not trusted forever: after a few [`recheck
+//! intervals`](crate::etcd::client::EtcdClient::recheck_interval) it ends, so that the caller
+//! starts a new one.
 
-use etcd_client::{EventType, KeyValue, WatchOptions, WatchResponse};
-use futures::{FutureExt, StreamExt, stream};
+use etcd_client::{EventType, KeyValue, WatchResponse};
+use futures::{StreamExt, stream};
 use tokio::time::sleep;
 
 use super::cast_keys::{CastKeyKind, CastKeys};
 use crate::{
     CastChange, CastStream, QueuedCast, StoreError,
-    etcd::{client::SharedClient, range, watch::WatchEvents},
+    etcd::{client::SharedClient, range, watch_events::WatchEvents},
     ignored_entry::warn_ignored,
 };
 use soloist_heart::LeaseId;
 
 const READ: &str = "read the queue of casts";
-/// For how many second looks a watch is believed: to read the whole queue costs more than to
-/// read the roster, and a lost wake-up less than there.
-const BELIEVED: u32 = 5;
-/// How many changes are told at once, at most about.
+/// For how many recheck intervals a watch is trusted. Reading the whole queue costs more than
+/// reading the roster, and a lost notification matters less here.
+const TRUSTED: u32 = 5;
+/// About how many changes are delivered at once at most.
 const BURST: usize = 1000;
 
 pub(super) async fn watch(client: SharedClient, names: CastKeys) -> Result<CastStream, StoreError> {
     let (present, revision) = read(&client, &names).await?;
-    let range = names.queue_range();
-    let options = WatchOptions::new().with_range(range.end);
-    let events = WatchEvents::from(&client, &range.first, options, revision + 1).await?;
-    let believed = client.recheck_interval() * BELIEVED;
-    let watch = CastWatch { client, names, events };
-    let later = stream::unfold(Some(watch), |watch| async {
-        let mut watch = watch?;
-        match watch.next().await {
-            Ok(changes) => Some((Ok(changes), Some(watch))),
-            Err(error) => Some((Err(error), None)),
-        }
+    let events = WatchEvents::after(revision, &names.queue_range(), &client).await?;
+    let later = stream::try_unfold(CastWatch { names, events }, |mut watch| async {
+        let changes = watch.next().await?;
+        Ok(Some((changes, watch)))
     });
-    let later = later.take_until(sleep(believed));
+    let later = later.take_until(sleep(client.recheck_interval() * TRUSTED));
     Ok(stream::iter([Ok(present)]).chain(later).boxed())
 }
 
 struct CastWatch {
-    client: SharedClient,
     names: CastKeys,
     events: WatchEvents,
 }
 
 impl CastWatch {
-    /// The next changes; those in quick succession together.
+    /// The next changes; those in quick succession are delivered together.
     async fn next(&mut self) -> Result<Vec<CastChange>, StoreError> {
         let mut changes = Vec::new();
         while changes.is_empty() {
-            let first = self.events.next(&self.client).await?;
+            let first = self.events.next().await?;
             self.apply(&first, &mut changes);
         }
         while changes.len() < BURST
-            && let Some(more) = self.events.next(&self.client).now_or_never()
+            && let Some(more) = self.events.try_next()
         {
             self.apply(&more?, &mut changes);
         }
@@ -68,13 +59,13 @@ impl CastWatch {
             let Some(key) = event.kv() else { continue };
             changes.extend(match event.event_type() {
                 EventType::Put => put(&self.names, key),
-                EventType::Delete => gone(&self.names, key),
+                EventType::Delete => delete(&self.names, key),
             });
         }
     }
 }
 
-/// All that is in the queue, and at which revision.
+/// Everything in the queue, and the revision at which it was read.
 async fn read(
     client: &SharedClient,
     names: &CastKeys,
@@ -101,7 +92,7 @@ fn put(names: &CastKeys, found: &KeyValue) -> Option<CastChange> {
     }
 }
 
-fn gone(names: &CastKeys, found: &KeyValue) -> Option<CastChange> {
+fn delete(names: &CastKeys, found: &KeyValue) -> Option<CastChange> {
     let claim = names.cast_of(CastKeyKind::Claim, found.key()).map(CastChange::Free);
     claim.or_else(|| names.cast_of(CastKeyKind::Head, found.key()).map(CastChange::Left))
 }

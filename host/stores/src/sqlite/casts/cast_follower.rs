@@ -1,9 +1,9 @@
-//! The queue, and each change of it, over a connection of its own.
+//! Follows the queue of casts over a connection of its own.
 //!
-//! Every change of a cast has a version of its own, so a look reads what is
-//! new. Claims are few, as many as there are casts under way: all of them are
-//! read. A cast that left the queue and was taken out of the file before this
-//! looked shows by the number of those that are left; then all is read again.
+//! Each change of a cast gets a new version, so a look only reads the casts that are newer. Claims
+//! are few, as many as there are casts under way, so all of them are read. If a cast left the queue
+//! and was deleted from the file between two looks, the number of remaining casts gives it away;
+//! then the whole queue is read again.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,7 +27,7 @@ use soloist_heart::LeaseId;
 const WATCH: &str = "watch the queue of casts";
 pub(super) async fn watch(calls: WorkerCalls) -> Result<CastStream, StoreError> {
     let label = calls.label.clone();
-    let told = move |fault: SqliteFault| fault.into_error(WATCH, &label);
+    let store_error = move |fault: SqliteFault| fault.into_error(WATCH, &label);
     let source = calls.source.clone();
     let open = runtime::Handle::current().spawn_blocking(move || {
         let mut follow = CastFollower::open(&source)?;
@@ -36,35 +36,35 @@ pub(super) async fn watch(calls: WorkerCalls) -> Result<CastStream, StoreError> 
     let opened = timeout(calls.request_timeout, open).await;
     let opened =
         opened.unwrap_or(Ok(Err(SqliteFault::TimedOut))).unwrap_or(Err(SqliteFault::Closed));
-    let (present, follow) = opened.map_err(&told)?;
-    // It keeps the worker, which sweeps the dead, and with them their claims.
-    let later = stream::unfold(Some((follow, calls, told)), |state| async {
-        let (follow, calls, told) = state?;
+    let (present, follow) = opened.map_err(&store_error)?;
+    // The state keeps the worker alive, which removes expired sessions and with them their claims.
+    let later = stream::unfold(Some((follow, calls, store_error)), |state| async {
+        let (follow, calls, store_error) = state?;
         match next(follow).await {
-            Ok((changes, follow)) => Some((Ok(changes), Some((follow, calls, told)))),
-            Err(fault) => Some((Err(told(fault)), None)),
+            Ok((changes, follow)) => Some((Ok(changes), Some((follow, calls, store_error)))),
+            Err(fault) => Some((Err(store_error(fault)), None)),
         }
     });
     Ok(stream::iter([Ok(present)]).chain(later).boxed())
 }
 
-/// The next changes.
+/// Waits for the next changes.
 async fn next(
     mut follow: Box<CastFollower>,
 ) -> Result<(Vec<CastChange>, Box<CastFollower>), SqliteFault> {
     loop {
-        let heard = follow.heard.clone();
-        // Whether somebody rang or not: it is time to look.
-        let _ = timeout(POLL, heard.notified()).await;
-        let looked = runtime::Handle::current().spawn_blocking(move || {
+        let changed = follow.changed.clone();
+        // Look even if nothing was heard: the interval is over then.
+        let _ = timeout(POLL, changed.notified()).await;
+        let reading = runtime::Handle::current().spawn_blocking(move || {
             let changes = match follow.changes() {
-                // Another process holds the file; the next look is soon.
+                // Another process holds the file; the next look comes soon.
                 Err(fault) if fault.is_busy() => Vec::new(),
                 changes => changes?,
             };
             Ok((changes, follow))
         });
-        let (changes, back) = looked.await.unwrap_or(Err(SqliteFault::Closed))?;
+        let (changes, back) = reading.await.unwrap_or(Err(SqliteFault::Closed))?;
         if !changes.is_empty() {
             return Ok((changes, back));
         }
@@ -72,32 +72,33 @@ async fn next(
     }
 }
 
-/// What was told of the queue, and where the rest is.
+/// What was reported of the queue so far.
 struct CastFollower {
     file: SqliteFile,
-    heard: Arc<Notify>,
-    _bell: Option<ChangeListener>,
-    /// The last version that was seen.
+    /// Notified when the files change.
+    changed: Arc<Notify>,
+    _listener: Option<ChangeListener>,
+    /// The last version that was read.
     version: i64,
     queued: BTreeMap<CastKey, i64>,
-    /// With the version of each claim.
+    /// The claims, each with its lease and version.
     claims: BTreeMap<CastKey, (LeaseId, i64)>,
 }
 
 impl CastFollower {
     fn open(source: &SqliteConfig) -> Result<Box<Self>, SqliteFault> {
-        let heard = Arc::new(Notify::new());
-        let ring = heard.clone();
+        let changed = Arc::new(Notify::new());
+        let notify = changed.clone();
         let file = SqliteFile::open(source)?;
-        let bell = ChangeListener::listen_to_casts(file.path(), move || ring.notify_one());
-        let bell = bell.inspect_err(|error| {
+        let listener = ChangeListener::listen_to_casts(file.path(), move || notify.notify_one());
+        let listener = listener.inspect_err(|error| {
             tracing::warn!(%error, "no file notifications: casts are seen {POLL:?} late");
         });
         let (queued, claims) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Box::new(Self { file, heard, _bell: bell.ok(), version: -1, queued, claims }))
+        Ok(Box::new(Self { file, changed, _listener: listener.ok(), version: -1, queued, claims }))
     }
 
-    /// What has changed since this was asked last.
+    /// The changes since the last call.
     fn changes(&mut self) -> Result<Vec<CastChange>, SqliteFault> {
         self.file.check_same()?;
         if !self.file.changed()? {
@@ -105,7 +106,7 @@ impl CastFollower {
         }
         let Self { file, version, queued, .. } = self;
         let seen = file.read(|tx, cluster| CastSnapshot::read(tx, cluster, *version, queued));
-        // An unread change must be looked at again.
+        // A change that could not be read must be looked at again.
         let seen = seen.inspect_err(|_| file.mark_changed())?;
         let mut changes = Vec::new();
         self.apply(seen, &mut changes);
@@ -126,8 +127,8 @@ impl CastFollower {
             }
         }
         if let Some(all) = all {
-            let gone = self.queued.extract_if(.., |key, _| !all.contains(key));
-            changes.extend(gone.map(|(key, _)| CastChange::Left(key)));
+            let left = self.queued.extract_if(.., |key, _| !all.contains(key));
+            changes.extend(left.map(|(key, _)| CastChange::Left(key)));
         }
         for (key, (lease, version)) in &claims {
             if self.claims.get(key).is_none_or(|(_, before)| before != version) {
@@ -140,12 +141,12 @@ impl CastFollower {
     }
 }
 
-/// What a look at the file saw.
+/// What one look at the file has read.
 struct CastSnapshot {
     version: i64,
-    /// The casts that have changed, each with what it is if it is queued.
+    /// The casts that have changed, each with its state if it is queued.
     casts: BTreeMap<CastKey, Option<QueuedCast>>,
-    /// All that are queued, when there are fewer than the changes tell.
+    /// All queued casts; read only if there are fewer than the changes imply.
     all: Option<BTreeSet<CastKey>>,
     claims: BTreeMap<CastKey, (LeaseId, i64)>,
 }
@@ -177,7 +178,7 @@ impl CastSnapshot {
     }
 }
 
-/// What does not parse is another's: it is left out.
+/// A header that does not parse was not written by soloist and is ignored.
 fn queued(row: &Row<'_>, key: &CastKey, version: i64) -> Result<Option<QueuedCast>, SqliteFault> {
     let head: String = row.get(3)?;
     match serde_json::from_str(&head) {

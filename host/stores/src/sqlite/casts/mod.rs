@@ -1,7 +1,7 @@
-//! Casts, in the same file as the elections.
+//! Casts, stored in the same file as the elections.
 //!
-//! Reads have a connection of their own and writes take turns, as state's do.
-//! Whoever writes rings a bell that only those hear who watch the queue.
+//! Like those of state, reads have a connection of their own and writes take turns. Writes notify
+//! only the processes that follow the queue of casts.
 
 mod cast_follower;
 mod steps;
@@ -54,7 +54,7 @@ impl SqliteCastStore {
     }
 }
 
-/// Whose turn it is to write casts of `task`; with a slash in it, no action has that name.
+/// The writer's name for casts of `task`. It contains a slash, so no action has the same name.
 fn of_task(task: &str) -> Arc<str> {
     format!("casts/{task}").into()
 }
@@ -64,13 +64,13 @@ impl CastStore for SqliteCastStore {
     async fn put(
         &self,
         key: &CastKey,
-        order: &CastRequest,
+        request: &CastRequest,
         limit: usize,
     ) -> Result<(), StoreError> {
         check_key(key)?;
-        check_request(order)?;
+        check_request(request)?;
         let task = &key.task;
-        let (key, order) = (key.clone(), order.clone());
+        let (key, request) = (key.clone(), request.clone());
         let put = move |file: &mut SqliteFile| {
             let room = file.must_have_room();
             file.write_casts(|tx, cluster| {
@@ -79,7 +79,7 @@ impl CastStore for SqliteCastStore {
                     return Ok(());
                 }
                 room?;
-                at.put(&CastHeader::of(&order), &order.payload, limit)
+                at.put(&CastHeader::of(&request), &request.payload, limit)
             })
         };
         self.calls.write(of_task(task), PUT, put).await
@@ -92,41 +92,42 @@ impl CastStore for SqliteCastStore {
     async fn claim(
         &self,
         by: &CastClaimer,
-        seen: &QueuedCast,
+        queued: &QueuedCast,
     ) -> Result<Option<(Claim, Bytes)>, StoreError> {
-        let (by, seen) = (by.clone(), seen.clone());
-        self.write(&seen.key.task.clone(), CLAIM, move |tx, cluster| {
-            steps::CastRow { tx, cluster, key: &seen.key }.claim(&by, &seen)
+        let (by, queued) = (by.clone(), queued.clone());
+        self.write(&queued.key.task.clone(), CLAIM, move |tx, cluster| {
+            steps::CastRow { tx, cluster, key: &queued.key }.claim(&by, &queued)
         })
         .await
     }
 
-    async fn done(
+    async fn complete(
         &self,
         claim: &Claim,
         answer: &CastAnswer,
         keep: Duration,
     ) -> Result<(), StoreError> {
         check_answer(answer)?;
-        let (claim, answer, slices) = (claim.clone(), answer.clone(), self.answer_leases.clone());
+        let (claim, answer, answer_leases) =
+            (claim.clone(), answer.clone(), self.answer_leases.clone());
         let task = claim.key.task.clone();
         let done = move |file: &mut SqliteFile| {
             let now = BootTime::now();
-            let slice = slices.current(keep, now);
+            let current = answer_leases.current(keep, now);
             let lease = file.write_casts_with_boot(|tx, cluster, boot| {
-                let lease = steps::answer_lease(tx, slice, keep, boot)?;
+                let lease = steps::answer_lease(tx, current, keep, boot)?;
                 steps::CastRow { tx, cluster, key: &claim.key }.done(&claim, &answer, lease)?;
                 Ok(lease)
             })?;
-            if slice != Some(lease) {
-                slices.open(keep, lease, now);
+            if current != Some(lease) {
+                answer_leases.add(keep, lease, now);
             }
             Ok(())
         };
         self.calls.write(of_task(&task), SETTLE, done).await
     }
 
-    async fn again(&self, claim: &Claim, again: &CastRetry) -> Result<(), StoreError> {
+    async fn requeue(&self, claim: &Claim, again: &CastRetry) -> Result<(), StoreError> {
         let (claim, head) = (claim.clone(), claim.head.requeued(again));
         self.write(&claim.key.task.clone(), SETTLE, move |tx, cluster| {
             steps::CastRow { tx, cluster, key: &claim.key }.again(&claim, &head)
@@ -142,7 +143,7 @@ impl CastStore for SqliteCastStore {
         .await
     }
 
-    async fn look(&self, key: &CastKey) -> Result<Option<CastState>, StoreError> {
+    async fn state(&self, key: &CastKey) -> Result<Option<CastState>, StoreError> {
         check_key(key)?;
         let key = key.clone();
         let look = move |tx: &Transaction<'_>, cluster: &str| {
@@ -151,7 +152,7 @@ impl CastStore for SqliteCastStore {
         self.reader.read(&self.calls, LOOK, look).await
     }
 
-    async fn dead(
+    async fn dead_letters(
         &self,
         task: &str,
         after: Option<&str>,

@@ -1,4 +1,4 @@
-//! The steps of a cast, each within a transaction.
+//! The steps of a cast, each made within a transaction.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ impl CastRow<'_> {
         Ok(self.state()?.is_some())
     }
 
-    /// From nowhere into the queue.
+    /// New to queued.
     pub(super) fn put(
         &self,
         head: &CastHeader,
@@ -50,16 +50,16 @@ impl CastRow<'_> {
         Ok(())
     }
 
-    /// From the queue into a host's hands, or nothing.
+    /// Queued to claimed; `None` if the cast has changed or is claimed.
     pub(super) fn claim(
         &self,
         by: &CastClaimer,
-        seen: &QueuedCast,
+        queued: &QueuedCast,
     ) -> Result<Option<(Claim, Bytes)>, SqliteFault> {
         must_live(self.tx, by.lease)?;
-        let head = seen.head.claimed_by(&by.host);
+        let head = queued.head.claimed_by(&by.host);
         if let Some((version, holder, ticket)) = self.claimed()? {
-            // An earlier try of the same call may have made it.
+            // An earlier attempt of the same call may have made the claim.
             let ours = holder == by.lease && ticket == by.ticket.cast_signed();
             return if ours { self.claim_with_payload(version, head).map(Some) } else { Ok(None) };
         }
@@ -70,7 +70,7 @@ impl CastRow<'_> {
         let found: Option<i64> = found
             .query_row(params![self.cluster, task, id, QUEUED], |row| row.get(0))
             .optional()?;
-        if found != Some(seen.version) {
+        if found != Some(queued.version) {
             return Ok(None);
         }
         let version = self.set_state(QUEUED, &head)?;
@@ -82,7 +82,7 @@ impl CastRow<'_> {
         self.claim_with_payload(version, head).map(Some)
     }
 
-    /// From a host's hands to its end.
+    /// Claimed to done.
     pub(super) fn done(
         &self,
         claim: &Claim,
@@ -100,19 +100,19 @@ impl CastRow<'_> {
         self.delete_excess_answers()
     }
 
-    /// From a host's hands back into the queue.
+    /// Claimed to queued.
     pub(super) fn again(&self, claim: &Claim, head: &CastHeader) -> Result<(), SqliteFault> {
         self.end_claim(claim)?;
         self.set_state(QUEUED, head).map(drop)
     }
 
-    /// From a host's hands to the dead.
+    /// Claimed to dead.
     pub(super) fn bury(&self, claim: &Claim, head: &CastHeader) -> Result<(), SqliteFault> {
         self.end_claim(claim)?;
         self.set_state(DEAD, head).map(drop)
     }
 
-    /// From the dead back into the queue.
+    /// Dead to queued. Returns whether the cast was dead.
     pub(super) fn replay(&self) -> Result<bool, SqliteFault> {
         let Some((state, EndedCast { head, .. })) = self.state()? else { return Ok(false) };
         if state != DEAD {
@@ -122,7 +122,7 @@ impl CastRow<'_> {
         Ok(true)
     }
 
-    /// How it stands.
+    /// The cast's state.
     pub(super) fn look(&self) -> Result<Option<CastState>, SqliteFault> {
         let Some((state, ended)) = self.state()? else { return Ok(None) };
         Ok(Some(match &*state {
@@ -133,7 +133,7 @@ impl CastRow<'_> {
         }))
     }
 
-    /// The dead letters of the task after the id.
+    /// The dead letters of the same task whose ids come after this cast's.
     pub(super) fn dead_after(
         &self,
         limit: usize,
@@ -157,7 +157,7 @@ impl CastRow<'_> {
         Ok(dead)
     }
 
-    /// Its state, and when it came to it.
+    /// The cast's state, its header, and when it was written.
     fn state(&self) -> Result<Option<(String, EndedCast)>, SqliteFault> {
         let sql = "SELECT state, head, at FROM casts WHERE cluster = ?1 AND task = ?2 AND id = ?3";
         let CastKey { task, id } = self.key;
@@ -166,7 +166,7 @@ impl CastRow<'_> {
         rows.next()?.map(|row| Ok((row.get(0)?, ended(row, self.key, 1)?))).transpose()
     }
 
-    /// The version, the holder and the ticket of the claim on it.
+    /// The version, the lease and the ticket of the claim on the cast.
     fn claimed(&self) -> Result<Option<(i64, LeaseId, i64)>, SqliteFault> {
         let sql = "SELECT version, lease, ticket FROM claims
                    WHERE cluster = ?1 AND task = ?2 AND id = ?3";
@@ -176,7 +176,7 @@ impl CastRow<'_> {
         Ok(found.query_row(params![self.cluster, task, id], claim).optional()?)
     }
 
-    /// The claim and the payload, as whoever claimed gets them.
+    /// A claim, with the payload, as it is returned to its host.
     fn claim_with_payload(
         &self,
         version: i64,
@@ -202,7 +202,7 @@ impl CastRow<'_> {
         Ok(found.query_row(params![self.cluster, task, id], answer)?)
     }
 
-    /// Ends a claim that stands.
+    /// Ends a claim, if it still exists.
     fn end_claim(&self, claim: &Claim) -> Result<(), SqliteFault> {
         let sql = "DELETE FROM claims
                    WHERE cluster = ?1 AND task = ?2 AND id = ?3 AND version = ?4";
@@ -212,7 +212,7 @@ impl CastRow<'_> {
         if stood { Ok(()) } else { Err(SqliteFault::Conflict) }
     }
 
-    /// Brings it into a state, and returns its new version.
+    /// Changes the cast's state, and returns its new version.
     fn set_state(&self, state: &str, head: &CastHeader) -> Result<i64, SqliteFault> {
         let sql = "UPDATE casts SET state = ?4, version = ?5, at = ?6, head = ?7
                    WHERE cluster = ?1 AND task = ?2 AND id = ?3";
@@ -230,7 +230,7 @@ impl CastRow<'_> {
         Ok(usize::try_from(count).unwrap_or_default())
     }
 
-    /// Takes the answers of the oldest casts away where there are too many.
+    /// Deletes the answers of the oldest casts if there are too many.
     fn delete_excess_answers(&self) -> Result<(), SqliteFault> {
         let over = self.count(DONE)?.saturating_sub(ANSWERS_MAX);
         if over == 0 {
@@ -246,7 +246,7 @@ impl CastRow<'_> {
     }
 }
 
-/// From the dead to nowhere: one of a task's, or all. Returns how many.
+/// Deletes one dead letter of a task, or all of them. Returns how many.
 pub(super) fn purge(
     tx: &Transaction<'_>,
     cluster: &str,
@@ -258,7 +258,7 @@ pub(super) fn purge(
     Ok(tx.prepare_cached(sql)?.execute(params![cluster, DEAD, task, id])?)
 }
 
-/// The lease that an answer hangs on which is written now: the present one, or another.
+/// The lease for an answer that is written now: the current one, or a new one.
 pub(super) fn answer_lease(
     tx: &Transaction<'_>,
     present: Option<LeaseId>,
@@ -271,8 +271,8 @@ pub(super) fn answer_lease(
     }
 }
 
-/// The head in a row, and the moment beside it. Waiting mends nothing that soloist did not
-/// write.
+/// Parses the header in a row, and the time in the column after it. What soloist did not write is
+/// refused, since waiting would not help.
 fn ended(row: &Row<'_>, key: &CastKey, first: usize) -> Result<EndedCast, SqliteFault> {
     let (head, at): (String, i64) = (row.get(first)?, row.get(first + 1)?);
     let foreign = |error| {

@@ -1,12 +1,13 @@
-//! The file: one connection, and the transactions of the store on it.
+//! The open database: one connection, and the store's transactions on it.
 //!
 //! Invariants:
-//! - A write transaction takes the lock first and reads the clock second.
-//!   Renewing a lease and declaring it dead are thereby one after the other,
-//!   on one clock; a lease that somebody found dead is never renewed.
-//! - Each transaction looks first whether this is the store that it was.
-//! - Reads never judge a lease by the clock: only a write transaction lets
-//!   go of one, with all that hangs on it, for all processes at once.
+//!
+//! - A write transaction first takes the lock and then reads the clock. So renewing a lease and
+//!   declaring it expired happen one after the other and by the same clock; a lease that was found
+//!   expired is never renewed.
+//! - Each transaction first checks that the store is still the same.
+//! - Reads never judge a lease by the clock. Only a write transaction removes an expired lease,
+//!   with everything attached to it, for all processes at once.
 
 mod writes;
 
@@ -34,19 +35,19 @@ use soloist_heart::{
 };
 use soloist_telemetry::log_throttle::LogThrottle;
 
-/// The open file.
+/// The open database.
 pub(super) struct SqliteFile {
     connection: MarkedConnection,
     cluster: Arc<str>,
     boot: String,
-    /// What the last look saw (SQLite: `PRAGMA data_version`), and whether
-    /// this connection has written since, which does not count there.
+    /// The `PRAGMA data_version` at the last look. `None` if this connection has written since,
+    /// which that number does not reflect.
     seen: Option<i64>,
     foreign_leases: ForeignLeases,
     history: Arc<StoreHistory>,
-    /// The sessions that this was asked for.
+    /// The leases of sessions that were granted through this connection.
     granted: Vec<LeaseId>,
-    /// What was refused for want of room on the disk.
+    /// Warnings about writes that were refused because the disk is full.
     room_warnings: LogThrottle,
 }
 
@@ -67,13 +68,14 @@ impl SqliteFile {
         })
     }
 
-    /// Fails when this is not the file any more that all others use.
+    /// Fails if this is no longer the file that all other processes use.
     pub(super) fn check_same(&self) -> Result<(), SqliteFault> {
         self.connection.check()
     }
 
-    /// Writes all of the log into the file: nobody will find the log any more. To close it is
-    /// not enough, since SQLite leaves that to the last, and two that go at once are not last.
+    /// Writes the whole log into the database, because the log will not be found again. Closing the
+    /// connection is not enough: SQLite leaves that to the last connection, and two that close at
+    /// the same time are both not the last.
     pub(super) fn checkpoint(&self) {
         let sql = "PRAGMA wal_checkpoint(FULL)";
         match self.connection.query_row(sql, [], |row| row.get::<_, bool>(0)) {
@@ -83,40 +85,40 @@ impl SqliteFile {
         }
     }
 
-    /// Where it is, without symbolic links.
+    /// The path of the database, without symbolic links.
     pub(super) fn path(&self) -> &Path {
         self.connection.home().real()
     }
 
-    /// How many names it has.
+    /// The number of names (hard links) that the database has.
     pub(super) fn link_count(&self) -> Result<u64, SqliteFault> {
         Ok(self.connection.home().link_count()?)
     }
 
-    /// Fails when there is no room for what only grows, and says so in the log: leases are renewed
-    /// all the same, so nothing else does.
+    /// Fails if there is no room for writes that only add data, and logs it: leases are still
+    /// renewed, so nothing else would show it.
     pub(super) fn must_have_room(&self) -> Result<(), SqliteFault> {
         let number = |pragma| self.connection.pragma_query_value(None, pragma, |row| row.get(0));
         let (pages, size): (i64, i64) = (number("freelist_count")?, number("page_size")?);
         let unused = pages.unsigned_abs() * size.unsigned_abs();
         let room = self.connection.home().must_have_room(unused);
         match &room {
-            Ok(()) => self.room_warnings.recovered(|told| {
-                tracing::info!(event = "room", "state and casts are taken again{told}");
+            Ok(()) => self.room_warnings.recovered(|repeats| {
+                tracing::info!(event = "room", "state and casts are taken again{repeats}");
             }),
-            Err(fault) => self.room_warnings.report(|told| {
-                tracing::warn!(event = "no-room", "state and casts are refused: {fault}{told}");
+            Err(fault) => self.room_warnings.report(|repeats| {
+                tracing::warn!(event = "no-room", "state and casts are refused: {fault}{repeats}");
             }),
         }
         room
     }
 
-    /// Where the candidate of `token` stands once the dead are taken away.
+    /// The position of the candidate of `token`, after removing expired leases.
     pub(super) fn verify(&mut self, token: Token) -> Result<CandidatePosition, SqliteFault> {
         self.write(|tx, _| reads::candidate_position(tx, token))
     }
 
-    /// Where the candidate of `token` stands among all that are in the file.
+    /// The position of the candidate of `token` among all candidates in the file.
     pub(super) fn place(&self, token: Token) -> Result<CandidatePosition, SqliteFault> {
         reads::candidate_position(&self.connection, token)
     }
@@ -126,42 +128,42 @@ impl SqliteFile {
         reads::knows(&self.connection, lease)
     }
 
-    /// When the first lease ends; [`BootTime::NEVER`] without any.
+    /// When the first lease expires; [`BootTime::NEVER`] if there is none.
     pub(super) fn first_expiry(&self) -> Result<BootTime, SqliteFault> {
         let ours = reads::first_expiry(&self.connection, &self.boot)?;
         Ok(ours.min(self.foreign_leases.first_end()))
     }
 
-    /// Looks at the leases of other clocks, which tell nothing by themselves.
+    /// Observes the leases of other clocks, whose expiry cannot be read from the file.
     pub(super) fn observe_foreign_leases(&mut self) -> Result<(), SqliteFault> {
         let present = reads::foreign_leases(&self.connection, &self.boot)?;
         self.foreign_leases.observe(&present, BootTime::now());
         Ok(())
     }
 
-    /// Lets go of the leases that have run out.
+    /// Removes expired leases.
     pub(super) fn sweep(&mut self) -> Result<(), SqliteFault> {
         self.write(|_, _| Ok(()))
     }
 
-    /// Whether anybody has written since this was asked last.
+    /// Whether anybody has written since the last call.
     pub(super) fn changed(&mut self) -> Result<bool, SqliteFault> {
         let version =
             self.connection.pragma_query_value(None, "data_version", |row| row.get::<_, i64>(0))?;
         Ok(self.seen.replace(version) != Some(version))
     }
 
-    /// Fails when this is not the store that it was.
+    /// Fails if this is no longer the same store.
     pub(super) fn check_identity(&mut self) -> Result<(), SqliteFault> {
         self.read(|_, _| Ok(()))
     }
 
-    /// Makes the next [`changed`](Self::changed) say yes.
+    /// Makes the next [`changed`](Self::changed) return true.
     pub(super) fn mark_changed(&mut self) {
         self.seen = None;
     }
 
-    /// Reads at one moment; `work` is told the cluster.
+    /// Reads within one transaction; `work` is given the cluster's name.
     pub(super) fn read<T>(
         &mut self,
         work: impl FnOnce(&Transaction<'_>, &str) -> Result<T, SqliteFault>,
@@ -170,7 +172,7 @@ impl SqliteFile {
         work(&tx, &self.cluster)
     }
 
-    /// Writes what no roster shows, and so without ringing the bell.
+    /// Writes something that no roster shows, without notifying anybody.
     pub(super) fn write_silently<T>(
         &mut self,
         work: impl FnOnce(&Transaction<'_>, &str) -> Result<T, SqliteFault>,
@@ -179,7 +181,7 @@ impl SqliteFile {
         self.transact(|tx, _| work(tx, &cluster)).map(|(done, _)| done)
     }
 
-    /// Writes what those hear alone who watch the casts; `work` is told the cluster.
+    /// Writes, and notifies only those who follow casts; `work` is given the cluster's name.
     pub(super) fn write_casts<T>(
         &mut self,
         work: impl FnOnce(&Transaction<'_>, &str) -> Result<T, SqliteFault>,
@@ -187,7 +189,7 @@ impl SqliteFile {
         self.write_casts_with_boot(|tx, cluster, _| work(tx, cluster))
     }
 
-    /// The same, for work that grants leases: it is told the clock that they run on.
+    /// The same for work that grants leases: it is also given the identity of the leases' clock.
     pub(super) fn write_casts_with_boot<T>(
         &mut self,
         work: impl FnOnce(&Transaction<'_>, &str, &str) -> Result<T, SqliteFault>,
@@ -205,7 +207,7 @@ impl SqliteFile {
         self.read(reads::roster)
     }
 
-    /// Does `work` under the write lock, and tells the others if anything was written.
+    /// Runs `work` under the write lock, and notifies the others if anything was written.
     fn write<T>(
         &mut self,
         work: impl FnOnce(&Transaction<'_>, BootTime) -> Result<T, SqliteFault>,
@@ -217,8 +219,8 @@ impl SqliteFile {
         Ok(done)
     }
 
-    /// Does `work` under the write lock, after taking away the dead, which the
-    /// others are told of. Returns whether `work` wrote anything.
+    /// Runs `work` under the write lock, after removing expired leases, of which the others are
+    /// notified. Returns whether `work` itself has written anything.
     fn transact<T>(
         &mut self,
         work: impl FnOnce(&Transaction<'_>, BootTime) -> Result<T, SqliteFault>,
@@ -230,8 +232,8 @@ impl SqliteFile {
         })
     }
 
-    /// Does this, and once more if the disk was full: the log has begun anew then, and has
-    /// room for what renews or deletes.
+    /// Makes an attempt, and a second one if the disk was full: by then the log was restarted and
+    /// has room for renewals and deletions.
     pub(super) fn retry_if_full<T>(
         &mut self,
         attempt: impl Fn(&mut Self) -> Result<T, SqliteFault>,
@@ -242,7 +244,7 @@ impl SqliteFile {
         }
     }
 
-    /// Has the log written from its beginning again, where it takes no more of the disk.
+    /// Has SQLite write the log from its beginning again, so that it needs no more of the disk.
     fn restart_log(&self) {
         let done = self.connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()));
         if let Err(error) = done {
@@ -276,7 +278,7 @@ impl SqliteFile {
         Ok((done, wrote))
     }
 
-    /// Tells everybody who waits for a change, here and in other processes.
+    /// Notifies everybody who waits for a change, in this process and in others.
     fn announce(&mut self) {
         self.seen = None;
         super::change_listener::notify_change(self.path());
@@ -288,7 +290,7 @@ fn next_revision(tx: &Transaction<'_>) -> Result<i64, SqliteFault> {
     Ok(tx.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
 }
 
-/// Begins a transaction, if this is the store that it was.
+/// Begins a transaction, if the store is still the same.
 fn begin<'a>(
     connection: &'a mut MarkedConnection,
     memory: &StoreHistory,
@@ -308,7 +310,7 @@ fn compare(
     memory.compare(before, &reads::observed_store(connection)?).map_err(SqliteFault::Mismatch)
 }
 
-/// SQLite's integers are signed; 63 bits of nanoseconds are 292 years.
+/// SQLite's integers are signed; 63 bits of nanoseconds cover 292 years.
 fn signed(moment: BootTime) -> i64 {
     i64::try_from(moment.as_nanos()).unwrap_or(i64::MAX)
 }

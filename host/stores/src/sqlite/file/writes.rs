@@ -1,4 +1,4 @@
-//! What is written of sessions, candidates, members and notes.
+//! Writing sessions, candidates, members and notes.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::{
 };
 use soloist_heart::{Group, LeaseId, Token, clock::BootTime};
 
-/// The number of a candidate that only rehearses.
+/// The create revision of a rehearsal's candidate.
 const REHEARSAL: Token = Token(-1);
 
 impl SqliteFile {
@@ -26,12 +26,12 @@ impl SqliteFile {
         self.granted.retain(|granted| *granted != lease);
     }
 
-    /// Whether the session of `lease` was granted by this, and not given back.
+    /// Whether the session of `lease` was granted through this connection and not given back.
     pub(in super::super) fn has_granted(&self, lease: LeaseId) -> bool {
         self.granted.contains(&lease)
     }
 
-    /// Nobody is told: whoever finds a lease near its end looks again by then.
+    /// Nobody is notified: a process that finds a lease close to its end looks again by then.
     pub(in super::super) fn renew(&mut self, lease: LeaseId) -> Result<Duration, SqliteFault> {
         let renew = |tx: &Transaction<'_>, now| {
             let sql = "UPDATE leases SET expires = ?2 + ttl WHERE id = ?1 RETURNING ttl";
@@ -58,7 +58,7 @@ impl SqliteFile {
         })
     }
 
-    /// Puts a candidate into the queue, or finds it there.
+    /// Adds a candidate to the queue, or finds it there. Returns its token.
     pub(in super::super) fn stand(
         &mut self,
         group: &Group,
@@ -77,7 +77,7 @@ impl SqliteFile {
         })
     }
 
-    /// Replaces a candidate's value.
+    /// Replaces a candidate's entry.
     pub(in super::super) fn proclaim(
         &mut self,
         token: Token,
@@ -92,7 +92,7 @@ impl SqliteFile {
         })
     }
 
-    /// Takes a candidate out of the queue, if it is still there.
+    /// Removes a candidate from the queue, if it is still there.
     pub(in super::super) fn withdraw(&mut self, token: Token) -> Result<(), SqliteFault> {
         self.write(|tx, _| {
             if tx.execute("DELETE FROM candidates WHERE create_revision = ?1", [token.0])? > 0 {
@@ -102,8 +102,9 @@ impl SqliteFile {
         })
     }
 
-    /// Puts a candidate into the queue and takes it out again, at once and with a number that
-    /// no other has: what it asks of the disk is what a campaign does, and nobody sees it.
+    /// Adds a candidate to the queue and removes it again within one transaction, with a create
+    /// revision that no other candidate has. It needs the same from the disk as a campaign does,
+    /// and nobody sees it.
     pub(in super::super) fn rehearse(
         &mut self,
         group: &Group,
@@ -113,7 +114,8 @@ impl SqliteFile {
             must_live(tx, lease)?;
             let sql = "INSERT INTO candidates (create_revision, cluster, grp, lease, value)
                        VALUES (?1, ?2, ?3, ?4, ?5)";
-            // One that stands may have its place.
+            // This host's real candidate may already be in the group's queue, so use another group
+            // name.
             let group = format!("\0{group}");
             tx.execute(sql, params![REHEARSAL.0, cluster, group, lease.0, " ".repeat(256)])?;
             tx.execute("UPDATE counter SET revision = revision", [])?;
@@ -122,8 +124,8 @@ impl SqliteFile {
         })
     }
 
-    /// Enters a member, if it `may` be, who is told the cluster, and of the entry that is there
-    /// the session and the value.
+    /// Writes a member's entry if `may` allows it, which is given the cluster's name, and the lease
+    /// and value of the existing entry.
     pub(in super::super) fn join(
         &mut self,
         lease: LeaseId,
@@ -152,7 +154,7 @@ impl SqliteFile {
         })
     }
 
-    /// Whether there was one.
+    /// Returns whether the note existed.
     pub(in super::super) fn erase(&mut self, name: &str) -> Result<bool, SqliteFault> {
         let cluster = self.cluster.clone();
         self.write(|tx, _| {
@@ -166,13 +168,14 @@ impl SqliteFile {
     }
 }
 
-/// Grants a lease of the clock `boot`, which is this process's.
+/// Grants a lease on the clock `boot`, which is this process's.
 pub(in super::super) fn grant(
     tx: &Transaction<'_>,
     ttl: Duration,
     boot: &str,
 ) -> Result<LeaseId, SqliteFault> {
-    // Random, so that a lease of a removed file is never mistaken for one of the new.
+    // The id is random, so that a lease of a removed file is never mistaken for one of the new
+    // file.
     let sql = "INSERT INTO leases (id, ttl, expires, boot)
                VALUES (abs(random() % 9007199254740991) + 1, ?1, ?2, ?3) RETURNING id";
     let row = params![nanos(ttl), signed(BootTime::now() + ttl), boot];

@@ -24,14 +24,14 @@ pub(crate) fn answer(payload: impl Into<Bytes>) -> CastAnswer {
     CastAnswer { payload: payload.into(), content_type: Some("text/html".into()) }
 }
 
-/// One host's side of the casts, with a session that nobody renews.
-pub(super) struct Host {
+/// A host that uses casts, with a session that nobody renews.
+pub(super) struct CastHost {
     pub(super) store: Arc<dyn Store>,
     pub(super) casts: Arc<dyn CastStore>,
     pub(super) by: CastClaimer,
 }
 
-impl Host {
+impl CastHost {
     pub(super) async fn of(world: &World, name: &str) -> Self {
         Self::with(world, name, LONG).await
     }
@@ -48,12 +48,12 @@ impl Host {
         key
     }
 
-    /// How the queue stands now.
-    pub(super) async fn queue(&self) -> Queue {
-        Queue::of(&*self.casts).await
+    /// The current state of the queue.
+    pub(super) async fn queue(&self) -> CastQueue {
+        CastQueue::of(&*self.casts).await
     }
 
-    /// Claims a cast as it is now.
+    /// Claims a cast in its current state.
     pub(super) async fn claim(&self, key: &CastKey) -> Option<(Claim, Bytes)> {
         let seen = self.queue().await.casts.remove(key)?;
         soon(self.casts.claim(&self.by, &seen)).await.unwrap()
@@ -64,10 +64,10 @@ impl Host {
     }
 
     pub(super) async fn look(&self, key: &CastKey) -> Option<CastState> {
-        soon(self.casts.look(key)).await.unwrap()
+        soon(self.casts.state(key)).await.unwrap()
     }
 
-    /// Has a task's cast end as a dead letter.
+    /// Makes a cast of this task and turns it into a dead letter.
     pub(super) async fn kill(&self, task: &str) -> CastKey {
         let key = self.put(task).await;
         soon(self.casts.mark_dead(&self.take(&key).await, "dead")).await.unwrap();
@@ -75,19 +75,19 @@ impl Host {
     }
 
     pub(super) async fn dead(&self, task: &str) -> Vec<CastKey> {
-        let dead = soon(self.casts.dead(task, None, LIMIT)).await.unwrap();
+        let dead = soon(self.casts.dead_letters(task, None, LIMIT)).await.unwrap();
         dead.into_iter().map(|(key, _)| key).collect()
     }
 }
 
-/// The queue as a watch tells it.
-pub(crate) struct Queue {
+/// The state of the queue according to a watch.
+pub(crate) struct CastQueue {
     pub(super) watch: CastStream,
     pub(crate) casts: BTreeMap<CastKey, QueuedCast>,
     pub(super) claims: BTreeMap<CastKey, LeaseId>,
 }
 
-impl Queue {
+impl CastQueue {
     pub(crate) async fn of(casts: &dyn CastStore) -> Self {
         let watch = soon(casts.watch()).await.unwrap();
         let mut queue = Self { watch, casts: BTreeMap::new(), claims: BTreeMap::new() };

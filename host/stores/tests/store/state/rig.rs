@@ -1,34 +1,38 @@
-//! The state of actions, as a test uses it.
+//! Reading and writing the state of actions in tests.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use soloist_stores::{Guard, StateEntry, StateStore, StoreError, Write};
+use soloist_stores::{StateEntry, StateStore, StateWrite, StoreError, WriteGuard};
 
 use crate::world::{World, soon};
 
-pub(crate) fn put(key: &str, value: impl Into<Bytes>) -> Write {
-    Write { key: key.into(), value: Some(value.into()), only_if: None }
+pub(crate) fn put(key: &str, value: impl Into<Bytes>) -> StateWrite {
+    StateWrite { key: key.into(), value: Some(value.into()), only_if: None }
 }
 
-pub(crate) fn delete(key: &str) -> Write {
-    Write { key: key.into(), value: None, only_if: None }
+pub(crate) fn delete(key: &str) -> StateWrite {
+    StateWrite { key: key.into(), value: None, only_if: None }
 }
 
-pub(crate) fn only_if(version: i64, write: Write) -> Write {
-    Write { only_if: Some(version), ..write }
+pub(crate) fn only_if(version: i64, write: StateWrite) -> StateWrite {
+    StateWrite { only_if: Some(version), ..write }
 }
 
-/// The state of one cluster, as a person uses it.
-pub(crate) struct Desk(pub(crate) Arc<dyn StateStore>);
+/// The state of one cluster, used as a person.
+pub(crate) struct StateClient(pub(crate) Arc<dyn StateStore>);
 
-impl Desk {
+impl StateClient {
     pub(crate) fn of(world: &World) -> Self {
         Self(world.open().state().unwrap())
     }
 
-    pub(crate) async fn write(&self, action: &str, writes: &[Write]) -> Result<(), StoreError> {
-        soon(self.0.write(Guard::Person, action, writes)).await
+    pub(crate) async fn write(
+        &self,
+        action: &str,
+        writes: &[StateWrite],
+    ) -> Result<(), StoreError> {
+        soon(self.0.write(WriteGuard::Person, action, writes)).await
     }
 
     pub(crate) async fn get(&self, action: &str, key: &str) -> Option<StateEntry> {

@@ -1,0 +1,103 @@
+//! Taking part in elections: the one place that wires the roster's follower and the driver.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use tokio::{runtime, sync::watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    Driver, DriverHandle, Performer, RosterFollower, RosterFreshness, RosterView, SessionObserver,
+    Watchdog,
+};
+use soloist_heart::{Group, Timings};
+use soloist_stores::{Member, Roster, Store};
+use soloist_telemetry::journal::Journal;
+
+/// The elections of one cluster, for a process that is about to take part in them.
+///
+/// The roster and the journal can be handed out before the process takes part; they are filled from
+/// [`Election::start`] on.
+pub struct Election {
+    store: Arc<dyn Store>,
+    host: Arc<str>,
+    timings: Timings,
+    roster: watch::Sender<Option<Roster>>,
+    freshness: RosterFreshness,
+    journal: Journal,
+}
+
+/// What a process takes part in elections with.
+pub struct ElectionSpec {
+    /// This host's entry among the members. Its name never changes.
+    pub member: watch::Receiver<Member>,
+    /// The groups that it stands in, once it is [ready](soloist_heart::HeartEvent::Ready) for
+    /// them.
+    pub groups: BTreeSet<Group>,
+    /// The groups whose leaderships this host's settings spread.
+    pub spread: BTreeSet<Group>,
+    /// Does the leader's work.
+    pub performer: Arc<dyn Performer>,
+    /// Watches over the terms of this host.
+    pub watchdog: Watchdog,
+    /// Notified of this host's sessions.
+    pub session_observer: Box<dyn SessionObserver>,
+}
+
+impl Election {
+    /// The elections in `store`, for the host of this name.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, host: Arc<str>, timings: Timings) -> Self {
+        let (roster, _) = watch::channel(None);
+        let (freshness, journal) = (RosterFreshness::default(), Journal::default());
+        Self { store, host, timings, roster, freshness, journal }
+    }
+
+    /// The latest known roster of the cluster, however old, for code that acts on it.
+    #[must_use]
+    pub fn roster(&self) -> watch::Receiver<Option<Roster>> {
+        self.roster.subscribe()
+    }
+
+    /// The roster for code that informs people.
+    #[must_use]
+    pub fn roster_view(&self) -> RosterView {
+        RosterView::new(self.roster(), self.freshness.clone(), self.timings)
+    }
+
+    /// Where state transitions are recorded.
+    #[must_use]
+    pub fn journal(&self) -> Journal {
+        self.journal.clone()
+    }
+
+    /// Starts the driver, and follows the roster until `stop` as one of `tasks`. Both run on
+    /// `thread`, the [election thread's](crate::ElectionThread) runtime. The performer runs on the
+    /// runtime that this is called on.
+    #[must_use]
+    pub fn start(
+        self,
+        spec: ElectionSpec,
+        thread: &runtime::Handle,
+        tasks: &TaskTracker,
+        stop: CancellationToken,
+    ) -> DriverHandle {
+        let Self { store, host, timings, roster, freshness, journal } = self;
+        let driver = Driver {
+            timings,
+            member: spec.member,
+            store: Arc::clone(&store),
+            groups: spec.groups,
+            performer: spec.performer,
+            watchdog: spec.watchdog,
+            spread: spec.spread,
+            roster: roster.subscribe(),
+            freshness: freshness.clone(),
+            session_observer: spec.session_observer,
+            journal: journal.clone(),
+        }
+        .start(thread, runtime::Handle::current());
+        let follower = RosterFollower { store, host, freshness, journal, retry: timings.retry };
+        tasks.spawn_on(follower.run(roster, stop), thread);
+        driver
+    }
+}
