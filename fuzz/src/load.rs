@@ -7,10 +7,10 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use soloist_guests::plugin::{Engine, Plugin};
+use soloist_guests::plugin::{Plugin, PluginEngine};
 
-static ENGINE: LazyLock<Engine> =
-    LazyLock::new(|| Engine::new(None).expect("an engine without a cache"));
+static ENGINE: LazyLock<PluginEngine> =
+    LazyLock::new(|| PluginEngine::new(None).expect("an engine without a cache"));
 
 fuzz_target!(|bytes: &[u8]| {
     match Plugin::from_bytes(&ENGINE, Path::new("fuzzed.wasm"), bytes) {

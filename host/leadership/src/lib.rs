@@ -21,6 +21,7 @@
 //! - If a term outlives its deadline by more than the stop budget, the whole process is aborted.
 
 mod driver;
+mod driver_handle;
 mod driver_loop;
 mod election;
 mod election_thread;
@@ -38,7 +39,8 @@ mod store_calls;
 mod strategist;
 mod watchdog;
 
-pub use driver::{Driver, DriverHandle};
+pub use driver::Driver;
+pub use driver_handle::DriverHandle;
 pub use election::{Election, ElectionSpec};
 pub use election_thread::ElectionThread;
 pub use gate::{Deadline, Gate, GateShut};

@@ -5,7 +5,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::module::{self, Module};
-use super::tokens;
 
 /// A module by its crate and its place in it: `["soloist", "action", "running"]`.
 pub(crate) type Place = Vec<String>;
@@ -38,8 +37,8 @@ impl Crates {
     fn read_file(&mut self, place: Place, file: &Path) {
         let source = fs::read_to_string(file)
             .unwrap_or_else(|error| panic!("cannot read {}: {error}", file.display()));
-        let tokens = tokens::without_tests(&tokens::split(&source));
-        let module = Module::parse(&tokens);
+        let module = Module::parse(&source)
+            .unwrap_or_else(|error| panic!("cannot read {}: {error}", file.display()));
         for child in &module.children {
             let mut place = place.clone();
             place.push(child.clone());
@@ -70,6 +69,17 @@ impl Crates {
             .iter()
             .map(|(place, (file, _))| (file.as_path(), &place[..room(place)]))
             .collect()
+    }
+
+    /// Every type and trait, with its crate and each file that defines one of its name.
+    pub(crate) fn types(&self) -> BTreeMap<(&str, &str), Vec<&Path>> {
+        let mut types = BTreeMap::<_, Vec<_>>::new();
+        for (place, (file, module)) in &self.modules {
+            for name in &module.types {
+                types.entry((place[0].as_str(), name.as_str())).or_default().push(file.as_path());
+            }
+        }
+        types
     }
 
     /// Every reference from one file to another, by what it leads to in the end.

@@ -6,7 +6,7 @@ use etcd_client::{
 };
 use tokio::time::sleep;
 
-use super::{client::SharedClient, lookout::Lookout, requests::first_key};
+use super::{client::SharedClient, lookout::Lookout, txn_reads::first_key};
 use crate::StoreError;
 use soloist_heart::{Group, LeaseId, Token};
 

@@ -12,7 +12,7 @@ use etcd_client::{
 use super::{
     cluster_trust::ClusterTrust,
     has_header::{HasHeader, missing_header},
-    requests::first_key,
+    txn_reads::first_key,
 };
 use crate::identity::{ObservedStore, RevisionBefore, new_identity};
 

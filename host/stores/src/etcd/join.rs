@@ -7,7 +7,7 @@
 
 use etcd_client::{Compare, CompareOp, PutOptions, Txn, TxnOp, TxnResponse};
 
-use super::{client::SharedClient, keys::EtcdKeys, requests::first_key};
+use super::{client::SharedClient, keys::EtcdKeys, txn_reads::first_key};
 use crate::{Member, NoteTopic, StoreError};
 use soloist_heart::LeaseId;
 

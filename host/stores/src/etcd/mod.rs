@@ -33,6 +33,7 @@ mod range;
 mod requests;
 mod state_store;
 mod state_transaction;
+mod txn_reads;
 mod version;
 mod watch;
 mod watch_events;

@@ -1,9 +1,6 @@
 //! The requests that all parts of the store make: transactions, reads of keys, values as JSON.
 
-use etcd_client::{
-    Client as Connection, GetOptions, GetResponse, KeyValue, KvClient, Txn, TxnOpResponse,
-    TxnResponse,
-};
+use etcd_client::{Client as Connection, GetOptions, GetResponse, KvClient, Txn, TxnResponse};
 use serde::Serialize;
 
 use super::client::EtcdClient;
@@ -55,21 +52,5 @@ impl EtcdClient {
         value: &impl Serialize,
     ) -> Result<Vec<u8>, StoreError> {
         serde_json::to_vec(value).map_err(|error| self.unavailable(attempted, error))
-    }
-}
-
-/// The first key that a read inside a transaction has found.
-pub(super) fn first_key(read: Option<&TxnOpResponse>) -> Option<&KeyValue> {
-    match read {
-        Some(TxnOpResponse::Get(found)) => found.kvs().first(),
-        _ => None,
-    }
-}
-
-/// How many keys a read inside a transaction has counted.
-pub(super) fn key_count(read: Option<&TxnOpResponse>) -> usize {
-    match read {
-        Some(TxnOpResponse::Get(found)) => usize::try_from(found.count()).unwrap_or_default(),
-        _ => 0,
     }
 }

@@ -6,7 +6,7 @@ use etcd_client::{
 
 use super::{
     keys::KeyRange,
-    requests::{first_key, key_count},
+    txn_reads::{first_key, key_count},
 };
 use crate::{StateWrite, WriteGuard, state_store::KeyGrowth};
 use soloist_heart::LeaderKey;

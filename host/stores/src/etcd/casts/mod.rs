@@ -26,7 +26,7 @@ use super::{
     client::{EtcdClient, SharedClient},
     keys::EtcdKeys,
     range::{page_options, page_start},
-    requests::key_count,
+    txn_reads::key_count,
 };
 use crate::{
     CastAnswer, CastClaimer, CastHeader, CastKey, CastRequest, CastRetry, CastState, CastStore,

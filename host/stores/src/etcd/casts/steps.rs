@@ -5,7 +5,7 @@ use etcd_client::{Compare, CompareOp, KeyValue, PutOptions, Txn, TxnOp, TxnRespo
 use serde::{Deserialize, Serialize};
 
 use super::cast_keys::{CastKeyKind, CastKeys};
-use crate::{CastAnswer, CastClaimer, CastKey, Claim, QueuedCast, etcd::requests::first_key};
+use crate::{CastAnswer, CastClaimer, CastKey, Claim, QueuedCast, etcd::txn_reads::first_key};
 use soloist_heart::LeaseId;
 
 /// The value of a claim's key.
