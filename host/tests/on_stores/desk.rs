@@ -96,7 +96,7 @@ pub(crate) async fn dead_letters_are_replayed_and_purged(world: &World) {
         keys.push(key);
     }
     keys.sort();
-    let dead = soon(desk.dead("t", Some(&keys[0].id), 2)).await.unwrap();
+    let dead = soon(desk.dead_letters("t", Some(&keys[0].id), 2)).await.unwrap();
     assert_eq!(dead.iter().map(|entry| &entry.id).collect::<Vec<_>>(), [&keys[1].id, &keys[2].id]);
     assert_eq!((dead[0].state, dead[0].head.error.as_deref()), ("dead", Some("it is wrong")));
 

@@ -30,7 +30,7 @@ const RENEW: Duration = Duration::from_millis(500);
 fn storm_settings() -> CastSettingsByTask {
     let mut terms = workers::terms(PLACES);
     let task = Arc::make_mut(&mut terms).get_mut("t").unwrap();
-    (task.max_attempts, task.keep) = (100, Duration::from_secs(3600));
+    (task.max_attempts, task.keep_answer) = (100, Duration::from_secs(3600));
     terms
 }
 

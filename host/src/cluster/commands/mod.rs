@@ -42,7 +42,7 @@ pub struct Commands {
     /// The way to other hosts.
     pub peers: PeerClient,
     /// What is known of the cluster.
-    pub sight: RosterView,
+    pub roster_view: RosterView,
     /// The groups that this host has actions of.
     pub groups: Box<dyn Fn() -> Vec<Group> + Send + Sync>,
     /// Where events for this host's heart go in.
@@ -149,7 +149,7 @@ impl Commands {
 
     /// What the store is known to hold.
     fn roster(&self) -> Result<Roster, CommandError> {
-        match self.sight.current() {
+        match self.roster_view.current() {
             Seen::Now(roster) => Ok(roster),
             Seen::Before { seen, .. } => Err(CommandError::unknown_cluster(Some(seen))),
             Seen::Nothing => Err(CommandError::unknown_cluster(None)),
@@ -158,7 +158,7 @@ impl Commands {
 
     /// Waits until the roster shows it. Returns nothing when that takes too long.
     async fn wait_until(&self, is_it: impl Fn(&Roster) -> bool) -> Option<Roster> {
-        let mut roster = self.sight.rosters();
+        let mut roster = self.roster_view.rosters();
         let shown = roster.wait_for(|roster| roster.as_ref().is_some_and(&is_it));
         timeout(self.patience, shown).await.ok()?.ok()?.clone()
     }

@@ -152,9 +152,9 @@ pub(crate) fn terms(places: usize) -> CastSettingsByTask {
     let terms = CastSettings {
         max_concurrent: places,
         max_attempts: 3,
-        keep: KEEP,
+        keep_answer: KEEP,
         max_queued: LIMIT,
-        payload: 1 << 10,
+        max_payload: 1 << 10,
     };
     Arc::new([(Arc::from("t"), terms)].into())
 }
