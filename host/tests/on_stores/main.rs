@@ -1,5 +1,6 @@
-//! What a host does with a store, checked on each: the ledgers of jobs, and casts. The stores' own
-//! promises are in `host/stores/tests`, whose rig is used here.
+//! Tests of what a host does with a store, run on each kind of store: the ledgers of jobs, and
+//! casts. The contract of the stores themselves is tested in `host/stores/tests`, whose rig is used
+//! here.
 
 #![allow(
     clippy::expect_used,
@@ -14,9 +15,9 @@
 #[path = "../../stores/tests/store/properties.rs"]
 mod properties;
 
+mod cast_service;
 #[path = "../../stores/tests/store/casts/rig.rs"]
 mod casts;
-mod desk;
 #[path = "../../stores/tests/store/etcd_server.rs"]
 mod etcd_server;
 mod ledger;
@@ -60,9 +61,9 @@ mod work {
     }
 }
 
-mod at_the_desk {
+mod cast_operations {
     properties! {
-        desk:
+        cast_service:
         what_cannot_be_cast_is_told_with_what_to_do,
         a_cast_is_looked_at_from_any_host,
         dead_letters_are_replayed_and_purged,
