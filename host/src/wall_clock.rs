@@ -165,15 +165,15 @@ mod tests {
         };
         for (wall, boot, timers, differs) in [
             (1000, 1000, 1000, false),
-            // Slowed down or hurried up by a time service.
+            // The wall clock is slowed down or sped up by a time service.
             (1050, 1000, 1000, false),
-            // A process that was not scheduled for a while.
+            // The process was not scheduled for a while.
             (9000, 9000, 9000, false),
             (1200, 1000, 1000, true),
             (3_601_000, 1000, 1000, true),
             (-3_599_000, 1000, 1000, true),
             (0, 1000, 1000, true),
-            // Asleep: timers stand still, the two others do not.
+            // The machine slept: timers stood still, the two other clocks did not.
             (61_000, 61_000, 1000, true),
         ] {
             assert_eq!(

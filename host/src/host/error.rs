@@ -1,4 +1,4 @@
-//! Why a host does not start.
+//! The errors by which the start of a host fails.
 
 use std::{io, net::SocketAddr};
 
@@ -20,7 +20,7 @@ pub enum HostError {
     /// An action cannot be prepared, and the host is to start with all of them or not at all.
     #[error("{reason}")]
     Action {
-        /// Why not.
+        /// Why the action cannot be prepared.
         reason: String,
     },
     /// The control API cannot listen.
@@ -29,9 +29,9 @@ pub enum HostError {
          choose another address by `listen` in [host] or --listen"
     )]
     Listen {
-        /// The address.
+        /// The address in the settings.
         listen: SocketAddr,
-        /// Why not.
+        /// The system's error.
         source: io::Error,
     },
     /// The certificates of the control API cannot be used.

@@ -12,14 +12,14 @@ use soloist_stores::Roster;
 
 /// What all relayed requests of a host share.
 pub(crate) struct RelayContext {
-    /// This host's name.
+    /// The name of this host.
     pub(super) host: Arc<str>,
     /// The actions that run on this host now.
     pub(super) directory: ActionDirectory,
     pub(super) programme: watch::Receiver<Arc<Programme>>,
     pub(super) roster: watch::Receiver<Option<Roster>>,
     pub(super) client: RelayClient,
-    /// Owns everything that outlives one request.
+    /// Owns the tasks and connections that outlive one request.
     pub(super) tasks: TaskScope,
     /// Cancelled when the host begins to stop.
     pub(super) closing: CancellationToken,
@@ -57,6 +57,6 @@ pub(super) struct KnownLeader {
     pub(super) name: String,
     pub(super) url: String,
     pub(super) token: Token,
-    /// Whether it is this host.
+    /// Whether this host is the leader.
     pub(super) is_self: bool,
 }

@@ -1,4 +1,4 @@
-//! Connections of HTTP/2 to other hosts, of which each carries one request at a time.
+//! A pool of HTTP/2 connections to other hosts, each of which carries one request at a time.
 //!
 //! They carry the requests for which HTTP/1 is not enough: with trailers, which HTTP/1 sends only
 //! where they were announced, and with bodies that stream in both directions. Each connection

@@ -28,21 +28,17 @@
 mod back_off;
 mod host_process;
 mod session_release;
+mod supervisor_error;
 mod supervisor_link;
 mod supervisor_message;
 
 use std::{
-    ffi::OsString,
-    io,
-    os::unix::process::ExitStatusExt,
-    path::{Path, PathBuf},
-    pin::pin,
-    process::ExitStatus,
-    time::Duration,
+    ffi::OsString, io, os::unix::process::ExitStatusExt, path::PathBuf, pin::pin,
+    process::ExitStatus, time::Duration,
 };
 
 use futures::future::OptionFuture;
-use rustix::{io::Errno, process::Signal};
+use rustix::process::Signal;
 use tokio::{
     sync::mpsc::UnboundedReceiver,
     task::JoinSet,
@@ -50,7 +46,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-pub use supervisor_link::SupervisorLink;
+pub use self::{supervisor_error::SupervisorError, supervisor_link::SupervisorLink};
 
 use self::{back_off::BackOff, host_process::HostProcess, session_release::SessionRelease};
 use soloist_config::{Config, ConfigError};
@@ -78,40 +74,6 @@ pub enum StopRequest {
     Stop(Signal),
     /// An end at once: the host is killed.
     Kill,
-}
-
-/// Why a host could not be run.
-#[derive(Debug, thiserror::Error)]
-pub enum SupervisorError {
-    /// The settings are invalid.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The host's program does not exist, or this user may not execute it.
-    #[error("cannot start the host's program {}: put it back, for this user to execute", program.display())]
-    Program {
-        /// The path of the program.
-        program: PathBuf,
-        /// The system's error.
-        source: io::Error,
-    },
-    /// The host's process could not be started or watched.
-    #[error(
-        "cannot run the host as a process of its own: lift this user's limits (`ulimit -u`, \
-         `ulimit -n`), or go without by --no-supervisor"
-    )]
-    System(#[from] io::Error),
-}
-
-impl SupervisorError {
-    fn of_start(program: &Path, source: io::Error) -> Self {
-        let program_errors =
-            [Errno::NOENT, Errno::ACCESS, Errno::PERM, Errno::ISDIR, Errno::NOTDIR, Errno::NOEXEC];
-        if Errno::from_io_error(&source).is_some_and(|errno| program_errors.contains(&errno)) {
-            Self::Program { program: program.to_owned(), source }
-        } else {
-            Self::System(source)
-        }
-    }
 }
 
 /// Runs one host, and starts it again when it crashes.

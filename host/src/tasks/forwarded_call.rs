@@ -12,7 +12,7 @@ use soloist_config::DAY;
 pub(crate) const HOST: HeaderName = HeaderName::from_static("soloist-host");
 /// The call's id.
 pub(crate) const CALL: HeaderName = HeaderName::from_static("soloist-call");
-/// The number of the attempt.
+/// The number of the attempt, from 1.
 pub(crate) const ATTEMPT: HeaderName = HeaderName::from_static("soloist-attempt");
 /// How long the call may still take, in milliseconds. A moment would not do, since clocks differ.
 const WITHIN: HeaderName = HeaderName::from_static("soloist-within-ms");

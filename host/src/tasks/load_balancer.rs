@@ -139,7 +139,7 @@ mod tests {
             let flights: Vec<_> = (0..calls).map(pick).collect();
             let counts = counts(&flights);
             let most = counts.values().max().copied().unwrap_or_default();
-            // log log n / log 2 above the mean, and a little (Mitzenmacher, theorem 1).
+            // At most log log n / log 2 above the mean (Mitzenmacher, theorem 1), and a little.
             prop_assert!(most <= calls.div_ceil(count).max(FEW) + 4, "{counts:?}");
         }
 

@@ -1,11 +1,9 @@
 //! The ledger of a job: each firing is claimed once, whichever other host tries as well.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+mod lossy_state;
 
-use async_trait::async_trait;
+use std::sync::Arc;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use soloist::action::{
     Firing, FiringOutcome, FiringRecord, JobMark, Ledger, LedgerOpening, NumberedRecord,
@@ -14,9 +12,10 @@ use soloist::action::{
 use soloist_guests::capability::{TermLink, TermNotice};
 use soloist_heart::{Group, LeaderKey, Term, clock::BootTime};
 use soloist_leadership::{Deadline, Gate};
-use soloist_stores::{Guard, StateEntry, StateStore, StoreError, Write};
+use soloist_stores::StateStore;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
+use self::lossy_state::LossyState;
 use crate::{
     state::{Desk, put},
     world::{Host, World, soon},
@@ -299,50 +298,10 @@ pub(crate) async fn no_firing_is_claimed_under_two_tokens(world: &World) {
     assert_eq!(claimed.len(), count, "something was claimed twice");
 }
 
-/// A store that loses answers: of three writes, the first is lost, the second is made but its answer
-/// is lost, and the third succeeds.
-struct LossyState {
-    store: Arc<dyn StateStore>,
-    writes: AtomicUsize,
-}
-
-#[async_trait]
-impl StateStore for LossyState {
-    async fn get(
-        &self,
-        action: &str,
-        keys: &[String],
-    ) -> Result<Vec<Option<StateEntry>>, StoreError> {
-        self.store.get(action, keys).await
-    }
-
-    async fn list(
-        &self,
-        action: &str,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<String>, StoreError> {
-        self.store.list(action, after, limit).await
-    }
-
-    async fn write(&self, guard: Guard<'_>, action: &str, all: &[Write]) -> Result<(), StoreError> {
-        let lost = || StoreError::Unavailable {
-            attempted: "write state",
-            store: "a lossy one".into(),
-            source: "no answer".into(),
-        };
-        match self.writes.fetch_add(1, Ordering::Relaxed) % 3 {
-            0 => Err(lost()),
-            1 => self.store.write(guard, action, all).await.and(Err(lost())),
-            _ => self.store.write(guard, action, all).await,
-        }
-    }
-}
-
 pub(crate) async fn a_claim_whose_answer_was_lost_is_known_in_the_end(world: &World) {
     let host = world.host("a").await;
     let key = host.win().await;
-    let store = Arc::new(LossyState { store: host.store.ledger().unwrap(), writes: 0.into() });
+    let store = Arc::new(LossyState::new(host.store.ledger().unwrap()));
     let leader = LedgerLeader::by(&host, &key, store);
     let (mut mark, _) = leader.open(10).await;
     for second in 11..17 {

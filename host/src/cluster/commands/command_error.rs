@@ -1,4 +1,4 @@
-//! Why a command was not carried out.
+//! The errors of commands, with what people can do next.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -10,9 +10,9 @@ use soloist_text::{rfc3339, with_causes};
 pub struct CommandError {
     /// The kind, which decides the status code.
     pub kind: CommandErrorKind,
-    /// What is wrong.
+    /// What is wrong, as a text for people.
     pub error: String,
-    /// What to do next.
+    /// What people can do about it.
     pub help: String,
 }
 

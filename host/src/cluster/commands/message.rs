@@ -16,7 +16,7 @@ pub(super) fn one_line(text: String) -> String {
 pub struct ResignOrder {
     /// The group; `main`, if none is named.
     pub group: Option<String>,
-    /// Who is to lead; the next in line, if none is named.
+    /// The host that is to lead; the next in line, if none is named.
     pub to: Option<String>,
     /// The token of the leader's term, as the forwarding host knows it. A host whose roster is older
     /// than that waits until it has caught up.

@@ -173,7 +173,7 @@ impl Commands {
         name.map(|name| self.group(roster, &name)).transpose()
     }
 
-    /// The group of this name, if anybody has to do with it.
+    /// The group with this name, if any host has actions of it or any key is in its queue.
     fn group(&self, roster: &Roster, name: &str) -> Result<Group, CommandError> {
         let own = (self.groups)();
         let known = roster.groups.keys().chain(&own).chain(roster.notes.paused.keys());
@@ -185,7 +185,7 @@ impl Commands {
         }
     }
 
-    /// The host of this name, if it is there or was; this one, if none is named.
+    /// The host with this name, if it is or was a member; this host, if none is named.
     fn host(&self, roster: &Roster, name: Option<String>) -> Result<String, CommandError> {
         let name = name.unwrap_or_else(|| self.member.name.clone());
         let known = roster.notes.known.keys().chain(roster.notes.removed.keys());
@@ -195,8 +195,8 @@ impl Commands {
         if names.contains(&*name) { Ok(name) } else { Err(CommandError::no_host(&name, &names)) }
     }
 
-    /// Takes a note away, as [`erase`](Self::erase) does, and records who wants that, and why, if
-    /// it was done, or may have been.
+    /// Erases a note like [`erase`](Self::erase), and records who gave the command and why, unless
+    /// there was no such note.
     async fn take_note_back(
         &self,
         topic: &NoteTopic,

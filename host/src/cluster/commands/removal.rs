@@ -45,7 +45,7 @@ impl Commands {
         )))
     }
 
-    /// Lets a host that was removed join again.
+    /// Lets a host that was kept out join again.
     ///
     /// # Errors
     /// There is no such host, it was not removed, or the store does not answer.

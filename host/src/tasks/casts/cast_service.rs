@@ -52,9 +52,9 @@ pub struct CastEntry {
 pub struct CastError {
     /// The kind, which decides the status code.
     pub kind: CastErrorKind,
-    /// What is wrong.
+    /// What is wrong, as a text for people.
     pub error: String,
-    /// What to do next.
+    /// What people can do about it.
     pub help: String,
 }
 
