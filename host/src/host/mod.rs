@@ -1,7 +1,7 @@
 //! A host: puts all parts of the program together, from its configuration to its end.
 //!
-//! Start: the control API listens, plugins are compiled, the store is opened ([`prepared`]); then
-//! everything that a host consists of is started ([`running`]). Stop: the terms end and the session
+//! Start: the control API listens, plugins are compiled, the store is opened (`prepared`); then
+//! everything that a host consists of is started (`running`). Stop: the terms end and the session
 //! is given back, while the control API still serves.
 
 mod background;

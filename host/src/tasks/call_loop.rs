@@ -8,8 +8,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    Dispatcher,
-    call_target::{CallTarget, busy_error, no_host_error, unreachable_error},
+    call_router::{CallRouter, CallTarget, busy_error, no_host_error, unreachable_error},
     client::CallOutcome,
     load_balancer::InFlightCall,
 };
@@ -28,7 +27,7 @@ const ROUND_MAX: Duration = Duration::from_secs(2);
 
 /// A call under way.
 pub(super) struct CallLoop<'a> {
-    dispatcher: &'a Dispatcher,
+    router: &'a CallRouter,
     action: &'a Action,
     call: TaskCall,
     /// How many attempts the caller allows if the task fails.
@@ -61,7 +60,7 @@ enum CallStep {
 
 impl<'a> CallLoop<'a> {
     pub(super) fn new(
-        dispatcher: &'a Dispatcher,
+        router: &'a CallRouter,
         action: &'a Action,
         request: TaskRequest,
         deadline: Instant,
@@ -70,7 +69,7 @@ impl<'a> CallLoop<'a> {
         let (name, id) = (Arc::clone(action.name()), fresh_id().into());
         let call = TaskCall { id, name, payload, content_type, attempt: 1, trace: trace.clone() };
         let (max_attempts, round) = (attempts, Round::default());
-        Self { dispatcher, action, call, max_attempts, deadline, account, trace, round }
+        Self { router, action, call, max_attempts, deadline, account, trace, round }
     }
 
     /// Makes attempts until there is an answer or none is allowed any more. The caller ends it at
@@ -78,7 +77,7 @@ impl<'a> CallLoop<'a> {
     pub(super) async fn run(mut self) -> Result<TaskReply, CallError> {
         let (mut pause, mut last_error) = (ROUND, None);
         loop {
-            let targets = self.dispatcher.targets(self.action);
+            let targets = self.router.targets(self.action);
             let Some(in_flight) = self.pick(&targets) else {
                 if !self.round.retry {
                     return Err(last_error.unwrap_or_else(|| no_host_error(self.action)));
@@ -112,7 +111,7 @@ impl<'a> CallLoop<'a> {
     fn pick(&self, targets: &[CallTarget]) -> Option<InFlightCall> {
         let names = targets.iter().map(|target| Arc::clone(&target.name));
         let names: Vec<_> = names.filter(|name| !self.round.asked.contains(name)).collect();
-        self.dispatcher.balancer.pick(&names, |below| fastrand::usize(..below))
+        self.router.balancer.pick(&names, |below| fastrand::usize(..below))
     }
 
     /// Makes one attempt at one host.
@@ -120,16 +119,16 @@ impl<'a> CallLoop<'a> {
         let mut span = self.span(&target.name);
         self.call.trace = span.context().cloned();
         let within = self.deadline.saturating_duration_since(Instant::now());
-        let (dispatcher, call) = (self.dispatcher, &self.call);
+        let (router, call) = (self.router, &self.call);
         let outcome = match &target.url {
-            None => match dispatcher.pools.perform(call, within).await {
+            None => match router.pools.perform(call, within).await {
                 Ok(output) => charge_answer(output, &self.account),
                 error => CallOutcome::Answered(error),
             },
             Some(url) => {
                 let limit = self.action.config().limits.body;
                 let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-                dispatcher.client.send(url, call, within, limit, &self.account).await
+                router.client.send(url, call, within, limit, &self.account).await
             }
         };
         outcome.record_in(&mut span);
@@ -139,7 +138,7 @@ impl<'a> CallLoop<'a> {
     /// What follows from the outcome of an attempt.
     fn next_step(&self, outcome: CallOutcome, in_flight: &InFlightCall) -> CallStep {
         let (host, attempt) = (Arc::clone(in_flight.host()), self.call.attempt);
-        let (dispatcher, action) = (self.dispatcher, self.action);
+        let (router, action) = (self.router, self.action);
         match outcome {
             CallOutcome::Answered(Ok(output)) => CallStep::Finished(Ok(output)),
             CallOutcome::Answered(Err(TaskError::Refused(text))) => {
@@ -153,18 +152,18 @@ impl<'a> CallLoop<'a> {
                 CallStep::Finished(Err(CallError::Late { within }))
             }
             CallOutcome::Answered(Err(TaskError::Busy)) => {
-                CallStep::OtherHost(busy_error(&dispatcher.hosts(action)))
+                CallStep::OtherHost(busy_error(&router.hosts(action)))
             }
             CallOutcome::Answered(Err(error @ TaskError::Leaving)) => {
                 CallStep::OtherHost(unreachable_error(action, &host, &error.to_string()))
             }
             CallOutcome::OverBudget(error) => CallStep::Finished(Err(error.into())),
             CallOutcome::Unreachable(reason) => {
-                dispatcher.balancer.avoid(&host);
+                router.balancer.avoid(&host);
                 CallStep::OtherHost(unreachable_error(action, &host, &reason))
             }
             CallOutcome::Lost(reason) => {
-                dispatcher.balancer.avoid(&host);
+                router.balancer.avoid(&host);
                 let (task, error) = (&action.config().task, CallError::Lost { host, reason });
                 // Limited, since the call itself may be what kills its hosts.
                 CallStep::retry_if(task.idempotent && attempt < task.max_attempts, error)

@@ -1,6 +1,6 @@
 //! The dispatcher: which tasks there are, and how calls and casts of them are made.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -11,6 +11,7 @@ use tokio::{
 
 use super::{
     call_loop::CallLoop,
+    call_router::CallRouter,
     casts::{CastErrorKind, CastService},
     client::TaskClient,
     load_balancer::LoadBalancer,
@@ -25,13 +26,9 @@ use soloist_telemetry::measure;
 
 /// Sends calls of tasks to the hosts that do them, and puts casts into the queue.
 pub struct Dispatcher {
-    pub(super) host: Arc<str>,
-    pub(super) pools: Arc<TaskPools>,
+    router: CallRouter,
     programme: watch::Receiver<Arc<Programme>>,
-    pub(super) roster: watch::Receiver<Option<Roster>>,
     casts: CastService,
-    pub(super) balancer: LoadBalancer,
-    pub(super) client: TaskClient,
 }
 
 /// What a [`Dispatcher`] works with.
@@ -56,7 +53,9 @@ impl Dispatcher {
     pub fn new(parts: DispatcherParts, tasks: &TaskScope) -> Self {
         let DispatcherParts { host, peers, pools, programme, roster, casts } = parts;
         let client = TaskClient::new(&host, peers, tasks);
-        Self { host, pools, programme, roster, casts, balancer: LoadBalancer::default(), client }
+        let balancer = LoadBalancer::default();
+        let router = CallRouter { host, pools, roster, balancer, client };
+        Self { router, programme, casts }
     }
 
     /// The tasks that this host knows, by name.
@@ -69,6 +68,12 @@ impl Dispatcher {
     #[must_use]
     pub fn casts(&self) -> &CastService {
         &self.casts
+    }
+
+    /// The hosts that take calls of `action` now, by name.
+    #[must_use]
+    pub fn hosts(&self, action: &Action) -> BTreeSet<Arc<str>> {
+        self.router.hosts(action)
     }
 
     /// The task with this name.
@@ -94,12 +99,12 @@ impl TaskCaller for Dispatcher {
         let action = self.task(&request.name)?;
         if request.content_type.as_deref().is_some_and(|form| !is_content_type(form)) {
             let text = format!("its content type is none: {CONTENT_TYPE_MAX} bytes of plain ASCII");
-            return Err(CallError::Refused { host: Arc::clone(&self.host), text });
+            return Err(CallError::Refused { host: Arc::clone(&self.router.host), text });
         }
         let longest = action.config().task.timeout;
         let within = request.within.map_or(longest, |within| within.min(longest));
         let deadline = Instant::now() + within;
-        let reply = CallLoop::new(self, &action, request, deadline).run();
+        let reply = CallLoop::new(&self.router, &action, request, deadline).run();
         let reply = match timeout_at(deadline, reply).await {
             // Whether this host's clock or the other one's noticed first: the time is over.
             Err(_) | Ok(Err(CallError::Late { .. })) => Err(CallError::Late { within }),

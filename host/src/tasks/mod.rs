@@ -16,7 +16,7 @@
 pub mod casts;
 
 mod call_loop;
-mod call_target;
+mod call_router;
 mod client;
 mod dispatcher;
 mod forwarded_call;

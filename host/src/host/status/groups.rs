@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{HostStatusSource, by_whom};
+use super::{HostStatusSource, leader::leader, orders::by_whom};
 use crate::{
     api::{GroupEntry, GroupRole, LeaderlessEntry, StrangerEntry},
     term::{Gap, GapReason, Gaps},
@@ -13,7 +13,7 @@ use soloist_heart::{
     clock::{BootTime, unix_ms},
 };
 use soloist_leadership::{self as leadership, HostView, KnownRoster};
-use soloist_stores::{ForeignCandidate, QueuedCandidate};
+use soloist_stores::ForeignCandidate;
 use soloist_text::rfc3339;
 
 impl HostStatusSource {
@@ -66,16 +66,6 @@ fn role(role: leadership::GroupRole, is_heir: bool) -> GroupRole {
         leadership::GroupRole::Standby => GroupRole::Standby,
         leadership::GroupRole::Out => GroupRole::Out,
     }
-}
-
-/// The leader of a group, as far as it is known now: the head of its queue, unless that has not
-/// performed for longer than a hand-over takes.
-pub(super) fn leader<'a>(
-    group: &Group,
-    known: &'a KnownRoster,
-    gaps: &Gaps,
-) -> Option<&'a QueuedCandidate> {
-    known.now()?.leader(group).filter(|_| gaps.long_gap(group).is_none())
 }
 
 /// Why nobody performs in a group, if nobody has for longer than a hand-over takes.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::by_whom;
+use super::orders::by_whom;
 use crate::api::MemberEntry;
 use soloist_leadership::KnownRoster;
 use soloist_stores::{Member, Roster};

@@ -2,7 +2,9 @@
 
 mod actions;
 mod groups;
+mod leader;
 mod members;
+mod orders;
 mod readiness;
 
 use std::{collections::BTreeSet, sync::Arc};
@@ -19,9 +21,8 @@ use soloist_heart::{
     clock::{BootTime, ClockVerdict},
 };
 use soloist_leadership::{GroupRole, HostView, KnownRoster, RehearsalResult};
-use soloist_stores::OperatorOrder;
 use soloist_telemetry::measure;
-use soloist_text::{rfc3339, with_reason};
+use soloist_text::rfc3339;
 
 /// Reads everything and changes nothing.
 pub(super) struct HostStatusSource {
@@ -56,7 +57,7 @@ impl StatusSource for HostStatusSource {
         let known = self.context.roster_view.current();
         let gaps = self.context.gaps.borrow().clone();
         for (group, here) in &view.groups {
-            let token = groups::leader(group, &known, &gaps).map(|leader| leader.key.token.0);
+            let token = leader::leader(group, &known, &gaps).map(|leader| leader.key.token.0);
             measure::group(group.as_str(), here.role == GroupRole::Leader, token);
             measure::leaderless(group.as_str(), gaps.duration(group));
         }
@@ -106,11 +107,6 @@ impl HostStatusSource {
 /// should notice its end may hang.
 fn session(view: &HostView) -> Option<LeaseId> {
     view.session.filter(|(_, deadline)| *deadline > BootTime::now()).map(|(lease, _)| lease)
-}
-
-/// What people have ordered, as in `drained by ada: new disks`.
-fn by_whom(what: &str, order: &OperatorOrder) -> String {
-    with_reason(&format!("{what} by {}", order.by), &order.reason)
 }
 
 #[cfg(test)]

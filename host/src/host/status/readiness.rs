@@ -1,6 +1,6 @@
 //! Whether this host is ready to lead, for `/readyz`.
 
-use super::{HostStatusSource, by_whom, session};
+use super::{HostStatusSource, orders::by_whom, session};
 use crate::term::GapReason;
 use soloist_leadership::{HostView, RehearsalResult};
 

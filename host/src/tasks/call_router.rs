@@ -1,10 +1,25 @@
-//! The hosts that a call may go to, and the errors for when there is none.
+//! The hosts that a call may go to, how they are reached, and the errors for when there is none.
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::Dispatcher;
-use crate::action::Action;
+use tokio::sync::watch;
+
+use super::{client::TaskClient, load_balancer::LoadBalancer};
+use crate::action::{Action, TaskPools};
 use soloist_guests::capability::CallError;
+use soloist_stores::Roster;
+
+/// Knows the hosts that take calls, and reaches them.
+pub(super) struct CallRouter {
+    /// The name of this host.
+    pub(super) host: Arc<str>,
+    /// What does the calls that stay on this host.
+    pub(super) pools: Arc<TaskPools>,
+    /// The members, and the tasks that each takes calls of.
+    pub(super) roster: watch::Receiver<Option<Roster>>,
+    pub(super) balancer: LoadBalancer,
+    pub(super) client: TaskClient,
+}
 
 /// A host that takes calls of a task.
 pub(super) struct CallTarget {
@@ -13,7 +28,7 @@ pub(super) struct CallTarget {
     pub(super) url: Option<String>,
 }
 
-impl Dispatcher {
+impl CallRouter {
     /// The hosts that take calls of `action` now: this host, if it does, and the members whose
     /// entries in the store list the task.
     pub(super) fn targets(&self, action: &Action) -> Vec<CallTarget> {
@@ -31,8 +46,7 @@ impl Dispatcher {
     }
 
     /// The hosts that take calls of `action` now, by name.
-    #[must_use]
-    pub fn hosts(&self, action: &Action) -> BTreeSet<Arc<str>> {
+    pub(super) fn hosts(&self, action: &Action) -> BTreeSet<Arc<str>> {
         self.targets(action).into_iter().map(|target| target.name).collect()
     }
 }
