@@ -1,14 +1,16 @@
 //! soloist: many hosts stand by, exactly one performs.
 //!
-//! The rooms of the host, from the top down (arrows run downwards only; the layers below them are
-//! crates of their own, see ARCHITECTURE.md):
+//! The modules of the host, from the top down. Each uses those below it only; the layers further
+//! down are crates of their own (see ARCHITECTURE.md):
 //!
-//! - [`cli`]: arguments in, exit code out; [`supervisor`]: a small parent that outlives its host;
-//!   [`host`]: all rooms put together
-//! - [`api`]: control API; [`term`]: what is performed under a term
-//! - [`tasks`]: what every host can do; [`relay`]: the leader's actions, from any host
-//! - [`action`]: one runner a kind; [`cluster`]: other hosts, and what people tell all of them
-//! - [`scaffold`]: new plugins; [`wall_clock`]: the time that schedules go by
+//! - [`cli`]: the command line; [`supervisor`]: the small parent process that outlives a crash of
+//!   its host; [`host`]: puts everything together
+//! - [`api`]: the control API; [`term`]: what runs under a term
+//! - [`tasks`]: calls of plugins that every host can run; [`relay`]: makes the leader's actions
+//!   reachable through every host
+//! - [`action`]: runs plugins, with one runner for each kind; [`cluster`]: requests to other hosts,
+//!   and commands to the whole cluster
+//! - [`scaffold`]: projects for new plugins; [`wall_clock`]: the time that schedules go by
 
 pub mod action;
 pub mod api;

@@ -1,9 +1,9 @@
-//! The `soloist` executable; see the library for everything.
+//! The `soloist` executable; everything is in the library.
 
 use std::process::ExitCode;
 
-/// An instance a request is some hundreds of allocations a request: the system's allocator
-/// takes a tenth of the time that all of a request takes.
+/// A fresh instance for each request costs some hundreds of allocations. With the system's allocator
+/// they take a tenth of the whole time of a request.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,7 +1,7 @@
-//! Wall time, for schedules: the one thing that people mean by it.
+//! Wall time, which is used for the schedules of jobs only.
 //!
-//! It may be set forwards and backwards at any moment, and the machine may sleep while a
-//! timer runs. Whoever waits for a moment of it waits for [`WallClock::changed`] as well.
+//! The wall clock may be set forwards or backwards at any moment, and the machine may sleep while a
+//! timer runs. Code that waits for a moment of wall time must wait for [`WallClock::changed`] too.
 
 use std::{
     fmt,
@@ -18,13 +18,13 @@ use tokio_util::sync::CancellationToken;
 
 use soloist_heart::clock::{BootTime, ClockComparison, ClockTrust, ClockVerdict};
 
-/// How often the clocks are compared.
+/// How often the wall clock is compared with the boot-time clock.
 const LOOK: Duration = Duration::from_secs(1);
-/// By how much they may drift apart from one look to the next.
+/// How far the two may drift apart between two comparisons before the clock counts as set.
 const DRIFT: Duration = Duration::from_millis(100);
 
-/// Tells wall time, when it was set, and what other hosts' clocks say of it. Clones are the
-/// same.
+/// The wall clock of this host. Knows when it was set, and the result of the comparison with other
+/// hosts' clocks. Clones share the clock, but each has its own [`WallClock::changed`].
 #[derive(Clone)]
 pub struct WallClock {
     read: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
@@ -33,14 +33,14 @@ pub struct WallClock {
 }
 
 impl WallClock {
-    /// The clock of this machine, and who has to watch it.
+    /// The clock of this machine, and the task that watches it.
     #[must_use]
     pub fn of_this_machine() -> (Self, WallClockWatch) {
         let (tell, set) = watch::channel(());
         (Self::new(|| SystemTime::now().into(), set), WallClockWatch(tell))
     }
 
-    /// A clock that is read by `read`; `set` changes whenever it is set.
+    /// A clock that is read by calling `read`; `set` changes whenever the clock was set.
     #[must_use]
     pub fn new(
         read: impl Fn() -> DateTime<Utc> + Send + Sync + 'static,
@@ -49,34 +49,33 @@ impl WallClock {
         Self { read: Arc::new(read), set_signal, compared: None }
     }
 
-    /// The same clock, which is compared with those of other hosts: here comes what that
-    /// came to.
+    /// The same clock, for which the results of the comparison with other hosts come in here.
     #[must_use]
     pub fn compared_by(self, compared: watch::Receiver<Option<ClockComparison>>) -> Self {
         Self { compared: Some(compared), ..self }
     }
 
-    /// Whether what goes by this clock may go on, where it shows `now`.
+    /// Whether jobs may be run by this clock when it shows `now`.
     #[must_use]
     pub fn permission(&self, now: DateTime<Utc>) -> ClockTrust {
         let Some(compared) = &self.compared else { return ClockTrust::Trusted };
         ClockTrust::of(compared.borrow().as_ref(), now, BootTime::now())
     }
 
-    /// What was found out last, if anything was.
+    /// The verdict of the last comparison with other hosts, if there was one.
     #[must_use]
     pub fn verdict(&self) -> Option<ClockVerdict> {
         let compared = self.compared.as_ref()?.borrow();
         compared.as_ref().map(|comparison| comparison.verdict().clone())
     }
 
-    /// This moment.
+    /// The current wall time.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         (self.read)()
     }
 
-    /// What is known by now is not told as a change.
+    /// Makes [`WallClock::changed`] wait for changes from now on only.
     pub fn mark_unchanged(&mut self) {
         self.set_signal.mark_unchanged();
         if let Some(compared) = &mut self.compared {
@@ -84,8 +83,8 @@ impl WallClock {
         }
     }
 
-    /// Resolves when the clock was set, or the machine has slept, or something else is
-    /// known of the clock, since the last time that this was asked of this clone.
+    /// Resolves when the clock was set, the machine has slept, or there is a new comparison, since
+    /// the last call on this clone.
     pub async fn changed(&mut self) {
         let Self { set_signal: set, compared, .. } = self;
         let compared = async {
@@ -94,7 +93,7 @@ impl WallClock {
                 None => false,
             }
         };
-        // Nobody sets a clock any more that nobody watches, nor compares it.
+        // If both senders are gone, nothing changes any more.
         tokio::select! {
             Ok(()) = set.changed() => {}
             true = compared => {}
@@ -109,12 +108,13 @@ impl fmt::Debug for WallClock {
     }
 }
 
-/// Watches the clock of this machine: one task a host.
+/// Watches the clock of this machine; one task of a host.
 #[derive(Debug)]
 pub struct WallClockWatch(watch::Sender<()>);
 
 impl WallClockWatch {
-    /// Tells, until `stop`, when wall time and boot time went apart, or timers stood still.
+    /// Signals, until `stop`, when wall time and boot time have drifted apart or timers have stood
+    /// still.
     pub async fn run(self, stop: CancellationToken) {
         let mut last = ClockReadings::now();
         while stop.run_until_cancelled(sleep(LOOK)).await.is_some() {
@@ -128,7 +128,7 @@ impl WallClockWatch {
     }
 }
 
-/// What the clocks show at one moment.
+/// What the clocks of this machine show at one moment.
 #[derive(Clone, Copy, Debug)]
 struct ClockReadings {
     wall: DateTime<Utc>,
@@ -141,11 +141,11 @@ impl ClockReadings {
         Self { wall: SystemTime::now().into(), boot: BootTime::now(), timers: Instant::now() }
     }
 
-    /// Whether the clocks have not all gone on by the same since `earlier`.
+    /// Whether the clocks have advanced by different spans since `earlier`.
     fn differs(&self, earlier: &Self) -> bool {
         let boot = self.boot.since(earlier.boot);
         let timers = self.timers.duration_since(earlier.timers);
-        // Backwards is no span at all.
+        // None if the wall clock has gone backwards.
         let wall = (self.wall - earlier.wall).to_std();
         wall.map_or(true, |wall| wall.abs_diff(boot) > DRIFT) || boot.abs_diff(timers) > DRIFT
     }
@@ -165,15 +165,15 @@ mod tests {
         };
         for (wall, boot, timers, differs) in [
             (1000, 1000, 1000, false),
-            // Slowed down or hurried up by a time service.
+            // The wall clock is slowed down or sped up by a time service.
             (1050, 1000, 1000, false),
-            // A process that was not scheduled for a while.
+            // The process was not scheduled for a while.
             (9000, 9000, 9000, false),
             (1200, 1000, 1000, true),
             (3_601_000, 1000, 1000, true),
             (-3_599_000, 1000, 1000, true),
             (0, 1000, 1000, true),
-            // Asleep: timers stand still, the two others do not.
+            // The machine slept: timers stood still, the two other clocks did not.
             (61_000, 61_000, 1000, true),
         ] {
             assert_eq!(

@@ -120,7 +120,8 @@ async fn dead(
     Query(which): Query<DeadLetterQuery>,
 ) -> Result<Response, ApiError> {
     let limit = which.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX);
-    let letters = desk.dispatcher.casts().dead(&task, which.after.as_deref(), limit).await?;
+    let letters =
+        desk.dispatcher.casts().dead_letters(&task, which.after.as_deref(), limit).await?;
     if letters.is_empty() {
         check_task_exists(&desk, &task)?;
     }

@@ -123,7 +123,7 @@ pub(super) mod tests {
             member,
             peers: PeerClient::new(&PeerCredentials::default()).unwrap(),
             store,
-            sight: RosterView::empty(),
+            roster_view: RosterView::empty(),
             groups: Box::new(Vec::new),
             events: tokio::sync::mpsc::unbounded_channel().0,
             journal: soloist_telemetry::journal::Journal::default(),

@@ -205,7 +205,7 @@ pub(super) mod tests {
     use crate::{
         action::{TaskPools, TaskScope},
         cluster::{PeerClient, PeerCredentials},
-        tasks::{Dispatcher, casts::CastService},
+        tasks::{Dispatcher, DispatcherParts, casts::CastService},
     };
     use soloist_stores::Store;
 
@@ -214,15 +214,16 @@ pub(super) mod tests {
         let (host, workshop) =
             (Arc::from("a"), Arc::new(TaskPools::new("a".into(), Default::default())));
         let (programme, roster) = (watch::channel(Arc::default()).1, watch::channel(None).1);
-        let dispatcher = Dispatcher::new(
+        let casts = store.casts().unwrap();
+        let parts = DispatcherParts {
             host,
-            PeerClient::new(&PeerCredentials::default()).unwrap(),
-            Arc::clone(&workshop),
+            peers: PeerClient::new(&PeerCredentials::default()).unwrap(),
+            pools: Arc::clone(&workshop),
             programme,
             roster,
-            CastService { casts: store.casts().unwrap(), tasks: watch::channel(Arc::default()).1 },
-            &TaskScope::new(),
-        );
+            casts: CastService { casts, tasks: watch::channel(Arc::default()).1 },
+        };
+        let dispatcher = Dispatcher::new(parts, &TaskScope::new());
         TaskApi { dispatcher: dispatcher.into(), workshop }
     }
 }

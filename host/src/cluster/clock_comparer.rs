@@ -1,7 +1,6 @@
-//! Compares this host's wall clock with those of the others, which it asks.
+//! Compares this host's wall clock with those of other hosts, which it asks for theirs.
 //!
-//! What comes of it goes to whatever runs by wall time; people hear of it once when it
-//! changes.
+//! The result goes to everything that depends on wall time. It is logged when the verdict changes.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,37 +15,38 @@ use soloist_heart::clock::{BootTime, ClockComparison, ClockReading, ClockVerdict
 use soloist_stores::{Member, Roster};
 use soloist_telemetry::measure;
 
-/// From one comparison to the next, unless there is a reason for one.
+/// The time from one comparison to the next, unless something calls for one.
 const ROUND: Duration = Duration::from_secs(10);
-/// So many other hosts are asked, in a cluster of more: the first by name, so that all
-/// ask about the same.
+/// How many other hosts are asked in a large cluster: the first by name, so that all hosts ask
+/// nearly the same ones.
 const ASKED_MAX: usize = 15;
 
-/// Compares the clocks: one task a host.
+/// Compares the clocks; one task of a host.
 pub struct ClockComparer {
-    /// This host.
+    /// The name of this host.
     pub host: Arc<str>,
-    /// Its clock.
+    /// The clock of this host.
     pub clock: WallClock,
-    /// The way to the others.
+    /// The client of other hosts.
     pub peers: PeerClient,
-    /// Who is there.
+    /// The last roster that was read from the store.
     pub roster: watch::Receiver<Option<Roster>>,
-    /// Where it goes what the comparison came to.
+    /// Where the result of each comparison goes.
     pub compared: watch::Sender<Option<ClockComparison>>,
 }
 
 impl ClockComparer {
     /// Compares until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
-        // A clock that is set is compared at once. What comes of it is no news here.
+        // When the clock is set, it is compared at once. Changes that are caused by the comparison
+        // itself are ignored (`mark_unchanged`).
         let mut set = self.clock.clone();
         let comparing = async {
-            let mut said = ClockVerdict::Right;
+            let mut logged = ClockVerdict::Right;
             loop {
                 let others = self.others().await;
                 let comparison = self.compare(&others).await;
-                self.log_verdict(comparison.verdict(), &mut said);
+                self.log_verdict(comparison.verdict(), &mut logged);
                 let holds = self.publish(comparison);
                 set.mark_unchanged();
                 if !holds {
@@ -62,18 +62,18 @@ impl ClockComparer {
         stop.run_until_cancelled(comparing).await;
     }
 
-    /// The others, once it is known who is there.
+    /// The other members, as soon as there is a roster.
     async fn others(&mut self) -> Vec<Arc<Member>> {
         let known = self.roster.wait_for(Option::is_some).await;
         let others = known.ok().map(|roster| others(&self.host, roster.as_ref()));
         match others {
             Some(others) => others,
-            // Nobody tells any more.
+            // The roster's sender is gone: the host is stopping.
             None => std::future::pending().await,
         }
     }
 
-    /// Resolves when others are there than these.
+    /// Resolves when the other members are not these any more.
     async fn members_changed(&mut self, others_before: &[Arc<Member>]) {
         let names = |members: &[Arc<Member>]| -> Vec<_> {
             members.iter().map(|member| (member.name.clone(), member.joined)).collect()
@@ -81,8 +81,8 @@ impl ClockComparer {
         let before = names(others_before);
         let host = Arc::clone(&self.host);
         let is_new = |roster: &Option<Roster>| names(&others(&host, roster.as_ref())) != before;
-        let told = self.roster.wait_for(is_new).await.is_ok();
-        if !told {
+        let has_changed = self.roster.wait_for(is_new).await.is_ok();
+        if !has_changed {
             std::future::pending().await
         }
     }
@@ -95,16 +95,16 @@ impl ClockComparer {
         ClockComparison::new(verdict, wall, boot)
     }
 
-    /// What the clock of another host shows.
+    /// Reads the clock of another host.
     async fn read_clock(&self, member: &Member) -> Option<ClockReading> {
         let (asked, own) = (BootTime::now(), self.clock.now());
         let shown = self.peers.clock(&member.url).await?;
         ClockReading::of(member.name.clone(), shown, own, BootTime::now().since(asked))
     }
 
-    fn log_verdict(&self, verdict: &ClockVerdict, said: &mut ClockVerdict) {
+    fn log_verdict(&self, verdict: &ClockVerdict, logged: &mut ClockVerdict) {
         measure::clock_ahead(verdict.ahead());
-        if std::mem::discriminant(verdict) == std::mem::discriminant(said) {
+        if std::mem::discriminant(verdict) == std::mem::discriminant(logged) {
             return;
         }
         match verdict {
@@ -118,11 +118,11 @@ impl ClockComparer {
                  that has one with a schedule"
             ),
         }
-        said.clone_from(verdict);
+        logged.clone_from(verdict);
     }
 
-    /// Says whether it still holds: the clock may have been set while others were asked.
-    /// Wakes nobody who would learn nothing by it.
+    /// Publishes a comparison, and returns whether it still holds: the clock may have been set
+    /// while the others were asked. Receivers are woken only if there is something new.
     fn publish(&self, comparison: ClockComparison) -> bool {
         let (wall, boot) = (self.clock.now(), BootTime::now());
         let holds = comparison.holds(wall, boot);
@@ -137,7 +137,7 @@ impl ClockComparer {
     }
 }
 
-/// The members other than `host`, by name.
+/// The members other than `host`, sorted by name.
 fn others(host: &str, roster: Option<&Roster>) -> Vec<Arc<Member>> {
     let members = roster.map_or(&[][..], |roster| &roster.members);
     let mut others: Vec<_> = members
@@ -159,9 +159,9 @@ mod tests {
     use crate::cluster::PeerCredentials;
     use soloist_heart::{LeaseId, clock::ClockTrust};
 
-    /// What is found out of a clock is nothing about what somebody sets it to meanwhile.
+    /// The result of a comparison says nothing about a clock that was set meanwhile.
     #[tokio::test]
-    async fn a_clock_that_is_set_while_others_are_asked_is_compared_anew() {
+    async fn a_clock_that_is_set_while_others_are_asked_is_compared_again() {
         let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", other.local_addr().unwrap());
         let member = Member { url, ..Member::named("b") };
@@ -189,11 +189,11 @@ mod tests {
         let (asked, _) = other.accept().await.unwrap();
         hours.store(20, Ordering::SeqCst);
         tell.send_replace(());
-        // It does not answer, so that nothing speaks against the clock as it was.
+        // The other host does not answer, so that nothing contradicts the clock as it was.
         drop(asked);
         compared.changed().await.unwrap();
         assert_eq!(clock.permission(clock.now()), ClockTrust::Unknown);
-        // Long before the next round, the other is asked again.
+        // The other host is asked again long before the next round.
         let again = timeout(ROUND / 2, other.accept()).await;
         drop(again.expect("the clock is compared anew").unwrap());
         compared.changed().await.unwrap();

@@ -1,4 +1,5 @@
-//! Who is there, who leads, and what people tell a cluster to do.
+//! The other hosts of the cluster: requests to them, the list of known hosts, the comparison of
+//! clocks, and the commands that people give to the whole cluster.
 
 mod clock_comparer;
 mod commands;

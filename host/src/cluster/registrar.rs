@@ -1,8 +1,7 @@
-//! Keeps the store's list of known hosts, which outlasts their sessions.
+//! Keeps the list of known hosts in the store, which outlasts their sessions.
 //!
-//! Each host enters itself when it has joined. When one is seen to go, one of
-//! those that are left writes when that was: the first by name, so that it is
-//! written once.
+//! Each host enters itself when it has joined. When a member disappears, one of the remaining ones
+//! writes down when that was: the first by name, so that it is written once.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,21 +12,21 @@ use tracing::debug;
 use soloist_heart::clock::unix_ms;
 use soloist_stores::{KnownHost, Member, Note, NoteTopic, Roster, Store};
 
-/// From an entry that the store did not take to the next attempt.
+/// The pause before entries that could not be written are written again.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Keeps the list of known hosts.
 pub struct Registrar {
-    /// Where the list is.
+    /// The store that has the list.
     pub store: Arc<dyn Store>,
-    /// This host.
+    /// The entry of this host among the members.
     pub member: Member,
-    /// What is known of the cluster.
+    /// The last roster that was read from the store.
     pub roster: watch::Receiver<Option<Roster>>,
 }
 
 impl Registrar {
-    /// Keeps it until `stop`.
+    /// Keeps the list until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
         let keeping = async {
             let (mut before, mut written) = (Roster::default(), true);
@@ -43,7 +42,7 @@ impl Registrar {
                 }
                 written = self.write(self.entries(&before, &now)).await;
                 if written {
-                    // Otherwise the next look finds the same to be done.
+                    // Otherwise the next round finds the same differences again.
                     before = now;
                 }
             }
@@ -51,7 +50,7 @@ impl Registrar {
         stop.run_until_cancelled(keeping).await;
     }
 
-    /// Whether the store has taken all of them.
+    /// Writes the entries, and returns whether the store has taken all of them.
     async fn write(&self, entries: Vec<(NoteTopic, Note)>) -> bool {
         let mut written = true;
         for (topic, note) in entries {
@@ -63,7 +62,7 @@ impl Registrar {
         written
     }
 
-    /// What is to be written, now that the members are these.
+    /// What is to be written when the members have changed from `before` to `now`.
     fn entries(&self, before: &Roster, now: &Roster) -> Vec<(NoteTopic, Note)> {
         let mut entries: Vec<_> = self.own_entry(now).into_iter().collect();
         if now.members.first().is_some_and(|(_, first)| first.name == self.member.name) {
@@ -74,10 +73,11 @@ impl Registrar {
         entries
     }
 
-    /// This host's own entry, if it is a member and the list says something else of it.
+    /// This host's own entry, if it is a member and the list has none or another one.
     fn own_entry(&self, roster: &Roster) -> Option<(NoteTopic, Note)> {
         let name = &self.member.name;
-        // A namesake enters itself. What a host says of its tasks and failures changes.
+        // A member of this name that joined at another time or URL is a namesake, which enters
+        // itself. Tasks and failures are not compared, since they change.
         let there = roster.member(name)?;
         if roster.notes.removed.contains_key(name) {
             return None;
@@ -94,7 +94,7 @@ impl Registrar {
     }
 }
 
-/// The entry of one that has gone, unless it is being removed.
+/// The entry of a member that has disappeared, unless people have removed it.
 fn gone_entry(roster: &Roster, member: &Member) -> Option<(NoteTopic, Note)> {
     if roster.notes.removed.contains_key(&member.name) {
         return None;
@@ -136,7 +136,7 @@ mod tests {
         store.check().await.unwrap();
         let (to, roster) = watch::channel(None);
         let registrar = Registrar { store: Arc::clone(&store), member: member(), roster };
-        // It has begun to take calls of a task.
+        // Meanwhile the host has begun to take calls of a task.
         let now = Member { tasks: BTreeSet::from(["work".into()]), ..member() };
         let members = vec![(LeaseId(7), Arc::new(now))];
         to.send_replace(Some(Roster { members, ..Roster::default() }));
@@ -145,7 +145,7 @@ mod tests {
         busy.execute_batch("BEGIN IMMEDIATE").unwrap();
         let stop = CancellationToken::new();
         let running = tokio::spawn(registrar.run(stop.clone()));
-        // It has asked before this does, and the store works in that order.
+        // The registrar has asked before this does, and the store works in that order.
         tokio::task::yield_now().await;
         let (topic, note) = entry(7, &member());
         store.write_note(&topic, &note).await.unwrap_err();

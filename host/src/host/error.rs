@@ -1,4 +1,4 @@
-//! Why a host does not start.
+//! The errors by which the start of a host fails.
 
 use std::{io, net::SocketAddr};
 
@@ -11,16 +11,16 @@ use soloist_stores::StoreError;
 use soloist_tls::TlsError;
 use soloist_trace::TracesError;
 
-/// Why a host did not start.
+/// Why a host could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
-    /// The machine does not give what the engine needs.
+    /// The machine does not have what the plugin engine needs.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// An action cannot be prepared, of a host that is to have all of them.
+    /// An action cannot be prepared, and the host is to start with all of them or not at all.
     #[error("{reason}")]
     Action {
-        /// Why not.
+        /// Why the action cannot be prepared.
         reason: String,
     },
     /// The control API cannot listen.
@@ -29,9 +29,9 @@ pub enum HostError {
          choose another address by `listen` in [host] or --listen"
     )]
     Listen {
-        /// The address.
+        /// The address in the settings.
         listen: SocketAddr,
-        /// Why not.
+        /// The system's error.
         source: io::Error,
     },
     /// The certificates of the control API cannot be used.
@@ -40,38 +40,38 @@ pub enum HostError {
     /// Traces cannot be exported.
     #[error(transparent)]
     Traces(TracesError),
-    /// Nobody can be let in to the control API.
+    /// The access settings of the control API cannot be used.
     #[error(transparent)]
     Entrance(AccessControlError),
-    /// The store refused this host, or is none.
+    /// The store refused this host, or is not usable as one.
     #[error(transparent)]
     Store(StoreError),
-    /// The system has no thread, runtime or socket to give.
+    /// The system gave no thread, runtime or socket.
     #[error(
         "the system gave no thread or socket: lift this user's limits (`ulimit -u`, `ulimit -n`)"
     )]
     System(#[source] io::Error),
-    /// Nothing can be measured; this is a fault of soloist's.
+    /// Metrics could not be set up; this is a bug in soloist.
     #[error("the metrics could not be set up; please report this")]
     Measurements(#[source] BuildError),
-    /// A part of the start broke down; this is a fault of soloist's.
+    /// A part of the start panicked; this is a bug in soloist.
     #[error("the start broke down; please report this")]
     Broken(#[source] JoinError),
 }
 
-/// Who has to mend it; decides the exit code.
+/// What kind of error kept the host from starting; decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorCategory {
-    /// The configuration, or a plugin, must be mended.
+    /// The settings or a plugin must be mended.
     Configuration,
-    /// Something that the host needs is not there.
+    /// Something that the host needs is not available.
     Unavailable,
-    /// Soloist itself.
+    /// A bug in soloist.
     Internal,
 }
 
 impl HostError {
-    /// Who has to mend it.
+    /// The category of the error.
     #[must_use]
     pub fn category(&self) -> ErrorCategory {
         match self {

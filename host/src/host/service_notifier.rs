@@ -1,9 +1,13 @@
-//! What a service manager hears of this host, by systemd's protocol (sd_notify(3)).
+//! Notifies a service manager of the state of this host, by systemd's protocol (sd_notify(3)).
 //!
-//! `READY=1` when the control API serves, `STOPPING=1` when the host goes, and in between
-//! `WATCHDOG=1`, which says more than that the process is there: each one has been around
-//! through the runtime and the election thread, so a host in which either stands still
-//! falls silent. Where nobody asked (`NOTIFY_SOCKET`), nothing is said.
+//! `READY=1` when the control API serves, `STOPPING=1` when the host begins to stop, and in between
+//! `WATCHDOG=1`. That says more than that the process exists: before each one, a task has run on
+//! this runtime and on the election thread, so a host in which either hangs falls silent. Without
+//! `NOTIFY_SOCKET` in the environment nothing is sent.
+//!
+//! The crate `sd-notify` (0.5) cannot replace this: it knows no sockets with abstract names (`@…`),
+//! its `send` blocks when the service manager does not read, and it takes a watchdog that is meant
+//! for the supervisor, which is the process that the service manager knows, for somebody else's.
 
 use std::{
     env, io,
@@ -24,17 +28,17 @@ use tokio::{runtime, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-/// Tells the service manager, if there is one.
+/// Sends notifications to the service manager, if there is one.
 #[derive(Clone, Default)]
 pub(super) struct ServiceNotifier {
     socket: Option<Arc<UnixDatagram>>,
-    /// How often it wants to hear that the host is well.
+    /// How often to send that the host is well.
     every: Option<Duration>,
     election: Arc<OnceLock<runtime::Handle>>,
 }
 
 impl ServiceNotifier {
-    /// The one that the environment asks for.
+    /// As the environment variables of the service manager say.
     pub(super) fn of_environment() -> Self {
         let Some(address) = env::var_os("NOTIFY_SOCKET") else { return Self::default() };
         let socket = match connect(address.as_bytes()) {
@@ -48,23 +52,23 @@ impl ServiceNotifier {
         Self { socket: Some(socket.into()), every, election: Arc::default() }
     }
 
-    /// The control API serves.
+    /// Notifies that the control API serves.
     pub(super) fn ready(&self) {
         self.send("READY=1");
     }
 
-    /// The host is going.
+    /// Notifies that the host begins to stop.
     pub(super) fn stopping(&self) {
         self.send("STOPPING=1");
     }
 
-    /// From now on the host is well only if the election thread is.
+    /// From now on the host counts as well only if the election thread runs tasks.
     pub(super) fn watch_election(&self, election: &runtime::Handle) {
-        // There is one thread a host.
+        // A host has only one election thread.
         let _ = self.election.set(election.clone());
     }
 
-    /// Says that the host is well as long as it is, until `stop`.
+    /// Notifies at intervals that the host is well, as long as it is, until `stop`.
     pub(super) async fn run_watchdog(self, stop: CancellationToken) {
         let Some(every) = self.every else { return };
         let beats = async {
@@ -72,7 +76,7 @@ impl ServiceNotifier {
                 if let Some(election) = self.election.get()
                     && election.spawn(async {}).await.is_err()
                 {
-                    // It has ended: nothing here is well without it.
+                    // The election thread has ended, so the host is not well.
                     return;
                 }
                 self.send("WATCHDOG=1");
@@ -82,7 +86,7 @@ impl ServiceNotifier {
         stop.run_until_cancelled(beats).await;
     }
 
-    /// Never waits: a manager that does not read misses something.
+    /// Sends a notification without waiting: a service manager that does not read misses it.
     fn send(&self, word: &str) {
         let Some(socket) = &self.socket else { return };
         if let Err(error) = socket.send(word.as_bytes()) {
@@ -91,7 +95,7 @@ impl ServiceNotifier {
     }
 }
 
-/// `@` begins a name that is in no folder (unix(7)).
+/// Connects to the socket at `address`: a path, or an abstract name after `@` (unix(7)).
 fn connect(address: &[u8]) -> io::Result<UnixDatagram> {
     let address = match address {
         [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
@@ -103,8 +107,8 @@ fn connect(address: &[u8]) -> io::Result<UnixDatagram> {
     Ok(socket)
 }
 
-/// Within which time the manager wants to hear something of this process, or of its
-/// supervisor, for which this one speaks.
+/// The time within which the service manager expects a notification, if the watchdog is meant for
+/// this process or for its supervisor, in whose place this one sends.
 fn watchdog() -> Option<Duration> {
     let supervisor = getppid().map(|pid| pid.as_raw_nonzero().get().unsigned_abs());
     let us = [Some(process::id()), supervisor];
@@ -112,7 +116,8 @@ fn watchdog() -> Option<Duration> {
     within(number("WATCHDOG_USEC"), number("WATCHDOG_PID"), us)
 }
 
-/// The same, by what the environment says, and by who `us` is.
+/// [`watchdog`] for these values of the environment; `us` are the ids of this process and of its
+/// supervisor.
 fn within(micros: Option<u64>, pid: Option<u64>, us: [Option<u32>; 2]) -> Option<Duration> {
     let is_meant = pid.is_none_or(|pid| us.into_iter().flatten().any(|own| u64::from(own) == pid));
     micros.filter(|micros| is_meant && *micros > 0).map(Duration::from_micros)
@@ -140,7 +145,7 @@ mod tests {
             election: Arc::new(election.handle().clone().into()),
         };
         let beats = tokio::spawn(announcer.run_watchdog(CancellationToken::new()));
-        // Its thread does not drive it yet.
+        // No thread runs the election's runtime yet.
         let silence = timeout(EVERY * 20, manager.readable()).await;
         assert!(silence.is_err(), "a host without an election thread has said that it is well");
 
@@ -161,10 +166,10 @@ mod tests {
         let us = [Some(7), Some(6)];
         let minute = Some(Duration::from_mins(1));
         assert_eq!(within(Some(60_000_000), None, us), minute);
-        // The supervisor is the process that a manager knows.
+        // The service manager knows the supervisor, and not this process.
         assert_eq!(within(Some(60_000_000), Some(6), us), minute);
         assert_eq!(within(Some(60_000_000), Some(7), us), minute);
-        // Inherited of somebody further up.
+        // Inherited from a process further up.
         assert_eq!(within(Some(60_000_000), Some(5), us), None);
         assert_eq!(within(Some(0), None, us), None);
         assert_eq!(within(None, None, us), None);

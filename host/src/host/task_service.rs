@@ -1,4 +1,4 @@
-//! The tasks of a host: what it does itself, and what it has others do.
+//! The tasks of a host: calls and casts that it does itself, and those that it has others do.
 
 use std::sync::{Arc, Weak};
 
@@ -8,129 +8,128 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use super::context::HostContext;
 use crate::{
-    action::{ActionFailure, Programme, TaskOffers, TaskPools, TaskScope},
+    action::{ActionFailure, TaskOffers, TaskPools, TaskScope},
     api::TaskApi,
-    cluster::PeerClient,
     tasks::{
-        Dispatcher,
+        Dispatcher, DispatcherParts,
         casts::{CastExecutor, CastService, CastWorker},
     },
 };
-use soloist_config::Config;
 use soloist_guests::capability::TaskCaller;
 use soloist_heart::LeaseId;
 use soloist_leadership::HostView;
-use soloist_stores::{CastStore, Roster, Store, StoreError};
+use soloist_stores::{CastStore, StoreError};
 
-/// Tasks that are taken calls of, from the host's start to its end.
+/// Does the tasks of a host, outside of terms, from its start to its end.
 pub(super) struct TaskService {
     pools: Arc<TaskPools>,
     dispatcher: Arc<Dispatcher>,
     cast_executor: Arc<CastExecutor>,
     casts: Arc<dyn CastStore>,
-    /// The connections to other hosts.
+    /// Owns the connections to other hosts.
     connections: TaskScope,
     background: TaskTracker,
-    /// Told when this host is to take no more.
+    /// Cancelled when this host is to start no more tasks.
     draining: CancellationToken,
-    /// Told when nothing of it is under way any more.
+    /// Cancelled when no task is under way any more.
     stop: CancellationToken,
     cast_worker: Option<JoinHandle<()>>,
 }
 
 impl TaskService {
+    /// Starts to take calls. Casts are done from [`TaskService::start_casts`] on.
     pub(super) fn start(
-        config: &Config,
-        peers: &PeerClient,
-        store: &Arc<dyn Store>,
-        programme: &watch::Receiver<Arc<Programme>>,
-        failures: UnboundedSender<ActionFailure>,
-        roster: &watch::Receiver<Option<Roster>>,
+        context: &HostContext,
+        trial_failures: UnboundedSender<ActionFailure>,
     ) -> Result<Self, StoreError> {
-        let (host, connections) = (&config.host.name, TaskScope::new());
-        let workshop = Arc::new(TaskPools::new(Arc::clone(host), config.host.labels.clone()));
-        let casts = store.casts()?;
-        let hands = Arc::new(CastExecutor::new(Arc::clone(&workshop), programme.clone()));
-        let desk = CastService { casts: Arc::clone(&casts), tasks: hands.known_tasks() };
-        let dispatcher = Arc::new(Dispatcher::new(
-            Arc::clone(host),
-            peers.clone(),
-            Arc::clone(&workshop),
-            programme.clone(),
-            roster.clone(),
-            desk,
-            &connections,
-        ));
+        let HostContext { config, programme, roster, .. } = context;
+        let (host, connections) = (Arc::clone(&context.name), TaskScope::new());
+        let pools = Arc::new(TaskPools::new(Arc::clone(&host), config.host.labels.clone()));
+        let casts = context.store.casts()?;
+        let cast_executor = Arc::new(CastExecutor::new(Arc::clone(&pools), programme.clone()));
+        let parts = DispatcherParts {
+            host,
+            peers: context.peers.clone(),
+            pools: Arc::clone(&pools),
+            programme: programme.clone(),
+            roster: roster.clone(),
+            casts: CastService { casts: Arc::clone(&casts), tasks: cast_executor.known_tasks() },
+        };
+        let dispatcher = Arc::new(Dispatcher::new(parts, &connections));
         let calls: Weak<dyn TaskCaller> = Arc::downgrade(&dispatcher) as Weak<dyn TaskCaller>;
-        workshop.connect(calls);
-        let (resting, stop) = (CancellationToken::new(), CancellationToken::new());
-        let (keeping, drain) = (TaskTracker::new(), config.timings.drain);
-        let (keeper, told) = (Arc::clone(&workshop), resting.clone());
-        let (programme, roster) = (programme.clone(), roster.clone());
-        keeping.spawn(async move {
-            keeper.follow_programme(programme, roster, failures, drain, told).await;
-        });
-        let (keeper, told) = (Arc::clone(&hands), stop.clone());
-        keeping.spawn(async move { keeper.run(told).await });
-        let worker = None;
-        Ok(Self {
-            pools: workshop,
+        pools.connect(calls);
+        let service = Self {
+            pools,
             dispatcher,
-            cast_executor: hands,
+            cast_executor,
             casts,
             connections,
-            background: keeping,
-            draining: resting,
-            stop,
-            cast_worker: worker,
-        })
+            background: TaskTracker::new(),
+            draining: CancellationToken::new(),
+            stop: CancellationToken::new(),
+            cast_worker: None,
+        };
+        service.follow_programme(context, trial_failures);
+        Ok(service)
     }
 
-    /// Takes casts as well, under the session that `view` shows.
-    pub(super) fn start_casts(
-        &mut self,
-        config: &Config,
-        view: watch::Receiver<HostView>,
-        roster: watch::Receiver<Option<Roster>>,
+    /// Keeps the pools and the settings of casts in step with the programme.
+    fn follow_programme(
+        &self,
+        context: &HostContext,
+        trial_failures: UnboundedSender<ActionFailure>,
     ) {
+        let (pools, draining) = (Arc::clone(&self.pools), self.draining.clone());
+        let (programme, roster) = (context.programme.clone(), context.roster.clone());
+        let drain = context.config.timings.drain;
+        self.background.spawn(async move {
+            pools.follow_programme(programme, roster, trial_failures, drain, draining).await;
+        });
+        let (executor, stop) = (Arc::clone(&self.cast_executor), self.stop.clone());
+        self.background.spawn(async move { executor.run(stop).await });
+    }
+
+    /// Starts to do casts as well, under the session that `view` shows.
+    pub(super) fn start_casts(&mut self, context: &HostContext, view: watch::Receiver<HostView>) {
         let (session_to, session) = watch::channel(None);
         self.background.spawn(follow_session(view, session_to, self.stop.clone()));
+        let timings = context.config.timings;
         let worker = CastWorker {
             casts: Arc::clone(&self.casts),
             runner: self.cast_executor.clone(),
-            host: Arc::clone(&config.host.name),
+            host: Arc::clone(&context.name),
             session,
-            roster,
-            retry: config.timings.retry,
+            roster: context.roster.clone(),
+            retry: timings.retry,
         };
-        self.cast_worker =
-            Some(tokio::spawn(worker.run(self.draining.clone(), config.timings.drain)));
+        self.cast_worker = Some(tokio::spawn(worker.run(self.draining.clone(), timings.drain)));
     }
 
-    /// What this host takes calls of.
+    /// The tasks that this host takes calls of.
     pub(super) fn offers(&self) -> watch::Receiver<TaskOffers> {
         self.pools.offers()
     }
 
-    /// What this host does itself.
+    /// The pools in which this host does tasks itself.
     pub(super) fn pools(&self) -> Arc<TaskPools> {
         Arc::clone(&self.pools)
     }
 
-    /// Who has the tasks done that guests call.
+    /// What makes the calls of guests.
     pub(super) fn calls(&self) -> Arc<dyn TaskCaller> {
         self.dispatcher.clone()
     }
 
-    /// Who answers what is asked about tasks.
+    /// The tasks' part of the control API.
     pub(super) fn api(&self) -> TaskApi {
         let (dispatcher, workshop) = (Arc::clone(&self.dispatcher), Arc::clone(&self.pools));
         TaskApi { dispatcher, workshop }
     }
 
-    /// Takes no more, and returns when what was begun is finished, or given up. Its casts
-    /// need the session until then.
+    /// Starts no more tasks, and returns when those under way are finished or given up. Casts need
+    /// the host's session until then.
     pub(super) async fn drain(&mut self) {
         self.draining.cancel();
         if let Some(worker) = self.cast_worker.take()
@@ -143,13 +142,14 @@ impl TaskService {
         self.background.wait().await;
     }
 
-    /// Has others do no more, either.
+    /// Ends the calls to other hosts as well.
     pub(super) async fn close(self) {
         self.connections.stop().await;
     }
 }
 
-/// Tells which session the host may rely on.
+/// Passes on the session that the host may rely on, as far as it has joined the members with it: a
+/// host that is no member must not take casts.
 async fn follow_session(
     mut view: watch::Receiver<HostView>,
     to: watch::Sender<Option<LeaseId>>,
@@ -158,7 +158,6 @@ async fn follow_session(
     loop {
         let lease = {
             let view = view.borrow_and_update();
-            // Who is not among the members does nothing of the cluster's.
             view.session.filter(|_| view.joined).map(|(lease, _)| lease)
         };
         to.send_if_modified(|before| std::mem::replace(before, lease) != lease);

@@ -1,4 +1,4 @@
-//! How what answers no requests is asked for, in the words of the command line.
+//! Hints for the start of a single plugin: the command lines that call its tasks and run its jobs.
 
 use tokio::sync::watch;
 use tracing::info;
@@ -7,11 +7,11 @@ use crate::action::Programme;
 use soloist_guests::plugin::Kind;
 use soloist_stores::Roster;
 
-/// The commands that ask for what is of a kind.
+/// The command for each kind of action that answers no HTTP requests.
 const COMMANDS: [(Kind, &str); 2] = [(Kind::Task, "call"), (Kind::Job, "jobs run")];
 
-/// Tells of each task and each job of `programme` which line asks the host at `url` for it, once
-/// that line would do: when the cluster knows that `host` takes calls of its tasks.
+/// Logs for each task and job of `programme` the command line that runs it by the host at `url`.
+/// Waits until that would work: until the store shows that `host` takes calls of its tasks.
 pub(super) async fn log_usage_hints(
     programme: &Programme,
     host: &str,

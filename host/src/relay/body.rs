@@ -1,4 +1,4 @@
-//! The body of an answer, whoever gives it.
+//! The body of a relayed response, wherever it comes from.
 
 use std::{
     error::Error,
@@ -19,71 +19,65 @@ use soloist_resources::shares::Share;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// What a client gets. One that breaks off breaks off for the client, too.
+/// The body that a client gets. If its source breaks off, it breaks off for the client as well.
 pub(crate) struct RelayBody {
     source: BodySource,
     delayed_error: DeferredError<BoxError>,
-    /// Until it is gone, the drain of the term that answers waits.
+    /// Holds up the drain of the local term that answers, until this body is dropped.
     _visit: Option<TaskTrackerToken>,
-    /// Until it is gone, the request counts among those under way.
+    /// The request's share of the relay's limit, returned when this body is dropped.
     slot: Option<Share>,
-    /// The connection that it comes by, if that carries nothing else.
+    /// The HTTP/2 connection that the body arrives on, which carries nothing else.
     connection: Option<Http2Connection>,
 }
 
-/// What a term of this host answers, or a text of the relay's own; or another host's answer.
+/// Left: the answer of a local term, or a text of the relay's own. Right: another host's answer.
 type BodySource = Either<Box<ResponseBody>, Incoming>;
 
 impl RelayBody {
-    /// A text.
+    /// A text of the relay's own.
     pub(super) fn text(text: String) -> Self {
-        let source = BodySource::Left(Box::new(ResponseBody::text(text)));
-        Self {
-            source,
-            delayed_error: DeferredError::default(),
-            _visit: None,
-            slot: None,
-            connection: None,
-        }
+        Self::from_source(BodySource::Left(Box::new(ResponseBody::text(text))))
     }
 
-    /// What a term of this host answers.
+    /// The answer of a term of this host.
     pub(super) fn local(answer: Response<ResponseBody>, visit: TaskTrackerToken) -> Response<Self> {
         answer.map(|body| {
-            let (from, cut) = (BodySource::Left(Box::new(body)), DeferredError::default());
-            Self {
-                source: from,
-                delayed_error: cut,
-                _visit: Some(visit),
-                slot: None,
-                connection: None,
-            }
+            let mut body = Self::from_source(BodySource::Left(Box::new(body)));
+            body._visit = Some(visit);
+            body
         })
     }
 
-    /// What another host answers.
+    /// The answer of another host, over `connection` if that is one of HTTP/2.
     pub(super) fn remote(
         answer: Response<Incoming>,
-        line: Option<Http2Connection>,
+        connection: Option<Http2Connection>,
     ) -> Response<Self> {
         answer.map(|body| {
-            let (from, cut) = (BodySource::Right(body), DeferredError::default());
-            Self { source: from, delayed_error: cut, _visit: None, slot: None, connection: line }
+            let mut body = Self::from_source(BodySource::Right(body));
+            body.connection = connection;
+            body
         })
     }
 
-    /// Gives the place back when it is gone.
-    pub(super) fn hold_slot(&mut self, place: Option<Share>) {
-        self.slot = place;
+    fn from_source(source: BodySource) -> Self {
+        let delayed_error = DeferredError::default();
+        Self { source, delayed_error, _visit: None, slot: None, connection: None }
+    }
+
+    /// Keeps `slot` until this body is dropped.
+    pub(super) fn hold_slot(&mut self, slot: Option<Share>) {
+        self.slot = slot;
     }
 }
 
 impl Drop for RelayBody {
     fn drop(&mut self) {
         if self.source.is_end_stream()
-            && let Some(line) = self.connection.take()
+            && let Some(connection) = self.connection.take()
         {
-            line.release();
+            connection.release();
         }
     }
 }
@@ -97,13 +91,13 @@ impl Body for RelayBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
-        if let Some(cut) = this.delayed_error.take() {
-            return Poll::Ready(Some(Err(cut)));
+        if let Some(error) = this.delayed_error.take() {
+            return Poll::Ready(Some(Err(error)));
         }
         match ready!(Pin::new(&mut this.source).poll_frame(cx)) {
-            // What the other host has sent before goes out first.
-            Some(Err(cut)) if matches!(this.source, BodySource::Right(_)) => {
-                this.delayed_error.keep(cut, cx)
+            // The bytes that arrived before the error are flushed to the client first.
+            Some(Err(error)) if matches!(this.source, BodySource::Right(_)) => {
+                this.delayed_error.keep(error, cx)
             }
             frame => Poll::Ready(frame),
         }

@@ -1,4 +1,4 @@
-//! From one host to another: connections that are kept open.
+//! The HTTP client by which the relay forwards requests to other hosts, over kept connections.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -24,7 +24,8 @@ use crate::{
 };
 use soloist_tls::{HttpProtocol, MaybeTlsConnector};
 
-/// The client of other hosts' control addresses.
+/// Sends requests to the control addresses of other hosts: by HTTP/1, or by HTTP/2 where trailers
+/// may follow.
 pub(super) struct RelayClient {
     client: Client<MaybeTlsConnector, RequestBody>,
     http2_pool: Http2Pool,
@@ -32,11 +33,11 @@ pub(super) struct RelayClient {
     received: AtomicBool,
 }
 
-/// What another host answers, and the connection that it comes by if that carries nothing else.
+/// Another host's response, and the HTTP/2 connection that it arrives on, if it is one.
 pub(super) type ForwardedResponse = (Response<Incoming>, Option<Http2Connection>);
 
 impl RelayClient {
-    /// No connections yet; what they will be belongs to `tasks`.
+    /// A client without connections yet; `tasks` owns those that it will make.
     pub(super) fn new(peers: PeerClient, tasks: &TaskScope) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
@@ -53,8 +54,8 @@ impl RelayClient {
         Self { client, http2_pool, peers, received: AtomicBool::new(false) }
     }
 
-    /// Sends `request` by a connection that is open or a new one. One that was closed
-    /// before anything was sent on it is no failure: then another is taken.
+    /// Sends `request` on an idle connection or a new one. If an idle one turns out to be closed
+    /// before anything was sent on it, another one is tried.
     pub(super) async fn send(
         &self,
         mut request: Request<RequestBody>,
@@ -75,20 +76,19 @@ impl RelayClient {
         })
     }
 
-    /// Another host has sent one here.
+    /// Records that another host has forwarded a request to this one.
     pub(super) fn note_received(&self) {
         self.received.store(true, Ordering::Relaxed);
     }
 
-    /// Whether another host has ever sent one here.
+    /// Whether another host has ever forwarded a request to this one.
     pub(super) fn were_received(&self) -> bool {
         self.received.load(Ordering::Relaxed)
     }
 }
 
-/// Whether trailers may follow that HTTP/1 would not send: those of an answer to whoever takes
-/// them, and those of a body of which it is not said how long it is. What becomes something else
-/// than HTTP can do so by HTTP/1 alone.
+/// Whether trailers may follow that HTTP/1 would not send: in the response, if the client accepts
+/// trailers, or after a request body of unknown length. An upgrade always goes by HTTP/1.
 fn may_have_trailers(request: &Request<RequestBody>) -> bool {
     let headers = request.headers();
     let open = !request.body().is_end_stream() && !headers.contains_key(header::CONTENT_LENGTH);

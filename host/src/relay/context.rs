@@ -1,4 +1,4 @@
-//! What all requests work with.
+//! What all relayed requests share.
 
 use std::sync::Arc;
 
@@ -10,17 +10,18 @@ use crate::action::{ActionDirectory, Programme, TaskScope};
 use soloist_heart::{Group, Token};
 use soloist_stores::Roster;
 
-/// What all requests work with.
+/// What all relayed requests of a host share.
 pub(crate) struct RelayContext {
-    /// This host's name.
+    /// The name of this host.
     pub(super) host: Arc<str>,
+    /// The actions that run on this host now.
     pub(super) directory: ActionDirectory,
     pub(super) programme: watch::Receiver<Arc<Programme>>,
     pub(super) roster: watch::Receiver<Option<Roster>>,
     pub(super) client: RelayClient,
-    /// Owns everything that outlives one request.
+    /// Owns the tasks and connections that outlive one request.
     pub(super) tasks: TaskScope,
-    /// Told when the host is about to stop.
+    /// Cancelled when the host begins to stop.
     pub(super) closing: CancellationToken,
 }
 
@@ -32,17 +33,17 @@ impl RelayContext {
         Some(KnownLeader { is_self: *name == *self.host, name, url, token: standing.key.token })
     }
 
-    /// Resolves when another term than that of `token` is the latest of `group`.
+    /// Resolves when the leader with `token` no longer leads `group`.
     pub(super) async fn term_ended(&self, group: &Group, token: Token) {
         let leads = |roster: &Roster| roster.leader(group).is_some_and(|it| it.key.token == token);
         let mut roster = self.roster.clone();
         if roster.wait_for(|roster| !roster.as_ref().is_some_and(leads)).await.is_err() {
-            // Nobody tells any more: the host is stopping.
+            // The roster's sender is gone: the host is stopping.
             std::future::pending().await
         }
     }
 
-    /// Whether another host may lead `group` when this one has stopped.
+    /// Whether another host is in line to lead `group` when this one has stopped.
     pub(super) fn has_successor(&self, group: &Group) -> bool {
         let roster = self.roster.borrow();
         let mut line = roster.iter().flat_map(|roster| roster.succession(group));
@@ -50,12 +51,12 @@ impl RelayContext {
     }
 }
 
-/// Who leads, as this host knows it.
+/// The leader of a group, as far as this host knows.
 #[derive(Clone, Debug)]
 pub(super) struct KnownLeader {
     pub(super) name: String,
     pub(super) url: String,
     pub(super) token: Token,
-    /// Whether it is this host.
+    /// Whether this host is the leader.
     pub(super) is_self: bool,
 }

@@ -1,4 +1,4 @@
-//! Why a client does not get what the leader answers.
+//! Why a client does not get an answer of the leader.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use ::http::{Response, StatusCode};
 use super::{RelayBody, unserved_header};
 use crate::action::{BAD_BODY, Unserved, told, too_large, unknown_path};
 
-/// Why the relay cannot pass an answer on.
+/// Why a request could not be relayed. Its text is the body of the response.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RelayError {
     #[error(
@@ -57,7 +57,7 @@ pub(super) enum RelayError {
     NotFinal(StatusCode),
     #[error("there is no action {name} that answers requests; there are {known}")]
     UnknownAction { name: String, known: String },
-    /// The action is there, and cannot be had.
+    /// The action exists, but this host refuses to run it, for this reason.
     #[error("{0}")]
     Refused(Arc<str>),
     #[error("{}", unknown_path(.0))]
@@ -85,7 +85,7 @@ impl RelayError {
         }
     }
 
-    /// What the host that has asked may do about it.
+    /// What a forwarding host may conclude: that another leader may be asked, or may not.
     pub(super) fn unserved(&self) -> Option<Unserved> {
         match self {
             Self::NoLeader { .. } | Self::TermEnded | Self::LeaderChanged => {
@@ -96,7 +96,8 @@ impl RelayError {
         }
     }
 
-    /// The response that says so; `to_host`: to a host, which may know what to do.
+    /// The response for the client; with `to_host` for a forwarding host, which also gets the
+    /// header by which it may ask another leader.
     pub(super) fn response(&self, to_host: bool) -> Response<RelayBody> {
         let mut response = told(self.status(), RelayBody::text(format!("{self}\n")));
         if let Some(unserved) = self.unserved().filter(|_| to_host) {

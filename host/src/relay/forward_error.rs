@@ -1,10 +1,10 @@
-//! How a request to another host has failed.
+//! How a request to another host failed, by what may have reached that host.
 
-/// How a request to another host has failed.
+/// How a request to another host failed, with the reason.
 #[derive(Debug)]
 pub(super) enum ForwardError {
-    /// Nothing of it was sent.
+    /// Nothing of the request was sent, so it is safe to send it again.
     Unreachable(String),
-    /// It was sent, or a part of it.
+    /// The request, or a part of it, was sent before the connection failed.
     Broken(String),
 }

@@ -1,13 +1,13 @@
-//! Which host a request is for that another host has passed on.
+//! The `host` header of a request that another host has forwarded.
 
 use ::http::{HeaderValue, Request, header};
 
 use crate::action::is_host;
 
-/// Says for which host a request is: the one that its client has `asked` for, which the host
-/// that passes it on says of every request.
-pub(super) fn restore_host<B>(request: &mut Request<B>, asked: HeaderValue) {
-    if asked.to_str().is_ok_and(is_host) {
-        request.headers_mut().insert(header::HOST, asked);
+/// Sets the `host` header back to the one that the client sent. The forwarding host replaced it
+/// by this host's address and passed the client's along as `requested`.
+pub(super) fn restore_host<B>(request: &mut Request<B>, requested: HeaderValue) {
+    if requested.to_str().is_ok_and(is_host) {
+        request.headers_mut().insert(header::HOST, requested);
     }
 }

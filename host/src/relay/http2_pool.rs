@@ -1,9 +1,9 @@
-//! Connections of HTTP/2 to other hosts, of which each carries one request at a time.
+//! A pool of HTTP/2 connections to other hosts, each of which carries one request at a time.
 //!
-//! By these goes what HTTP/1 would lose: trailers, which it sends only where they were announced,
-//! and bodies that flow both ways for long. One request at a time, since what flows on a
-//! connection is bounded for all of its requests together: whoever takes nothing of an answer
-//! would hold up all others.
+//! They carry the requests for which HTTP/1 is not enough: with trailers, which HTTP/1 sends only
+//! where they were announced, and with bodies that stream in both directions. Each connection
+//! carries one request at a time, since flow control limits all streams of a connection together:
+//! a client that does not read its response would hold up all others.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -25,7 +25,7 @@ use crate::action::{RequestBody, TaskScope};
 use soloist_text::with_causes;
 use soloist_tls::MaybeTlsConnector;
 
-/// The connections that nobody uses, by where they lead, and how more are made.
+/// The idle connections by target, and what makes new ones. Clones share the pool.
 #[derive(Clone)]
 pub(super) struct Http2Pool(Arc<Http2PoolInner>);
 
@@ -40,7 +40,7 @@ struct IdleConnection {
     since: Instant,
 }
 
-/// A connection in use; it ends with this, unless it is given back.
+/// A connection in use. Dropping it closes it; [`Http2Connection::release`] returns it to the pool.
 pub(super) struct Http2Connection {
     pool: Http2Pool,
     target: String,
@@ -48,7 +48,7 @@ pub(super) struct Http2Connection {
 }
 
 impl Http2Connection {
-    /// Its request was answered in full.
+    /// Returns the connection to the pool, after its request was answered in full.
     pub(super) fn release(self) {
         let Self { pool: lines, target: to, sender } = self;
         if sender.is_closed() {
@@ -69,13 +69,13 @@ impl Http2Connection {
 }
 
 impl Http2Pool {
-    /// None yet; what they will be belongs to `tasks`.
+    /// An empty pool. `tasks` owns the connections that it will make.
     pub(super) fn new(connector: MaybeTlsConnector, tasks: &TaskScope) -> Self {
         Self(Arc::new(Http2PoolInner { connector, tasks: tasks.clone(), idle: Mutex::default() }))
     }
 
-    /// Sends `request` by a connection that is open or a new one. One that was closed before
-    /// anything was sent on it is no failure: then another is taken.
+    /// Sends `request` on an idle connection or a new one. If an idle one turns out to be closed
+    /// before anything was sent on it, another one is tried.
     pub(super) async fn send(
         &self,
         mut request: Request<RequestBody>,
@@ -108,7 +108,7 @@ impl Http2Pool {
         }
     }
 
-    /// The one that was used last, if there is one.
+    /// The idle connection to `to` that was used last, if there is one that still works.
     fn take(&self, to: &str) -> Option<SendRequest<RequestBody>> {
         let mut idle = self.idle();
         let here = idle.get_mut(to)?;
@@ -140,7 +140,7 @@ impl Http2Pool {
         Ok(sender)
     }
 
-    /// Ends those that nobody has used for a while, until there is none.
+    /// Closes connections that were idle for [`IDLE`], until the pool is empty.
     async fn prune(self) {
         loop {
             sleep(IDLE).await;

@@ -1,47 +1,47 @@
-//! Every duration and number that the relay is held to and that is no setting.
+//! Limits of the relay that are constants and not settings.
 
 use std::time::Duration;
 
-/// Requests of one address that wait for a leader or are answered by another host, at a
-/// time, of which each client has its share. Those that this host answers itself have the
-/// limits of their action.
+/// How many requests of one address may wait for a leader or be under way to another host at a
+/// time; each client gets a share. Requests that this host answers itself have the limits of
+/// their action instead.
 pub(super) const IN_FLIGHT: usize = 512;
-/// How much of the body of a request is kept, so that it can be sent again; it is charged to
-/// its action, and where there is no room for it, none is kept.
+/// How many bytes of a request body are kept, so that it can be sent again. They are charged to
+/// the action's memory; if that has no room, none are kept.
 pub(super) const KEPT: usize = 64 << 10;
-/// What a connection to another host has read at most before the client takes it, and what it
-/// has to write, in bytes; the head of an answer is not longer either.
+/// Buffer of an HTTP/1 connection to another host, in bytes, for reading and for writing each.
+/// The head of a response cannot be longer either.
 pub(super) const BUFFER: usize = 64 << 10;
-/// The same of a connection of HTTP/2, for its one request.
+/// Flow control window of an HTTP/2 connection to another host, in bytes, for its one request.
 pub(super) const WINDOW: u32 = 256 << 10;
-/// The head of an answer by such a one, in bytes, where each header counts for 32 more (RFC
-/// 9113, section 6.5.2).
+/// The longest head of an HTTP/2 response, in bytes; each header counts for 32 more (RFC 9113,
+/// section 6.5.2).
 pub(super) const HEADER_LIST: u32 = 72 << 10;
-/// How long such a one may be silent before it is asked whether it is alive, and how long it may
-/// take to say so.
+/// How long an HTTP/2 connection may be silent before it is pinged, and how long the answer to
+/// that may take.
 pub(super) const PING: Duration = Duration::from_secs(15);
-/// Hosts that a request may pass.
+/// How many hosts a request may pass.
 pub(super) const HOPS: usize = 4;
-/// How long to connect to another host.
+/// How long connecting to another host may take.
 pub(super) const CONNECT: Duration = Duration::from_secs(1);
-/// How long a connection to another host is kept that nobody uses: less than that host
-/// waits for a request.
+/// How long an idle connection to another host is kept. The other host closes idle connections
+/// later than that, so that none is closed just as it is used again.
 pub(super) const IDLE: Duration = Duration::from_secs(5);
-/// How many such connections are kept to one host.
+/// How many idle connections are kept to one host.
 pub(super) const IDLE_EACH: usize = 128;
-/// From one try to reach a leader that does not answer to the next. Nothing tells when it
-/// can be reached again.
+/// The pause between attempts to connect to a leader that cannot be reached. No event tells when
+/// it can be reached again.
 pub(super) const RETRY: Duration = Duration::from_millis(100);
-/// How long an answer may still be under way when the term that gave it is over.
+/// How much longer to wait for a response after the leader's term has ended: it may be on its way.
 pub(super) const LAST_WORD: Duration = Duration::from_millis(250);
-/// How long a leader whose answer broke off may take to say that its term goes on.
+/// How long a leader whose response broke off may take to say that its term goes on.
 pub(super) const LAST_SIGN: Duration = Duration::from_secs(1);
-/// How many headers may be in an answer or a request that passes from host to host: more than
-/// any action gives or gets, so that both are the same by every way.
+/// How many headers a forwarded request or response may have: more than any action accepts or
+/// sends, so that a request is treated the same with and without a relay.
 pub(super) const HEADERS: usize = 256;
-/// What an answer takes beside the times that its action is given.
+/// How much longer than its action's own limits a response may take: for the network.
 pub(super) const SLACK: Duration = Duration::from_secs(5);
-/// How long to take in the body of a request that is refused.
+/// How long to read on in the body of a request that is refused.
 pub(super) const SOAK: Duration = Duration::from_secs(1);
-/// How long other hosts may still believe that this one leads, after it has resigned.
+/// How long other hosts may still forward requests to this one after it has resigned.
 pub(super) const LINGER: Duration = Duration::from_millis(250);

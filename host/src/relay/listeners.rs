@@ -1,4 +1,5 @@
-//! The addresses that every host listens on, kept up with the programme.
+//! The addresses of actions that every host listens on (`standby` is `forward` or `redirect`),
+//! kept in step with the programme.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -15,20 +16,20 @@ use crate::action::{
 };
 use soloist_tls::ReloadingAcceptor;
 
-/// The addresses.
+/// The open listeners, by address.
 pub(super) struct RelayListeners {
     context: Arc<RelayContext>,
     open: BTreeMap<ListenerKey, AddressListener<RelayService>>,
 }
 
 impl RelayListeners {
-    /// None yet.
+    /// Without any listener yet.
     pub(super) fn new(context: Arc<RelayContext>) -> Self {
         Self { context, open: BTreeMap::new() }
     }
 
-    /// Opens and closes addresses as `programme` changes, until the host is about to stop;
-    /// then lets go of them all, and returns when no connection is left.
+    /// Opens and closes listeners as `programme` changes, until the host begins to stop. Then it
+    /// closes them all, and returns when no connection is left.
     pub(super) async fn run(mut self, mut programme: watch::Receiver<Arc<Programme>>) {
         let closing = self.context.closing.clone();
         loop {
@@ -48,56 +49,50 @@ impl RelayListeners {
     }
 
     fn apply_programme(&mut self, programme: &Programme) {
-        let mut tables = targets_by_address(programme);
-        let unused: Vec<_> = self.open.extract_if(.., |key, _| !tables.contains_key(key)).collect();
-        for (key, door) in unused {
-            let opening = self.context.directory.listener_state(&key);
+        let mut wanted = targets_by_address(programme);
+        let unused: Vec<_> = self.open.extract_if(.., |key, _| !wanted.contains_key(key)).collect();
+        for (key, listener) in unused {
+            let state = self.context.directory.listener_state(&key);
             self.context.tasks.spawn(async move {
-                door.close().await;
-                opening.send_replace(ListenerState::Starting);
-                door.join().await;
+                listener.close().await;
+                state.send_replace(ListenerState::Starting);
+                listener.join().await;
             });
         }
-        while let Some((key, AddressTargets { tls, targets: seats })) = tables.pop_first() {
-            let opening = self.context.directory.listener_state(&key);
-            let (shared, address) = (&self.context, key.0);
+        while let Some((key, AddressTargets { tls, targets })) = wanted.pop_first() {
+            let state = self.context.directory.listener_state(&key);
+            let (context, address) = (&self.context, key.0);
             let open = || {
-                let desk = Arc::new(RelayService::new(shared));
-                AddressListener::open(
-                    address,
-                    tls,
-                    desk,
-                    &shared.tasks,
-                    BindRetry::Forever,
-                    opening,
-                )
+                let service = Arc::new(RelayService::new(context));
+                let tasks = &context.tasks;
+                AddressListener::open(address, tls, service, tasks, BindRetry::Forever, state)
             };
-            self.open.entry(key).or_insert_with(open).answers().set_targets(seats);
+            self.open.entry(key).or_insert_with(open).answers().set_targets(targets);
         }
     }
 }
 
-/// Who is at an address.
+/// What is served at one address, by path.
 #[derive(Default)]
 struct AddressTargets {
     tls: Option<ReloadingAcceptor>,
     targets: Vec<(Arc<str>, RelayTarget)>,
 }
 
-/// The addresses that every host listens on, and who is at each: what cannot be had keeps its
-/// place.
+/// What every host serves, by address. A refused action keeps its path, so that no other action
+/// answers there.
 fn targets_by_address(programme: &Programme) -> BTreeMap<ListenerKey, AddressTargets> {
     let mounts = action::mounts(&programme.actions, &programme.refused);
-    let mut tables: BTreeMap<ListenerKey, AddressTargets> = BTreeMap::new();
+    let mut addresses: BTreeMap<ListenerKey, AddressTargets> = BTreeMap::new();
     for action in programme.actions.iter().filter(|it| it.config().relay.standby.listens()) {
         let Some(mount) = mounts.get(action.name()) else { continue };
-        let table = tables.entry(listener_key(action)).or_default();
-        table.tls = action.tls().cloned();
-        let seat = |path: &Arc<str>| (Arc::clone(path), RelayTarget::Action(Arc::clone(action)));
-        table.targets.extend(mount.paths.iter().map(seat));
+        let served = addresses.entry(listener_key(action)).or_default();
+        served.tls = action.tls().cloned();
+        let target = |path: &Arc<str>| (Arc::clone(path), RelayTarget::Action(Arc::clone(action)));
+        served.targets.extend(mount.paths.iter().map(target));
     }
-    for (key, table) in &mut tables {
-        keep_reserved_paths(&programme.refused, key.0, &mut table.targets, RelayTarget::Closed);
+    for (key, served) in &mut addresses {
+        keep_reserved_paths(&programme.refused, key.0, &mut served.targets, RelayTarget::Refused);
     }
-    tables
+    addresses
 }

@@ -1,22 +1,22 @@
-//! The relay: the leader's actions, from any host.
+//! The relay: makes the leader's actions reachable through every host.
 //!
 //! ```text
-//!  client ──► action's address (`standby = "forward"`) ─┐            ┌─ leads here: the term's routes
-//!                                                       ├─► Errand ──┼─ leads there: /leader/… of that host
-//!  client ──► control address, /leader/ACTION/… ────────┘            └─ nobody yet: held, `hold` at most
+//!  client ──► action's address (`standby = "forward"`) ─┐                   ┌─ this host leads: its own term
+//!                                                       ├─► RelayedRequest ─┼─ another leads: its /leader/…
+//!  client ──► control address, /leader/ACTION/… ────────┘                   └─ nobody: held, for `hold` at most
 //! ```
 //!
 //! Invariants:
-//! - It is there from the host's start to its end, outside of every term: a hand-over
-//!   closes no connection of a client.
-//! - What a term of this host answers runs as a task of that term, and its gate watches
-//!   every piece of the answer. The relay only carries it.
-//! - A request is given to a second leader only if no guest has seen it, or if doing it
-//!   twice is as good as once (RFC 9110, section 9.2.2) and its body is still whole.
-//! - A host that is asked by another for a term of its own answers by that term or says
-//!   that it did not begin; it never passes such a request on. So hosts whose views of the
+//! - The relay runs from the host's start to its end, outside of every term: a hand-over closes no
+//!   connection of a client.
+//! - The answer of a local term runs as a task of that term, and every chunk of it passes the
+//!   term's gate. The relay only copies it.
+//! - A request is sent to a second leader only if no guest has seen it, or if its method is
+//!   idempotent (RFC 9110, section 9.2.2); in both cases only if its whole body is still kept.
+//! - A host that is asked by another one for a term of its own answers by that term, or says that
+//!   the request was not begun; it never forwards such a request. So hosts whose views of the
 //!   cluster differ cannot send a request around in a circle.
-//! - What waits and what is under way is bounded, in number, in time and in bytes.
+//! - Requests that wait or are under way are bounded in number, in time and in bytes.
 
 mod body;
 mod client;
@@ -55,70 +55,63 @@ use crate::{
 use soloist_guests::capability::TermHeaders;
 use soloist_stores::Roster;
 
-/// Answers requests for actions, whoever performs them. Clones are the same.
+/// Answers requests for actions, whichever host leads their group. Clones share everything.
 #[derive(Clone)]
 pub struct Relay {
     context: Arc<RelayContext>,
     control: Arc<RelayService>,
 }
 
-/// A relay at work.
+/// A relay whose listeners are open.
 pub struct RunningRelay {
     relay: Relay,
     listeners: JoinHandle<()>,
 }
 
 impl Relay {
-    /// How many headers a request may have that comes from another host.
+    /// How many headers a request from another host may have.
     pub(crate) const HEADERS: usize = limits::HEADERS;
 
-    /// A relay of `host`, where `lobby` tells who performs.
+    /// The relay of `host`; `directory` holds the actions that run on it.
     #[must_use]
     pub fn new(
         host: Arc<str>,
         peers: PeerClient,
-        lobby: ActionDirectory,
+        directory: ActionDirectory,
         programme: watch::Receiver<Arc<Programme>>,
         roster: watch::Receiver<Option<Roster>>,
     ) -> Self {
         let tasks = TaskScope::new();
-        let (hops, closing) = (RelayClient::new(peers, &tasks), CancellationToken::new());
-        let context = Arc::new(RelayContext {
-            host,
-            directory: lobby,
-            programme,
-            roster,
-            client: hops,
-            tasks,
-            closing,
-        });
+        let (client, closing) = (RelayClient::new(peers, &tasks), CancellationToken::new());
+        let context =
+            RelayContext { host, directory, programme, roster, client, tasks, closing }.into();
         Self { control: Arc::new(RelayService::new(&context)), context }
     }
 
-    /// Opens the addresses that every host listens on, and keeps up with what they are.
+    /// Opens the addresses that every host listens on, and follows changes of the programme.
     #[must_use]
     pub fn start(self) -> RunningRelay {
-        let doors = RelayListeners::new(Arc::clone(&self.context));
-        let doors = tokio::spawn(doors.run(self.context.programme.clone()));
-        RunningRelay { relay: self, listeners: doors }
+        let listeners = RelayListeners::new(Arc::clone(&self.context));
+        let listeners = tokio::spawn(listeners.run(self.context.programme.clone()));
+        RunningRelay { relay: self, listeners }
     }
 
-    /// Whether the control API leaves what is under `path` to the relay.
+    /// Whether `path` of the control address belongs to the relay.
     pub(crate) fn serves_path(path: &str) -> bool {
         path.starts_with(service::LEADER)
     }
 
-    /// Whether another host says that it has passed this on.
+    /// Whether another host forwarded the request with these headers.
     pub(crate) fn is_from_host(headers: &HeaderMap) -> bool {
         relay_headers::is_from_host(headers)
     }
 
-    /// Takes off what only hosts say to each other.
+    /// Removes the headers that only hosts may send to each other.
     pub(crate) fn strip_host_headers(headers: &mut HeaderMap) {
         TermHeaders::strip_reserved(headers);
     }
 
-    /// Tells the host that has asked that it was not let in, and not its client.
+    /// Marks a response as a refusal of the forwarding host itself, and not of its client.
     pub(crate) fn mark_unauthorized(headers: &mut HeaderMap) {
         unserved_header::mark_unauthorized(headers);
     }
@@ -134,32 +127,32 @@ impl Relay {
 }
 
 impl RunningRelay {
-    /// Lets go of the addresses. What is under way goes on, until [`Handle::finish`].
+    /// Closes the listeners. Requests under way go on until [`RunningRelay::finish`].
     pub fn close(&self) {
         self.relay.context.closing.cancel();
     }
 
-    /// Waits for what is under way, for so long at most, and cuts the rest. The terms of
-    /// this host have ended by now; the control API is still there.
+    /// Waits up to `patience` for the requests under way, and cuts off the rest. To be called when
+    /// the terms of this host have ended, while the control API still serves.
     pub async fn finish(mut self, patience: Duration) {
-        let shared = &self.relay.context;
+        let context = &self.relay.context;
         self.close();
-        // Others may not have heard yet of the end of its terms, and would find nobody.
-        if shared.client.were_received() {
+        // Other hosts may not know yet that this one no longer leads, and still forward to it.
+        if context.client.were_received() {
             sleep(limits::LINGER).await;
         }
         if timeout(patience, &mut self.listeners).await.is_err() {
             tracing::warn!("requests were still under way: they are cut off");
         }
-        shared.tasks.stop().await;
+        context.tasks.stop().await;
         if !self.listeners.is_finished() {
-            // Its connections are gone.
+            // Now that its connections are gone, it ends at once.
             let _ = self.listeners.await;
         }
     }
 }
 
-/// For tests: a relay of a host that performs nothing.
+/// For tests: a relay of a host without actions.
 #[cfg(test)]
 pub(crate) fn test_relay() -> Relay {
     let (_, programme) = watch::channel(Arc::default());

@@ -1,15 +1,15 @@
-//! What hosts say to each other of a request that passes them.
+//! The request headers that hosts add when they forward a request to each other.
 //!
-//! Between hosts, and nowhere else:
+//! They are used between hosts only, and stripped from what clients send:
 //!
-//! | header | says |
+//! | header | meaning |
 //! |---|---|
-//! | `soloist-via` | which hosts a request has passed |
-//! | `soloist-to` | `HOST TOKEN`: for which term it is meant |
-//! | `soloist-hold` | for how many milliseconds it may still wait |
-//! | `soloist-scheme` | `https`, if the client came by TLS |
-//! | `soloist-asked` | which host the client has asked for |
-//! | `soloist-probe` | that nothing is asked for but whether that term goes on |
+//! | `soloist-via` | the names of the hosts that the request has passed |
+//! | `soloist-to` | `HOST TOKEN`: the term that is to answer |
+//! | `soloist-hold` | for how many milliseconds the request may still wait |
+//! | `soloist-scheme` | `https`, if the client connected by TLS |
+//! | `soloist-asked` | the `host` header of the client |
+//! | `soloist-probe` | only asks whether that term goes on |
 
 use std::time::Duration;
 
@@ -26,25 +26,25 @@ const SCHEME: HeaderName = HeaderName::from_static("soloist-scheme");
 const ASKED: HeaderName = HeaderName::from_static("soloist-asked");
 const PROBE: HeaderName = HeaderName::from_static("soloist-probe");
 
-/// What hosts tell each other of a request.
+/// What hosts tell each other about a forwarded request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct RelayHeaders {
-    /// The hosts that it has passed.
+    /// The names of the hosts that the request has passed; empty for one from a client.
     pub(super) via: Vec<String>,
-    /// The host and the term that it is meant for.
+    /// The host and the term that is to answer.
     pub(super) target_term: Option<(String, Token)>,
-    /// How long it may still wait.
+    /// How long the request may still wait for a leader.
     pub(super) hold: Option<Duration>,
-    /// Whether the client came by TLS.
+    /// Whether the client connected by TLS.
     pub(super) secure: bool,
-    /// Which host the client has asked for.
+    /// The `host` header of the client.
     pub(super) requested_host: Option<HeaderValue>,
-    /// Whether the host that asks only wants to know if the term goes on.
+    /// Whether the other host only asks if the term goes on.
     pub(super) probe: bool,
 }
 
 impl RelayHeaders {
-    /// What the headers of a request say.
+    /// Reads them from the headers of a request; what is missing or malformed is left out.
     pub(super) fn read(headers: &HeaderMap) -> Self {
         let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         let passed = headers.get_all(VIA).iter().flat_map(|value| value.to_str().ok());
@@ -60,12 +60,12 @@ impl RelayHeaders {
         Self { via: passed.collect(), target_term, hold, secure, requested_host, probe }
     }
 
-    /// Whether another host passed it on.
+    /// Whether another host forwarded the request.
     pub(super) fn is_from_host(&self) -> bool {
         !self.via.is_empty()
     }
 
-    /// Whether it may go on at `host`.
+    /// Refuses a request that has passed `host` before, or more than [`HOPS`] hosts.
     pub(super) fn check_hops(&self, host: &str) -> Result<(), RelayError> {
         if self.via.iter().any(|passed| passed == host) {
             return Err(RelayError::Loop(host.to_owned()));
@@ -76,10 +76,10 @@ impl RelayHeaders {
         Ok(())
     }
 
-    /// Says it to the next host.
+    /// Writes them into the headers for the next host.
     pub(super) fn write(&self, headers: &mut HeaderMap) {
         let mut put = |name, text: String| {
-            // Names of hosts are fit for headers.
+            // Host names contain no characters that a header cannot carry.
             if let Ok(value) = HeaderValue::from_str(&text) {
                 headers.insert(name, value);
             }
@@ -103,8 +103,8 @@ impl RelayHeaders {
     }
 }
 
-/// Whether another host says that it has passed a request on; [`Trail::is_from_host`], for
-/// who wants to know no more.
+/// Whether another host forwarded the request: [`RelayHeaders::is_from_host`] without reading the
+/// rest.
 pub(super) fn is_from_host(headers: &HeaderMap) -> bool {
     headers.get_all(VIA).iter().any(|value| value.to_str().is_ok())
 }
@@ -115,8 +115,8 @@ mod tests {
     use soloist_guests::capability::TermHeaders;
 
     #[test]
-    fn a_trail_is_read_as_it_was_written() {
-        let trail = RelayHeaders {
+    fn headers_are_read_as_they_were_written() {
+        let headers = RelayHeaders {
             via: vec!["a".into(), "b".into()],
             target_term: Some(("c".into(), Token(7))),
             hold: Some(Duration::from_millis(250)),
@@ -125,8 +125,8 @@ mod tests {
             probe: true,
         };
         let mut written = HeaderMap::new();
-        trail.write(&mut written);
-        assert_eq!(RelayHeaders::read(&written), trail);
+        headers.write(&mut written);
+        assert_eq!(RelayHeaders::read(&written), headers);
         assert!(is_from_host(&written) && !is_from_host(&HeaderMap::new()));
         assert_eq!(RelayHeaders::read(&HeaderMap::new()), RelayHeaders::default());
         TermHeaders::strip_reserved(&mut written);
@@ -135,14 +135,14 @@ mod tests {
 
     #[test]
     fn a_host_that_was_passed_and_too_many_are_refused() {
-        let trail = |via: &[&str]| RelayHeaders {
+        let headers = |via: &[&str]| RelayHeaders {
             via: via.iter().map(|it| (*it).into()).collect(),
             ..RelayHeaders::default()
         };
-        assert!(trail(&["a", "b", "c", "d"]).check_hops("e").is_ok());
-        assert!(matches!(trail(&["a", "b"]).check_hops("a"), Err(RelayError::Loop(_))));
+        assert!(headers(&["a", "b", "c", "d"]).check_hops("e").is_ok());
+        assert!(matches!(headers(&["a", "b"]).check_hops("a"), Err(RelayError::Loop(_))));
         assert!(matches!(
-            trail(&["a", "b", "c", "d", "e"]).check_hops("f"),
+            headers(&["a", "b", "c", "d", "e"]).check_hops("f"),
             Err(RelayError::TooManyHops(5))
         ));
     }

@@ -1,4 +1,5 @@
-//! Where requests come in: at an action's address, or under `/leader/` at the control address.
+//! Where requests for the leader come in: at an action's address on any host, or under `/leader/`
+//! at the control address.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -15,7 +16,7 @@ use super::{
     host_header,
     limits::{IN_FLIGHT, SOAK},
     relay_headers::RelayHeaders,
-    relayed_request::RelayedRequest,
+    relayed_request::{RelayRoute, RelayedRequest},
 };
 use crate::action::{
     Action, ConnectionInfo, EarlyResponse, PathMap, RequestHandler, set_forwarded, strip_prefix,
@@ -25,37 +26,36 @@ use soloist_config::StandbyMode;
 use soloist_guests::{capability::TermHeaders, plugin::Kind};
 use soloist_resources::{descriptors::for_peer_requests, shares::Shares};
 
-/// The path of the control address under which the actions are, each under its name.
+/// The path of the control address under which each action answers, by its name.
 pub(super) const LEADER: &str = "/leader/";
 
-/// A place where requests come in.
+/// Answers the requests of one address.
 pub(crate) struct RelayService {
     context: Arc<RelayContext>,
-    /// For those that wait, or that other hosts answer.
+    /// The limit of requests that wait or are under way to other hosts.
     slots: Arc<Shares>,
-    /// Who is at the address.
+    /// What is served under which path; unused at the control address.
     paths: PathMap<RelayTarget>,
 }
 
-/// Who is under a path.
+/// What is served under a path.
 #[derive(Clone)]
 pub(super) enum RelayTarget {
-    /// An action.
     Action(Arc<Action>),
-    /// Nobody, and this is what clients are told.
-    Closed(Arc<str>),
+    /// An action that this host refuses to run, for this reason.
+    Refused(Arc<str>),
 }
 
 impl RelayService {
-    /// A desk at which there are no actions yet.
-    pub(super) fn new(shared: &Arc<RelayContext>) -> Self {
-        let (context, slots) = (Arc::clone(shared), Shares::new(for_peer_requests(IN_FLIGHT)));
+    /// A service without paths yet.
+    pub(super) fn new(context: &Arc<RelayContext>) -> Self {
+        let (context, slots) = (Arc::clone(context), Shares::new(for_peer_requests(IN_FLIGHT)));
         Self { context, slots, paths: PathMap::default() }
     }
 
-    /// Replaces those at the address.
-    pub(super) fn set_targets(&self, seats: Vec<(Arc<str>, RelayTarget)>) {
-        self.paths.set(seats);
+    /// Replaces what is served at the address.
+    pub(super) fn set_targets(&self, targets: Vec<(Arc<str>, RelayTarget)>) {
+        self.paths.set(targets);
     }
 
     /// Answers a request to the control address, from a client or from another host.
@@ -64,39 +64,40 @@ impl RelayService {
         mut request: Request<Incoming>,
         caller: ConnectionInfo,
     ) -> Response<RelayBody> {
-        let trail = RelayHeaders::read(request.headers());
+        let headers = RelayHeaders::read(request.headers());
         TermHeaders::strip_reserved(request.headers_mut());
+        let from_host = headers.is_from_host();
         let (action, taken) = match self.action_in_path(request.uri().path()) {
             Ok(found) => found,
-            Err(refusal) => return refusal.response(trail.is_from_host()),
+            Err(error) => return error.response(from_host),
         };
-        let prefix = format!("{LEADER}{}", action.name());
-        if trail.is_from_host() {
+        let path = format!("{LEADER}{}", action.name());
+        if from_host {
             self.context.client.note_received();
-            if trail.probe {
-                return self.probe(&action, &trail);
+            if headers.probe {
+                return self.probe(&action, &headers);
             }
-            if let Some(asked) = trail.requested_host.clone() {
-                host_header::restore_host(&mut request, asked);
+            if let Some(requested) = headers.requested_host.clone() {
+                host_header::restore_host(&mut request, requested);
             }
-            return match strip_prefix(&mut request, taken, None) {
-                Some(()) => self.relay(action, StandbyMode::Forward, trail, request, caller).await,
-                None => RelayError::UnknownPath(prefix).response(true),
-            };
+        } else {
+            set_forwarded(request.headers_mut(), caller, &action.config().trusted_proxies);
         }
-        set_forwarded(request.headers_mut(), caller, &action.config().trusted_proxies);
-        let Some(()) = strip_prefix(&mut request, taken, Some(&prefix)) else {
-            return RelayError::UnknownPath(prefix).response(false);
-        };
-        self.relay(action, StandbyMode::Forward, trail, request, caller).await
+        // The forwarding host has already told the plugin which prefix was taken off.
+        let stripped_path = (!from_host).then_some(&*path);
+        if strip_prefix(&mut request, taken, stripped_path).is_none() {
+            return RelayError::UnknownPath(path).response(from_host);
+        }
+        let route = RelayRoute { action, standby: StandbyMode::Forward, headers, caller };
+        self.relay(route, request).await
     }
 
-    /// The action that a path of the control address names, and how much of the path is
-    /// taken up by that.
+    /// The action that a path of the control address names, and the length in bytes of the part of
+    /// the path that does so.
     fn action_in_path(&self, path: &str) -> Result<(Arc<Action>, usize), RelayError> {
         let written = path.strip_prefix(LEADER).and_then(|rest| rest.split('/').next());
         let written = written.unwrap_or_default();
-        // `%2D` is a hyphen (RFC 3986, section 6.2.2.2), and some write all of them so.
+        // `%2D` is a hyphen (RFC 3986, section 6.2.2.2), and some clients encode all hyphens.
         let name = &*percent_decode_str(written).decode_utf8_lossy();
         let programme = Arc::clone(&self.context.programme.borrow());
         let mut http = programme.actions.iter().filter(|action| action.kinds().has(Kind::Http));
@@ -112,32 +113,31 @@ impl RelayService {
         Err(RelayError::UnknownAction { name: name.to_owned(), known })
     }
 
-    /// Says whether the term goes on for which another host asks. No guest hears of it.
-    fn probe(&self, action: &Action, trail: &RelayHeaders) -> Response<RelayBody> {
-        let floor = self.context.directory.active_actions();
-        let floor = floor.borrow();
-        let performer = floor.get(action.name());
-        match (performer, &trail.target_term) {
-            (Some(performer), Some((_, token))) if performer.admits_under(*token) => {
+    /// Tells another host whether the term that it names goes on. The request reaches no guest.
+    fn probe(&self, action: &Action, headers: &RelayHeaders) -> Response<RelayBody> {
+        let active = self.context.directory.active_actions();
+        let active = active.borrow();
+        match (active.get(action.name()), &headers.target_term) {
+            (Some(local), Some((_, token))) if local.admits_under(*token) => {
                 told(StatusCode::OK, RelayBody::text("the term goes on\n".to_owned()))
             }
             _ => RelayError::TermEnded.response(true),
         }
     }
 
-    /// Answers a request to the address of actions.
+    /// Answers a request to an address of actions.
     async fn respond_at_address(
         &self,
         mut request: Request<Incoming>,
         caller: ConnectionInfo,
     ) -> Response<RelayBody> {
         TermHeaders::strip_reserved(request.headers_mut());
-        let found = self.paths.find(request.uri().path(), |path, seat, taken| {
-            (Arc::clone(path), seat.clone(), taken)
+        let found = self.paths.find(request.uri().path(), |path, target, taken| {
+            (Arc::clone(path), target.clone(), taken)
         });
         let (path, action, taken) = match found {
             Ok((path, RelayTarget::Action(action), taken)) => (path, action, taken),
-            Ok((_, RelayTarget::Closed(why), _)) => {
+            Ok((_, RelayTarget::Refused(why), _)) => {
                 return RelayError::Refused(why).response(false);
             }
             Err(known) => return RelayError::UnknownPath(known).response(false),
@@ -147,38 +147,30 @@ impl RelayService {
             return RelayError::UnknownPath(path.to_string()).response(false);
         }
         let standby = action.config().relay.standby;
-        let trail = RelayHeaders { secure: caller.secure, ..RelayHeaders::default() };
-        self.relay(action, standby, trail, request, caller).await
+        let headers = RelayHeaders { secure: caller.secure, ..RelayHeaders::default() };
+        self.relay(RelayRoute { action, standby, headers, caller }, request).await
     }
 
-    async fn relay(
-        &self,
-        action: Arc<Action>,
-        standby: StandbyMode,
-        trail: RelayHeaders,
-        request: Request<Incoming>,
-        caller: ConnectionInfo,
-    ) -> Response<RelayBody> {
-        let from_host = trail.is_from_host();
+    async fn relay(&self, route: RelayRoute, request: Request<Incoming>) -> Response<RelayBody> {
+        let from_host = route.headers.is_from_host();
         if !from_host {
-            // The leader would say so as well, when its client has begun to send it.
-            let limit = action.config().limits.body;
+            // The leader checks this as well, but only after the body was sent to it.
+            let limit = route.action.config().limits.body;
             if request.body().size_hint().lower() > limit {
                 return RelayError::TooLarge(limit).response(false);
             }
         }
-        let places = Arc::clone(&self.slots);
-        let errand =
-            RelayedRequest::new(&self.context, action, standby, trail, caller, request, places);
-        let body = errand.body();
-        match errand.run().await {
+        let relayed = RelayedRequest::new(&self.context, route, Arc::clone(&self.slots), request);
+        let body = relayed.body();
+        match relayed.run().await {
             Ok(response) => response,
-            Err(refusal) => {
-                // It could be taken for a broken connection, if it came too soon.
-                if from_host && refusal.unserved().is_some() {
+            Err(error) => {
+                // If the response came while the other host still sends its body, that host could
+                // take the closed connection for a failure and never read why.
+                if from_host && error.unserved().is_some() {
                     let _ = timeout(SOAK, body.buffer()).await;
                 }
-                refusal.response(from_host)
+                error.response(from_host)
             }
         }
     }

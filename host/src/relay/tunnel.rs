@@ -1,4 +1,4 @@
-//! A connection that has become something else than HTTP: bytes, both ways.
+//! A connection that was upgraded from HTTP to another protocol: bytes in both directions.
 
 use ::http::{Response, StatusCode};
 use hyper::{
@@ -11,22 +11,22 @@ use tokio::io::copy_bidirectional;
 use super::RelayContext;
 use soloist_resources::shares::Share;
 
-/// Lets bytes through once both sides have switched, until one of them ends or the host
-/// stops.
+/// Copies bytes in both directions once both sides have switched protocols, until one of them
+/// closes or the host stops. `slot` counts against the limit of relayed requests until then.
 pub(super) fn open(
-    shared: &RelayContext,
+    context: &RelayContext,
     client: OnUpgrade,
     leader: &mut Response<Incoming>,
-    place: Option<Share>,
+    slot: Option<Share>,
 ) {
     debug_assert_eq!(leader.status(), StatusCode::SWITCHING_PROTOCOLS);
     let leader = upgrade::on(leader);
-    shared.tasks.spawn(async move {
-        let _place = place;
+    context.tasks.spawn(async move {
+        let _slot = slot;
         match tokio::try_join!(client, leader) {
             Ok((client, leader)) => {
                 let (mut client, mut leader) = (TokioIo::new(client), TokioIo::new(leader));
-                // Whoever breaks off, the other is told by the end.
+                // If either side fails, dropping both streams closes the other one.
                 let _ = copy_bidirectional(&mut client, &mut leader).await;
             }
             Err(error) => tracing::debug!(%error, "an upgrade did not come about"),

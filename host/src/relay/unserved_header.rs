@@ -1,6 +1,6 @@
-//! What hosts say to each other of a request that was not answered: `soloist-unserved` beside the
-//! answer is `not-begun` or `lost`, where another leader may answer, and `stranger`, where the host
-//! that asks was not let in. Nobody else is told.
+//! The response header `soloist-unserved`, by which one host tells another why it did not answer a
+//! forwarded request: `not-begun` or `lost`, where another leader may answer, and `stranger`, where
+//! the forwarding host was not authorized. Clients never get it.
 
 use ::http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -14,7 +14,7 @@ const STRANGER: HeaderValue = HeaderValue::from_static("stranger");
 
 const LOST: HeaderValue = HeaderValue::from_static("lost");
 
-/// Tells the host that has asked that another leader may answer.
+/// Tells the forwarding host that another leader may answer.
 pub(super) fn mark_unserved(headers: &mut HeaderMap, unserved: Unserved) {
     let value = match unserved {
         Unserved::NotBegun => NOT_BEGUN,
@@ -23,17 +23,17 @@ pub(super) fn mark_unserved(headers: &mut HeaderMap, unserved: Unserved) {
     headers.insert(UNSERVED, value);
 }
 
-/// Tells the host that has asked that it was not let in.
+/// Tells the forwarding host that it was not authorized.
 pub(super) fn mark_unauthorized(headers: &mut HeaderMap) {
     headers.insert(UNSERVED, STRANGER);
 }
 
-/// Whether another host did not let this one in.
+/// Whether the other host refused this one as unauthorized.
 pub(super) fn is_unauthorized(headers: &HeaderMap) -> bool {
     headers.get(UNSERVED).is_some_and(|value| value == STRANGER)
 }
 
-/// What another host says of a request that it did not answer.
+/// Why the other host did not answer the request, if it says so.
 pub(super) fn unserved(headers: &HeaderMap) -> Option<Unserved> {
     match headers.get(UNSERVED)? {
         value if value == NOT_BEGUN => Some(Unserved::NotBegun),

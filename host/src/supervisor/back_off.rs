@@ -1,19 +1,19 @@
-//! How long a host that crashed stays away.
+//! The pause before a host that crashed is started again.
 
 use std::time::Duration;
 
-/// The pause before the second start in a row; the first has none.
+/// The pause before the second restart in a row; the first has none.
 const FIRST: Duration = Duration::from_millis(200);
 const LONGEST: Duration = Duration::from_secs(30);
-/// A host that lived this long was well.
+/// After a run of this length the pauses begin with none again.
 const GOOD_RUN: Duration = Duration::from_secs(60);
 
-/// The pauses between a host's lives: none, then doubling while they are short.
+/// The pauses between the runs of a host: none at first, then doubling while the runs are short.
 #[derive(Debug, Default)]
 pub(super) struct BackOff(Duration);
 
 impl BackOff {
-    /// The pause after a life of `lived`.
+    /// The pause after a run that took `lived`.
     pub(super) fn after(&mut self, lived: Duration) -> Duration {
         let pause = if lived >= GOOD_RUN { Duration::ZERO } else { self.0 };
         self.0 = (pause * 2).clamp(FIRST, LONGEST);

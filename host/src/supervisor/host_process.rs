@@ -1,4 +1,4 @@
-//! The host as a child process: its start, its news, its end.
+//! The host as a child process: its start, the messages that it sends, and its exit.
 
 use std::{
     ffi::OsString,
@@ -19,7 +19,7 @@ use tokio::{
 use super::supervisor_message::OpenSessions;
 use soloist_heart::LeaseId;
 
-/// How long to read on once the host is dead: all that it said is there already.
+/// How long to read on once the host is dead: all of its messages are in the socket already.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// A running host. It is killed when this is dropped.
@@ -27,7 +27,7 @@ pub(super) struct HostProcess {
     process: process::Child,
     pid: i32,
     messages: Lines<BufReader<tokio::net::UnixStream>>,
-    /// Whether the host may still say something.
+    /// Whether the host may still send something.
     listening: bool,
     sessions: OpenSessions,
 }
@@ -41,7 +41,7 @@ impl HostProcess {
         let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::from(OwnedFd::from(theirs))).kill_on_drop(true);
         let process = command.spawn()?;
-        // The command goes here, and with it our copy of their end.
+        // Closes this process's copy of the host's end of the socket.
         drop(command);
         let pid = process.id().and_then(|id| id.try_into().ok()).unwrap_or_default();
         Ok(Self {
@@ -53,14 +53,14 @@ impl HostProcess {
         })
     }
 
-    /// Its process.
+    /// Its process id.
     pub(super) fn pid(&self) -> i32 {
         self.pid
     }
 
-    /// Sends it a signal, if it has not ended.
+    /// Sends it a signal, unless it has exited.
     pub(super) fn signal(&self, signal: Signal) {
-        // While it has an id it was not waited for, so nobody else has that id.
+        // As long as it was not waited for, no other process can have its id.
         if self.process.id().is_some()
             && let Some(pid) = Pid::from_raw(self.pid)
         {
@@ -68,7 +68,7 @@ impl HostProcess {
         }
     }
 
-    /// Waits for its end, and listens until then. May be dropped and called again.
+    /// Waits for its exit, and reads its messages until then. Cancellation safe.
     pub(super) async fn wait(&mut self) -> io::Result<ExitStatus> {
         loop {
             tokio::select! {
@@ -94,17 +94,17 @@ impl HostProcess {
         }
     }
 
-    /// Whether it has come to a session.
+    /// Whether it had a session in the store.
     pub(super) fn had_session(&self) -> bool {
         self.sessions.any()
     }
 
-    /// Whether it has seen the store go back.
+    /// Whether it has seen the store go back to an older state.
     pub(super) fn went_back(&self) -> bool {
         self.sessions.went_back()
     }
 
-    /// The sessions that it has not given back, the newest first.
+    /// The sessions that it has not ended itself, the newest first.
     pub(super) fn sessions(&self) -> Vec<LeaseId> {
         self.sessions.open()
     }

@@ -1,49 +1,44 @@
-//! The supervisor: a small parent that outlives its host.
+//! The supervisor: a small parent process that outlives its host.
 //!
 //! ```text
-//!   supervisor ── fork ──► host        the socket is the host's stdin
+//!   supervisor ── fork ──► host        a socket between them is the host's stdin
 //!       ▲                   │
 //!       ├─ opened, over ────┘
-//!       └─ its end ──► revoke the sessions that are left ──► start it again
+//!       └─ exit ──► revoke the sessions that are left ──► start the host again
 //! ```
 //!
-//! Where a process dies and its machine lives, nobody needs to wait for a TTL:
-//! the kernel tells the parent, and the parent gives the session back.
+//! When the host dies and its machine lives on, no other host needs to wait for a TTL: the kernel
+//! notifies the parent of the exit, and the parent revokes the session.
 //!
 //! Invariants:
-//! - A session is revoked only when its host is dead with all its files closed.
-//!   Linux does both before a parent can learn of the end (`do_exit` in
-//!   kernel/exit.c: `exit_files` and `exit_task_work`, then `exit_notify`, and
-//!   that for the last thread of the process only). So nothing answers, and
-//!   nothing is sent, under a term that was given away.
-//! - The host never waits for its supervisor: one that is frozen costs a crash
-//!   its quick end, and nothing else.
-//! - A host does not outlive its supervisor. See [`Leash`].
-//! - Only a crash is mended: a host that ends with an exit code meant it. But one that came to
-//!   nothing when it was started again after a crash is started until it does: what is in its way
-//!   (a password, a settings file) may be mended, and nobody else would bring it back.
+//! - A session is revoked only when its host is dead and all its files are closed. Linux does both
+//!   before the parent can learn of the exit (`do_exit` in kernel/exit.c: `exit_files` and
+//!   `exit_task_work`, then `exit_notify`, and that for the last thread of the process only). So
+//!   nothing is answered or sent any more under a term that was given away.
+//! - The host never waits for its supervisor. If the supervisor is frozen, a crash of the host costs
+//!   a TTL, and nothing else is lost.
+//! - A host does not outlive its supervisor. See [`SupervisorLink`].
+//! - The host is started again only after a crash: an exit code is intended. But if it fails when it
+//!   is started again after a crash, it is started until it succeeds: the cause (a password, a
+//!   settings file) may be mended, and nobody else would start the host.
 //!
-//! Ctrl-Z stops the supervisor alone; the host has a session without a terminal
-//! and goes on. A request to stop is passed on.
+//! Ctrl-Z stops the supervisor alone; the host has a session without a terminal and goes on. A
+//! request to stop is forwarded to the host.
 
 mod back_off;
 mod host_process;
 mod session_release;
+mod supervisor_error;
 mod supervisor_link;
 mod supervisor_message;
 
 use std::{
-    ffi::OsString,
-    io,
-    os::unix::process::ExitStatusExt,
-    path::{Path, PathBuf},
-    pin::pin,
-    process::ExitStatus,
-    time::Duration,
+    ffi::OsString, io, os::unix::process::ExitStatusExt, path::PathBuf, pin::pin,
+    process::ExitStatus, time::Duration,
 };
 
 use futures::future::OptionFuture;
-use rustix::{io::Errno, process::Signal};
+use rustix::process::Signal;
 use tokio::{
     sync::mpsc::UnboundedReceiver,
     task::JoinSet,
@@ -51,90 +46,57 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-pub use supervisor_link::SupervisorLink;
+pub use self::{supervisor_error::SupervisorError, supervisor_link::SupervisorLink};
 
 use self::{back_off::BackOff, host_process::HostProcess, session_release::SessionRelease};
 use soloist_config::{Config, ConfigError};
 use soloist_heart::clock::BootTime;
 use soloist_text::{millis, with_causes};
 
-/// How much longer than it should a host may take to stop: a machine may be slow.
+/// Added to the time that a host may take to stop: the machine may be slow.
 const SLOW: Duration = Duration::from_secs(5);
 
 /// How a supervised host ended for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HostExit {
-    /// By itself, with this exit code.
+    /// It exited by itself, with this exit code.
     Exited(i32),
-    /// By this signal, after it was asked to stop: by its own, or since it took too long.
+    /// It was asked to stop, and ended by this signal; if it took too long, by SIGKILL.
     Killed(i32),
-    /// By force, since it was asked to stop twice.
+    /// It was killed, since people request it to stop twice.
     Forced,
 }
 
-/// What a supervisor is asked for.
+/// What people ask a supervisor for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopRequest {
-    /// To stop gracefully; the host is sent this signal.
+    /// A graceful stop: the host is sent this signal.
     Stop(Signal),
-    /// To end at once.
+    /// An end at once: the host is killed.
     Kill,
 }
 
-/// Why there is no host.
-#[derive(Debug, thiserror::Error)]
-pub enum SupervisorError {
-    /// The settings are wrong.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The host's program is not there, or is none that this user may run.
-    #[error("cannot start the host's program {}: put it back, for this user to execute", program.display())]
-    Program {
-        /// Where it should be.
-        program: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// The host's process could not be started, or not be watched.
-    #[error(
-        "cannot run the host as a process of its own: lift this user's limits (`ulimit -u`, \
-         `ulimit -n`), or go without by --no-supervisor"
-    )]
-    System(#[from] io::Error),
-}
-
-impl SupervisorError {
-    fn of_start(program: &Path, source: io::Error) -> Self {
-        let by_program =
-            [Errno::NOENT, Errno::ACCESS, Errno::PERM, Errno::ISDIR, Errno::NOTDIR, Errno::NOEXEC];
-        if Errno::from_io_error(&source).is_some_and(|errno| by_program.contains(&errno)) {
-            Self::Program { program: program.to_owned(), source }
-        } else {
-            Self::System(source)
-        }
-    }
-}
-
-/// Runs one host, again and again when it crashes.
+/// Runs one host, and starts it again when it crashes.
 pub struct Supervisor<L> {
     /// The executable of the host.
     pub program: PathBuf,
-    /// Its arguments; it is told whether the store went back under an earlier life of it.
+    /// The arguments of the host. The parameter is whether an earlier run of the host has seen the
+    /// store go back to an older state.
     pub arguments: fn(bool) -> Vec<OsString>,
-    /// Reads the settings, as the host will.
+    /// Reads the settings in the same way as the host.
     pub load: L,
-    /// What people ask for, the graceful stop first.
+    /// The requests of people to stop.
     pub requests: UnboundedReceiver<StopRequest>,
 }
 
 impl<L: Fn() -> Result<Config, ConfigError>> Supervisor<L> {
-    /// Runs the host until it ends by itself or is told to stop.
+    /// Runs the host until it exits by itself or is asked to stop.
     ///
     /// The kernel ends the host with the *thread* that started it
     /// (`PR_SET_PDEATHSIG`, prctl(2)): call this on a thread that stays.
     ///
     /// # Errors
-    /// The settings are wrong, or the first start fails.
+    /// The settings are invalid, or the first start fails.
     pub async fn run(mut self) -> Result<HostExit, SupervisorError> {
         let (mut back_off, mut past) = (BackOff::default(), PastRuns::default());
         loop {
@@ -155,14 +117,14 @@ impl<L: Fn() -> Result<Config, ConfigError>> Supervisor<L> {
                 }
                 Err(error) => return Err(error),
             };
-            // It may have come while the end of the host was seen to.
+            // A request may have come while the exit of the host was being handled.
             if self.requests.try_recv().is_ok() || !self.pause(back_off.after(lived)).await {
                 return Ok(self.finish_releases(past.releases, HostExit::Exited(0)).await);
             }
         }
     }
 
-    /// Lets this pass before the host is started again; tells whether it is to be.
+    /// Waits before the host is started again. Returns false if people ask to stop meanwhile.
     async fn pause(&mut self, pause: Duration) -> bool {
         let pause_ms = millis(pause);
         info!(event = "restarting", pause_ms, "starting the host again in {pause_ms} ms");
@@ -173,17 +135,18 @@ impl<L: Fn() -> Result<Config, ConfigError>> Supervisor<L> {
         }
     }
 
-    /// Starts the host, and watches it until it ends.
+    /// Starts the host, and watches it until it exits.
     async fn run_once(&mut self, past: &mut PastRuns) -> Result<RunEnd, SupervisorError> {
-        // Each time anew, as the host does: they must mean the same store.
+        // Read again each time, as the host does: both must use the same store.
         let config = (self.load)()?;
         let arguments = (self.arguments)(past.went_back);
-        let child = HostProcess::start(&self.program, &arguments)
+        let host = HostProcess::start(&self.program, &arguments)
             .map_err(|error| SupervisorError::of_start(&self.program, error))?;
-        Ok(self.watch_run(child, &config, past).await?)
+        Ok(self.watch_run(host, &config, past).await?)
     }
 
-    /// Waits for what is still being given back, which its lease bounds, unless asked to end.
+    /// Waits for the sessions that are still being revoked, one TTL at most, unless people ask for
+    /// an end at once.
     async fn finish_releases(&mut self, mut releases: JoinSet<()>, end: HostExit) -> HostExit {
         if end == HostExit::Forced {
             return end;
@@ -196,54 +159,54 @@ impl<L: Fn() -> Result<Config, ConfigError>> Supervisor<L> {
         }
     }
 
-    /// Watches one life of the host, and gives back what it leaves.
+    /// Watches one run of the host, and revokes the sessions that it leaves.
     async fn watch_run(
         &mut self,
-        mut child: HostProcess,
+        mut host: HostProcess,
         config: &Config,
         past: &mut PastRuns,
     ) -> io::Result<RunEnd> {
-        let (born, pid) = (BootTime::now(), child.pid());
+        let (born, pid) = (BootTime::now(), host.pid());
         info!(event = "supervising", pid, "supervising the host, which is process {pid}");
-        let (status, last_asked) = self.watch(&mut child, stop_limit(config)).await?;
+        let (status, last_request) = self.watch(&mut host, stop_limit(config)).await?;
         let lived = BootTime::now().since(born);
         if let Some(signal) = status.signal() {
             let lived_ms = millis(lived);
             warn!(event = "crashed", signal, lived_ms, "the host was killed: {status}");
         }
-        if let Some(release) = SessionRelease::of(child.sessions(), config) {
+        if let Some(release) = SessionRelease::of(host.sessions(), config) {
             past.releases.spawn(release.run());
-            // Before anything else takes the processor. A store that does not
-            // answer is asked again while the host is back already.
+            // The first attempt comes before anything else takes the processor. If the store does
+            // not answer, further attempts are made while the host is already running again.
             let _ = timeout(config.timings.request_timeout, past.releases.join_next()).await;
         }
-        past.had_session |= child.had_session();
-        past.went_back |= child.went_back();
-        Ok(match (status.code(), status.signal(), last_asked) {
+        past.had_session |= host.had_session();
+        past.went_back |= host.went_back();
+        Ok(match (status.code(), status.signal(), last_request) {
             (_, _, Some(StopRequest::Kill)) => RunEnd::Final(HostExit::Forced),
-            // It did not listen yet, and had begun nothing.
+            // The host did not handle signals yet, and so had not started anything.
             (None, Some(signal), Some(StopRequest::Stop(sent))) if signal == sent.as_raw() => {
                 RunEnd::Final(HostExit::Exited(0))
             }
             (None, Some(signal), Some(_)) => RunEnd::Final(HostExit::Killed(signal)),
             (None, ..) => RunEnd::Crashed(lived),
-            (Some(code), _, None) if code != 0 && !child.had_session() => RunEnd::NoSession(code),
+            (Some(code), _, None) if code != 0 && !host.had_session() => RunEnd::NoSession(code),
             (Some(code), ..) => RunEnd::Final(HostExit::Exited(code)),
         })
     }
 
-    /// Waits for the host's end, and passes on what is asked for. Returns the last of that, too.
-    /// One that is told to stop and has not ended after `limit`, such as one that is frozen, is
-    /// killed.
+    /// Waits for the host's exit, and forwards requests to stop. Returns the last request as well. A
+    /// host that has not exited within `limit` of the first request, since it is frozen for example,
+    /// is killed.
     async fn watch(
         &mut self,
-        child: &mut HostProcess,
+        host: &mut HostProcess,
         limit: Duration,
     ) -> io::Result<(ExitStatus, Option<StopRequest>)> {
         let (mut last, mut over) = (None, pin!(OptionFuture::from(None::<Sleep>)));
         loop {
             tokio::select! {
-                status = child.wait() => return status.map(|status| (status, last)),
+                status = host.wait() => return status.map(|status| (status, last)),
                 Some(()) = &mut over => {
                     over.set(None.into());
                     let limit = humantime::format_duration(limit);
@@ -251,46 +214,47 @@ impl<L: Fn() -> Result<Config, ConfigError>> Supervisor<L> {
                         event = "killed",
                         "the host has not ended within {limit} of being told to: it is killed"
                     );
-                    child.signal(Signal::KILL);
+                    host.signal(Signal::KILL);
                 }
-                Some(asked) = self.requests.recv() => {
-                    child.signal(match asked {
+                Some(request) = self.requests.recv() => {
+                    host.signal(match request {
                         StopRequest::Stop(signal) => signal,
                         StopRequest::Kill => Signal::KILL,
                     });
                     if last.is_none() {
                         over.set(Some(sleep(limit)).into());
                     }
-                    last = Some(asked);
+                    last = Some(request);
                 }
             }
         }
     }
 }
 
-/// How long a host may take to stop: it drains, ends what runs, and gives up its place or lets
-/// its lease run out.
+/// How long a host may take to stop: it drains, ends what runs, and resigns or lets its lease
+/// expire.
 fn stop_limit(config: &Config) -> Duration {
     let timings = &config.timings;
     timings.drain + timings.stop_limit + timings.ttl + SLOW
 }
 
-/// What the lives of the host until now have left.
+/// What the earlier runs of the host have left.
 #[derive(Default)]
 struct PastRuns {
-    /// Sessions that are being given back.
+    /// Sessions that are being revoked.
     releases: JoinSet<()>,
-    /// Whether one of them came to a session.
+    /// Whether one of the runs had a session in the store.
     had_session: bool,
-    /// Whether the store went back under one of them.
+    /// Whether one of the runs has seen the store go back to an older state.
     went_back: bool,
 }
 
-/// How one life of the host went.
+/// How one run of the host ended.
 enum RunEnd {
+    /// It is not started again.
     Final(HostExit),
-    /// It ended by itself before it came to a session, with this exit code.
+    /// It exited with this exit code before it had a session.
     NoSession(i32),
-    /// It was killed after this time.
+    /// It was killed by a signal after it had run for this time.
     Crashed(Duration),
 }

@@ -1,4 +1,4 @@
-//! Giving back the sessions of a dead host.
+//! Revokes the sessions of a dead host.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use soloist_heart::{LeaseId, Timings, clock::BootTime};
 use soloist_stores::{self as store, Store, StoreError};
 use soloist_text::millis;
 
-/// Sessions to revoke, and where they are.
+/// The sessions to revoke, and the store that has them.
 pub(super) struct SessionRelease {
     store: StoreUrl,
     cluster: String,
@@ -21,7 +21,7 @@ pub(super) struct SessionRelease {
 }
 
 impl SessionRelease {
-    /// The release of `sessions`, if there are any.
+    /// For `sessions`, if there are any.
     pub(super) fn of(sessions: Vec<LeaseId>, config: &Config) -> Option<Self> {
         (!sessions.is_empty()).then(|| Self {
             store: config.store.clone(),
@@ -32,9 +32,10 @@ impl SessionRelease {
         })
     }
 
-    /// Revokes them, with retries as long as they may live.
+    /// Revokes the sessions, and retries for one TTL: after that they have expired.
     pub(super) async fn run(self) {
-        // Opened for this alone: what is not there cannot break while nothing happens.
+        // The store is opened only now, so that the supervisor has no connection that could break
+        // while the host runs.
         match store::open(&self.store, &self.cluster, self.timings.request_timeout) {
             Ok(store) => self.revoke_all(&*store).await,
             Err(error) => self.give_up(&error),
@@ -42,7 +43,7 @@ impl SessionRelease {
     }
 
     async fn revoke_all(&self, store: &dyn Store) {
-        // Together: one that has long run out must not hold up the one that lives.
+        // Concurrently: one that has expired long ago must not delay the one that is alive.
         join_all(self.sessions.iter().map(|session| self.revoke(*session, store))).await;
     }
 

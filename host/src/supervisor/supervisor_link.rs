@@ -1,4 +1,4 @@
-//! The host's side: it ends with its supervisor, and tells it of each session.
+//! The host's side: the host ends with its supervisor, and notifies it of each session.
 
 use std::io;
 
@@ -11,42 +11,42 @@ use super::supervisor_message::SupervisorMessage;
 use soloist_heart::LeaseId;
 use soloist_leadership::SessionObserver;
 
-/// What ties a host to its supervisor: the socket that is its stdin.
+/// The host's link to its supervisor: the socket that is its stdin.
 #[derive(Debug)]
 pub struct SupervisorLink {
-    /// What did not fit into the socket of the last line.
+    /// The part of the last message that did not fit into the socket.
     unsent: Vec<u8>,
-    /// Whether an earlier life of this host saw the store go back.
+    /// Whether an earlier run of this host has seen the store go back to an older state.
     went_back: bool,
 }
 
 impl SupervisorLink {
-    /// Ties this process to process `supervisor`, its parent, which says whether the store
-    /// `went_back` under an earlier life of this host: it is killed when
-    /// that one ends. Call it on the first thread, before there are others; the
-    /// end of stdin, which says the same, is the caller's to watch.
+    /// Has this process killed by the kernel when `supervisor`, its parent process, ends. `went_back`
+    /// is whether an earlier run of this host has seen the store go back. To be called on the first
+    /// thread, before there are others. The caller also watches for the end of stdin, which means
+    /// the same.
     ///
     /// # Errors
-    /// The supervisor has ended already, or the system does not offer this.
+    /// The supervisor has ended already, or the system does not support this.
     pub fn attach(supervisor: i32, went_back: bool) -> io::Result<Self> {
-        // A session without a terminal: Ctrl-C and Ctrl-Z there are for the
-        // supervisor, and no `stty tostop` stops a host that writes its log.
-        // It fails for who leads a process group, and has that already.
+        // A session without a terminal: Ctrl-C and Ctrl-Z are for the supervisor, and `stty tostop`
+        // cannot stop a host that writes its log. This fails for the leader of a process group,
+        // which has such a session already.
         let _ = setsid();
         set_parent_process_death_signal(Some(Signal::KILL))?;
-        // It may have ended before that.
+        // The supervisor may have ended just before.
         if getppid() != Pid::from_raw(supervisor) {
             return Err(io::Error::new(io::ErrorKind::NotFound, "the supervisor has ended"));
         }
         Ok(Self { unsent: Vec::new(), went_back })
     }
 
-    /// Writes what fits and never waits: a supervisor that is frozen, or does
-    /// not read, misses something and holds nobody up.
-    fn send(&mut self, news: SupervisorMessage) {
+    /// Writes what fits into the socket and never waits: a supervisor that is frozen, or does not
+    /// read, misses messages and does not hold up the host.
+    fn send(&mut self, message: SupervisorMessage) {
         self.flush();
         if self.unsent.is_empty() {
-            self.unsent = format!("{news}\n").into_bytes();
+            self.unsent = format!("{message}\n").into_bytes();
             self.flush();
         }
     }

@@ -1,21 +1,21 @@
-//! What a host tells its supervisor: one line for each session that was opened,
-//! one when nothing of it is left, and one when the store went back.
+//! The messages of a host to its supervisor: one line when a session was opened, one when nothing of
+//! it is left in the store, and one when the store went back to an older state.
 
 use std::{fmt, str::FromStr};
 
 use soloist_heart::LeaseId;
 
-/// More sessions than a host can have left in a store within a TTL.
+/// How many sessions are remembered: more than a host can leave in a store within a TTL.
 const MOST: usize = 16;
 
-/// One line.
+/// One message, which is one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SupervisorMessage {
     /// A session was opened.
     Opened(LeaseId),
-    /// Nothing of it is left in the store.
+    /// The session has ended, and nothing of it is left in the store.
     Over(LeaseId),
-    /// The store went back: this host leads nothing until somebody restarts it.
+    /// The store went back to an older state: this host leads nothing until people restart it.
     WentBack,
 }
 
@@ -48,18 +48,18 @@ impl FromStr for SupervisorMessage {
     }
 }
 
-/// The sessions of one host.
+/// The sessions of one host, by its messages.
 #[derive(Debug, Default)]
 pub(super) struct OpenSessions {
-    /// Those that may be in the store, the newest first.
+    /// The sessions that may be in the store, the newest first.
     open: Vec<LeaseId>,
-    /// Whether there was one.
+    /// Whether there was any session.
     any: bool,
     went_back: bool,
 }
 
 impl OpenSessions {
-    /// Takes a line in. One that a host of another version wrote says nothing.
+    /// Applies a message. Unknown ones, from a host of another version, are ignored.
     pub(super) fn note(&mut self, line: &str) {
         match line.parse() {
             Ok(SupervisorMessage::Opened(lease)) => {
@@ -73,17 +73,17 @@ impl OpenSessions {
         }
     }
 
-    /// Those that may be in the store, the newest first.
+    /// The sessions that may be in the store, the newest first.
     pub(super) fn open(&self) -> Vec<LeaseId> {
         self.open.clone()
     }
 
-    /// Whether the store went back under them.
+    /// Whether the host has seen the store go back to an older state.
     pub(super) fn went_back(&self) -> bool {
         self.went_back
     }
 
-    /// Whether there was one.
+    /// Whether there was any session.
     pub(super) fn any(&self) -> bool {
         self.any
     }
@@ -93,7 +93,7 @@ impl OpenSessions {
 mod tests {
     use super::*;
 
-    fn told(lines: &[&str]) -> Vec<i64> {
+    fn open_after(lines: &[&str]) -> Vec<i64> {
         let mut sessions = OpenSessions::default();
         lines.iter().for_each(|line| sessions.note(line));
         sessions.open().iter().map(|lease| lease.0).collect()
@@ -101,25 +101,25 @@ mod tests {
 
     #[test]
     fn a_line_is_read_as_it_was_written() {
-        for news in [
+        for message in [
             SupervisorMessage::Opened(LeaseId(i64::MAX)),
             SupervisorMessage::Over(LeaseId(1)),
             SupervisorMessage::WentBack,
         ] {
-            assert_eq!(news.to_string().parse(), Ok(news));
+            assert_eq!(message.to_string().parse(), Ok(message));
         }
     }
 
     #[test]
     fn what_is_left_are_the_sessions_that_are_not_over() {
-        assert_eq!(told(&["opened 1", "opened 2", "over 1", "opened 3"]), [3, 2]);
-        assert_eq!(told(&["opened 1", "over 2", "opened", "closed 1", "over x", ""]), [1]);
+        assert_eq!(open_after(&["opened 1", "opened 2", "over 1", "opened 3"]), [3, 2]);
+        assert_eq!(open_after(&["opened 1", "over 2", "opened", "closed 1", "over x", ""]), [1]);
     }
 
     #[test]
     fn a_host_that_never_says_over_fills_no_memory() {
         let lines: Vec<_> = (0..100).map(|lease| format!("opened {lease}")).collect();
-        let left = told(&lines.iter().map(String::as_str).collect::<Vec<_>>());
+        let left = open_after(&lines.iter().map(String::as_str).collect::<Vec<_>>());
         assert_eq!(left, (100 - MOST as i64..100).rev().collect::<Vec<_>>());
     }
 }

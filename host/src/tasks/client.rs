@@ -1,4 +1,4 @@
-//! From one host to another: one connection of HTTP/2, which is kept open.
+//! The HTTP client by which calls are forwarded: one HTTP/2 connection to each host, which is kept.
 
 use std::time::Duration;
 
@@ -21,30 +21,29 @@ use soloist_text::with_causes;
 use soloist_tls::{HttpProtocol, MaybeTlsConnector};
 use soloist_trace::TraceSpan;
 
-/// How long a connection may take to come about.
+/// How long connecting to another host may take.
 const CONNECT: Duration = Duration::from_secs(2);
-/// A host that does not answer to a ping for so long is lost.
+/// How often a connection is pinged; a host that does not answer a ping for as long is lost.
 const PING: Duration = Duration::from_secs(2);
-/// How much may be under way on a connection, and for one call, before the other end has
-/// read it.
+/// Flow control windows in bytes, of a connection and of one call on it.
 const CONNECTION_WINDOW: u32 = 8 << 20;
 const CALL_WINDOW: u32 = 1 << 20;
 
-/// What came of a call on another host.
+/// The outcome of one attempt at a call.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum CallOutcome {
-    /// What that host says.
+    /// The host answered, with the task's output or an error.
     Answered(Result<TaskOutput, TaskError>),
-    /// It cannot be reached: nothing of the call was sent.
+    /// The host could not be reached, or is none: it did not begin the call.
     Unreachable(String),
-    /// It was lost after that.
+    /// The connection was lost after the call was sent; the task may have run.
     Lost(String),
-    /// It has an answer, for which there is no room here.
+    /// The answer exceeds the memory that the caller may use.
     OverBudget(OverBudget),
 }
 
 impl CallOutcome {
-    /// Says in the span of the call what came of it, if that is nothing.
+    /// Marks the attempt's span as failed, if it did.
     pub(super) fn record_in(&self, span: &mut TraceSpan) {
         match self {
             Self::Answered(Ok(_)) => {}
@@ -55,7 +54,7 @@ impl CallOutcome {
     }
 }
 
-/// The way to other hosts.
+/// Sends calls to other hosts.
 pub(super) struct TaskClient {
     client: Client<MaybeTlsConnector, Full<Bytes>>,
     peers: PeerClient,
@@ -63,7 +62,7 @@ pub(super) struct TaskClient {
 }
 
 impl TaskClient {
-    /// No connections yet; what they will be belongs to `tasks`.
+    /// A client of `host` without connections yet; `tasks` owns those that it will make.
     pub(super) fn new(host: &str, peers: PeerClient, tasks: &TaskScope) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
@@ -80,24 +79,24 @@ impl TaskClient {
         Self { client, peers, host: host.to_owned() }
     }
 
-    /// Has `call` done by the host at `url`, whose answer is of `most` bytes at most, and is
-    /// charged to `account` while it comes.
+    /// Has the host at `url` do `call`. The answer may have `limit` bytes, which are charged to
+    /// `account` as they arrive.
     pub(super) async fn send(
         &self,
         url: &str,
         call: &TaskCall,
         within: Duration,
-        most: usize,
+        limit: usize,
         account: &Account,
     ) -> CallOutcome {
-        let passed = ForwardedCall { id: call.id.clone(), attempt: call.attempt, within };
+        let forwarded = ForwardedCall { id: call.id.clone(), attempt: call.attempt, within };
         let mut request = Request::new(Full::new(call.payload.clone()));
         *request.method_mut() = Method::POST;
         match format!("{url}/v1/tasks/{}", call.name).parse() {
             Ok(uri) => *request.uri_mut() = uri,
             Err(error) => return CallOutcome::Unreachable(format!("{url} is no address: {error}")),
         }
-        passed.write(request.headers_mut(), &self.host);
+        forwarded.write(request.headers_mut(), &self.host);
         self.peers.add_credential(request.headers_mut());
         if let Some(trace) = &call.trace {
             trace.inject(request.headers_mut());
@@ -110,7 +109,7 @@ impl TaskClient {
             Err(error) => return connection_error(&error),
         };
         let (head, body) = response.into_parts();
-        let payload = match account.collect(body, most).await {
+        let payload = match account.collect(body, limit).await {
             Ok(payload) => payload,
             Err(CollectError::OverBudget(error)) => return CallOutcome::OverBudget(error),
             Err(error) => return CallOutcome::Lost(format!("its answer broke off: {error}")),
@@ -124,7 +123,7 @@ impl TaskClient {
         match forwarded_call::error(head.status, text, within) {
             Some(error) => CallOutcome::Answered(Err(error)),
             None if is_unauthorized(head.status) => CallOutcome::Unreachable(STRANGER.to_owned()),
-            // An older version, or no host at all.
+            // An older version of soloist, or another program.
             None => CallOutcome::Unreachable(format!("it answers with {}", head.status)),
         }
     }

@@ -1,79 +1,61 @@
-//! One call: which hosts may do it, which one does, and what follows when it does not.
+//! The dispatcher: which tasks there are, and how calls and casts of them are made.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::{
     sync::watch,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, timeout_at},
 };
 
 use super::{
+    call_loop::CallLoop,
+    call_router::CallRouter,
     casts::{CastErrorKind, CastService},
-    client::{CallOutcome, TaskClient},
-    load_balancer::{InFlightCall, LoadBalancer},
+    client::TaskClient,
+    load_balancer::LoadBalancer,
 };
 use crate::{
-    action::{Action, Programme, TaskError, TaskPools, TaskScope},
+    action::{Action, Programme, TaskPools, TaskScope},
     cluster::PeerClient,
 };
-use soloist_guests::{
-    capability::{CallError, CastFailure, TaskCaller, TaskReply, TaskRequest},
-    plugin::{TaskCall, TaskOutput},
-};
-use soloist_resources::budget::Account;
-use soloist_stores::{CONTENT_TYPE_MAX, Roster, fresh_id, is_content_type};
+use soloist_guests::capability::{CallError, CastFailure, TaskCaller, TaskReply, TaskRequest};
+use soloist_stores::{CONTENT_TYPE_MAX, Roster, is_content_type};
 use soloist_telemetry::measure;
-use soloist_trace::{KeyValue, SpanRole, TraceContext, TraceSpan};
 
-/// The pause before every host is asked once more, at first; it doubles each time.
-const ROUND: Duration = Duration::from_millis(50);
-const ROUND_MAX: Duration = Duration::from_secs(2);
-
-/// Takes calls to the hosts that do them.
+/// Sends calls of tasks to the hosts that do them, and puts casts into the queue.
 pub struct Dispatcher {
-    host: Arc<str>,
-    pools: Arc<TaskPools>,
+    router: CallRouter,
     programme: watch::Receiver<Arc<Programme>>,
-    roster: watch::Receiver<Option<Roster>>,
     casts: CastService,
-    balancer: LoadBalancer,
-    client: TaskClient,
 }
 
-/// A host that may do a call.
-struct CallTarget {
-    name: Arc<str>,
-    /// Where it answers; nothing for this host itself.
-    url: Option<String>,
-}
-
-/// What is left to be done about a call.
-enum CallStep {
-    /// It is over.
-    Finished(Result<TaskOutput, CallError>),
-    /// Another host is asked.
-    OtherHost(CallError),
-    /// It is tried once more.
-    Retry(CallError),
+/// What a [`Dispatcher`] works with.
+pub struct DispatcherParts {
+    /// The name of this host.
+    pub host: Arc<str>,
+    /// The client of other hosts.
+    pub peers: PeerClient,
+    /// What does the calls that stay on this host.
+    pub pools: Arc<TaskPools>,
+    /// The tasks that there are, with their settings.
+    pub programme: watch::Receiver<Arc<Programme>>,
+    /// The members, and the tasks that each takes calls of.
+    pub roster: watch::Receiver<Option<Roster>>,
+    /// The queue of casts.
+    pub casts: CastService,
 }
 
 impl Dispatcher {
-    /// A dispatcher of `host`, whose own work `workshop` does. Connections to
-    /// others belong to `tasks`.
+    /// A dispatcher whose connections to other hosts belong to `tasks`.
     #[must_use]
-    pub fn new(
-        host: Arc<str>,
-        peers: PeerClient,
-        pools: Arc<TaskPools>,
-        programme: watch::Receiver<Arc<Programme>>,
-        roster: watch::Receiver<Option<Roster>>,
-        casts: CastService,
-        tasks: &TaskScope,
-    ) -> Self {
+    pub fn new(parts: DispatcherParts, tasks: &TaskScope) -> Self {
+        let DispatcherParts { host, peers, pools, programme, roster, casts } = parts;
         let client = TaskClient::new(&host, peers, tasks);
-        Self { host, pools, programme, roster, casts, balancer: LoadBalancer::default(), client }
+        let balancer = LoadBalancer::default();
+        let router = CallRouter { host, pools, roster, balancer, client };
+        Self { router, programme, casts }
     }
 
     /// The tasks that this host knows, by name.
@@ -82,16 +64,22 @@ impl Dispatcher {
         self.programme.borrow().tasks().cloned().collect()
     }
 
-    /// Where casts are.
+    /// The queue of casts.
     #[must_use]
     pub fn casts(&self) -> &CastService {
         &self.casts
     }
 
-    /// The task that is called `name`.
+    /// The hosts that take calls of `action` now, by name.
+    #[must_use]
+    pub fn hosts(&self, action: &Action) -> BTreeSet<Arc<str>> {
+        self.router.hosts(action)
+    }
+
+    /// The task with this name.
     ///
     /// # Errors
-    /// There is none, or it is refused.
+    /// There is no such task, or its plugin or settings are refused.
     pub fn task(&self, name: &str) -> Result<Arc<Action>, CallError> {
         let programme = self.programme.borrow();
         programme.tasks().find(|action| &**action.name() == name).cloned().ok_or_else(|| {
@@ -103,34 +91,28 @@ impl Dispatcher {
             CallError::Unknown { name, known }
         })
     }
-
-    /// The hosts that take calls of `action` now, by name.
-    #[must_use]
-    pub fn hosts(&self, action: &Action) -> BTreeSet<Arc<str>> {
-        self.targets(action).into_iter().map(|worker| worker.name).collect()
-    }
 }
 
 #[async_trait]
 impl TaskCaller for Dispatcher {
-    async fn call(&self, order: TaskRequest) -> Result<TaskReply, CallError> {
-        let action = self.task(&order.name)?;
-        if order.content_type.as_deref().is_some_and(|form| !is_content_type(form)) {
+    async fn call(&self, request: TaskRequest) -> Result<TaskReply, CallError> {
+        let action = self.task(&request.name)?;
+        if request.content_type.as_deref().is_some_and(|form| !is_content_type(form)) {
             let text = format!("its content type is none: {CONTENT_TYPE_MAX} bytes of plain ASCII");
-            return Err(CallError::Refused { host: Arc::clone(&self.host), text });
+            return Err(CallError::Refused { host: Arc::clone(&self.router.host), text });
         }
         let longest = action.config().task.timeout;
-        let within = order.within.map_or(longest, |within| within.min(longest));
+        let within = request.within.map_or(longest, |within| within.min(longest));
         let deadline = Instant::now() + within;
-        let done = timeout_at(deadline, self.dispatch(&action, order, deadline)).await;
-        let done = match done {
-            // By whichever clock: all of its time is over.
+        let reply = CallLoop::new(&self.router, &action, request, deadline).run();
+        let reply = match timeout_at(deadline, reply).await {
+            // Whether this host's clock or the other one's noticed first: the time is over.
             Err(_) | Ok(Err(CallError::Late { .. })) => Err(CallError::Late { within }),
-            Ok(done) => done,
+            Ok(reply) => reply,
         };
-        let outcome = done.as_ref().map_or_else(CallError::as_str, |_| "done");
+        let outcome = reply.as_ref().map_or_else(CallError::as_str, |_| "done");
         measure::task_called(action.name(), outcome);
-        done
+        reply
     }
 
     async fn cast(
@@ -148,184 +130,4 @@ impl TaskCaller for Dispatcher {
             CastErrorKind::Unavailable => CastFailure::Uncertain(fault.error),
         })
     }
-}
-
-impl Dispatcher {
-    async fn dispatch(
-        &self,
-        action: &Action,
-        order: TaskRequest,
-        deadline: Instant,
-    ) -> Result<TaskReply, CallError> {
-        let TaskRequest { payload, content_type, attempts, trace, account, .. } = order;
-        let (name, id) = (Arc::clone(action.name()), fresh_id().into());
-        let mut call =
-            TaskCall { id, name, payload, content_type, attempt: 1, trace: trace.clone() };
-        // Who was asked in this round, and what came of it.
-        let (mut asked, mut again, mut last) = (BTreeSet::new(), false, None);
-        let mut pause = ROUND;
-        loop {
-            let workers = self.targets(action);
-            let names: Vec<_> = (workers.iter().map(|worker| Arc::clone(&worker.name)))
-                .filter(|name| !asked.contains(name))
-                .collect();
-            let Some(flight) = self.balancer.pick(&names, |below| fastrand::usize(..below)) else {
-                if !again {
-                    return Err(last.unwrap_or_else(|| self.no_host_error(action)));
-                }
-                sleep(pause).await;
-                pause = (pause * 2).min(ROUND_MAX);
-                (asked, again) = (BTreeSet::new(), false);
-                continue;
-            };
-            let Some(worker) = workers.iter().find(|worker| worker.name == *flight.host()) else {
-                continue;
-            };
-            let mut span = call_span(&trace, &call, flight.host());
-            call.trace = span.context().cloned();
-            let said = self.call_host(worker, action, &call, deadline, &account).await;
-            said.record_in(&mut span);
-            let next = self.next_step(action, said, &flight, &call, attempts);
-            asked.insert(Arc::clone(flight.host()));
-            match next {
-                CallStep::Finished(Ok(answer)) => {
-                    let (host, TaskOutput { payload, content_type }) =
-                        (worker.name.clone(), answer);
-                    let TaskCall { id, attempt, .. } = call;
-                    return Ok(TaskReply { id, host, attempt, payload, content_type });
-                }
-                CallStep::Finished(Err(error)) => return Err(error),
-                CallStep::OtherHost(error) => last = Some(error),
-                CallStep::Retry(error) => {
-                    call.attempt += 1;
-                    (again, last) = (true, Some(error));
-                }
-            }
-        }
-    }
-
-    async fn call_host(
-        &self,
-        worker: &CallTarget,
-        action: &Action,
-        call: &TaskCall,
-        by: Instant,
-        account: &Account,
-    ) -> CallOutcome {
-        let within = by.saturating_duration_since(Instant::now());
-        match &worker.url {
-            None => match self.pools.perform(call, within).await {
-                Ok(answer) => charge_answer(answer, account),
-                error => CallOutcome::Answered(error),
-            },
-            Some(url) => {
-                let most = usize::try_from(action.config().limits.body).unwrap_or(usize::MAX);
-                self.client.send(url, call, within, most, account).await
-            }
-        }
-    }
-
-    /// What follows from what a host said to a call.
-    fn next_step(
-        &self,
-        action: &Action,
-        said: CallOutcome,
-        flight: &InFlightCall,
-        call: &TaskCall,
-        attempts: u32,
-    ) -> CallStep {
-        let (host, attempt) = (Arc::clone(flight.host()), call.attempt);
-        match said {
-            CallOutcome::Answered(Ok(answer)) => CallStep::Finished(Ok(answer)),
-            CallOutcome::Answered(Err(TaskError::Refused(text))) => {
-                CallStep::Finished(Err(CallError::Refused { host, text }))
-            }
-            CallOutcome::Answered(Err(TaskError::Failed(text))) => {
-                let error = CallError::Failed { host, attempt, text };
-                if attempt < attempts {
-                    CallStep::Retry(error)
-                } else {
-                    CallStep::Finished(Err(error))
-                }
-            }
-            CallOutcome::Answered(Err(TaskError::Late(within))) => {
-                CallStep::Finished(Err(CallError::Late { within }))
-            }
-            CallOutcome::Answered(Err(TaskError::Busy)) => {
-                CallStep::OtherHost(CallError::Busy { hosts: join_names(&self.hosts(action)) })
-            }
-            CallOutcome::Answered(Err(error @ TaskError::Leaving)) => {
-                CallStep::OtherHost(self.unreachable_error(action, &host, &error.to_string()))
-            }
-            CallOutcome::OverBudget(error) => CallStep::Finished(Err(error.into())),
-            CallOutcome::Unreachable(reason) => {
-                self.balancer.avoid(&host);
-                CallStep::OtherHost(self.unreachable_error(action, &host, &reason))
-            }
-            CallOutcome::Lost(reason) => {
-                self.balancer.avoid(&host);
-                let (task, error) = (&action.config().task, CallError::Lost { host, reason });
-                // It may be the call that ends its hosts.
-                if task.idempotent && attempt < task.max_attempts {
-                    CallStep::Retry(error)
-                } else {
-                    CallStep::Finished(Err(error))
-                }
-            }
-        }
-    }
-
-    /// Who may do calls of `action` now: this host, and those that say so in the store.
-    fn targets(&self, action: &Action) -> Vec<CallTarget> {
-        let (name, roster) = (action.name(), self.roster.borrow());
-        let own = self.pools.offers().borrow().contains(name);
-        let own = own.then(|| CallTarget { name: Arc::clone(&self.host), url: None });
-        let members = roster.iter().flat_map(|roster| &roster.members);
-        let others =
-            members.filter(|(_, member)| *member.name != *self.host && member.tasks.contains(name));
-        let others = others.map(|(_, member)| CallTarget {
-            name: member.name.as_str().into(),
-            url: Some(member.url.clone()),
-        });
-        own.into_iter().chain(others).collect()
-    }
-
-    fn no_host_error(&self, action: &Action) -> CallError {
-        let reason = action
-            .config()
-            .task
-            .on
-            .as_ref()
-            .map(|label| format!("it asks for hosts with {}={}", label.name, label.value));
-        CallError::Nobody { name: Arc::clone(action.name()), reason }
-    }
-
-    fn unreachable_error(&self, action: &Action, host: &str, reason: &str) -> CallError {
-        let name = Arc::clone(action.name());
-        CallError::Nobody { name, reason: Some(format!("{host}: {reason}")) }
-    }
-}
-
-fn charge_answer(answer: TaskOutput, account: &Account) -> CallOutcome {
-    match account.hold(answer.payload) {
-        Ok(payload) => CallOutcome::Answered(Ok(TaskOutput { payload, ..answer })),
-        Err(error) => CallOutcome::OverBudget(error),
-    }
-}
-
-/// The span of one attempt at one host.
-fn call_span(parent: &Option<TraceContext>, call: &TaskCall, host: &Arc<str>) -> TraceSpan {
-    TraceSpan::begin(SpanRole::Client, parent.clone(), || {
-        let about = vec![
-            KeyValue::new("soloist.task", Arc::clone(&call.name)),
-            KeyValue::new("soloist.call", Arc::clone(&call.id)),
-            KeyValue::new("soloist.attempt", i64::from(call.attempt)),
-            KeyValue::new("soloist.worker", Arc::clone(host)),
-        ];
-        (format!("call {}", call.name).into(), about)
-    })
-}
-
-fn join_names(names: &BTreeSet<Arc<str>>) -> String {
-    names.iter().map(|name| &**name).collect::<Vec<_>>().join(", ")
 }

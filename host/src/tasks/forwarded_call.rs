@@ -1,5 +1,5 @@
-//! How a call looks between two hosts: a request of HTTP to the control address, with what
-//! the caller knows in headers, and an answer whose status says what came of it.
+//! How a call looks on the wire between two hosts: an HTTP request to the control address, with the
+//! call's properties in headers, and a response whose status gives the outcome.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,43 +8,43 @@ use ::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use crate::{action::TaskError, cluster::PASSED_ON};
 use soloist_config::DAY;
 
-/// The host that worked.
+/// The host that did the work.
 pub(crate) const HOST: HeaderName = HeaderName::from_static("soloist-host");
 /// The call's id.
 pub(crate) const CALL: HeaderName = HeaderName::from_static("soloist-call");
-/// The number of the attempt.
+/// The number of the attempt, from 1.
 pub(crate) const ATTEMPT: HeaderName = HeaderName::from_static("soloist-attempt");
-/// How long the call may still take, in milliseconds: clocks differ.
+/// How long the call may still take, in milliseconds. A moment would not do, since clocks differ.
 const WITHIN: HeaderName = HeaderName::from_static("soloist-within-ms");
 
-/// A call that another host has passed on to this one.
+/// The properties of a call that one host forwards to another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ForwardedCall {
     /// The call's id.
     pub(crate) id: Arc<str>,
-    /// The number of the attempt.
+    /// The number of the attempt, from 1.
     pub(crate) attempt: u32,
-    /// How long it may take.
+    /// How long the call may still take.
     pub(crate) within: Duration,
 }
 
 impl ForwardedCall {
-    /// What the headers of a request say, if it is such a call.
+    /// Reads them from the headers of a request, if another host forwarded it.
     pub(crate) fn read(headers: &HeaderMap) -> Option<Self> {
         headers.get(PASSED_ON)?;
         let text = |name| headers.get(name)?.to_str().ok();
         Some(Self {
             id: text(CALL)?.into(),
             attempt: text(ATTEMPT)?.parse().ok()?,
-            // No task takes longer.
+            // No task may take longer than a day.
             within: Duration::from_millis(text(WITHIN)?.parse::<u64>().ok()?.min(DAY)),
         })
     }
 
-    /// Says so in the headers of a request of `host`'s.
+    /// Writes them into the headers of a request that `host` forwards.
     pub(super) fn write(&self, headers: &mut HeaderMap, host: &str) {
         let mut put = |name: HeaderName, value: &str| {
-            // Names of hosts and ids have no characters that a header does not take.
+            // Host names and ids contain no characters that a header cannot carry.
             if let Ok(value) = HeaderValue::from_str(value) {
                 headers.insert(name, value);
             }
@@ -56,7 +56,7 @@ impl ForwardedCall {
     }
 }
 
-/// The status of an answer that brings no result.
+/// The status of a response for a call that failed this way.
 pub(crate) const fn status(error: &TaskError) -> StatusCode {
     match error {
         TaskError::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
@@ -67,8 +67,8 @@ pub(crate) const fn status(error: &TaskError) -> StatusCode {
     }
 }
 
-/// The other way round; `text` is what the answer says. Nothing for a status that no host
-/// gives to a call.
+/// The inverse of [`status`]: the error that a status and the `text` of a response stand for. None
+/// for a status that no host responds to a call with.
 pub(super) fn error(status: StatusCode, text: String, within: Duration) -> Option<TaskError> {
     Some(match status {
         StatusCode::UNPROCESSABLE_ENTITY => TaskError::Refused(text),
@@ -86,11 +86,11 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let passed =
+        let call =
             ForwardedCall { id: "18c-a".into(), attempt: 3, within: Duration::from_millis(1500) };
         let mut headers = HeaderMap::new();
-        passed.write(&mut headers, "a");
-        assert_eq!(ForwardedCall::read(&headers), Some(passed));
+        call.write(&mut headers, "a");
+        assert_eq!(ForwardedCall::read(&headers), Some(call));
         headers.remove(PASSED_ON);
         assert_eq!(ForwardedCall::read(&headers), None);
     }

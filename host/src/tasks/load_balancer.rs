@@ -1,37 +1,37 @@
-//! Which host a call goes to: of two that are picked by chance, the one with less work of
-//! this host's under way (Mitzenmacher, "The Power of Two Choices in Randomized Load
-//! Balancing").
+//! Chooses the host for a call: of two random ones, the one with fewer calls of this host under way
+//! (Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing").
 //!
-//! Between equals it is the one that had its last call longer ago, so that a caller who
-//! makes one call after the other spreads them as well. A few calls are as good as none: how
-//! many are under way then tells how long the way to a host is, and not how busy it is.
+//! Between equals it is the one whose last call is longer ago, so that calls that are made one
+//! after the other are spread as well. Up to [`FEW`] calls count as equal: their number depends
+//! more on the latency to a host than on how busy it is.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
-/// So many calls keep no host busy.
+/// This many calls do not keep a host busy.
 const FEW: usize = 8;
-/// How long a host that could not be reached is only taken where there is no other.
-const SHUN: Duration = Duration::from_secs(1);
-/// Of hosts that are gone, no more than this many are remembered.
+/// How long a host that could not be reached is used only if there is no other.
+const AVOID: Duration = Duration::from_secs(1);
+/// How many hosts that are gone may be remembered before they are forgotten.
 const GONE: usize = 64;
 
-/// What this host has under way on others. Clones are of the same host.
+/// The calls of this host that are under way, by the host that does them. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LoadBalancer(Arc<Mutex<HostLoads>>);
 
 #[derive(Debug, Default)]
 struct HostLoads {
     hosts: BTreeMap<Arc<str>, HostLoad>,
+    /// How many calls were made until now.
     calls: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct HostLoad {
     in_flight: usize,
-    /// The number of the last call.
+    /// The number of the last call to this host.
     last_call: u64,
     avoided_until: Option<Instant>,
 }
@@ -42,7 +42,7 @@ impl HostLoad {
     }
 }
 
-/// A call that is under way on a host.
+/// A call under way; dropping it ends the count.
 #[derive(Debug)]
 pub(super) struct InFlightCall {
     balancer: LoadBalancer,
@@ -50,32 +50,31 @@ pub(super) struct InFlightCall {
 }
 
 impl LoadBalancer {
-    /// One of `hosts`, with a call under way on it; `chance` gives a number below the one
-    /// that it is asked for.
+    /// Picks one of `hosts` and counts a call on it. `random` returns a number below its argument.
     pub(super) fn pick(
         &self,
         hosts: &[Arc<str>],
-        mut chance: impl FnMut(usize) -> usize,
+        mut random: impl FnMut(usize) -> usize,
     ) -> Option<InFlightCall> {
-        let mut books = self.loads();
+        let mut loads = self.loads();
         let now = Instant::now();
-        let page = |host: &Arc<str>| books.hosts.get(host).copied().unwrap_or_default();
-        let shunned = |host: &&Arc<str>| page(host).avoided_until.is_some_and(|until| until > now);
-        let mut open: Vec<_> = hosts.iter().filter(|host| !shunned(host)).collect();
+        let load = |host: &Arc<str>| loads.hosts.get(host).copied().unwrap_or_default();
+        let avoided = |host: &&Arc<str>| load(host).avoided_until.is_some_and(|until| until > now);
+        let mut open: Vec<_> = hosts.iter().filter(|host| !avoided(host)).collect();
         if open.is_empty() {
             open = hosts.iter().collect();
         }
-        let mut draw = || (!open.is_empty()).then(|| open.swap_remove(chance(open.len())));
+        let mut draw = || (!open.is_empty()).then(|| open.swap_remove(random(open.len())));
         let drawn = [draw(), draw()].into_iter().flatten();
-        let host = drawn.min_by_key(|host| page(host).rank())?;
-        books.begin(host, hosts.len());
+        let host = drawn.min_by_key(|host| load(host).rank())?;
+        loads.begin(host, hosts.len());
         Some(InFlightCall { balancer: self.clone(), host: Arc::clone(host) })
     }
 
-    /// Notes that `host` cannot be reached.
+    /// Avoids `host`, which could not be reached, for [`AVOID`].
     pub(super) fn avoid(&self, host: &str) {
-        if let Some(page) = self.loads().hosts.get_mut(host) {
-            page.avoided_until = Some(Instant::now() + SHUN);
+        if let Some(load) = self.loads().hosts.get_mut(host) {
+            load.avoided_until = Some(Instant::now() + AVOID);
         }
     }
 
@@ -87,17 +86,17 @@ impl LoadBalancer {
 impl HostLoads {
     fn begin(&mut self, host: &Arc<str>, hosts: usize) {
         if self.hosts.len() > hosts + GONE {
-            self.hosts.retain(|_, page| page.in_flight > 0);
+            self.hosts.retain(|_, load| load.in_flight > 0);
         }
         self.calls += 1;
-        let page = self.hosts.entry(Arc::clone(host)).or_default();
-        page.in_flight += 1;
-        page.last_call = self.calls;
+        let load = self.hosts.entry(Arc::clone(host)).or_default();
+        load.in_flight += 1;
+        load.last_call = self.calls;
     }
 }
 
 impl InFlightCall {
-    /// Where the call is.
+    /// The host that does the call.
     pub(super) fn host(&self) -> &Arc<str> {
         &self.host
     }
@@ -105,8 +104,8 @@ impl InFlightCall {
 
 impl Drop for InFlightCall {
     fn drop(&mut self) {
-        if let Some(page) = self.balancer.loads().hosts.get_mut(&self.host) {
-            page.in_flight -= 1;
+        if let Some(load) = self.balancer.loads().hosts.get_mut(&self.host) {
+            load.in_flight -= 1;
         }
     }
 }
@@ -140,7 +139,7 @@ mod tests {
             let flights: Vec<_> = (0..calls).map(pick).collect();
             let counts = counts(&flights);
             let most = counts.values().max().copied().unwrap_or_default();
-            // log log n / log 2 above the mean, and a little (Mitzenmacher, theorem 1).
+            // At most log log n / log 2 above the mean (Mitzenmacher, theorem 1), and a little.
             prop_assert!(most <= calls.div_ceil(count).max(FEW) + 4, "{counts:?}");
         }
 
@@ -157,20 +156,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_cannot_be_reached_is_left_alone_for_a_while() {
+    async fn a_host_that_cannot_be_reached_is_avoided_for_a_while() {
         let (balance, hosts) = (LoadBalancer::default(), hosts(2));
         drop(balance.pick(&hosts, |_| 0));
         balance.avoid("0");
         let picks = |count| (0..count).map(|_| balance.pick(&hosts, |_| 0).unwrap());
         assert!(picks(10).all(|flight| &**flight.host() == "1"));
-        // If there is no other, it is tried.
+        // Without another host it is still used.
         assert_eq!(&**balance.pick(&hosts[..1], |_| 0).unwrap().host(), "0");
-        tokio::time::advance(SHUN).await;
+        tokio::time::advance(AVOID).await;
         assert_eq!(counts(&picks(10).collect::<Vec<_>>()).len(), 2);
     }
 
     #[test]
-    fn nobody_is_nobody() {
+    fn without_hosts_none_is_picked() {
         assert!(LoadBalancer::default().pick(&[], |_| 0).is_none());
     }
 

@@ -1,24 +1,26 @@
-//! Tasks: work that any host of the cluster does, called from any host.
+//! Tasks: plugins that every host can run, called from any host of the cluster.
 //!
 //! ```text
-//!  client ──► POST /v1/tasks/NAME ──┐                      ┌─ this host: its workshop
+//!  client ──► POST /v1/tasks/NAME ──┐                      ┌─ this host: its TaskPools
 //!                                   ├─► Dispatcher ─ pick ─┤
-//!  guest ──► soloist:plugin/tasks ──┘                      └─ another: the same request, passed on
+//!  guest ──► soloist:plugin/tasks ──┘                      └─ another host: the same request, forwarded
 //! ```
 //!
 //! Invariants:
-//! - A call never touches the store, as a cast does (`casts`): it goes from host to host, over
-//!   connections that are kept open, and to one other host at most.
-//! - A call that may have been begun is begun again only if its task says `idempotent`, or
-//!   if its caller asked for several attempts and the task has said that this one failed.
-//! - A call has one deadline, which travels with it. Its caller's end is its end.
+//! - A call never touches the store, unlike a cast ([`casts`]): it goes straight to a host, over
+//!   kept connections, and is forwarded once at most.
+//! - A call that may have been started is repeated only if its task is set to be `idempotent`, or
+//!   if its caller allows several attempts and the task itself has said that this one failed.
+//! - A call has one deadline, which is forwarded with it. It ends when its caller goes away.
 
 pub mod casts;
 
+mod call_loop;
+mod call_router;
 mod client;
 mod dispatcher;
 mod forwarded_call;
 mod load_balancer;
 
-pub use dispatcher::Dispatcher;
+pub use dispatcher::{Dispatcher, DispatcherParts};
 pub(crate) use forwarded_call::{ATTEMPT, CALL, ForwardedCall, HOST, status};

@@ -1,5 +1,5 @@
-//! What is performed under a term: hooks first, then the actions, without those that are
-//! parked.
+//! The sequence of what runs under a term: first the hooks of a group, then its actions, without
+//! those that are parked.
 
 use std::{collections::BTreeSet, future::pending, sync::Arc};
 
@@ -11,23 +11,23 @@ use crate::action::{
 };
 use soloist_heart::{Group, clock::BootTime};
 
-/// The group's part of the programme, under one term.
+/// Runs a group's part of the programme under one term.
 pub(super) struct GroupLifecycle {
     group: Group,
     scope: TermServices,
     programme: watch::Receiver<Arc<Programme>>,
     health: ActionHealth,
     stage: GroupTerm,
-    /// Those that run now.
+    /// The `on-leader` hooks that run now.
     hooks: Option<LeaderHooks>,
-    /// Actions whose `on-leader` has not returned well in this term: they do not start.
+    /// The actions whose `on-leader` has not succeeded yet in this term. They do not start.
     awaiting_hooks: BTreeSet<Arc<str>>,
-    /// Whether the leadership is being handed over, so that nothing is to begin.
+    /// Whether the leadership is being handed over, so that nothing more is started.
     handing_over: bool,
 }
 
 impl GroupLifecycle {
-    /// Nothing yet; it will begin with the hooks.
+    /// Nothing runs yet; the first [`GroupLifecycle::advance`] starts the hooks.
     pub(super) fn new(
         group: Group,
         scope: TermServices,
@@ -38,7 +38,7 @@ impl GroupLifecycle {
         let actions = programme.borrow_and_update().of(&group);
         let hooked = actions.iter().filter(|action| action.has_hooks());
         let awaiting_hooks = hooked.map(|action| Arc::clone(action.name())).collect();
-        // So that the first advance brings it about.
+        // So that the first `advance` applies the programme at once.
         programme.mark_changed();
         Self {
             group,
@@ -52,7 +52,7 @@ impl GroupLifecycle {
         }
     }
 
-    /// Has what the programme says performed. Whether there is anything.
+    /// Starts and stops what the programme says. Returns whether the group has any action.
     pub(super) fn apply_programme(&mut self) -> bool {
         let programme = Arc::clone(&self.programme.borrow_and_update());
         self.health.apply_programme(&programme);
@@ -77,11 +77,11 @@ impl GroupLifecycle {
         !all.is_empty()
     }
 
-    /// Waits until hooks have returned or the programme is another, and does what follows.
-    /// Whether there is anything to perform.
+    /// Waits until the hooks have returned or the programme has changed, and applies the programme.
+    /// Returns whether the group has any action.
     ///
     /// # Errors
-    /// When a hook has failed; the others run on.
+    /// A hook has failed; the others go on.
     pub(super) async fn advance(&mut self) -> Result<bool, ActionFailure> {
         let Self { hooks, programme, .. } = self;
         let returned = async {
@@ -93,7 +93,7 @@ impl GroupLifecycle {
         tokio::select! {
             biased;
             outcome = returned => outcome?,
-            // Without a catalog nothing changes.
+            // Without a catalog the programme never changes.
             Ok(()) = programme.changed() => return Ok(self.apply_programme()),
         }
         if let Some(hooks) = self.hooks.take() {
@@ -104,7 +104,7 @@ impl GroupLifecycle {
         Ok(self.apply_programme())
     }
 
-    /// Takes a failure in. If the term goes on, it is without the action.
+    /// Records a failure. If the verdict is to park, the term goes on without the action.
     pub(super) fn record_failure(&mut self, failure: &ActionFailure) -> FailureVerdict {
         let verdict = self.health.record_failure(failure, BootTime::now());
         match verdict {
@@ -114,13 +114,13 @@ impl GroupLifecycle {
         verdict
     }
 
-    /// Nothing is to begin any more.
+    /// Nothing more is started from now on.
     pub(super) fn begin_hand_over(&mut self) {
         self.handing_over = true;
     }
 
-    /// Looks after what has failed: what is forgiven, what is tried again, and what another
-    /// host could do better: that host's name, and the action.
+    /// Forgives failures, starts parked actions again that are due, and returns an action that is
+    /// parked here and a host on which it may run, if there is one.
     pub(super) fn review_failures(&mut self) -> Option<(Arc<str>, String)> {
         if !self.health.has_failures(&self.group) {
             return None;
@@ -131,7 +131,7 @@ impl GroupLifecycle {
         self.health.better_host(&self.group, &actions)
     }
 
-    /// Ends gracefully, as [`Stage::drain`] does; hooks are interrupted.
+    /// Ends the actions gracefully; hooks are interrupted.
     pub(super) async fn drain(&mut self) {
         self.handing_over = true;
         if let Some(hooks) = self.hooks.take() {
@@ -140,7 +140,7 @@ impl GroupLifecycle {
         self.stage.drain().await;
     }
 
-    /// Ends at once; nothing is alive when this resolves.
+    /// Ends everything at once; nothing is alive when this resolves.
     pub(super) async fn stop(self) {
         if let Some(hooks) = self.hooks {
             hooks.stop().await;

@@ -1,6 +1,7 @@
-//! What this host performs under a term: its actions; and what keeps it from leading.
+//! What a host runs under its terms, and what keeps it from leading.
 //!
-//! Leadership itself is of [`soloist_leadership`], which begins a term by [`Actions`].
+//! Leadership itself is in [`soloist_leadership`], which starts a term by calling
+//! [`ActionPerformer`].
 
 mod gaps;
 mod group_lifecycle;

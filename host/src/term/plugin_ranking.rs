@@ -1,4 +1,5 @@
-//! What plugins say of who should lead, asked when something has changed that they see.
+//! Strategies that are plugins: each ranks the candidates of a group, and is asked again when
+//! something has changed that it can see.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -15,23 +16,23 @@ use soloist_leadership::{GroupRanks, HostRanker};
 use soloist_stores::{QueuedCandidate, Roster};
 use soloist_text::with_causes;
 
-/// The plugins that are asked, and what they said last.
+/// The strategy plugins by group, and their last answers.
 pub struct PluginRanking {
     rankers: BTreeMap<Group, Arc<Ranker>>,
     refused: Vec<RefusedPlugin>,
     answers: Mutex<BTreeMap<Group, RankingAnswer>>,
 }
 
-/// An answer, and what it was the answer to.
+/// The last answer of a plugin, and the question.
 struct RankingAnswer {
     asked: Vec<RankCandidate>,
-    /// For each candidate, its place in the answer; nothing, where there was none.
+    /// The place of each candidate; none if the plugin failed.
     places: Option<Vec<i64>>,
 }
 
 impl PluginRanking {
-    /// Asks the plugins of these groups. One that cannot be had is like one that fails:
-    /// a preference is no reason to do without a leader. This blocks.
+    /// Loads the strategy plugins of these groups. One that cannot be loaded is treated like one
+    /// that fails: a preference is no reason to go without a leader. This blocks.
     #[must_use]
     pub fn load(engine: &PluginEngine, groups: &BTreeMap<Group, GroupConfig>) -> Self {
         let (mut rankers, mut refused) = (BTreeMap::new(), Vec::new());
@@ -54,13 +55,13 @@ impl PluginRanking {
         Self { rankers, refused, answers: Mutex::default() }
     }
 
-    /// The plugins that cannot be had.
+    /// The plugins that could not be loaded.
     #[must_use]
     pub fn refused(&self) -> &[RefusedPlugin] {
         &self.refused
     }
 
-    /// The last answer, if the question was the same.
+    /// The last answer to the same question, if that was the last one.
     fn cached(&self, group: &Group, candidates: &[RankCandidate]) -> Option<Option<Vec<i64>>> {
         let said = self.answers.lock();
         let last = said.get(group)?;
@@ -70,7 +71,7 @@ impl PluginRanking {
 
 #[async_trait]
 impl HostRanker for PluginRanking {
-    /// A group whose plugin has failed is not in it.
+    /// The places by group, without the groups whose plugin has failed.
     async fn rank(&self, roster: &Roster) -> GroupRanks {
         let mut places = GroupRanks::new();
         for (group, ranker) in &self.rankers {
@@ -101,13 +102,14 @@ impl HostRanker for PluginRanking {
     }
 }
 
-/// Each candidate's place among `names`; those that are not there share the last one.
+/// The place of each candidate among `names`; candidates that are not there share the last place.
 fn places_by_name(candidates: &[RankCandidate], names: &[String]) -> Vec<i64> {
     let place = |candidate: &RankCandidate| names.iter().position(|name| *name == candidate.host);
     let number = |place: usize| i64::try_from(place).unwrap_or(i64::MAX);
     candidates.iter().map(|candidate| number(place(candidate).unwrap_or(names.len()))).collect()
 }
 
+/// The candidates of a group as a strategy plugin sees them, in the order of the queue.
 fn candidates(roster: &Roster, group: &Group) -> Vec<RankCandidate> {
     let candidate = |(place, standing): (usize, &Arc<QueuedCandidate>)| {
         let host = standing.candidate.host.clone();
@@ -131,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_is_left_out_comes_after_all_others() {
+    fn a_candidate_that_is_left_out_comes_after_all_others() {
         let candidate = |host: &str| RankCandidate {
             host: host.into(),
             labels: Vec::new(),

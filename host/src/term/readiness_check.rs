@@ -1,5 +1,5 @@
-//! What a host finds out about its leading a group, and what it tells its heart of it: the
-//! pure part of [`Readiness`](super::Readiness), so that the simulation has the same.
+//! Decides what a host reports to its heart about its ability to lead a group. This is the part of
+//! [`ReadinessWatch`](super::ReadinessWatch) without I/O, which the simulation shares.
 
 use crate::action::PreflightError;
 use soloist_heart::{EndCause, Group, HeartEvent, LeaseId, Token};
@@ -7,35 +7,34 @@ use soloist_leadership::{GroupRole, HostView};
 use soloist_stores::Roster;
 use soloist_text::with_causes;
 
-/// How many looks in a row an address must be taken before that counts: a
-/// leader that just stops, or a roster that just changes, is no obstacle.
-const PATIENCE: u32 = 3;
+/// In how many checks in a row an address must be taken before that counts. A leader that is just
+/// stopping, or a roster that is just changing, is no obstacle.
+const CONFIRM: u32 = 3;
 
-/// What was found in a group, look by look.
+/// What the checks of one group have found until now.
 #[derive(Debug, Default)]
 pub struct ReadinessCheck {
-    /// What the heart was told: nothing yet, ready, or why not.
+    /// What was last reported to the heart: nothing yet, ready, or why not.
     reported: Option<Result<(), String>>,
-    /// How many looks in a row an address was taken.
+    /// In how many checks in a row an address was taken.
     address_in_use: u32,
-    /// The term that was last asked to hand over.
+    /// The last term that was asked to hand over.
     handed_over: Option<Token>,
 }
 
-/// What a host knows of a group, and of its own part in it, at one moment.
+/// What a host knows about a group and its own part in it at one moment.
 #[derive(Clone, Copy, Debug)]
 pub struct LocalGroup<'a> {
     pub(super) group: &'a Group,
     role: Option<GroupRole>,
-    /// Whether people want this host not to stand, and the heart knows.
+    /// Whether the heart knows that people do not want this host to stand.
     pub(super) barred: bool,
     pub(super) session: Option<LeaseId>,
     pub(super) roster: Option<&'a Roster>,
 }
 
 impl<'a> LocalGroup<'a> {
-    /// What `view` shows of the host's part in `group`, and `roster` of the cluster, as far as
-    /// that was seen.
+    /// By what the heart shows in `view`, and by the last `roster` if there was one.
     #[must_use]
     pub fn of(group: &'a Group, view: &HostView, roster: Option<&'a Roster>) -> Self {
         let part = view.groups.get(group);
@@ -50,9 +49,9 @@ impl<'a> LocalGroup<'a> {
 }
 
 impl ReadinessCheck {
-    /// What to tell the heart after a look. `clock` says why this host is not to lead a group
-    /// that goes by time, if it is not; where the host does not lead, `judge` says whether it
-    /// could, if that is known.
+    /// The event for the heart after a check, if there is news. `clock` is the reason why this host
+    /// must not lead a group with schedules, if its clock is wrong. If the host does not lead,
+    /// `judge` says whether it could, or none if that is not known.
     pub fn next_event(
         &mut self,
         here: LocalGroup<'_>,
@@ -61,7 +60,7 @@ impl ReadinessCheck {
     ) -> Option<HeartEvent> {
         if matches!(here.role, Some(GroupRole::Leader | GroupRole::Draining | GroupRole::Resigning))
         {
-            // A term hears of its own actions, but not of the time.
+            // A term notices failures of its own actions, but not a wrong clock.
             return self.hand_over(here, clock?);
         }
         let verdict = match clock {
@@ -75,7 +74,7 @@ impl ReadinessCheck {
         })
     }
 
-    /// Asks once for the end of a term that goes on.
+    /// The event that makes this host's running term hand over; once for each term.
     fn hand_over(&mut self, here: LocalGroup<'_>, reason: String) -> Option<HeartEvent> {
         let leader = here.roster?.leader(here.group)?;
         let key = Some(&leader.key).filter(|key| Some(key.lease) == here.session)?.clone();
@@ -86,8 +85,9 @@ impl ReadinessCheck {
         })
     }
 
-    /// Whether a group could be led where this `obstacle` was found. `sibling`: whether a
-    /// host of the same machine leads, if it is known.
+    /// Whether a group could be led in spite of this `obstacle`; none if that is not known yet. A
+    /// taken address counts only if no `sibling`, a host of the same machine that leads, may hold
+    /// it; none if it is not known whether there is one.
     pub(super) fn judge_address(
         &mut self,
         obstacle: Option<PreflightError>,
@@ -97,7 +97,7 @@ impl ReadinessCheck {
         let verdict = match (obstacle, sibling) {
             (Some(obstacle), Some(false)) if in_use => {
                 self.address_in_use += 1;
-                (self.address_in_use >= PATIENCE).then(|| Err(with_causes(&obstacle)))
+                (self.address_in_use >= CONFIRM).then(|| Err(with_causes(&obstacle)))
             }
             (Some(_), None) if in_use => None,
             (Some(obstacle), _) if !in_use => Some(Err(with_causes(&obstacle))),
@@ -109,7 +109,7 @@ impl ReadinessCheck {
         Some(verdict)
     }
 
-    /// Whether the heart was not told so before.
+    /// Whether the verdict differs from the last one that was reported.
     fn is_news(&mut self, verdict: &Result<(), String>) -> bool {
         let is_news = self.reported.as_ref() != Some(verdict);
         if is_news {
@@ -123,16 +123,15 @@ impl ReadinessCheck {
 mod tests {
     use super::*;
 
-    /// What the heart is told after a look: that it is ready, or not.
+    /// What is reported to the heart after a check: ready, or not.
     fn told(
-        findings: &mut ReadinessCheck,
+        check: &mut ReadinessCheck,
         obstacle: Option<PreflightError>,
         sibling: Option<bool>,
     ) -> Option<bool> {
         let (group, view) = (Group::main(), HostView::default());
         let here = LocalGroup::of(&group, &view, None);
-        let event = findings
-            .next_event(here, None, |findings| findings.judge_address(obstacle, sibling))?;
+        let event = check.next_event(here, None, |check| check.judge_address(obstacle, sibling))?;
         Some(matches!(event, HeartEvent::Ready { .. }))
     }
 
@@ -143,25 +142,25 @@ mod tests {
 
     #[test]
     fn a_free_address_is_told_once() {
-        let mut findings = ReadinessCheck::default();
-        assert_eq!(told(&mut findings, None, None), Some(true));
-        assert_eq!(told(&mut findings, None, Some(false)), None);
+        let mut check = ReadinessCheck::default();
+        assert_eq!(told(&mut check, None, None), Some(true));
+        assert_eq!(told(&mut check, None, Some(false)), None);
     }
 
     #[test]
     fn a_sibling_that_leads_may_hold_the_address() {
-        let mut findings = ReadinessCheck::default();
-        assert_eq!(told(&mut findings, taken(), Some(true)), Some(true));
+        let mut check = ReadinessCheck::default();
+        assert_eq!(told(&mut check, taken(), Some(true)), Some(true));
     }
 
     #[test]
     fn a_taken_address_counts_when_it_stays_taken_and_nobody_here_leads() {
-        let mut findings = ReadinessCheck::default();
-        assert_eq!(told(&mut findings, taken(), None), None);
-        assert_eq!(told(&mut findings, taken(), Some(false)), None);
-        assert_eq!(told(&mut findings, taken(), Some(false)), None);
-        assert!(told(&mut findings, taken(), Some(false)) == Some(false));
-        assert_eq!(told(&mut findings, taken(), Some(false)), None, "told before");
-        assert_eq!(told(&mut findings, None, Some(false)), Some(true));
+        let mut check = ReadinessCheck::default();
+        assert_eq!(told(&mut check, taken(), None), None);
+        assert_eq!(told(&mut check, taken(), Some(false)), None);
+        assert_eq!(told(&mut check, taken(), Some(false)), None);
+        assert!(told(&mut check, taken(), Some(false)) == Some(false));
+        assert_eq!(told(&mut check, taken(), Some(false)), None, "told before");
+        assert_eq!(told(&mut check, None, Some(false)), Some(true));
     }
 }

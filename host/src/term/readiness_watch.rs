@@ -1,4 +1,5 @@
-//! Whether this host could lead: looked at before it stands, and as long as it stands.
+//! Checks whether this host could lead each group, before it stands for election and as long as it
+//! stands.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,79 +25,79 @@ use soloist_heart::{Group, HeartEvent, clock::BootTime};
 use soloist_leadership::{HostView, bar};
 use soloist_stores::{Member, Roster};
 
-/// How often a host looks whether its actions could run.
-const LOOK: Duration = Duration::from_millis(500);
+/// How often a host checks whether its actions could run.
+const CHECK: Duration = Duration::from_millis(500);
 
-/// Watches whether the actions could run here, and tells the heart.
+/// Watches whether the actions could run here, and reports it to the heart.
 pub struct ReadinessWatch {
-    /// What this host performs.
+    /// The actions of this host.
     pub programme: watch::Receiver<Arc<Programme>>,
-    /// How the addresses are that it has for good.
+    /// Knows the listeners that the relay keeps open.
     pub directory: ActionDirectory,
-    /// This host.
+    /// The entry of this host among the members.
     pub member: Member,
-    /// What is known of the cluster.
+    /// The last roster that was read from the store.
     pub roster: watch::Receiver<Option<Roster>>,
-    /// What the heart lets others see.
+    /// What the heart shows of itself.
     pub view: watch::Receiver<HostView>,
-    /// What has failed here.
+    /// The actions that have failed here.
     pub health: ActionHealth,
-    /// What jobs go by.
+    /// The clock that schedules go by.
     pub clock: WallClock,
-    /// Where events for the heart go in.
+    /// The heart's inbox.
     pub events: UnboundedSender<HeartEvent>,
 }
 
 impl ReadinessWatch {
-    /// Looks until `stop`.
+    /// Checks all groups twice a second, and whenever the programme changes, until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        let mut findings: BTreeMap<Group, ReadinessCheck> = BTreeMap::new();
-        let mut looks = interval(LOOK);
+        let mut checks: BTreeMap<Group, ReadinessCheck> = BTreeMap::new();
+        let mut ticks = interval(CHECK);
         let (mut roster, mut programme) = (self.roster.clone(), self.programme.clone());
         loop {
             let unknown = roster.borrow().is_none();
             tokio::select! {
                 () = stop.cancelled() => return,
-                _ = looks.tick() => {}
-                // The first roster tells who may hold a taken address.
+                _ = ticks.tick() => {}
+                // With the first roster it is known which host may hold a taken address.
                 Ok(()) = roster.changed(), if unknown => {}
                 Ok(()) = programme.changed() => {}
             }
             let programme = Arc::clone(&programme.borrow_and_update());
             self.health.apply_programme(&programme);
-            // Those that once had actions as well.
+            // Groups that once had actions are checked as well.
             let actions = programme.by_group();
             for group in programme.groups() {
-                findings.entry(group).or_default();
+                checks.entry(group).or_default();
             }
             let known = self.roster.borrow().clone();
-            for (group, findings) in &mut findings {
+            for (group, check) in &mut checks {
                 let here = LocalGroup::of(group, &self.view.borrow(), known.as_ref());
                 let clock = self.wrong_clock(&programme, group);
                 let obstacle = || programme.obstacles.get(group).cloned();
                 let actions = actions.get(group).map_or(&[][..], Vec::as_slice);
-                let event = findings.next_event(here, clock, |findings| match obstacle() {
+                let event = check.next_event(here, clock, |check| match obstacle() {
                     Some(reason) => Some(Err(reason)),
-                    None => self.judge_actions(&here, actions, findings),
+                    None => self.judge_actions(&here, actions, check),
                 });
-                // Without a driver nobody stands.
+                // Without a driver this host does not stand, and the event does not matter.
                 event.into_iter().for_each(|event| drop(self.events.send(event)));
             }
         }
     }
 
-    /// Why this host is not to lead `group`, if that is its clock.
+    /// Why this host must not lead `group`, if that has a schedule and the clock here is wrong.
     fn wrong_clock(&self, programme: &Programme, group: &Group) -> Option<String> {
         let leave = self.clock.permission(self.clock.now());
         leave.wrong_clock().filter(|_| programme.needs_wall_time(group)).map(ToString::to_string)
     }
 
-    /// Whether the actions of a group could run here; nothing, if that is not known yet.
+    /// Whether the actions of a group could run here; none if that is not known yet.
     fn judge_actions(
         &self,
         here: &LocalGroup<'_>,
         actions: &[Arc<Action>],
-        findings: &mut ReadinessCheck,
+        check: &mut ReadinessCheck,
     ) -> Option<Result<(), String>> {
         if actions.is_empty() {
             return Some(Err("no action of this host belongs to it".to_owned()));
@@ -104,7 +105,7 @@ impl ReadinessWatch {
         if let Some(reason) = self.health.stands_back(here.group, BootTime::now()) {
             return Some(Err(reason));
         }
-        // Many actions may share an address.
+        // Actions may share an address, which is checked once.
         let mut asked = BTreeSet::new();
         let mut first = |action: &&Arc<Action>| action.listen().is_none_or(|it| asked.insert(it));
         let firsts = actions.iter().filter(|action| first(action));
@@ -112,17 +113,17 @@ impl ReadinessWatch {
         if obstacle.is_none() && !self.may_be_ready(here) {
             return None;
         }
-        findings.judge_address(obstacle, here.roster.map(|roster| self.sibling_leads(here, roster)))
+        check.judge_address(obstacle, here.roster.map(|roster| self.sibling_leads(here, roster)))
     }
 
-    /// Whether it is known what people want of this host: one that is drained must not
-    /// stand for a moment, so the heart must know of that before.
+    /// Whether it is safe to report readiness. A host that is drained must not stand even for a
+    /// moment, so the heart must know of the drain first.
     fn may_be_ready(&self, here: &LocalGroup<'_>) -> bool {
         let Some(roster) = here.roster else { return false };
         bar(&self.member.name, here.group, roster).is_none() || here.barred
     }
 
-    /// Whether another host of this machine leads, or may: then it rightly holds the address.
+    /// Whether another host of this machine leads, or may do so: then it rightly holds the address.
     fn sibling_leads(&self, here: &LocalGroup<'_>, roster: &Roster) -> bool {
         let leader = roster.leader(here.group);
         let leader = leader.filter(|leader| Some(leader.key.lease) != here.session);

@@ -1,10 +1,10 @@
-//! What actions do while this host stands by: `on-standby`, whenever the leader changes.
+//! Calls `on-standby` of actions while this host stands by, whenever the leader of their group
+//! changes.
 //!
 //! Invariants:
-//! - It is the one exception from "no action outside a term", and has no term: no state,
-//!   no token.
-//! - Before the first hook or action of a term begins, nothing of this is alive.
-//! - An action hears of one change at a time, and of the latest one last.
+//! - These calls are an exception from "no action outside a term". They have no state and no token.
+//! - When the first hook or action of a term starts, none of these calls is alive.
+//! - An action is called for one change at a time, and for the latest one last.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -19,7 +19,7 @@ use soloist_heart::Group;
 use soloist_leadership::Gate;
 use soloist_stores::Roster;
 
-/// In which groups this host stands by. Clones are about the same host.
+/// The groups in which this host stands by. Clones share them.
 #[derive(Clone)]
 pub struct StandbyHooks {
     host: Arc<str>,
@@ -27,12 +27,12 @@ pub struct StandbyHooks {
     changed: watch::Sender<()>,
 }
 
-/// Standing by in one group.
+/// One group in which this host stands by, from the end of one of its own terms to the next.
 struct GroupStandby {
-    /// What the hooks of this stretch pass; closed while this host leads.
+    /// The gate for the effects of the hooks; closed while this host leads.
     gate: Arc<Gate>,
     tasks: TaskScope,
-    /// How many terms of this host have ended before.
+    /// How many terms of this host have ended in this group.
     terms: u64,
 }
 
@@ -44,22 +44,22 @@ impl GroupStandby {
 }
 
 impl StandbyHooks {
-    /// A host that leads nothing.
+    /// A host that leads no group yet.
     pub fn new(host: Arc<str>) -> Self {
         Self { host, groups: Arc::default(), changed: watch::Sender::new(()) }
     }
 
-    /// This host leads `group` from now on. What it did while it stood by is interrupted;
-    /// whoever begins the term waits until that is gone.
+    /// This host leads `group` from now on: its hooks are interrupted. The term must join the
+    /// returned tasks before it starts anything.
     pub(super) fn begin_term(&self, group: &Group) -> TaskScope {
         let mut groups = self.groups();
-        let sideline = self.group_mut(&mut groups, group);
-        sideline.gate.close();
-        sideline.tasks.cancel();
-        sideline.tasks.clone()
+        let standby = self.group_mut(&mut groups, group);
+        standby.gate.close();
+        standby.tasks.cancel();
+        standby.tasks.clone()
     }
 
-    /// The term of `group` is over.
+    /// This host's term of `group` has ended: it stands by again.
     pub(super) fn end_term(&self, group: &Group) {
         let mut groups = self.groups();
         let terms = self.group_mut(&mut groups, group).terms + 1;
@@ -68,11 +68,11 @@ impl StandbyHooks {
         self.changed.send_replace(());
     }
 
-    /// Interrupts everything, and returns what has to be waited for.
+    /// Closes all gates, and returns the tasks that are to be stopped.
     fn close_all(&self) -> Vec<TaskScope> {
         let groups = self.groups();
-        groups.values().for_each(|sideline| sideline.gate.close());
-        groups.values().map(|sideline| sideline.tasks.clone()).collect()
+        groups.values().for_each(|standby| standby.gate.close());
+        groups.values().map(|standby| standby.tasks.clone()).collect()
     }
 
     fn group_mut<'a>(
@@ -89,49 +89,50 @@ impl StandbyHooks {
     }
 }
 
-/// Tells the actions of a host that stands by who leads.
+/// Notifies the actions of a host that stands by of who leads.
 pub struct StandbyNotifier {
-    /// What this host performs.
+    /// The actions of this host.
     pub programme: watch::Receiver<Arc<Programme>>,
-    /// What is known of the cluster.
+    /// The last roster that was read from the store.
     pub roster: watch::Receiver<Option<Roster>>,
-    /// Where this host stands by.
+    /// The groups in which this host stands by.
     pub hooks: StandbyHooks,
 }
 
-/// What an action was told last.
+/// The last notification of an action.
 #[derive(Default)]
 struct NotifiedLeader {
-    /// The leader; at first nobody, which is no change.
+    /// The leader that it named; none at first, so that "nobody leads" is no change then.
     leader: Option<HookLeader>,
-    /// How many terms of this host had ended by then: after another, all is news.
+    /// How many terms of this host had ended by then. After another one, the action is notified even
+    /// if the leader is the same.
     terms: u64,
-    /// Whether it is being told.
+    /// Whether the call is under way.
     in_progress: bool,
 }
 
-/// Calls under way; each says at its end whose it was.
+/// The calls under way; each resolves to the name of its action.
 type HookCalls = FuturesUnordered<BoxFuture<'static, Arc<str>>>;
 
 impl StandbyNotifier {
-    /// Tells until `stop`; then nothing of it is left.
+    /// Notifies until `stop`. When this returns, no call is alive.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut told: BTreeMap<Arc<str>, NotifiedLeader> = BTreeMap::new();
+        let mut notified: BTreeMap<Arc<str>, NotifiedLeader> = BTreeMap::new();
         let mut calls = HookCalls::new();
         let mut changed = self.hooks.changed.subscribe();
         loop {
-            self.start_due_calls(&mut told, &calls);
+            self.start_due_calls(&mut notified, &calls);
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
                 Some(action) = calls.next() => {
-                    if let Some(told) = told.get_mut(&action) {
-                        told.in_progress = false;
+                    if let Some(notified) = notified.get_mut(&action) {
+                        notified.in_progress = false;
                     }
                 }
                 Ok(()) = self.roster.changed() => {}
                 Ok(()) = self.programme.changed() => {}
-                // It lives as long as this does.
+                // Its sender lives as long as `self`.
                 Ok(()) = changed.changed() => {}
             }
         }
@@ -140,54 +141,57 @@ impl StandbyNotifier {
         }
     }
 
-    /// Begins the calls that are due.
+    /// Starts the calls that are due.
     fn start_due_calls(
         &mut self,
-        told: &mut BTreeMap<Arc<str>, NotifiedLeader>,
+        notified: &mut BTreeMap<Arc<str>, NotifiedLeader>,
         calls: &HookCalls,
     ) {
         let programme = Arc::clone(&self.programme.borrow_and_update());
         let Some(roster) = self.roster.borrow_and_update().clone() else { return };
         let hooks = || programme.actions.iter().filter(|action| action.has_hooks());
-        told.retain(|name, told| told.in_progress || hooks().any(|action| action.name() == name));
+        notified.retain(|name, notified| {
+            notified.in_progress || hooks().any(|action| action.name() == name)
+        });
         for action in hooks() {
-            let told = told.entry(Arc::clone(action.name())).or_default();
-            if let Some(call) = self.due_call(action, &roster, told) {
+            let notified = notified.entry(Arc::clone(action.name())).or_default();
+            if let Some(call) = self.due_call(action, &roster, notified) {
                 calls.push(call);
             }
         }
     }
 
-    /// The call that tells `action` who leads, if that is news to it.
+    /// The call that notifies `action` of who leads, if that is news.
     fn due_call(
         &self,
         action: &Arc<Action>,
         roster: &Roster,
-        told: &mut NotifiedLeader,
+        notified: &mut NotifiedLeader,
     ) -> Option<BoxFuture<'static, Arc<str>>> {
         let leader = roster.leader(action.group());
         let leader = leader.map(|standing| HookLeader {
             host: standing.candidate.host.clone(),
             token: standing.key.token.0,
         });
-        // Of its own leadership it hears in the term.
+        // When this host leads, the action gets `on-leader` in the term instead.
         if leader.as_ref().is_some_and(|leader| *leader.host == *self.hooks.host) {
             return None;
         }
         let mut groups = self.hooks.groups();
-        let sideline = self.hooks.group_mut(&mut groups, action.group());
-        let news = told.leader != leader || told.terms != sideline.terms;
-        // Checked under the lock, so that whoever begins a term waits for this call.
-        if told.in_progress || !news || sideline.gate.is_closed() {
+        let standby = self.hooks.group_mut(&mut groups, action.group());
+        let is_news = notified.leader != leader || notified.terms != standby.terms;
+        // Checked while `groups` is locked, so that a term that begins now waits for this call.
+        if notified.in_progress || !is_news || standby.gate.is_closed() {
             return None;
         }
-        *told = NotifiedLeader { leader: leader.clone(), terms: sideline.terms, in_progress: true };
-        let (own, gate) = (Arc::clone(action), Arc::clone(&sideline.gate));
-        let links = sideline.tasks.child();
-        let call = sideline.tasks.spawn(async move { own.on_standby(gate, leader, links).await });
+        *notified =
+            NotifiedLeader { leader: leader.clone(), terms: standby.terms, in_progress: true };
+        let (own, gate) = (Arc::clone(action), Arc::clone(&standby.gate));
+        let links = standby.tasks.child();
+        let call = standby.tasks.spawn(async move { own.on_standby(gate, leader, links).await });
         let name = Arc::clone(action.name());
         Some(Box::pin(async move {
-            // An interrupted call is over as well.
+            // An error means that the call was interrupted, and so is over as well.
             let _ = call.await;
             name
         }))

@@ -1,4 +1,5 @@
-//! The task tree of one term: its actions, from start to the last joined task.
+//! The task tree of one term: starts the actions of its group, and ends only when the last of their
+//! tasks has been joined.
 
 use std::{sync::Arc, time::Duration};
 
@@ -27,31 +28,31 @@ use soloist_stores::StateStore;
 use soloist_telemetry::measure;
 use soloist_text::millis;
 
-/// How often a term looks after what has failed in it.
-const LOOK: Duration = Duration::from_millis(500);
+/// How often a term reviews what has failed in it.
+const REVIEW: Duration = Duration::from_millis(500);
 
-/// Performs the actions of this host: what its terms have in common.
+/// Runs the actions of this host under its terms. Holds what all terms share.
 #[derive(Clone)]
 pub struct ActionPerformer {
     /// Where actions keep their state.
     pub state: Arc<dyn StateStore>,
-    /// Who has the tasks done that actions call.
+    /// What makes the calls of tasks by actions.
     pub task_calls: Arc<dyn TaskCaller>,
-    /// What this host performs; of that, the group's actions run in its term.
+    /// The actions of this host; a term runs those of its group.
     pub programme: watch::Receiver<Arc<Programme>>,
-    /// Where those find the actions who have requests.
+    /// Where running actions are registered, so that requests find them.
     pub directory: ActionDirectory,
-    /// What jobs share.
+    /// What all jobs share.
     pub jobs: JobServices,
-    /// Who is asked for an earlier version when one fails on trial.
+    /// The catalog's inbox for versions that failed on trial: it goes back to the version before.
     pub trial_failures: UnboundedSender<ActionFailure>,
-    /// What has failed on this host.
+    /// The actions that have failed on this host.
     pub health: ActionHealth,
-    /// Where this host stands by.
+    /// The hooks of groups in which this host stands by.
     pub standby_hooks: StandbyHooks,
-    /// How long a stop should take at most.
+    /// How long a stop should take at most; a longer one is logged as a warning.
     pub stop_budget: Duration,
-    /// How long what was begun may take to finish.
+    /// How long work under way may take to finish when a term ends gracefully.
     pub drain: Duration,
 }
 
@@ -62,11 +63,11 @@ impl Performer for ActionPerformer {
     }
 }
 
-/// A running term.
+/// The tasks of a running term.
 struct TermTree {
     term: RunningTerm,
     context: ActionPerformer,
-    /// What this host was doing while it stood by.
+    /// The hooks of the time when this host stood by, which are being interrupted.
     standby_tasks: TaskScope,
 }
 
@@ -91,46 +92,46 @@ impl TermTree {
             jobs: self.context.jobs.clone(),
             drain: self.context.drain,
         };
-        // Nothing that was told of another leader may outlast that.
+        // No `on-standby` call may be alive when the term starts its own work.
         self.standby_tasks.stop().await;
         let (group, programme) = (self.term.key().group.clone(), self.context.programme.clone());
-        let mut performance =
+        let mut lifecycle =
             GroupLifecycle::new(group, scope, programme, self.context.health.clone());
-        let mut looks = interval(LOOK);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut reviews = interval(REVIEW);
+        reviews.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let open = self.term.gate().admit().is_ok();
             tokio::select! {
                 biased;
                 order = self.term.order() => match order {
-                    TermOrder::Drain if self.drain(&mut performance).await => self.term.drained(),
+                    TermOrder::Drain if self.drain(&mut lifecycle).await => self.term.drained(),
                     TermOrder::Drain | TermOrder::Stop => break,
                 },
-                Some(failure) = failures.recv() => self.on_failure(failure, &mut performance),
+                Some(failure) = failures.recv() => self.on_failure(failure, &mut lifecycle),
                 Some(notice) = notices.recv() => self.on_notice(notice),
-                outcome = performance.advance(), if open => match outcome {
+                outcome = lifecycle.advance(), if open => match outcome {
                     Ok(true) => {}
                     Ok(false) => self.resign("the plugins folder", "it holds no action of this group any more"),
-                    Err(failure) => self.on_hook_failure(failure, &mut performance),
+                    Err(failure) => self.on_hook_failure(failure, &mut lifecycle),
                 },
-                _ = looks.tick(), if open => self.check_parked(&mut performance),
+                _ = reviews.tick(), if open => self.check_parked(&mut lifecycle),
             }
         }
-        self.stop(performance, &tasks).await;
+        self.stop(lifecycle, &tasks).await;
     }
 
-    /// Waits for what is in flight. Returns false when told to stop meanwhile.
-    async fn drain(&mut self, performance: &mut GroupLifecycle) -> bool {
+    /// Waits for work under way to finish. Returns false if the term is ordered to stop meanwhile.
+    async fn drain(&mut self, lifecycle: &mut GroupLifecycle) -> bool {
         tokio::select! {
-            () = performance.drain() => true,
+            () = lifecycle.drain() => true,
             _ = self.term.order() => false,
         }
     }
 
-    async fn stop(self, performance: GroupLifecycle, tasks: &TaskScope) {
+    async fn stop(self, lifecycle: GroupLifecycle, tasks: &TaskScope) {
         self.term.gate().close();
         let began = BootTime::now();
-        performance.stop().await;
+        lifecycle.stop().await;
         tasks.stop().await;
         let took = BootTime::now().since(began);
         let key = self.term.key();
@@ -144,10 +145,10 @@ impl TermTree {
         }
     }
 
-    /// Hands over to a host that can do what is parked here.
-    fn check_parked(&self, performance: &mut GroupLifecycle) {
-        if let Some((action, host)) = performance.review_failures() {
-            performance.begin_hand_over();
+    /// Hands over if an action is parked here that another host may run.
+    fn check_parked(&self, lifecycle: &mut GroupLifecycle) {
+        if let Some((action, host)) = lifecycle.review_failures() {
+            lifecycle.begin_hand_over();
             self.resign(
                 &format!("action {action}"),
                 &format!("it is parked here, and has not failed on {host}"),
@@ -168,26 +169,27 @@ impl TermTree {
         }
     }
 
-    /// A version that failed on trial is replaced by the one before it; for any other
+    /// If a version has failed on trial, the catalog goes back to the version before. For any other
     /// failure the term ends, or goes on without the action.
-    fn on_failure(&self, failure: ActionFailure, performance: &mut GroupLifecycle) {
+    fn on_failure(&self, failure: ActionFailure, lifecycle: &mut GroupLifecycle) {
         if failure.action.on_trial() && self.context.trial_failures.send(failure.clone()).is_ok() {
             return;
         }
-        self.report_failure(&failure, performance);
+        self.report_failure(&failure, lifecycle);
     }
 
-    /// The same for what has to be done before the action starts.
-    fn on_hook_failure(&self, failure: ActionFailure, performance: &mut GroupLifecycle) {
-        self.report_failure(&failure, performance);
+    /// The failure of a hook counts in any case; if its version is on trial, the catalog goes back
+    /// as well.
+    fn on_hook_failure(&self, failure: ActionFailure, lifecycle: &mut GroupLifecycle) {
+        self.report_failure(&failure, lifecycle);
         if failure.action.on_trial() {
-            // Without a catalog there is nothing to go back to.
+            // Without a catalog there is no version to go back to.
             let _ = self.context.trial_failures.send(failure);
         }
     }
 
-    fn report_failure(&self, failure: &ActionFailure, performance: &mut GroupLifecycle) {
-        if performance.record_failure(failure) == FailureVerdict::HandOver {
+    fn report_failure(&self, failure: &ActionFailure, lifecycle: &mut GroupLifecycle) {
+        if lifecycle.record_failure(failure) == FailureVerdict::HandOver {
             let (action, reason) = (failure.action.name().to_string(), failure.reason.clone());
             self.term.hand_over(EndCause::ActionFailed { action, reason });
         }

@@ -7,7 +7,7 @@ use soloist::{
     action::{Action, Programme, TaskError, TaskPools, TaskScope},
     api::TaskApi,
     cluster::{PeerClient, PeerCredentials},
-    tasks::{Dispatcher, casts::CastService},
+    tasks::{Dispatcher, DispatcherParts, casts::CastService},
 };
 use soloist_config::{ActionConfig, Grants, InstancePolicy, Limits, ReuseLimits, TaskConfig};
 use soloist_guests::{
@@ -44,8 +44,9 @@ fn dispatcher(
     };
     let tasks = TaskScope::new();
     let peers = PeerClient::new(&PeerCredentials::default()).unwrap();
-    Dispatcher::new("a".into(), peers, Arc::clone(workshop), programme, roster, casts, &tasks)
-        .into()
+    let (host, pools) = ("a".into(), Arc::clone(workshop));
+    let parts = DispatcherParts { host, peers, pools, programme, roster, casts };
+    Dispatcher::new(parts, &tasks).into()
 }
 
 /// The task `work` on a host of its own.

@@ -1,11 +1,9 @@
-//! What jobs rely on: a firing is claimed once, whoever else would have it.
+//! The ledger of a job: each firing is claimed once, whichever other host tries as well.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+mod lossy_state;
 
-use async_trait::async_trait;
+use std::sync::Arc;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use soloist::action::{
     Firing, FiringOutcome, FiringRecord, JobMark, Ledger, LedgerOpening, NumberedRecord,
@@ -14,9 +12,10 @@ use soloist::action::{
 use soloist_guests::capability::{TermLink, TermNotice};
 use soloist_heart::{Group, LeaderKey, Term, clock::BootTime};
 use soloist_leadership::{Deadline, Gate};
-use soloist_stores::{StateEntry, StateStore, StateWrite, StoreError, WriteGuard};
+use soloist_stores::StateStore;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
+use self::lossy_state::LossyState;
 use crate::{
     state::{StateClient, put},
     world::{TestHost, World, soon},
@@ -33,7 +32,7 @@ fn firing(second: i64) -> Firing {
     Firing::scheduled(JOB, at(second))
 }
 
-/// A leader, as far as it keeps a ledger.
+/// A leader that keeps a ledger.
 struct LedgerLeader {
     ledger: Ledger,
     gate: Arc<Gate>,
@@ -98,11 +97,11 @@ pub(crate) async fn a_firing_is_claimed_kept_and_ended(world: &World) {
     page.record.output = "hello".to_owned();
     soon(leader.ledger.keep(&page)).await.unwrap();
     assert_eq!(kept_records(world).await, [page.record.clone()]);
-    // What has ended stays as it is.
+    // A firing that has ended does not change any more.
     page.record.outcome = FiringOutcome::Failed;
     soon(leader.ledger.keep(&page)).await.unwrap();
     assert_eq!(kept_records(world).await[0].outcome, FiringOutcome::Done);
-    // By hand, nothing of the schedule is settled.
+    // A run by hand settles nothing of the schedule.
     let by_hand = Firing::by_hand(JOB, at(12));
     let claim = soon(leader.ledger.claim(&mark, &by_hand, 0, at(12), || true)).await.unwrap();
     let Some((mark, _)) = claim else { panic!("it was not made") };
@@ -114,7 +113,7 @@ pub(crate) async fn a_claim_goes_by_the_mark_that_is(world: &World) {
     let leader = LedgerLeader::of(&host, &host.win().await);
     let (mark, _) = leader.open(10).await;
     leader.claims(&mark, 11).await;
-    // Even the leader itself, by what it knew before, and for another firing.
+    // Not even by the leader itself with an outdated mark, nor for another firing.
     for second in [11, 12] {
         let claim =
             soon(leader.ledger.claim(&mark, &firing(second), 7, at(12), || true)).await.unwrap();
@@ -139,7 +138,7 @@ pub(crate) async fn who_leads_no_more_claims_nothing(world: &World) {
     let (mark, _) = stale.open(10).await;
     let (mark, page) = stale.claims(&mark, 11).await;
     soon(former.store.resign(&key)).await.unwrap();
-    // Before anybody else has even looked at the ledger.
+    // Before any other host has read the ledger.
     let claim = soon(stale.ledger.claim(&mark, &firing(12), 0, at(12), || true)).await;
     assert_eq!(claim.unwrap_err(), TermOver);
     assert!(stale.gate.is_revoked(), "nothing else of the term may leave");
@@ -162,7 +161,7 @@ pub(crate) async fn what_was_under_way_is_interrupted(world: &World) {
     done.record.outcome = FiringOutcome::Done;
     soon(leader.ledger.keep(&done)).await.unwrap();
     leader.claims(&mark, 12).await;
-    // Not by itself, where it looks once more.
+    // Not when the same leader opens the ledger again.
     for again in [LedgerOpening::Again, LedgerOpening::Reset] {
         let (_, records) = leader.open_as(again, 13).await;
         assert_eq!(records[1].outcome, FiringOutcome::Running, "{again:?}");
@@ -176,7 +175,7 @@ pub(crate) async fn what_was_under_way_is_interrupted(world: &World) {
     assert_eq!(outcomes, [FiringOutcome::Done, FiringOutcome::Interrupted]);
     assert_eq!(records[1].ended, Some(at(30)));
     assert_eq!(kept_records(world).await, records);
-    // It is so for good.
+    // The outcome is written for good.
     assert_eq!(leader.open(40).await.1, records);
 }
 
@@ -203,21 +202,21 @@ pub(crate) async fn another_schedule_begins_now(world: &World) {
     assert_eq!(soon(opened(SCHEDULE)).await.unwrap().0, mark);
     let (other, _) = soon(opened("@daily")).await.unwrap();
     assert_eq!((other.settled, other.count), (at(500), 1));
-    // Also where the clock that went before was ahead; what was claimed stays claimed.
+    // Also if the clock was ahead before; a claimed firing stays claimed.
     let (earlier, _) =
         soon(leader.ledger.open(at(400), SCHEDULE, LedgerOpening::First)).await.unwrap();
     assert_eq!((earlier.settled, &earlier.claimed), (at(400), &mark.claimed));
     assert_eq!(earlier.claimed.end_around(at(11)), Some(at(11)));
 }
 
-/// A leader whose clock was ahead leaves nothing silent that it did not claim.
+/// A leader whose clock was ahead settles only the firings that it claimed.
 pub(crate) async fn a_clock_that_was_ahead_settles_what_it_claimed_and_no_more(world: &World) {
     const AHEAD: i64 = 20 * 3600;
     let host = world.host("a").await;
     let leader = LedgerLeader::of(&host, &host.win().await);
     let (mark, _) = leader.open(10).await;
     let (mark, _) = leader.claims(&mark, 11).await;
-    // What lies between was dropped, as the keeper does it.
+    // The firings in between were skipped, as the job's keeper does it.
     let dropped = JobMark { settled: at(AHEAD), ..mark };
     let (ahead, _) = leader.claims(&dropped, AHEAD + 1).await;
     let (mark, _) = leader.open(13).await;
@@ -230,7 +229,7 @@ pub(crate) async fn a_clock_that_was_ahead_settles_what_it_claimed_and_no_more(w
     assert_eq!(mark.claimed.end_around(at(AHEAD + 1)), Some(at(AHEAD + 1)));
 }
 
-/// What soloist has not written is named, once, and left to people.
+/// A ledger entry that soloist has not written is reported once, and left to people.
 pub(crate) async fn a_foreign_ledger_is_named(world: &World) {
     let host = world.host("a").await;
     let desk = StateClient(world.open().ledger().unwrap());
@@ -257,15 +256,14 @@ pub(crate) async fn state_and_ledgers_keep_apart(world: &World) {
     assert_eq!(state.value(JOB, "mark").await.unwrap(), "an action's");
     assert_eq!(ledger.value(JOB, "mark").await.unwrap(), "a host's");
     assert_eq!(ledger.list("other").await, [""; 0]);
-    // No name leads from one to the other.
+    // No name leads from the state to the ledger or back.
     for name in ["runs/report", "../runs/report", "state/report"] {
         assert!(soon(state.0.get(name, &["mark".into()])).await.is_err());
         assert!(soon(ledger.0.get(name, &["mark".into()])).await.is_err());
     }
 }
 
-/// Claims by two hosts that take turns in leading, each of which goes on as long as the
-/// store lets it.
+/// Two hosts lead in turn, and each goes on claiming for as long as the store lets it.
 pub(crate) async fn no_firing_is_claimed_under_two_tokens(world: &World) {
     let hosts = [world.host("a").await, world.host("b").await];
     let mut claimed = Vec::new();
@@ -305,54 +303,10 @@ pub(crate) async fn no_firing_is_claimed_under_two_tokens(world: &World) {
     assert_eq!(claimed.len(), count, "something was claimed twice");
 }
 
-/// A store that loses answers: every other write is carried out, and the rest is not.
-struct LossyState {
-    store: Arc<dyn StateStore>,
-    writes: AtomicUsize,
-}
-
-#[async_trait]
-impl StateStore for LossyState {
-    async fn get(
-        &self,
-        action: &str,
-        keys: &[String],
-    ) -> Result<Vec<Option<StateEntry>>, StoreError> {
-        self.store.get(action, keys).await
-    }
-
-    async fn list(
-        &self,
-        action: &str,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<String>, StoreError> {
-        self.store.list(action, after, limit).await
-    }
-
-    async fn write(
-        &self,
-        guard: WriteGuard<'_>,
-        action: &str,
-        all: &[StateWrite],
-    ) -> Result<(), StoreError> {
-        let lost = || StoreError::Unavailable {
-            attempted: "write state",
-            store: "a lossy one".into(),
-            source: "no answer".into(),
-        };
-        match self.writes.fetch_add(1, Ordering::Relaxed) % 3 {
-            0 => Err(lost()),
-            1 => self.store.write(guard, action, all).await.and(Err(lost())),
-            _ => self.store.write(guard, action, all).await,
-        }
-    }
-}
-
 pub(crate) async fn a_claim_whose_answer_was_lost_is_known_in_the_end(world: &World) {
     let host = world.host("a").await;
     let key = host.win().await;
-    let store = Arc::new(LossyState { store: host.store.ledger().unwrap(), writes: 0.into() });
+    let store = Arc::new(LossyState::new(host.store.ledger().unwrap()));
     let leader = LedgerLeader::by(&host, &key, store);
     let (mut mark, _) = leader.open(10).await;
     for second in 11..17 {

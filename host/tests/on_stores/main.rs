@@ -1,5 +1,6 @@
-//! What a host does with a store, checked on each: the ledgers of jobs, and casts. The stores' own
-//! promises are in `host/stores/tests`, whose rig is used here.
+//! Tests of what a host does with a store, run on each kind of store: the ledgers of jobs, and
+//! casts. The contract of the stores themselves is tested in `host/stores/tests`, whose rig is used
+//! here.
 
 #![expect(
     clippy::expect_used,
@@ -13,10 +14,10 @@
 #[path = "../../stores/tests/store/properties.rs"]
 mod properties;
 
+mod cast_service;
 #[path = "../../stores/tests/store/casts/rig.rs"]
 #[expect(dead_code, reason = "the stores' own tests need more of it")]
 mod casts;
-mod desk;
 #[path = "../../stores/tests/store/etcd_server.rs"]
 #[expect(dead_code, reason = "the stores' own tests need more of it")]
 mod etcd_server;
@@ -63,9 +64,9 @@ mod work {
     }
 }
 
-mod at_the_desk {
+mod cast_operations {
     properties! {
-        desk:
+        cast_service:
         what_cannot_be_cast_is_told_with_what_to_do,
         a_cast_is_looked_at_from_any_host,
         dead_letters_are_replayed_and_purged,

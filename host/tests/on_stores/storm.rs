@@ -1,4 +1,4 @@
-//! Many casts, and hosts that are killed at random while they do them.
+//! Many casts, and hosts that are killed at random while they run them.
 
 use std::{
     collections::HashMap,
@@ -22,51 +22,50 @@ use crate::{workers, world::World};
 
 const HOSTS: usize = 5;
 const PLACES: usize = 16;
-/// A lease that is short, and yet renewed in time on a machine that is busy.
+/// The TTL of leases is short, and long enough to renew them in time on a busy machine.
 const TTL: Duration = Duration::from_secs(3);
 const RENEW: Duration = Duration::from_millis(500);
 
-/// With attempts for many a death, and answers that outlast the test.
+/// With enough attempts for many deaths, and answers that are kept for longer than the test takes.
 fn storm_settings() -> CastSettingsByTask {
-    let mut terms = workers::terms(PLACES);
-    let task = Arc::make_mut(&mut terms).get_mut("t").unwrap();
-    (task.max_attempts, task.keep) = (100, Duration::from_secs(3600));
-    terms
+    let mut settings = workers::settings(PLACES);
+    let task = Arc::make_mut(&mut settings).get_mut("t").unwrap();
+    (task.max_attempts, task.keep_answer) = (100, Duration::from_secs(3600));
+    settings
 }
 
-/// How often each cast was begun, and how often its work was finished.
+/// How often each cast was started, and how often its work was finished.
 #[derive(Default)]
 struct WorkTally(Mutex<HashMap<Arc<str>, (usize, usize)>>);
 
 struct TallyRunner {
     tally: Arc<WorkTally>,
-    terms: watch::Sender<CastSettingsByTask>,
+    settings: watch::Sender<CastSettingsByTask>,
 }
 
 #[async_trait]
 impl CastRunner for TallyRunner {
     fn tasks(&self) -> watch::Receiver<CastSettingsByTask> {
-        self.terms.subscribe()
+        self.settings.subscribe()
     }
 
     async fn perform(&self, call: TaskCall) -> Result<TaskOutput, TaskError> {
         self.tally.0.lock().unwrap().entry(call.id.clone()).or_default().0 += 1;
-        // The work itself: there is something to be killed in.
+        // The work takes a while, so that hosts are killed during it.
         sleep(Duration::from_millis(fastrand::u64(..20))).await;
         self.tally.0.lock().unwrap().entry(call.id).or_default().1 += 1;
         Ok(TaskOutput { payload: call.payload, content_type: None })
     }
 }
 
-/// One life of a host, until it is aborted: then nothing is said to anybody, and
-/// its lease runs out.
+/// One run of a host, until it is aborted: then it writes nothing any more, and its lease expires.
 async fn live(store: Arc<dyn Store>, name: String, tally: Arc<WorkTally>) {
     let Ok(lease) = store.grant(TTL).await else { return };
     let (_renewed, session) = watch::channel(Some(lease.id));
-    let terms = watch::Sender::new(storm_settings());
+    let settings = watch::Sender::new(storm_settings());
     let worker = CastWorker {
         casts: store.casts().unwrap(),
-        runner: Arc::new(TallyRunner { tally, terms }),
+        runner: Arc::new(TallyRunner { tally, settings }),
         host: name.into(),
         session,
         roster: watch::Sender::new(Some(workers::hosts(HOSTS))).subscribe(),
@@ -77,14 +76,14 @@ async fn live(store: Arc<dyn Store>, name: String, tally: Arc<WorkTally>) {
             sleep(RENEW).await;
         }
     };
-    // A host that cannot renew ends as well; here as abruptly.
+    // A host that cannot renew its lease ends as well, and here just as abruptly.
     tokio::select! {
         () = renewals => {}
         () = worker.run(CancellationToken::new(), Duration::ZERO) => {}
     }
 }
 
-/// Kills a host at random every `pause`, and starts another in its place.
+/// Kills a random host about every `pause`, and starts another in its place.
 async fn kill(world: &World, tally: &Arc<WorkTally>, pause: Duration, kills: &Mutex<usize>) {
     let mut hosts: Vec<JoinSet<()>> = Vec::new();
     for number in 0..HOSTS {
@@ -101,20 +100,21 @@ async fn kill(world: &World, tally: &Arc<WorkTally>, pause: Duration, kills: &Mu
     }
 }
 
-/// Casts `count` times, and returns when the queue is empty.
+/// Makes `count` casts, and returns when all of them have ended.
 async fn cast_all(world: &World, count: usize) -> Vec<CastKey> {
     let tasks = watch::Sender::new(storm_settings()).subscribe();
-    let desk = CastService { casts: world.open().casts().unwrap(), tasks };
-    let casts = stream::iter(0..count).map(|i| desk.cast("t", i.to_string().into(), None));
+    let service = CastService { casts: world.open().casts().unwrap(), tasks };
+    let casts = stream::iter(0..count).map(|i| service.cast("t", i.to_string().into(), None));
     let keys = casts.buffer_unordered(32).map(|key| key.expect("a cast that was taken"));
     let keys: Vec<_> = keys.collect().await;
+    assert_eq!(keys.len(), count, "not every cast has got a key");
     for key in &keys {
-        until_ended(&*desk.casts, key).await;
+        until_ended(&*service.casts, key).await;
     }
     keys
 }
 
-/// Casts `count` times, and again until a host was killed: some machines do it before that.
+/// Makes `count` casts, and more until a host was killed: a fast machine may be done before that.
 async fn cast_until_killed(world: &World, count: usize, kills: &Mutex<usize>) -> Vec<CastKey> {
     let mut keys = cast_all(world, count).await;
     while *kills.lock().unwrap() == 0 {

@@ -1,11 +1,12 @@
-//! What is looked at before a command is given.
+//! What is checked before a command is carried out.
 
 use super::command_error::CommandError;
 use soloist_heart::Group;
 use soloist_stores::{KnownHost, Roster};
 use soloist_text::rfc3339;
 
-/// What heads a queue, leads it: who gives `group` up must not leave it to a stranger.
+/// Refuses a command by which the leader of `group` would give way to a stranger's entry, under
+/// which nobody performs.
 pub(super) fn check_next_is_host(roster: &Roster, group: &Group) -> Result<(), CommandError> {
     match roster.foreign_candidates(group).first() {
         Some(it) if roster.heir(group).is_none() => {
@@ -16,7 +17,7 @@ pub(super) fn check_next_is_host(roster: &Roster, group: &Group) -> Result<(), C
     }
 }
 
-/// Nobody would take over a frozen group.
+/// Refuses a command for a frozen group: no host would take it over.
 pub(super) fn check_not_frozen(roster: &Roster, group: &Group) -> Result<(), CommandError> {
     match roster.notes.pause_of(group) {
         Some(pause) if pause.freeze => {
@@ -28,7 +29,7 @@ pub(super) fn check_not_frozen(roster: &Roster, group: &Group) -> Result<(), Com
     }
 }
 
-/// Where a known host was seen last, for people.
+/// When a known host was seen last, as a text for people.
 pub(super) fn last_seen(known: Option<&KnownHost>) -> String {
     let Some(known) = known else { return "it was never there".into() };
     format!("it was seen last at {}", rfc3339(known.last_seen))

@@ -1,36 +1,36 @@
-//! Why a command was not carried out.
+//! The errors of commands, with what people can do next.
 
 use std::{collections::BTreeSet, fmt};
 
 use soloist_stores::StoreError;
 use soloist_text::{rfc3339, with_causes};
 
-/// Why a command was not carried out, and what to do next.
+/// Why a command was not carried out, and what people can do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommandError {
-    /// What kind of obstacle it is.
+    /// The kind, which decides the status code.
     pub kind: CommandErrorKind,
-    /// What is wrong.
+    /// What is wrong, as a text for people.
     pub error: String,
-    /// What to do next.
+    /// What people can do about it.
     pub help: String,
 }
 
-/// What keeps a command from being carried out.
+/// The kinds of errors of commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommandErrorKind {
-    /// What it names is not there.
+    /// There is no such group or host.
     NotFound,
-    /// It cannot be done as things stand.
+    /// The state of the cluster does not allow it.
     Refused,
-    /// What it needs does not answer.
+    /// The store or the leader does not answer.
     Unavailable,
-    /// It was begun and is not done yet.
+    /// It was started, and has not finished in time.
     Timeout,
 }
 
 impl CommandErrorKind {
-    /// As the control API puts it (RFC 9110, section 15).
+    /// The status code in the control API (RFC 9110, section 15).
     #[must_use]
     pub const fn code(self) -> u16 {
         match self {
@@ -41,7 +41,7 @@ impl CommandErrorKind {
         }
     }
 
-    /// What another host's answer of this code says.
+    /// The kind of an error that another host responded with by this status code.
     pub(in crate::cluster) const fn of_code(code: u16) -> Self {
         match code {
             404 => Self::NotFound,
@@ -61,7 +61,7 @@ impl CommandError {
         Self::new(CommandErrorKind::Refused, error, help)
     }
 
-    /// It was begun, and goes on; `undo` takes it back.
+    /// The command was started and goes on; the command `undo` takes it back.
     pub(super) fn timeout(error: impl Into<String>, undo: &str) -> Self {
         let help = format!(
             "`soloist status` shows how far it has come; ask again if it does not go on, or take \
@@ -70,7 +70,7 @@ impl CommandError {
         Self::new(CommandErrorKind::Timeout, error, help)
     }
 
-    /// Nobody knows whether it was done; `undo` takes it back.
+    /// It is not known whether the command was carried out; the command `undo` takes it back.
     pub(super) fn in_doubt(error: impl Into<String>, undo: &str) -> Self {
         let help = format!(
             "it may have been done all the same: `soloist status` shows whether, when the store \
@@ -83,7 +83,8 @@ impl CommandError {
         Self::new(CommandErrorKind::Unavailable, error, help)
     }
 
-    /// Nobody here knows how the cluster is; it was known until `seen`, if it ever was.
+    /// This host does not know the state of the cluster. It did until `seen` (milliseconds of Unix
+    /// time), if it ever did.
     pub(super) fn unknown_cluster(seen: Option<u64>) -> Self {
         let error = match seen {
             Some(seen) => format!("this host has not heard of the store since {}", rfc3339(seen)),
@@ -94,7 +95,7 @@ impl CommandError {
         Self::unavailable(error, help)
     }
 
-    /// The store has not done it, or has not said so; `undo` takes it back.
+    /// A write to the store failed, or may have; the command `undo` takes it back.
     pub(super) fn store(error: &StoreError, undo: &str) -> Self {
         if error.is_transient() {
             return Self::in_doubt(with_causes(error), undo);

@@ -1,91 +1,91 @@
-//! What commands and their answers look like, as JSON.
+//! Commands and their results as JSON.
 
 use serde::{Deserialize, Serialize};
 
-/// The longest text of a person's that is kept, in characters.
+/// The longest name or reason of a person that is kept, in characters.
 const LONGEST: usize = 200;
 
-/// One line of what a person says, and not a long one.
+/// Makes one line of limited length of a text that a person has written.
 pub(super) fn one_line(text: String) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST).collect()
 }
 
-/// The leader of a group is to hand over.
+/// The command to a group's leader to hand over.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ResignOrder {
     /// The group; `main`, if none is named.
     pub group: Option<String>,
-    /// Who is to lead; the next in line, if none is named.
+    /// The host that is to lead; the next in line, if none is named.
     pub to: Option<String>,
-    /// The token of the term that was seen. A host that is asked for a term which it has
-    /// not read of yet waits until it has.
+    /// The token of the leader's term, as the forwarding host knows it. A host whose roster is older
+    /// than that waits until it has caught up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<i64>,
-    /// Who wants it.
+    /// Who gives the command.
     pub by: String,
-    /// Why.
+    /// Why, in their words.
     pub reason: String,
 }
 
-/// Leaderships are not to change by preference, or may again.
+/// The command to pause changes of leadership by preference, or to resume them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PauseOrder {
     /// The group; all of them, if none is named.
     pub group: Option<String>,
-    /// Whether a leader that dies is not to be replaced either.
+    /// Whether even a leader that dies is not to be replaced.
     pub freeze: bool,
-    /// Who wants it.
+    /// Who gives the command.
     pub by: String,
-    /// Why.
+    /// Why, in their words.
     pub reason: String,
 }
 
-/// A host is to give everything up, or may stand or join again.
+/// The command to drain a host, to undrain it, or to admit it again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DrainOrder {
     /// The host; the one that is asked, if none is named.
     pub host: Option<String>,
-    /// Who wants it.
+    /// Who gives the command.
     pub by: String,
-    /// Why.
+    /// Why, in their words.
     pub reason: String,
 }
 
-/// A host is to be forgotten, or kept out.
+/// The command to remove a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RemoveOrder {
     /// The host.
     pub host: String,
-    /// Whether it is to leave if it is alive, and to be kept out until it is admitted.
+    /// Whether a host that is alive is to leave, and to be kept out until it is admitted again.
     pub force: bool,
-    /// Who wants it.
+    /// Who gives the command.
     pub by: String,
-    /// Why.
+    /// Why, in their words.
     pub reason: String,
 }
 
-/// What was done.
+/// The result of a command that was carried out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommandAnswer {
-    /// For people.
+    /// What was done, as a text for people.
     pub done: String,
-    /// Who leads now, if that has changed.
+    /// The change of leadership, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handed_over: Option<HandedOver>,
 }
 
-/// A leadership that has changed hands.
+/// A change of leadership.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HandedOver {
     /// The group.
     pub group: String,
-    /// Who led.
+    /// The host that led before.
     pub from: String,
-    /// Who leads.
+    /// The host that leads now.
     pub leader: String,
     /// The fencing token of the new term.
     pub token: i64,

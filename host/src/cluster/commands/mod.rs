@@ -1,12 +1,12 @@
-//! What people tell a cluster to do, through any host: hand over, pause, drain, remove.
+//! The commands that people give to a cluster, through any host: hand over, pause, drain, remove.
 //!
-//! What is to last is a note in the store, which every host follows. What is to
-//! happen once is done by the leader that it concerns; another host passes it on.
+//! A command with a lasting effect writes a note to the store, which every host follows. A hand-over
+//! happens once, and is done by the leader that it concerns; any other host forwards the command.
 //!
 //! Invariants:
 //! - A command that is refused has changed nothing.
-//! - One whose answer is lost says so: that it may have been done, how to see whether, and how
-//!   to take it back.
+//! - If it is not known whether a command was carried out, the error says so, and how to find out
+//!   and how to undo the command.
 
 mod checks;
 mod command_error;
@@ -33,28 +33,28 @@ use soloist_stores::{
 use soloist_telemetry::journal::{Journal, Transition};
 use soloist_text::with_reason;
 
-/// Carries commands out.
+/// Carries out commands.
 pub struct Commands {
-    /// This host.
+    /// The entry of this host among the members.
     pub member: Member,
     /// Where notes are written.
     pub store: Arc<dyn Store>,
-    /// The way to other hosts.
+    /// The client of other hosts.
     pub peers: PeerClient,
-    /// What is known of the cluster.
-    pub sight: RosterView,
+    /// What is known of the cluster, and how fresh that is.
+    pub roster_view: RosterView,
     /// The groups that this host has actions of.
     pub groups: Box<dyn Fn() -> Vec<Group> + Send + Sync>,
-    /// Where events for this host's heart go in.
+    /// The inbox of this host's heart.
     pub events: UnboundedSender<HeartEvent>,
-    /// Where commands are taken down.
+    /// Where commands are recorded.
     pub journal: Journal,
-    /// How long a change of leadership may take.
+    /// How long a command waits for a change of leadership.
     pub patience: Duration,
 }
 
 impl Commands {
-    /// Stops changes by preference in a group, or in all of them.
+    /// Pauses changes of leadership by preference, in one group or in all of them.
     ///
     /// # Errors
     /// There is no such group, or the store does not answer.
@@ -72,7 +72,7 @@ impl Commands {
         Ok(CommandAnswer::new(format!("{what}: no leadership changes by preference, and {rest}")))
     }
 
-    /// Takes a pause back.
+    /// Ends a pause.
     ///
     /// # Errors
     /// There is no such group, or it is not paused, or the store does not answer.
@@ -89,11 +89,11 @@ impl Commands {
         Ok(CommandAnswer::new(format!("{what}: resumed")))
     }
 
-    /// Has a host give everything up and stay out.
+    /// Makes a host give up all leaderships and not stand any more.
     ///
     /// # Errors
-    /// There is no such host, or it leads what is frozen or what nobody would lead then, since
-    /// a stranger is next in the queue, or the store does not answer.
+    /// There is no such host, the store does not answer, or the host leads a group that is frozen or
+    /// that nobody would lead then, since a stranger is next in its queue.
     pub async fn drain(&self, order: DrainOrder) -> Result<CommandAnswer, CommandError> {
         let roster = self.roster()?;
         let host = self.host(&roster, order.host)?;
@@ -102,7 +102,7 @@ impl Commands {
         };
         for group in roster.groups.keys().filter(leads) {
             checks::check_not_frozen(&roster, group)?;
-            // Without any heir a host that is alone is drained, which is what people want of it.
+            // A group without any heir is no obstacle: people may want to drain the last host.
             checks::check_next_is_host(&roster, group)?;
         }
         let drain = Drain { order: self.journal_order("drain", &host, order.by, order.reason) };
@@ -118,7 +118,7 @@ impl Commands {
         )))
     }
 
-    /// Lets a drained host stand again.
+    /// Lets a drained host stand for election again.
     ///
     /// # Errors
     /// There is no such host, or it is not drained, or the store does not answer.
@@ -133,32 +133,34 @@ impl Commands {
         Ok(CommandAnswer::new(format!("{host} stands for election again")))
     }
 
-    /// Has the store keep `note`; `undo` takes that back.
+    /// Writes a note to the store. `undo` is the command that takes it back, for the error.
     async fn note(&self, topic: &NoteTopic, note: &Note, undo: &str) -> Result<(), CommandError> {
-        let kept = retry_transient(|| self.store.write_note(topic, note)).await;
-        kept.map(|_| ()).map_err(|error| CommandError::store(&error, undo))
+        let written = retry_transient(|| self.store.write_note(topic, note)).await;
+        written.map(|_| ()).map_err(|error| CommandError::store(&error, undo))
     }
 
-    /// Takes a note away, and says whether there was one; `undo` puts it back.
+    /// Erases a note, and returns whether there was one. `undo` is the command that writes it again,
+    /// for the error.
     async fn erase(&self, topic: &NoteTopic, undo: &str) -> Result<bool, CommandError> {
         let erased = retry_transient(|| self.store.erase_note(topic)).await;
         let (was, again) = erased.map_err(|error| CommandError::store(&error, undo))?;
-        // An attempt whose answer was lost may have been the one that took it away.
+        // After a repeated call (`again`) there may be none left, since the call whose answer was
+        // lost may have erased it.
         Ok(was || again)
     }
 
-    /// What the store is known to hold.
+    /// The current roster.
     fn roster(&self) -> Result<Roster, CommandError> {
-        match self.sight.current() {
+        match self.roster_view.current() {
             Seen::Now(roster) => Ok(roster),
             Seen::Before { seen, .. } => Err(CommandError::unknown_cluster(Some(seen))),
             Seen::Nothing => Err(CommandError::unknown_cluster(None)),
         }
     }
 
-    /// Waits until the roster shows it. Returns nothing when that takes too long.
+    /// Waits until the roster meets a condition. None if that takes longer than `patience`.
     async fn wait_until(&self, is_it: impl Fn(&Roster) -> bool) -> Option<Roster> {
-        let mut roster = self.sight.rosters();
+        let mut roster = self.roster_view.rosters();
         let shown = roster.wait_for(|roster| roster.as_ref().is_some_and(&is_it));
         timeout(self.patience, shown).await.ok()?.ok()?.clone()
     }
@@ -171,7 +173,7 @@ impl Commands {
         name.map(|name| self.group(roster, &name)).transpose()
     }
 
-    /// The group of this name, if anybody has to do with it.
+    /// The group with this name, if any host has actions of it or any key is in its queue.
     fn group(&self, roster: &Roster, name: &str) -> Result<Group, CommandError> {
         let own = (self.groups)();
         let known = roster.groups.keys().chain(&own).chain(roster.notes.paused.keys());
@@ -183,7 +185,7 @@ impl Commands {
         }
     }
 
-    /// The host of this name, if it is there or was; this one, if none is named.
+    /// The host with this name, if it is or was a member; this host, if none is named.
     fn host(&self, roster: &Roster, name: Option<String>) -> Result<String, CommandError> {
         let name = name.unwrap_or_else(|| self.member.name.clone());
         let known = roster.notes.known.keys().chain(roster.notes.removed.keys());
@@ -193,8 +195,8 @@ impl Commands {
         if names.contains(&*name) { Ok(name) } else { Err(CommandError::no_host(&name, &names)) }
     }
 
-    /// Takes a note away, as [`erase`](Self::erase) does, and records who wants that, and why, if
-    /// it was done, or may have been.
+    /// Erases a note like [`erase`](Self::erase), and records who gave the command and why, unless
+    /// there was no such note.
     async fn take_note_back(
         &self,
         topic: &NoteTopic,
@@ -209,7 +211,7 @@ impl Commands {
         was
     }
 
-    /// Records who wants what, and why.
+    /// Records in the log and the journal who gave a command, and why.
     fn journal_order(&self, command: &str, of: &str, by: String, reason: String) -> OperatorOrder {
         let by = if by.is_empty() { "somebody".to_owned() } else { one_line(by) };
         let reason = one_line(reason);
@@ -220,7 +222,7 @@ impl Commands {
     }
 }
 
-/// How the command line names a group.
+/// The option of the command line that names a group.
 fn group_option(group: Option<&Group>) -> String {
     group.map_or_else(String::new, |group| format!(" --group {group}"))
 }
@@ -229,7 +231,7 @@ fn all_or(group: Option<&Group>) -> String {
     group.map_or_else(|| "all groups".to_owned(), Group::to_string)
 }
 
-/// Whether `host` leads or stands anywhere.
+/// Whether `host` leads or stands for election in any group.
 fn stands(roster: &Roster, host: &str) -> bool {
     roster.groups.values().flatten().any(|standing| standing.candidate.host == host)
 }

@@ -1,10 +1,10 @@
-//! Removing a host, and letting it in again.
+//! Removes hosts, and admits them again.
 //!
-//! A host that is gone is forgotten. One that is to go (`force`) is kept out by a note, which
-//! stands until it is taken away: the store lets it join no more, so that it stands for
-//! nothing, whether it has heard of that or not. A host that obeys takes itself out of the list
-//! of those that are known, when nothing of a term is alive on it and before its session ends.
-//! So whoever waits for its end can tell it from a session that has merely run out.
+//! A host that is gone is forgotten. A host that is alive is kept out (`force`) by a note in the
+//! store, which stays until it is erased: the store refuses to let that host join, so that it cannot
+//! stand for election, whether it knows of its removal or not. A host that obeys erases itself from
+//! the list of known hosts, when nothing of a term is alive on it and before its session ends. By
+//! that, its end can be told from a session that has merely expired.
 
 use super::{
     CommandAnswer, Commands, DrainOrder, RemoveOrder, checks::last_seen,
@@ -13,10 +13,10 @@ use super::{
 use soloist_stores::{Note, NoteTopic, Removal, Roster};
 
 impl Commands {
-    /// Forgets a host that is gone; or makes one leave, and keeps it out.
+    /// Forgets a host that is gone; with `force` makes a live one leave, and keeps it out.
     ///
     /// # Errors
-    /// There is no such host, it is alive and nobody forces it, or the store does not answer.
+    /// There is no such host, it is alive and `force` is not set, or the store does not answer.
     pub async fn remove(&self, order: RemoveOrder) -> Result<CommandAnswer, CommandError> {
         let roster = self.roster()?;
         let host = self.host(&roster, Some(order.host.clone()))?;
@@ -45,7 +45,7 @@ impl Commands {
         )))
     }
 
-    /// Lets a host that was removed join again.
+    /// Lets a host that was kept out join again.
     ///
     /// # Errors
     /// There is no such host, it was not removed, or the store does not answer.
@@ -62,6 +62,7 @@ impl Commands {
         )))
     }
 
+    /// Writes the note that keeps a host out, and waits until the host has left.
     async fn keep_out(
         &self,
         host: String,

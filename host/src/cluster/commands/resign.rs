@@ -1,8 +1,8 @@
-//! Handing a leadership over: to the next in line, or to a host that is named.
+//! Hands over a leadership: to the next in line, or to a named host.
 //!
-//! A host that is named comes to be the next in line first: the leader says in
-//! the election whom it will hand over to, and those before that host step back.
-//! So it takes over as fast as any heir, and if it dies meanwhile nothing is lost.
+//! A named host becomes the next in line first: the leader writes its name into its own candidacy,
+//! and the hosts before it in the queue step back. So it takes over as fast as any heir, and if it
+//! dies meanwhile, another one takes over.
 
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ use soloist_stores::{Candidate, OperatorOrder, QueuedCandidate, Roster};
 use soloist_text::with_causes;
 
 impl Commands {
-    /// Hands the leadership of a group over, and returns when another host leads. `passed_on`
-    /// says that another host has sent this one the command.
+    /// Hands over the leadership of a group, and returns when another host leads. `passed_on` is
+    /// whether another host has forwarded the command.
     ///
     /// # Errors
     /// There is no such group or host, nobody leads, nobody can take over, or it took too long.
@@ -62,13 +62,13 @@ impl Commands {
         self.hand_over(leader, to, asker).await
     }
 
-    /// Lets the leader do it.
+    /// Forwards the command to the leader.
     async fn forward(
         &self,
         leader: &Candidate,
         order: &ResignOrder,
     ) -> Result<CommandAnswer, CommandError> {
-        // The leader answers when it is done.
+        // The leader answers only when the hand-over is done.
         let within = self.patience * 2 + Duration::from_secs(5);
         match self.peers.resign(&leader.url, &self.member.name, order, within).await {
             Ok(answer) => answer,
@@ -85,7 +85,7 @@ impl Commands {
         }
     }
 
-    /// Whether `host` could lead `group` at once.
+    /// Checks that `host` could lead `group` at once.
     async fn check_can_lead(
         &self,
         roster: &Roster,
@@ -121,7 +121,7 @@ impl Commands {
             return if waits { Ok(()) } else { Err(no_heir(roster, group)) };
         }
         let part = self.peers.group_status(&member.url, group.as_str()).await;
-        // A host knows of its own candidacy before this one has read of it.
+        // That host knows of its candidacy before this one has read it from the store.
         let newer = part.as_ref().is_some_and(|part| part.standbys.iter().any(|by| by == host));
         if newer && self.wait_until(stands).await.is_some() {
             return Ok(());
@@ -132,10 +132,10 @@ impl Commands {
         refused(format!("{host} does not stand for {group}: {why}"), help)
     }
 
-    /// Says that `host` is to be next, and waits until it is.
+    /// Names `host` as the heir in the leader's candidacy, and waits until it is next in line.
     async fn make_heir(&self, leader: &QueuedCandidate, host: &str) -> Result<(), CommandError> {
         let group = &leader.key.group;
-        // It leads, whether the roster shows yet that it has said so or not.
+        // This host leads, even if the roster does not show `since` yet.
         let since = leader.candidate.since.unwrap_or_else(unix_ms);
         let says = |heir| Candidate { heir, since: Some(since), ..leader.candidate.clone() };
         let undo = "soloist resign, to the host that should lead";
@@ -164,6 +164,7 @@ impl Commands {
         }
     }
 
+    /// Asks the heart to hand over, and waits until another host leads.
     async fn hand_over(
         &self,
         leader: QueuedCandidate,
@@ -172,7 +173,7 @@ impl Commands {
     ) -> Result<CommandAnswer, CommandError> {
         let (group, key) = (leader.key.group.clone(), leader.key);
         let cause = EndCause::Commanded { by: asker.by, reason: asker.reason };
-        // Without a driver the host is stopping, and hands over by that.
+        // Without a driver the host is stopping, and hands over anyway.
         let _ = self.events.send(HeartEvent::HandOver { key: key.clone(), cause });
         let leads = |roster: &Roster| {
             let next = roster.leader(&group).filter(|next| next.key.token > key.token);
@@ -198,7 +199,7 @@ impl Commands {
     }
 }
 
-/// Why there is nobody who could give `group` up.
+/// The error for a group that has no leader to hand over.
 fn nobody_leads(roster: &Roster, group: &Group) -> CommandError {
     match roster.foreign_candidates(group).first() {
         Some(it) => {
@@ -212,7 +213,7 @@ fn nobody_leads(roster: &Roster, group: &Group) -> CommandError {
     }
 }
 
-/// Why nobody would lead `group` if its leader gave it up.
+/// The error for a group that no other host could take over.
 fn no_heir(roster: &Roster, group: &Group) -> CommandError {
     check_next_is_host(roster, group).err().unwrap_or_else(|| {
         CommandError::refused(

@@ -1,4 +1,4 @@
-//! What another host answers line by line.
+//! Responses that another host sends line by line, such as logs that are followed.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use super::{
     requests::{put_header, request},
 };
 
-/// How long a host that answers line by line may be quiet.
+/// How long a host may send nothing: it sends empty lines more often than that.
 const QUIET: Duration = Duration::from_secs(7);
 
-/// A line that is longer is no answer of a host's.
+/// The longest line, in bytes; a longer one ends the stream.
 const LINE_MAX: usize = 1 << 20;
 
-/// A host's answer, line by line as it comes.
+/// The lines of a response, as they arrive.
 pub struct LineStream {
     body: Incoming,
     unread: Vec<u8>,
@@ -27,10 +27,10 @@ pub struct LineStream {
 }
 
 impl PeerClient {
-    /// Asks the host at `url` for what is at `path`, on behalf of `host`.
+    /// Requests the lines at `path` of the host at `url`, on behalf of this `host`.
     ///
     /// # Errors
-    /// It does not answer, or refuses.
+    /// The host does not answer, or refuses.
     pub async fn read_lines(
         &self,
         url: &str,
@@ -45,7 +45,8 @@ impl PeerClient {
         })
     }
 
-    /// Asks a host that may be quiet for so long; the whole of its answer, if it refuses.
+    /// Sends a request to a host that may send nothing for `quiet` at most. If it refuses, the
+    /// result has its whole response.
     pub(crate) async fn start_lines(
         &self,
         request: Request<Bytes>,
@@ -64,10 +65,10 @@ impl PeerClient {
 }
 
 impl LineStream {
-    /// The next line; nothing at the end.
+    /// The next line, without its end; none at the end of the stream.
     ///
     /// # Errors
-    /// The answer broke off, or was quiet for too long.
+    /// The response broke off, or nothing came for too long.
     pub async fn next(&mut self) -> Result<Option<String>, PeerError> {
         loop {
             if let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {

@@ -1,7 +1,7 @@
-//! Asking other hosts, by their control API.
+//! The HTTP client of other hosts' control APIs.
 //!
-//! Whatever one host asks of another goes out by what is made here, and so shows the same
-//! credential and believes the same authorities.
+//! All connections from host to host are made with a [`PeerClient`], so all of them show the same
+//! credential and trust the same certificate authorities.
 
 mod line_stream;
 mod requests;
@@ -22,43 +22,44 @@ pub use self::{line_stream::LineStream, requests::PASSED_ON};
 use soloist_config::{HostConfig, Secret, TlsFiles};
 use soloist_tls::{ClientTls, HttpProtocol, MaybeTlsConnector, TlsError};
 
-/// Says who asks, beside `authorization`: that may be for the plugin at the other end.
+/// The header with this host's credential. A header of its own, since `authorization` may be meant
+/// for the plugin at the other end.
 pub const CREDENTIAL: HeaderName = HeaderName::from_static("soloist-authorization");
 
-/// What is said when another host does not let this one in.
+/// The text of the error when another host does not authorize this one.
 pub(crate) const STRANGER: &str = "it does not let this host in: give all hosts the same \
                                    `peer_token` in [api], or certificates of one `client_ca`, and \
                                    write the names by which they are called into `names` in [host]";
 
-/// Whether another host says that it does not let this one in.
+/// Whether another host does not authorize this one, by the status of its response.
 pub(crate) fn is_unauthorized(code: StatusCode) -> bool {
     use StatusCode as Code;
     matches!(code, Code::UNAUTHORIZED | Code::FORBIDDEN | Code::MISDIRECTED_REQUEST)
 }
 
-/// The longest answer that hosts give each other, in bytes: they say how they are, or what came
-/// of an order.
+/// The longest response that hosts give each other, in bytes: a status, or the result of a command.
 pub(crate) const ANSWER_MAX: usize = 8 << 20;
-/// How long a connection may take to come about.
+/// How long connecting to another host may take.
 const CONNECT: Duration = Duration::from_secs(2);
 
-/// By which others know who asks, and this one who answers.
+/// How this host identifies itself to other hosts, and which certificates it accepts from them.
 #[derive(Clone, Debug, Default)]
 pub struct PeerCredentials {
     /// The authorities that sign the certificates of hosts; by default those that browsers trust.
     pub ca: Option<PathBuf>,
-    /// The certificate that is shown.
+    /// The client certificate that is presented.
     pub certificate: Option<Arc<TlsFiles>>,
-    /// The token that is shown.
+    /// The bearer token that is sent.
     pub token: Option<Secret>,
 }
 
 impl PeerCredentials {
-    /// The one of a host.
+    /// The credentials in the settings of a host.
     #[must_use]
     pub fn of(host: &HostConfig) -> Self {
         let tls = host.tls.as_ref();
-        // Some certificates are for servers alone, and would be refused.
+        // Without `client_ca` nobody asks for a client certificate, and the one that is there may be
+        // valid for servers only.
         let certificate =
             tls.filter(|tls| tls.client_ca.is_some()).map(|tls| Arc::clone(&tls.files));
         Self {
@@ -69,7 +70,7 @@ impl PeerCredentials {
     }
 }
 
-/// The way to other hosts. Clones are the same.
+/// Sends requests to the control APIs of other hosts. Clones share everything.
 #[derive(Clone)]
 pub struct PeerClient {
     trust: ClientTls,
@@ -77,37 +78,37 @@ pub struct PeerClient {
     client: Client<MaybeTlsConnector, Full<Bytes>>,
 }
 
-/// Why there is no answer.
+/// Why a request to another host failed.
 #[derive(Debug, thiserror::Error)]
 pub enum PeerError {
-    /// This is no address of a host.
+    /// The URL is not one of a host.
     #[error("{0} is no URL of a host")]
     BadUrl(String),
-    /// It does not answer, or broke off.
+    /// The host does not answer, or the connection broke off before the response.
     #[error(transparent)]
     Request(legacy::Error),
-    /// Its answer broke off.
+    /// The connection broke off during the response.
     #[error("the answer broke off")]
     BodyBroken(#[source] hyper::Error),
-    /// Its answer is longer than any of a host.
+    /// The response is longer than this limit, in bytes.
     #[error("the answer is longer than {0} bytes")]
     TooLong(usize),
-    /// It does not know this host, or not by this name.
+    /// The host does not authorize this one, or is not called by this name.
     #[error("{STRANGER}")]
     Unauthorized,
-    /// It took too long.
+    /// The response took longer than this.
     #[error("there was no answer within {}", humantime::format_duration(*.0))]
     Timeout(Duration),
-    /// It refuses.
+    /// The host responded with an error.
     #[error("it answers with {0}")]
     Refused(StatusCode),
-    /// The answer is not what a host says.
+    /// The response is not JSON of a host.
     #[error("the answer is not that of a soloist host")]
     Malformed(#[source] serde_json::Error),
 }
 
 impl PeerError {
-    /// Whether what was asked may have been done though there is no answer.
+    /// Whether the request may have been carried out in spite of the error.
     #[must_use]
     pub fn may_have_arrived(&self) -> bool {
         match self {
@@ -119,24 +120,24 @@ impl PeerError {
 }
 
 impl PeerClient {
-    /// The way to hosts by `passport`.
+    /// A client that identifies itself by `credentials`.
     ///
     /// # Errors
-    /// One of its files cannot be used.
-    pub fn new(passport: &PeerCredentials) -> Result<Self, TlsError> {
-        let trust = ClientTls::new(passport.ca.clone(), passport.certificate.clone())?;
-        let credential = passport.token.as_ref().and_then(bearer);
+    /// One of the certificate files cannot be used.
+    pub fn new(credentials: &PeerCredentials) -> Result<Self, TlsError> {
+        let trust = ClientTls::new(credentials.ca.clone(), credentials.certificate.clone())?;
+        let credential = credentials.token.as_ref().and_then(bearer);
         let mut http = HttpConnector::new();
         http.set_nodelay(true);
         http.set_connect_timeout(Some(CONNECT));
-        // No connection outlives what was asked by it.
+        // No connection is kept after its response.
         let client = Client::builder(TokioExecutor::new())
             .pool_max_idle_per_host(0)
             .build(trust.connector(http, HttpProtocol::Http1));
         Ok(Self { trust, credential, client })
     }
 
-    /// What makes connections to hosts, by `http` where they have no TLS.
+    /// Makes connections to hosts: by TLS, or by `http` alone where the URL says so.
     pub(crate) fn connector(
         &self,
         http: HttpConnector,
@@ -145,14 +146,14 @@ impl PeerClient {
         self.trust.connector(http, protocol)
     }
 
-    /// Says who asks.
+    /// Adds this host's credential to the headers of a request.
     pub(crate) fn add_credential(&self, headers: &mut HeaderMap) {
         if let Some(credential) = &self.credential {
             headers.insert(CREDENTIAL, credential.clone());
         }
     }
 
-    /// Asks a host, and returns as soon as it begins to answer.
+    /// Sends a request, and returns when the head of the response has arrived.
     pub(crate) async fn open(
         &self,
         mut request: Request<Bytes>,
@@ -165,17 +166,17 @@ impl PeerClient {
         self.client.request(request.map(Full::new)).await.map_err(PeerError::Request)
     }
 
-    /// Asks a host, and returns its whole answer, of `most` bytes at most; without a limit in
-    /// time, whenever that comes.
+    /// Sends a request, and returns the whole response, of up to `limit` bytes. Without `within`, it
+    /// waits for as long as that takes.
     pub(crate) async fn ask(
         &self,
         request: Request<Bytes>,
         within: Option<Duration>,
-        most: usize,
+        limit: usize,
     ) -> Result<Response<Bytes>, PeerError> {
         let asked = async {
             let answer = self.open(request).await?;
-            read_whole(answer, most).await
+            read_whole(answer, limit).await
         };
         match within {
             Some(within) => timeout(within, asked).await.map_err(|_| PeerError::Timeout(within))?,
@@ -184,16 +185,19 @@ impl PeerClient {
     }
 }
 
-/// The answer with all of its body, of `most` bytes at most.
-async fn read_whole(answer: Response<Incoming>, most: usize) -> Result<Response<Bytes>, PeerError> {
+/// Reads the whole body of a response, of up to `limit` bytes.
+async fn read_whole(
+    answer: Response<Incoming>,
+    limit: usize,
+) -> Result<Response<Bytes>, PeerError> {
     let (head, body) = answer.into_parts();
-    let body = Limited::new(body, most).collect().await.map_err(|error| {
-        error.downcast().map_or(PeerError::TooLong(most), |broken| PeerError::BodyBroken(*broken))
+    let body = Limited::new(body, limit).collect().await.map_err(|error| {
+        error.downcast().map_or(PeerError::TooLong(limit), |broken| PeerError::BodyBroken(*broken))
     })?;
     Ok(Response::from_parts(head, body.to_bytes()))
 }
 
-/// A token as a header, which is shown in no log.
+/// The header for a token, marked as sensitive so that it is not logged.
 fn bearer(token: &Secret) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(&format!("Bearer {}", token.reveal())).ok()?;
     value.set_sensitive(true);

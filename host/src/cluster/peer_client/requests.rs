@@ -1,4 +1,4 @@
-//! What hosts ask each other.
+//! The requests that hosts send to each other's control APIs.
 
 use std::time::Duration;
 
@@ -12,25 +12,25 @@ use super::{ANSWER_MAX, PeerClient, PeerError, is_unauthorized};
 use crate::cluster::commands::{CommandAnswer, CommandError, CommandErrorKind, ResignOrder};
 use soloist_heart::clock::ClockReport;
 
-/// Names the host that passes a request on; whoever gets one does not pass it on again.
+/// The header that names the forwarding host. A request that has it is not forwarded again.
 pub const PASSED_ON: &str = "soloist-passed-on";
 
-/// How long another host may take to say how it is.
+/// How long another host may take to respond to a question about its status or clock.
 const QUESTION: Duration = Duration::from_secs(1);
-/// The most that one may say of its clock, in bytes.
+/// The longest response about a clock, in bytes.
 const CLOCK_MAX: usize = 1 << 10;
 
-/// A host's part in a group.
+/// What a host's status says of a group, as far as it is read here.
 #[derive(Deserialize)]
 pub(in crate::cluster) struct GroupStatus {
-    /// What keeps it from standing for election.
+    /// What keeps that host from standing for election.
     pub(in crate::cluster) obstacle: Option<String>,
-    /// Who stands by, as it sees it.
+    /// The hosts that stand by, as that host sees them.
     pub(in crate::cluster) standbys: Vec<String>,
 }
 
 impl PeerClient {
-    /// Has the host at `url` hand over.
+    /// Forwards the command to resign to the host at `url`.
     pub(in crate::cluster) async fn resign(
         &self,
         url: &str,
@@ -52,7 +52,7 @@ impl PeerClient {
         Ok(Err(CommandError { kind, error: text("error"), help: text("help") }))
     }
 
-    /// What the host at `url` says of `group`, if it says anything.
+    /// What the status of the host at `url` says of `group`; none if it does not answer.
     pub(in crate::cluster) async fn group_status(
         &self,
         url: &str,
@@ -64,7 +64,7 @@ impl PeerClient {
         serde_json::from_value(status["groups"][group].take()).ok()
     }
 
-    /// What the clock of the host at `url` shows, if it says so.
+    /// What the clock of the host at `url` shows; none if it does not answer.
     pub(in crate::cluster) async fn clock(&self, url: &str) -> Option<DateTime<Utc>> {
         let request = request(Method::GET, url, "/v1/clock", Bytes::new()).ok()?;
         let answer = self.ask(request, Some(QUESTION), CLOCK_MAX).await.ok()?;
@@ -72,11 +72,11 @@ impl PeerClient {
         Some(face.shows)
     }
 
-    /// Passes a POST without a body on to the host at `url`, and returns the code and the text
-    /// of its answer; without a limit, whenever that comes.
+    /// Forwards a POST without a body to the host at `url`, and returns the status and the body of
+    /// its response. Without `within`, it waits for as long as that takes.
     ///
     /// # Errors
-    /// It does not answer.
+    /// The host does not answer, or does not authorize this one.
     pub async fn forward_post(
         &self,
         url: &str,
@@ -90,7 +90,8 @@ impl PeerClient {
         Ok((answer.status().as_u16(), answer.into_body()))
     }
 
-    /// Asks another host on behalf of a person, whom that one does not know.
+    /// Sends a request by this host's own authority: the other host does not know the person behind
+    /// it. A refusal is one of this host, and so an error.
     async fn send_as_host(
         &self,
         request: Request<Bytes>,
@@ -114,7 +115,7 @@ pub(super) fn request(
     Ok(request)
 }
 
-/// What no header can say is left out.
+/// Adds a header, unless the value contains what a header cannot carry.
 pub(super) fn put_header(request: &mut Request<Bytes>, name: &'static str, value: &str) {
     if let Ok(value) = value.parse() {
         request.headers_mut().insert(name, value);

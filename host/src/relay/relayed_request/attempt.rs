@@ -1,4 +1,4 @@
-//! One try of an errand: a term of this host, or another host.
+//! One attempt at a relayed request: by a term of this host, or by another host.
 
 use std::sync::Arc;
 
@@ -24,12 +24,12 @@ use soloist_telemetry::measure;
 use soloist_trace::{KeyValue, SpanRole, TraceContext, TraceSpan};
 
 impl RelayedRequest {
-    /// Has a term of this host answer.
-    pub(super) async fn try_local(&mut self, performer: &ActiveAction) -> AttemptResult {
+    /// Has the action answer that runs here, under a term of this host.
+    pub(super) async fn try_local(&mut self, active: &ActiveAction) -> AttemptResult {
         let request = Request::from_parts(self.head.clone(), RequestBody::Replay(self.body.read()));
-        match performer.answer(request).await {
+        match active.answer(request).await {
             LocalOutcome::Answered(response, visit) => {
-                // What did not wait does not count.
+                // Requests that are answered here have the limits of their action instead.
                 self.slot = None;
                 AttemptResult::Answered(RelayBody::local(*response, visit).into())
             }
@@ -38,7 +38,7 @@ impl RelayedRequest {
         }
     }
 
-    /// Has another host answer.
+    /// Forwards the request to the host that leads, and returns its answer.
     pub(super) async fn try_remote(
         &mut self,
         leader: &KnownLeader,
@@ -52,14 +52,14 @@ impl RelayedRequest {
         let mut span = self.span(leader, &request);
         span.inject(request.headers_mut());
         measure::relay_forwarded(self.action.name());
-        let (mut response, line) = match self.send(leader, request).await? {
-            Ok(hopped) => hopped,
+        let (mut response, connection) = match self.send(leader, request).await? {
+            Ok(forwarded) => forwarded,
             Err(ForwardError::Unreachable(reason)) => {
                 span.fail(reason.clone());
                 tracing::debug!(leader = leader.name, reason, "the leader cannot be reached");
                 return Ok(AttemptResult::Unreachable);
             }
-            // It was not the leader who broke off.
+            // The client's body failed, and not the leader.
             Err(ForwardError::Broken(_)) if self.body.has_failed() => {
                 return Err(RelayError::BadBody);
             }
@@ -82,17 +82,18 @@ impl RelayedRequest {
             Some(client) => {
                 tunnel::open(&self.context, client, &mut response, self.slot.take());
             }
-            // Nobody has asked for another protocol, nor may anything else of its kind come last.
+            // A 101 that the client did not ask for, or another 1xx: none is a final response.
             None if response.status().is_informational() => {
                 return Err(RelayError::NotFinal(response.status()));
             }
             None => {}
         }
         strip_hop_by_hop(response.headers_mut(), switches);
-        Ok(AttemptResult::Answered(RelayBody::remote(response, line).into()))
+        Ok(AttemptResult::Answered(RelayBody::remote(response, connection).into()))
     }
 
-    /// Sends a request, as long as whom it is sent to leads, and its action may take.
+    /// Sends a request, and waits for the response for as long as `leader` leads and as its
+    /// action may take. When the leadership ends meanwhile, it waits for [`LAST_WORD`] more.
     async fn send(
         &self,
         leader: &KnownLeader,
@@ -115,8 +116,8 @@ impl RelayedRequest {
         sent.map_err(|_| RelayError::Timeout)
     }
 
-    /// Whether the term of a leader whose answer broke off goes on: then it is the answer that is
-    /// broken, and nobody else will give another.
+    /// Asks the leader whether its term goes on, after its answer broke off. If so, the answer
+    /// itself is broken, and no other host will give another one.
     pub(super) async fn term_goes_on(&self, leader: &KnownLeader) -> bool {
         let Ok(uri) = self.address_at(leader).parse() else { return false };
         let mut request = Request::new(RequestBody::Empty);
@@ -125,8 +126,8 @@ impl RelayedRequest {
         let to = Some((leader.name.clone(), leader.token));
         RelayHeaders { via, target_term: to, probe: true, ..RelayHeaders::default() }
             .write(request.headers_mut());
-        let said = timeout(LAST_SIGN, self.context.client.send(request)).await;
-        said.is_ok_and(|said| said.is_ok_and(|(said, _)| said.status().is_success()))
+        let sent = timeout(LAST_SIGN, self.context.client.send(request)).await;
+        sent.is_ok_and(|sent| sent.is_ok_and(|(response, _)| response.status().is_success()))
     }
 
     /// The request as it is sent to `leader`.
@@ -144,19 +145,18 @@ impl RelayedRequest {
         if self.headers.is_from_host() {
             add_forwarded(headers, self.caller);
         }
-        let mut trail = self.headers.clone();
-        // The plugin is to learn which host the client has asked for; the other host, that it
-        // is meant itself.
-        trail.requested_host = headers.remove(header::HOST);
-        trail.via.push(self.context.host.to_string());
-        trail.target_term = Some((leader.name.clone(), leader.token));
-        trail.hold = Some(deadline.saturating_duration_since(Instant::now()));
-        trail.write(headers);
+        let mut relay = self.headers.clone();
+        // `host` is to name the leader's address; the plugin gets the client's `host` back.
+        relay.requested_host = headers.remove(header::HOST);
+        relay.via.push(self.context.host.to_string());
+        relay.target_term = Some((leader.name.clone(), leader.token));
+        relay.hold = Some(deadline.saturating_duration_since(Instant::now()));
+        relay.write(headers);
         *request.uri_mut() = uri;
         Ok(request)
     }
 
-    /// The span of asking `leader`.
+    /// The trace span of forwarding the request to `leader`.
     fn span(&self, leader: &KnownLeader, request: &Request<RequestBody>) -> TraceSpan {
         TraceSpan::begin(SpanRole::Client, TraceContext::extract(request.headers()), || {
             let (method, action) = (request.method().to_string(), self.action.name());
@@ -169,13 +169,13 @@ impl RelayedRequest {
         })
     }
 
-    /// Where `leader` answers what is asked for.
+    /// The URL under which `leader` answers this request, at its control address.
     fn address_at(&self, leader: &KnownLeader) -> String {
         let path = self.head.uri.path_and_query().map_or("/", |path| path.as_str());
         format!("{}{LEADER}{}{path}", leader.url, self.action.name())
     }
 
-    /// Tells the client where the leader answers.
+    /// A redirect (307) to the leader's control address.
     pub(super) fn redirect(&self, leader: &KnownLeader) -> Result<Response<RelayBody>, RelayError> {
         let to = self.address_at(leader);
         let location =

@@ -1,4 +1,5 @@
-//! One request, from its arrival to an answer: here, there, or after a while.
+//! One relayed request, from its arrival to its response: answered by this host, by another one,
+//! or held until there is a leader.
 
 mod attempt;
 
@@ -25,7 +26,17 @@ use soloist_resources::shares::{ClientAddress, Share, Shares};
 use soloist_stores::Roster;
 use soloist_telemetry::measure;
 
-/// A request on its way.
+/// What a request is relayed by: its action, and how it came in.
+pub(super) struct RelayRoute {
+    pub(super) action: Arc<Action>,
+    /// What to do where this host does not lead.
+    pub(super) standby: StandbyMode,
+    pub(super) headers: RelayHeaders,
+    /// The connection that the request came in by.
+    pub(super) caller: ConnectionInfo,
+}
+
+/// A request that is being relayed.
 pub(super) struct RelayedRequest {
     context: Arc<RelayContext>,
     action: Arc<Action>,
@@ -35,65 +46,64 @@ pub(super) struct RelayedRequest {
     head: Parts,
     body: Arc<ReplayableBody>,
     upgrade: Option<OnUpgrade>,
+    /// What `slot` is taken from.
     slots: Arc<Shares>,
+    /// Taken when the request begins to wait or is forwarded.
     slot: Option<Share>,
-    /// The last term that may have done it without an answer, and what is known of that.
+    /// The last term that may have processed the request without answering it, and the reason.
     lost: Option<(Token, String)>,
 }
 
-/// Where to go next.
+/// Where the request goes next.
 enum RelayStep {
     Local(ActiveAction),
     Remote(KnownLeader),
-    /// There is nobody, or nobody who answers.
+    /// No leader is known, or none that may be asked now.
     Wait,
-    /// Another host asks for a term that is over.
+    /// Another host asked for a term of this host that is over.
     TermEnded,
 }
 
-/// What came of it.
+/// How one attempt ended.
 enum AttemptResult {
     Answered(Box<Response<RelayBody>>),
-    /// Nobody has seen anything of the request.
+    /// No guest has seen anything of the request.
     NotBegun,
-    /// Nor was anything of it sent: it may be the way that is closed, not the term.
+    /// Nothing of the request was sent: the connection may be at fault, and not the term.
     Unreachable,
-    /// It may have been done.
+    /// The request may have been processed; with the reason why there is no answer.
     Lost(String),
 }
 
-/// A leader that is not asked again, until this moment if there is one.
+/// A leader that is not asked again, or not before the given moment.
 type SkippedLeader = Option<(Token, Option<Instant>)>;
 
 impl RelayedRequest {
     pub(super) fn new(
-        shared: &Arc<RelayContext>,
-        action: Arc<Action>,
-        standby: StandbyMode,
-        headers: RelayHeaders,
-        caller: ConnectionInfo,
-        mut request: Request<Incoming>,
+        context: &Arc<RelayContext>,
+        route: RelayRoute,
         slots: Arc<Shares>,
+        mut request: Request<Incoming>,
     ) -> Self {
-        // Of a request that came in, nothing is left of an upgrade that it does not ask for.
+        let RelayRoute { action, standby, headers, caller } = route;
+        // The header is left only where the client validly asks for an upgrade.
         let asks = request.headers().contains_key(header::UPGRADE);
         let upgrade = asks.then(|| upgrade::on(&mut request));
         let (mut head, body) = request.into_parts();
         if headers.secure {
             head.extensions.insert(OverTls);
         }
-        let kept = ReplayableBody::new(body, KEPT, action.account());
-        let (context, body) = (Arc::clone(shared), Arc::new(kept));
-        let (slot, lost) = (None, None);
+        let body = Arc::new(ReplayableBody::new(body, KEPT, action.account()));
+        let (context, slot, lost) = (Arc::clone(context), None, None);
         Self { context, action, standby, headers, caller, head, body, upgrade, slots, slot, lost }
     }
 
-    /// The body of the request.
+    /// The request's body, which is shared with this request.
     pub(super) fn body(&self) -> Arc<ReplayableBody> {
         Arc::clone(&self.body)
     }
 
-    /// Sees to an answer.
+    /// Attempts the request until there is an answer, and counts the failures.
     pub(super) async fn run(mut self) -> Result<Response<RelayBody>, RelayError> {
         let answered = self.serve().await;
         if answered.is_err() {
@@ -105,46 +115,33 @@ impl RelayedRequest {
         })
     }
 
+    /// One attempt after the other, each by the latest view of who leads.
     async fn serve(&mut self) -> Result<Response<RelayBody>, RelayError> {
         self.headers.check_hops(&self.context.host)?;
         let hold = self.action.config().relay.hold;
         let hold = self.headers.hold.map_or(hold, |left| left.min(hold));
         let deadline = Instant::now() + hold;
-        let (mut floor, mut roster) =
+        let (mut active, mut roster) =
             (self.context.directory.active_actions(), self.context.roster.clone());
-        let mut shunned: SkippedLeader = None;
+        let mut skipped: SkippedLeader = None;
         let mut held = false;
         loop {
             let next = self.next_step(
-                &floor.borrow_and_update(),
+                &active.borrow_and_update(),
                 roster.borrow_and_update().as_ref(),
-                shunned,
+                skipped,
             );
             match next {
-                RelayStep::Local(performer) => match self.try_local(&performer).await {
+                RelayStep::Local(action) => match self.try_local(&action).await {
                     AttemptResult::Answered(response) => return Ok(*response),
-                    tried => self.check_retry(tried)?,
+                    result => self.check_retry(result)?,
                 },
                 RelayStep::Remote(leader) if self.standby == StandbyMode::Redirect => {
                     return self.redirect(&leader);
                 }
                 RelayStep::Remote(leader) => match self.try_remote(&leader, deadline).await? {
                     AttemptResult::Answered(response) => return Ok(*response),
-                    AttemptResult::NotBegun => {
-                        shunned = Some((leader.token, None));
-                        self.check_retry(AttemptResult::NotBegun)?;
-                    }
-                    AttemptResult::Lost(reason) if self.term_goes_on(&leader).await => {
-                        return Err(RelayError::BrokenOff(reason));
-                    }
-                    AttemptResult::Lost(reason) => {
-                        self.lost = Some((leader.token, reason.clone()));
-                        self.check_retry(AttemptResult::Lost(reason))?;
-                    }
-                    AttemptResult::Unreachable => {
-                        shunned = Some((leader.token, Some(Instant::now() + RETRY)));
-                        self.check_retry(AttemptResult::Unreachable)?;
-                    }
+                    result => skipped = self.after_remote(&leader, result).await?.or(skipped),
                 },
                 RelayStep::Wait => {}
                 RelayStep::TermEnded => return Err(RelayError::TermEnded),
@@ -162,30 +159,54 @@ impl RelayedRequest {
                 biased;
                 () = sleep_until(deadline) => return Err(self.no_answer(hold)),
                 () = self.context.closing.cancelled(), if !self.context.closing.is_cancelled() => {}
-                Ok(()) = floor.changed() => {}
+                Ok(()) = active.changed() => {}
                 Ok(()) = roster.changed() => {}
-                () = pause(shunned) => shunned = None,
+                () = until_retry(skipped) => skipped = None,
             }
         }
     }
 
-    /// Where to go, as things are now.
+    /// Decides whether to go on after `leader` did not answer, and whether to skip it from now on.
+    async fn after_remote(
+        &mut self,
+        leader: &KnownLeader,
+        result: AttemptResult,
+    ) -> Result<SkippedLeader, RelayError> {
+        let (result, skipped) = match result {
+            AttemptResult::Lost(reason) if self.term_goes_on(leader).await => {
+                return Err(RelayError::BrokenOff(reason));
+            }
+            AttemptResult::Lost(reason) => {
+                self.lost = Some((leader.token, reason.clone()));
+                (AttemptResult::Lost(reason), None)
+            }
+            AttemptResult::Unreachable => {
+                (result, Some((leader.token, Some(Instant::now() + RETRY))))
+            }
+            AttemptResult::NotBegun => (result, Some((leader.token, None))),
+            AttemptResult::Answered(_) => (result, None),
+        };
+        self.check_retry(result)?;
+        Ok(skipped)
+    }
+
+    /// Where the request goes, by what is known now.
     fn next_step(
         &self,
-        floor: &ActiveActions,
+        active: &ActiveActions,
         roster: Option<&Roster>,
-        shunned: SkippedLeader,
+        skipped: SkippedLeader,
     ) -> RelayStep {
         let group = self.action.group();
-        let performer = floor.get(self.action.name());
-        if let Some(performer) = performer.filter(|performer| performer.admits()) {
-            return RelayStep::Local(performer.clone());
+        let local = active.get(self.action.name());
+        if let Some(local) = local.filter(|local| local.admits()) {
+            return RelayStep::Local(local.clone());
         }
         let leader = self.context.leader(roster, group);
         if let Some(asked) = self.asked_term() {
-            // It begins here, or is over; either way this is the host to say so. As long as
-            // its candidate stands, it may be this host that does not know of its win yet.
-            let begun = floor.latest_token(group).is_some_and(|latest| latest >= asked);
+            // The term either begins here soon or is over; only this host can tell. As long as
+            // its candidate is in the queue, this host may have won and not know it yet.
+            let begun = active.latest_token(group).is_some_and(|latest| latest >= asked);
             let mut queue = roster.iter().flat_map(|roster| roster.queue(group));
             let stands = queue.any(|it| it.key.token == asked);
             let known = roster.is_some_and(|roster| roster.revision >= asked.0);
@@ -196,29 +217,30 @@ impl RelayedRequest {
             };
         }
         match leader {
-            Some(leader) if !leader.is_self && self.may_ask(leader.token, shunned) => {
+            Some(leader) if !leader.is_self && self.may_ask(leader.token, skipped) => {
                 RelayStep::Remote(leader)
             }
             _ => RelayStep::Wait,
         }
     }
 
-    /// Whether the leader under `token` may be asked now: not while it is shunned, and never
-    /// again where it may have done it.
-    fn may_ask(&self, token: Token, shunned: SkippedLeader) -> bool {
+    /// Whether the leader with `token` may be asked now: not while it is skipped, and never again
+    /// once it may have processed the request.
+    fn may_ask(&self, token: Token, skipped: SkippedLeader) -> bool {
         let lost = self.lost.as_ref().is_some_and(|(lost, _)| *lost >= token);
-        !lost && shunned.is_none_or(|(shunned, _)| shunned != token)
+        !lost && skipped.is_none_or(|(skipped, _)| skipped != token)
     }
 
-    /// The term of this host that another one asks for.
+    /// The term of this host that the forwarding host asked for.
     fn asked_term(&self) -> Option<Token> {
         let (host, token) = self.headers.target_term.as_ref()?;
         (**host == *self.context.host).then_some(*token)
     }
 
-    /// Whether another leader may be asked after this.
-    fn check_retry(&self, tried: AttemptResult) -> Result<(), RelayError> {
-        match tried {
+    /// Whether another attempt is safe after this one. If the request may have been processed, only
+    /// for idempotent methods; in any case only if the body is still there to be sent again.
+    fn check_retry(&self, result: AttemptResult) -> Result<(), RelayError> {
+        match result {
             AttemptResult::Lost(reason)
                 if !self.head.method.is_idempotent() || !self.body.is_replayable() =>
             {
@@ -233,16 +255,16 @@ impl RelayedRequest {
         }
     }
 
-    /// Counts among those that wait or are answered elsewhere.
+    /// Counts the request against the limit of those that wait or are under way to other hosts.
     fn take_slot(&mut self) -> Result<(), RelayError> {
         if self.slot.is_none() {
-            let place = self.slots.take(ClientAddress::at(self.caller.peer.ip()), 1);
-            self.slot = Some(place.map_err(|_| RelayError::Busy)?);
+            let slot = self.slots.take(ClientAddress::at(self.caller.peer.ip()), 1);
+            self.slot = Some(slot.map_err(|_| RelayError::Busy)?);
         }
         Ok(())
     }
 
-    /// Why there is no answer after so long.
+    /// The error for a request that was `held` for this long without an answer.
     fn no_answer(&self, held: Duration) -> RelayError {
         if let Some((_, reason)) = &self.lost {
             return RelayError::Lost(reason.clone());
@@ -252,9 +274,9 @@ impl RelayedRequest {
     }
 }
 
-/// Resolves when a leader that was shunned for a while may be asked again.
-async fn pause(shunned: SkippedLeader) {
-    match shunned {
+/// Resolves when a leader that is skipped for a while may be asked again.
+async fn until_retry(skipped: SkippedLeader) {
+    match skipped {
         Some((_, Some(until))) => sleep_until(until).await,
         _ => pending().await,
     }

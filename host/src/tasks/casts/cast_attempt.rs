@@ -1,4 +1,4 @@
-//! One attempt at a cast: claim it, do it, say what came of it.
+//! One attempt at a cast: claims it, runs it, and writes the outcome to the store.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,37 +16,38 @@ use soloist_stores::{
 };
 use soloist_telemetry::{log_throttle::LogThrottle, measure};
 
-/// What an attempt needs.
+/// An attempt at one cast that was picked from the queue.
 pub(super) struct CastAttempt {
     pub(super) casts: Arc<dyn CastStore>,
     pub(super) runner: Arc<dyn CastRunner>,
     pub(super) claimer: CastClaimer,
-    /// As it was when it was picked.
+    /// The cast as it was when it was picked.
     pub(super) queued: QueuedCast,
-    /// How long an answer is kept.
+    /// How long the store keeps the answer.
     pub(super) keep_answer: Duration,
-    /// From a call to the store that failed to the next.
+    /// The pause before a failed call to the store is repeated.
     pub(super) retry: Duration,
-    /// What is said of the dead letters of its task.
-    pub(super) dead: Arc<LogThrottle>,
-    /// Ends with the session.
+    /// Throttles the log lines about dead letters of this task.
+    pub(super) dead_letter_log: Arc<LogThrottle>,
+    /// Cancelled when the session ends: the attempt stops without writing anything.
     pub(super) session: CancellationToken,
-    /// Ends what is under way, and gives it back.
+    /// Cancelled when the host stops: the attempt is interrupted, and the cast given back.
     pub(super) release: CancellationToken,
 }
 
-/// How an attempt ended.
+/// How an attempt ended, for the queue of this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AttemptEnd {
-    /// It was made, or the cast was not as it seemed: there will be news of it.
+    /// The cast has changed in the store, by this attempt or by another host. The queue's watch
+    /// will report it.
     CastChanged,
-    /// It was not begun.
+    /// The cast was not claimed, and is as it was.
     NotBegun,
-    /// It was not begun, since the store does not know this lease.
+    /// The cast was not claimed, since the store does not know this lease.
     SessionGone(LeaseId),
 }
 
-/// What is to be written of an attempt.
+/// What is written to the store about an attempt.
 enum AttemptOutcome {
     Done(CastAnswer),
     Retry(CastRetry),
@@ -54,7 +55,8 @@ enum AttemptOutcome {
 }
 
 impl AttemptOutcome {
-    fn word(&self) -> &'static str {
+    /// The outcome as a label of metrics.
+    fn as_str(&self) -> &'static str {
         match self {
             Self::Done(_) => "done",
             Self::Retry(_) => "again",
@@ -64,7 +66,7 @@ impl AttemptOutcome {
 }
 
 impl CastAttempt {
-    /// Makes it, unless the session ends.
+    /// Makes the attempt, unless the session ends.
     pub(super) async fn run(self) -> AttemptEnd {
         let claimed = match self.session.run_until_cancelled(self.claim()).await {
             Some(Ok(Some(claimed))) => claimed,
@@ -83,8 +85,8 @@ impl CastAttempt {
         AttemptEnd::CastChanged
     }
 
-    /// Asks until the store has answered: a claim that nobody knows of would
-    /// keep the cast from everybody.
+    /// Claims the cast; none if another host was faster. Repeated until the store answers: if it had
+    /// been claimed without this host knowing, no host would do it while this session lives.
     async fn claim(&self) -> Result<Option<(Claim, Bytes)>, StoreError> {
         loop {
             match self.casts.claim(&self.claimer, &self.queued).await {
@@ -99,11 +101,12 @@ impl CastAttempt {
         }
     }
 
-    /// The pause before the next try; nothing when all is to be given back.
+    /// Waits before the next try; none if everything is to be given back meanwhile.
     async fn pause(&self) -> Option<()> {
         self.release.run_until_cancelled(sleep(self.retry)).await
     }
 
+    /// Runs a claimed cast.
     async fn outcome(&self, claim: &Claim, payload: Bytes) -> AttemptOutcome {
         if self.queued.head.is_spent() {
             let by = self.queued.head.by.as_deref().unwrap_or("its host");
@@ -115,7 +118,7 @@ impl CastAttempt {
             payload,
             content_type: claim.head.content_type.clone(),
             attempt: claim.head.attempts,
-            // It may have been cast days ago.
+            // The trace of the caller may have ended days ago.
             trace: None,
         };
         let answer = self.release.run_until_cancelled(self.runner.perform(call)).await;
@@ -124,7 +127,7 @@ impl CastAttempt {
                 AttemptOutcome::Done(CastAnswer { payload, content_type })
             }
             Some(Err(refused @ TaskError::Refused(_))) => AttemptOutcome::Dead(refused.to_string()),
-            // It was not begun: another host may have room.
+            // The task was not started: another host may have room for it.
             Some(Err(TaskError::Busy | TaskError::Leaving)) => {
                 let wait = back_off(1, &mut fastrand::Rng::new());
                 AttemptOutcome::Retry(CastRetry { wait, ..CastRetry::default() })
@@ -136,6 +139,7 @@ impl CastAttempt {
         }
     }
 
+    /// Another attempt after a pause, or a dead letter if there were enough.
     fn after_failure(claim: &Claim, error: String) -> AttemptOutcome {
         if claim.head.is_spent() {
             return AttemptOutcome::Dead(error);
@@ -145,19 +149,21 @@ impl CastAttempt {
         AttemptOutcome::Retry(CastRetry { wait, error: Some(error), counted: true })
     }
 
-    /// Says what came of it until the store has it, or has another's claim.
+    /// Writes the outcome to the store, and repeats that until the store has it or says that the
+    /// claim is no longer this host's.
     async fn report(&self, claim: &Claim, mut outcome: AttemptOutcome) {
         let mut unsure = false;
         loop {
             match self.write(claim, &outcome).await {
                 Ok(()) => {
-                    measure::cast_attempted(&claim.key.task, outcome.word());
+                    measure::cast_attempted(&claim.key.task, outcome.as_str());
                     return self.log_dead_letter(claim, &outcome);
                 }
                 Err(error @ (StoreError::Conflict | StoreError::LeaseGone)) => {
-                    // A word whose answer was lost was heard, as a rule.
+                    // After a write whose answer was lost, a conflict most likely means that the
+                    // write was made.
                     if unsure && matches!(error, StoreError::Conflict) {
-                        measure::cast_attempted(&claim.key.task, outcome.word());
+                        measure::cast_attempted(&claim.key.task, outcome.as_str());
                     }
                     debug!(cast = %claim.key, "said already, or another host has taken over");
                     return;
@@ -166,7 +172,7 @@ impl CastAttempt {
                 Err(error) => {
                     unsure = true;
                     debug!(cast = %claim.key, %error, "cannot say what came of a cast");
-                    // With nothing left to give back, only the word of it remains.
+                    // Not by `pause`: even when the host stops, the outcome is still to be written.
                     sleep(self.retry).await;
                 }
             }
@@ -186,7 +192,7 @@ impl CastAttempt {
     fn log_dead_letter(&self, claim: &Claim, outcome: &AttemptOutcome) {
         let AttemptOutcome::Dead(error) = outcome else { return };
         let (task, id, attempts) = (&claim.key.task, &claim.key.id, claim.head.attempts);
-        self.dead.report_text(error, |told| {
+        self.dead_letter_log.report_text(error, |told| {
             warn!(
                 event = "dead-letter", %task, %id, attempts, error,
                 "a cast of {task} is a dead letter: `soloist tasks dead list {task}`{told}"

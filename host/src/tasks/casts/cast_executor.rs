@@ -1,4 +1,4 @@
-//! The hands: this host's own workshop, at work on casts.
+//! Runs casts in the task pools of this host.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -10,34 +10,34 @@ use super::{CastRunner, CastSettings, CastSettingsByTask};
 use crate::action::{Action, Programme, TaskError, TaskOffers, TaskPools};
 use soloist_guests::plugin::{TaskCall, TaskOutput};
 
-/// How many casts of a task a host does at a time: as many are done again when it dies.
-const PLACES_MAX: usize = 32;
+/// The most casts of a task that a host does at a time. As many are done again when it dies.
+const CONCURRENT_MAX: usize = 32;
 
-/// Does casts in the workshop, which calls are done in as well.
+/// Runs casts in the task pools, which calls use as well.
 pub struct CastExecutor {
     pools: Arc<TaskPools>,
     programme: watch::Receiver<Arc<Programme>>,
-    /// Of the tasks that this host knows.
+    /// The tasks of the programme.
     known: watch::Sender<CastSettingsByTask>,
-    /// Of those that it takes calls of.
+    /// The tasks that this host takes calls of now.
     offered: watch::Sender<CastSettingsByTask>,
 }
 
 impl CastExecutor {
-    /// The hands of `workshop`, with the settings of `programme`.
+    /// Runs casts in `pools`, by the settings of `programme`.
     #[must_use]
     pub fn new(pools: Arc<TaskPools>, programme: watch::Receiver<Arc<Programme>>) -> Self {
         let (known, offered) = (watch::Sender::default(), watch::Sender::default());
         Self { pools, programme, known, offered }
     }
 
-    /// The tasks that this host knows, whether it does them or not.
+    /// The tasks of the programme, whether this host runs them or not.
     #[must_use]
     pub fn known_tasks(&self) -> watch::Receiver<CastSettingsByTask> {
         self.known.subscribe()
     }
 
-    /// Keeps up with the programme, and with what this host takes calls of, until `stop`.
+    /// Follows the programme and the tasks that this host takes calls of, until `stop`.
     pub async fn run(&self, stop: CancellationToken) {
         let (mut programme, mut offers) = (self.programme.clone(), self.pools.offers());
         loop {
@@ -54,8 +54,8 @@ impl CastExecutor {
     }
 
     fn refresh(&self, programme: &Programme, offers: &TaskOffers) {
-        let terms = |action: &Arc<Action>| (Arc::clone(action.name()), cast_settings(action));
-        let known: BTreeMap<_, _> = programme.tasks().map(terms).collect();
+        let entry = |action: &Arc<Action>| (Arc::clone(action.name()), cast_settings(action));
+        let known: BTreeMap<_, _> = programme.tasks().map(entry).collect();
         let mut offered = known.clone();
         offered.retain(|name, _| offers.contains(name));
         for (to, now) in [(&self.known, known), (&self.offered, offered)] {
@@ -84,14 +84,15 @@ impl CastRunner for CastExecutor {
     }
 }
 
-/// How casts of a task are done: with half of its places at most, so that calls have the others.
+/// The settings for casts of a task. Casts use half of its slots at most, so that calls get the
+/// others.
 fn cast_settings(action: &Action) -> CastSettings {
     let config = action.config();
     CastSettings {
-        max_concurrent: (config.limits.requests / 2).clamp(1, PLACES_MAX),
+        max_concurrent: (config.limits.requests / 2).clamp(1, CONCURRENT_MAX),
         max_attempts: config.task.max_attempts,
-        keep: config.task.keep,
+        keep_answer: config.task.keep,
         max_queued: config.task.max_queued,
-        payload: usize::try_from(config.task.payload).unwrap_or(usize::MAX),
+        max_payload: usize::try_from(config.task.payload).unwrap_or(usize::MAX),
     }
 }

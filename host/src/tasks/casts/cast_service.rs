@@ -1,5 +1,5 @@
-//! The desk: where people and programs cast, ask after their casts, and deal
-//! with dead letters. Any host has one.
+//! The operations on casts for people and programs, on any host: cast, look a cast up, and list,
+//! replay and purge dead letters.
 
 use std::sync::Arc;
 
@@ -16,29 +16,29 @@ use soloist_stores::{
 use soloist_telemetry::measure;
 use soloist_text::with_causes;
 
-/// How many dead letters are replayed at a time.
+/// How many dead letters are replayed concurrently.
 const AT_A_TIME: usize = 16;
-/// How many of them are listed at a time.
+/// How many dead letters are read from the store at a time.
 const PAGE: usize = 500;
 
-/// Takes casts, and answers for them.
+/// Puts casts into the queue, and looks after them.
 pub struct CastService {
-    /// Where they are.
+    /// The queue in the store.
     pub casts: Arc<dyn CastStore>,
-    /// The tasks that there are, whether this host runs them or not.
+    /// The tasks of the programme, whether this host runs them or not.
     pub tasks: watch::Receiver<CastSettingsByTask>,
 }
 
-/// A cast, as people and programs see it.
+/// A cast as the control API shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CastEntry {
-    /// What tells it from every other.
+    /// The id, unique within its task.
     pub id: Arc<str>,
     /// The task that it calls.
     pub task: Arc<str>,
     /// `queued`, `claimed`, `done` or `dead`.
     pub state: &'static str,
-    /// What else is known.
+    /// Its attempts, times and last error.
     #[serde(flatten)]
     pub head: CastHeader,
     /// When it was done or became a dead letter, in milliseconds of Unix time.
@@ -46,37 +46,37 @@ pub struct CastEntry {
     pub ended: Option<u64>,
 }
 
-/// Why something was not done, and what to do next.
+/// Why an operation failed, and what to do next.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{error}")]
 pub struct CastError {
-    /// What kind of obstacle it is.
+    /// The kind, which decides the status code.
     pub kind: CastErrorKind,
-    /// What is wrong.
+    /// What is wrong, as a text for people.
     pub error: String,
-    /// What to do next.
+    /// What people can do about it.
     pub help: String,
 }
 
-/// What keeps the desk from doing what it is asked for.
+/// Why an operation on casts failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CastErrorKind {
-    /// It cannot be asked for.
+    /// The request is malformed.
     Invalid,
-    /// There is no such task, or cast.
+    /// There is no such task or cast.
     NotFound,
     /// The payload is too long.
     TooLong,
-    /// The queue has no room.
+    /// The queue of the task is full.
     QueueFull,
-    /// The store does not let this host.
+    /// The store refuses this host.
     Refused,
     /// The store does not answer.
     Unavailable,
 }
 
 impl CastErrorKind {
-    /// As the control API puts it (RFC 9110, section 15; RFC 6585, section 4).
+    /// The status code in the control API (RFC 9110, section 15; RFC 6585, section 4).
     #[must_use]
     pub const fn code(self) -> u16 {
         match self {
@@ -91,11 +91,11 @@ impl CastErrorKind {
 }
 
 impl CastService {
-    /// Casts, and returns the id of the cast. It is in the store then, and will
-    /// be done at least once.
+    /// Puts a cast into the queue, and returns its key. It is in the store then, and will be done at
+    /// least once.
     ///
     /// # Errors
-    /// As [`Trouble`] tells. Where the store does not answer, it may have been cast.
+    /// See [`CastErrorKind`]. If the store does not answer, the cast may be in the queue.
     pub async fn cast(
         &self,
         task: &str,
@@ -104,8 +104,8 @@ impl CastService {
     ) -> Result<CastKey, CastError> {
         let tasks = self.tasks.borrow().clone();
         let Some(terms) = tasks.get(task) else { return Err(no_task(task, &tasks)) };
-        if payload.len() > terms.payload {
-            let (length, most) = (payload.len(), terms.payload);
+        if payload.len() > terms.max_payload {
+            let (length, most) = (payload.len(), terms.max_payload);
             return Err(CastError::new(
                 CastErrorKind::TooLong,
                 format!("a payload of {length} bytes: {task} takes {most} at most"),
@@ -121,7 +121,7 @@ impl CastService {
         }
         let key = CastKey::fresh(task);
         let order = CastRequest { payload, content_type, max_attempts: terms.max_attempts };
-        // Twice is once: it has its id already.
+        // Repeating it is safe, since the id is fixed.
         let put = retry_transient(|| self.casts.put(&key, &order, terms.max_queued)).await;
         if put.is_ok() {
             measure::cast_queued(&key.task);
@@ -137,17 +137,17 @@ impl CastService {
                 with_causes(&error),
                 format!("ask for {key}: it may be in the queue; otherwise cast again"),
             ),
-            error => told(&error),
+            error => store_error(&error),
         })?;
         Ok(key)
     }
 
-    /// How a cast stands, and its answer when it is done.
+    /// The state of a cast, and its answer when it is done.
     ///
     /// # Errors
-    /// [`Trouble::Missing`] when it is unknown, or its answer has expired.
+    /// [`CastErrorKind::NotFound`] if there is no such cast, or its answer has expired.
     pub async fn find(&self, key: &CastKey) -> Result<(CastEntry, Option<CastAnswer>), CastError> {
-        let state = self.casts.state(key).await.map_err(|error| told(&error))?;
+        let state = self.casts.state(key).await.map_err(|error| store_error(&error))?;
         let state = state.ok_or_else(|| {
             let error = format!("no cast {key}");
             CastError::new(
@@ -164,37 +164,40 @@ impl CastService {
         })
     }
 
-    /// Up to `limit` dead letters of a task by their ids, those after `after`.
+    /// Up to `limit` dead letters of a task in the order of their ids, from the one after `after`.
     ///
     /// # Errors
-    /// What the store says.
-    pub async fn dead(
+    /// The store fails.
+    pub async fn dead_letters(
         &self,
         task: &str,
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<CastEntry>, CastError> {
-        let dead =
-            self.casts.dead_letters(task, after, limit).await.map_err(|error| told(&error))?;
+        let dead = self
+            .casts
+            .dead_letters(task, after, limit)
+            .await
+            .map_err(|error| store_error(&error))?;
         Ok(dead.into_iter().map(|(key, ended)| CastEntry::ended(&key, "dead", ended)).collect())
     }
 
-    /// Puts a dead letter back into the queue, or all of a task that there are
-    /// now, and says how many.
+    /// Puts one dead letter of a task back into the queue, or all that there are now, and returns
+    /// how many.
     ///
     /// # Errors
-    /// [`Trouble::Missing`] when there is no dead letter of this id.
+    /// [`CastErrorKind::NotFound`] if there is no dead letter with this id.
     pub async fn replay(&self, task: &str, id: Option<&str>) -> Result<usize, CastError> {
         if let Some(id) = id {
             let key = CastKey::new(task, id);
-            let was_there = self.replay_one(&key).await.map_err(|error| told(&error))?;
-            return if was_there { Ok(1) } else { Err(no_letter(&key)) };
+            let was_there = self.replay_one(&key).await.map_err(|error| store_error(&error))?;
+            return if was_there { Ok(1) } else { Err(no_dead_letter(&key)) };
         }
-        // What dies again meanwhile has its place before the last that was listed.
+        // A cast that fails again meanwhile comes before `after`, and is not replayed twice.
         let (mut replayed, mut after) = (0, None::<Arc<str>>);
         loop {
             let page = self.casts.dead_letters(task, after.as_deref(), PAGE).await;
-            let page = page.map_err(|error| told(&error))?;
+            let page = page.map_err(|error| store_error(&error))?;
             let Some((last, _)) = page.last() else { return Ok(replayed) };
             after = Some(last.id.clone());
             let keys = stream::iter(page.into_iter().map(|(key, _)| key));
@@ -202,7 +205,7 @@ impl CastService {
             let replays = replays.buffer_unordered(AT_A_TIME);
             let count = async |count, was_there| Ok(count + usize::from(was_there));
             let count = replays.try_fold(0, count).await;
-            replayed += count.map_err(|error: StoreError| told(&error))?;
+            replayed += count.map_err(|error: StoreError| store_error(&error))?;
         }
     }
 
@@ -211,20 +214,22 @@ impl CastService {
         Ok(was_there || again)
     }
 
-    /// Takes a dead letter away for good, or all of a task, and says how many.
+    /// Deletes one dead letter of a task for good, or all of them, and returns how many.
     ///
     /// # Errors
-    /// [`Trouble::Missing`] when there is no dead letter of this id.
+    /// [`CastErrorKind::NotFound`] if there is no dead letter with this id.
     pub async fn purge(&self, task: &str, id: Option<&str>) -> Result<usize, CastError> {
         let Some(id) = id else {
-            return self.casts.purge_all(task).await.map_err(|error| told(&error));
+            return self.casts.purge_all(task).await.map_err(|error| store_error(&error));
         };
         let key = CastKey::new(task, id);
-        // Here and above, a call whose answer was lost may have been the one.
-        let purged =
-            retry_transient(|| self.casts.purge(&key)).await.map_err(|error| told(&error))?;
+        // Here and in `replay_one`: after a repeated call (`again`) nothing may be left, since the
+        // call whose answer was lost may have done it.
+        let purged = retry_transient(|| self.casts.purge(&key))
+            .await
+            .map_err(|error| store_error(&error))?;
         let (was_there, again) = purged;
-        if was_there || again { Ok(1) } else { Err(no_letter(&key)) }
+        if was_there || again { Ok(1) } else { Err(no_dead_letter(&key)) }
     }
 }
 
@@ -254,12 +259,12 @@ fn no_task(task: &str, tasks: &CastSettingsByTask) -> CastError {
     CastError::new(CastErrorKind::NotFound, format!("no task {task}"), help)
 }
 
-fn no_letter(key: &CastKey) -> CastError {
+fn no_dead_letter(key: &CastKey) -> CastError {
     let help = format!("`soloist tasks dead list {}` shows those that there are", key.task);
     CastError::new(CastErrorKind::NotFound, format!("no dead letter {key}"), help)
 }
 
-fn told(error: &StoreError) -> CastError {
+fn store_error(error: &StoreError) -> CastError {
     let (kind, help) = match error {
         StoreError::Unavailable { .. } => {
             (CastErrorKind::Unavailable, "try again; `soloist status` shows how the store does")

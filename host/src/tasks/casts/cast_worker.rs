@@ -1,4 +1,4 @@
-//! The worker: what this host does of the casts.
+//! The worker: claims casts from the queue and runs them on this host.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -25,61 +25,62 @@ use soloist_heart::{LeaseId, clock::BootTime};
 use soloist_stores::{CastClaimer, CastKey, CastStore, QueuedCast, Roster};
 use soloist_telemetry::log_throttle::LogThrottle;
 
-/// How long giving back may take at a stop; what is not given back by then is
-/// free when the session ends.
-const GIVING_BACK: Duration = Duration::from_secs(2);
+/// How long giving casts back may take at a stop. Casts that were not given back by then are free
+/// when the session ends.
+const RELEASE_MAX: Duration = Duration::from_secs(2);
 
-/// Does casts on this host.
+/// Runs casts on this host.
 pub struct CastWorker {
-    /// Where they are.
+    /// The queue in the store.
     pub casts: Arc<dyn CastStore>,
-    /// What does the work.
+    /// What runs the casts.
     pub runner: Arc<dyn CastRunner>,
-    /// This host.
+    /// The name of this host.
     pub host: Arc<str>,
-    /// The lease of the host's session, which casts are claimed under, as long as
-    /// the host may rely on it. Its end is the worker's.
+    /// The lease that casts are claimed under, as long as the host may rely on it. The worker ends
+    /// when the sender is dropped.
     pub session: watch::Receiver<Option<LeaseId>>,
-    /// The hosts that there are.
+    /// The members; their number decides how far down the queue the worker picks.
     pub roster: watch::Receiver<Option<Roster>>,
-    /// From a call to the store that failed to the next.
+    /// The pause before a failed call to the store is repeated.
     pub retry: Duration,
 }
 
 impl CastWorker {
-    /// Works until `ending`. What is under way then may go on for `drain`; the
-    /// rest is given back at once, so that others need not wait for it.
+    /// Runs casts until `ending` is cancelled. Attempts under way may then finish within `drain`;
+    /// after that, their casts are given back, so that other hosts can do them at once.
     ///
     /// To be awaited before the session is ended.
     pub async fn run(self, ending: CancellationToken, drain: Duration) {
-        let mut shift = CastWorkerLoop::new(self);
-        shift.work(&ending).await;
-        shift.shut_down(drain).await;
+        let mut running = CastWorkerLoop::new(self);
+        running.work(&ending).await;
+        running.shut_down(drain).await;
     }
 }
 
-/// A worker at work.
+/// The state of a running worker.
 struct CastWorkerLoop {
     worker: CastWorker,
     tasks: watch::Receiver<CastSettingsByTask>,
     queue: CastQueue,
     session: Option<ClaimSession>,
     attempts: JoinSet<AttemptEnd>,
-    /// What each of the attempts is at.
+    /// The cast of each attempt.
     in_progress: HashMap<Id, QueuedCast>,
-    /// How many of each task.
+    /// How many attempts are under way, by task.
     busy_slots: BTreeMap<Arc<str>, usize>,
-    /// What is said of the dead letters of each.
+    /// Throttles the log lines about dead letters, by task.
     dead_letter_logs: HashMap<Arc<str>, Arc<LogThrottle>>,
     release: CancellationToken,
     random: fastrand::Rng,
 }
 
-/// A session that claims are made under.
+/// The session that casts are claimed under.
 struct ClaimSession {
     lease: LeaseId,
-    /// Whether the store has said that there is none; the host will hear of it.
+    /// Whether the store has refused the lease. The host will notice that too, a little later.
     is_gone: bool,
+    /// Cancelled when the session ends.
     live: CancellationToken,
 }
 
@@ -101,22 +102,22 @@ impl CastWorkerLoop {
     }
 
     async fn work(&mut self, ending: &CancellationToken) {
-        let mut heard = queue_updates(self.worker.casts.clone(), self.worker.retry);
+        let mut updates = queue_updates(self.worker.casts.clone(), self.worker.retry);
         let mut tasks_change = true;
         loop {
             self.follow_session();
             self.start_ready_casts();
             let pause = self.until_next_due();
             tokio::select! {
-                // What ends comes before what begins.
+                // Ends are handled before anything new is started.
                 biased;
                 () = ending.cancelled() => return,
                 changed = self.worker.session.changed() => if changed.is_err() { return },
                 Some(ended) = self.attempts.join_next_with_id() => self.attempt_ended(ended),
                 changed = self.tasks.changed(), if tasks_change => tasks_change = changed.is_ok(),
-                Some(news) = heard.next() => {
-                    self.apply(news);
-                    while let Some(Some(more)) = heard.next().now_or_never() {
+                Some(update) = updates.next() => {
+                    self.apply(update);
+                    while let Some(Some(more)) = updates.next().now_or_never() {
                         self.apply(more);
                     }
                 }
@@ -125,14 +126,14 @@ impl CastWorkerLoop {
         }
     }
 
-    fn apply(&mut self, news: QueueUpdate) {
-        match news {
+    fn apply(&mut self, update: QueueUpdate) {
+        match update {
             QueueUpdate::All(all) => self.queue.replace_all(all, BootTime::now()),
-            QueueUpdate::Some(changes) => self.queue.apply(changes, BootTime::now()),
+            QueueUpdate::Changes(changes) => self.queue.apply(changes, BootTime::now()),
         }
     }
 
-    /// Interrupts what was claimed under a session that is over.
+    /// Follows the host's session, and interrupts the attempts of one that has ended.
     fn follow_session(&mut self) {
         let now = *self.worker.session.borrow_and_update();
         if self.session.as_ref().map(|session| session.lease) == now {
@@ -152,22 +153,24 @@ impl CastWorkerLoop {
         let hosts = self.worker.roster.borrow().as_ref().map_or(1, |roster| roster.members.len());
         let (lease, live, now) = (session.lease, session.live.clone(), BootTime::now());
         let tasks = self.tasks.borrow_and_update().clone();
-        for (task, terms) in &*tasks {
-            let places = self.free_slots(task, terms);
-            for seen in self.queue.pick(task, places, hosts, now, &mut self.random) {
-                self.start_attempt(seen, terms.keep, lease, live.clone());
+        for (task, settings) in &*tasks {
+            let slots = self.free_slots(task, settings);
+            for queued in self.queue.pick(task, slots, hosts, now, &mut self.random) {
+                self.start_attempt(queued, settings.keep_answer, lease, live.clone());
             }
         }
     }
 
-    /// How many more casts of a task may be begun.
-    fn free_slots(&self, task: &Arc<str>, terms: &CastSettings) -> usize {
-        terms.max_concurrent.saturating_sub(self.busy_slots.get(task).copied().unwrap_or_default())
+    /// How many more casts of a task may be started.
+    fn free_slots(&self, task: &Arc<str>, settings: &CastSettings) -> usize {
+        settings
+            .max_concurrent
+            .saturating_sub(self.busy_slots.get(task).copied().unwrap_or_default())
     }
 
     fn start_attempt(
         &mut self,
-        seen: QueuedCast,
+        queued: QueuedCast,
         keep: Duration,
         lease: LeaseId,
         session: CancellationToken,
@@ -180,16 +183,18 @@ impl CastWorkerLoop {
                 host: self.worker.host.clone(),
                 ticket: self.random.u64(..),
             },
-            queued: seen.clone(),
+            queued: queued.clone(),
             keep_answer: keep,
             retry: self.worker.retry,
-            dead: Arc::clone(self.dead_letter_logs.entry(Arc::clone(&seen.key.task)).or_default()),
+            dead_letter_log: Arc::clone(
+                self.dead_letter_logs.entry(Arc::clone(&queued.key.task)).or_default(),
+            ),
             session,
             release: self.release.clone(),
         };
-        *self.busy_slots.entry(seen.key.task.clone()).or_default() += 1;
+        *self.busy_slots.entry(queued.key.task.clone()).or_default() += 1;
         let id = self.attempts.spawn(attempt.run()).id();
-        self.in_progress.insert(id, seen);
+        self.in_progress.insert(id, queued);
     }
 
     fn attempt_ended(&mut self, ended: Result<(Id, AttemptEnd), JoinError>) {
@@ -203,7 +208,7 @@ impl CastWorkerLoop {
         let Some(QueuedCast { key, version, .. }) = self.in_progress.remove(&id) else { return };
         self.free_slot(&key);
         self.queue.attempt_ended(&key, (ended == AttemptEnd::CastChanged).then_some(version));
-        // There may be another session already.
+        // Unless there is a new session already.
         if let AttemptEnd::SessionGone(lease) = ended
             && let Some(session) = self.session.as_mut().filter(|session| session.lease == lease)
         {
@@ -220,25 +225,25 @@ impl CastWorkerLoop {
         }
     }
 
-    /// Until a cast is due that there is a place for.
+    /// The time until a waiting cast is due that has a free slot.
     fn until_next_due(&self) -> Duration {
         if self.session.as_ref().is_none_or(|session| session.is_gone) {
             return Duration::MAX;
         }
         let tasks = self.tasks.borrow().clone();
-        let free = tasks.iter().filter(|(task, terms)| self.free_slots(task, terms) > 0);
+        let free = tasks.iter().filter(|(task, settings)| self.free_slots(task, settings) > 0);
         self.queue.next_due(free.map(|(task, _)| task)).since(BootTime::now())
     }
 
     async fn shut_down(&mut self, drain: Duration) {
-        // Nothing is left to do for whom it takes longer.
+        // After the drain, and again after the time for giving back, it goes on regardless.
         let _ = timeout(drain, self.join()).await;
         self.release.cancel();
-        let _ = timeout(GIVING_BACK, self.join()).await;
+        let _ = timeout(RELEASE_MAX, self.join()).await;
         self.attempts.shutdown().await;
     }
 
-    /// Joins what is under way, under the eyes of the session.
+    /// Waits for the attempts under way; they are still interrupted if the session ends.
     async fn join(&mut self) {
         let mut sessions_change = true;
         while !self.attempts.is_empty() {

@@ -1,22 +1,21 @@
-//! Casts: calls of tasks that are in the store until they are done.
+//! Casts: calls of tasks that wait in a queue in the store until they are done.
 //!
 //! ```text
-//!            news of the queue              claims
-//!   store ─────────────────────► Queue ──────────────► attempts ──► Perform
-//!     ▲                       what is next                │
-//!     └────────────────── what came of them ──────────────┘
+//!              changes                      claims
+//!   store ─────────────────► CastQueue ───────────────► CastAttempt ──► CastRunner
+//!     ▲                   picks what is next                 │
+//!     └─────────────────────── outcome ──────────────────────┘
 //! ```
 //!
-//! Each host has one [`Worker`], which follows the queue and takes what it has
-//! places for. `store/cast` holds what must not go wrong: who has a cast, and
-//! what is written of it. Here is what makes it go well.
+//! Each host has one [`CastWorker`], which follows the queue and claims as many casts as it has
+//! free slots for. What keeps casts safe is in `soloist-stores` (`cast`): which host has a cast,
+//! and what is written of it. This module makes good use of it.
 //!
 //! Invariants:
-//! - An attempt is made under the session that claimed it. When that ends, the
-//!   attempt is interrupted: another host may have the cast.
-//! - Whatever is claimed is given back, ended or under way: a claim whose answer
-//!   is lost is asked for again, and a word to the store is repeated until the
-//!   store has it, or the session ends.
+//! - An attempt runs under the session that claimed the cast. When the session ends, the attempt is
+//!   interrupted, since another host may have claimed the cast by then.
+//! - Every claim is settled, with the outcome or by giving the cast back. A claim whose answer was
+//!   lost is repeated, and so is the outcome, until the store has it or the session ends.
 //! - The worker owns its attempts, and has joined them all when it returns.
 
 mod cast_attempt;
@@ -38,33 +37,33 @@ pub use cast_worker::CastWorker;
 use crate::action::TaskError;
 use soloist_guests::plugin::{TaskCall, TaskOutput};
 
-/// How casts of a task are done.
+/// How the casts of a task are done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CastSettings {
-    /// How many of them this host does at a time.
+    /// How many this host does at a time.
     pub max_concurrent: usize,
-    /// How often each is tried.
+    /// How many attempts each gets.
     pub max_attempts: u32,
-    /// How long answers are kept.
-    pub keep: Duration,
-    /// How many there may be that are not done, in the whole cluster.
+    /// How long the store keeps answers.
+    pub keep_answer: Duration,
+    /// How many may be waiting or under way in the whole cluster.
     pub max_queued: usize,
-    /// How long a payload may be, in bytes; up to [`PAYLOAD_MAX`](soloist_stores::PAYLOAD_MAX).
-    pub payload: usize,
+    /// The longest payload, in bytes; up to [`PAYLOAD_MAX`](soloist_stores::PAYLOAD_MAX).
+    pub max_payload: usize,
 }
 
-/// Tasks by their names.
+/// Settings by the name of the task.
 pub type CastSettingsByTask = Arc<BTreeMap<Arc<str>, CastSettings>>;
 
-/// What does a task's work on this host.
+/// Runs casts on this host.
 #[async_trait]
 pub trait CastRunner: Send + Sync + 'static {
-    /// The tasks that this host runs now, with their settings; it changes when plugins do.
+    /// The tasks that this host runs now, with their settings. It changes with the plugins.
     fn tasks(&self) -> watch::Receiver<CastSettingsByTask>;
 
-    /// Does one attempt. Dropping the future interrupts the guest.
+    /// Makes one attempt. Dropping the future interrupts the guest.
     ///
     /// # Errors
-    /// Why it was not done.
+    /// Why the attempt failed, or was not begun.
     async fn perform(&self, call: TaskCall) -> Result<TaskOutput, TaskError>;
 }

@@ -1,12 +1,11 @@
-//! The queue of casts as this host knows it, and what to claim next. Pure.
+//! The queue of casts as this host knows it, and which of them to claim next. Without I/O.
 //!
-//! All hosts see the same queue. If each took its oldest cast, they would all
-//! run for the same one, and all but one in vain. So a host picks at random
-//! among as many of the oldest as all hosts together have places for.
+//! All hosts see the same queue. If each picked the oldest cast, they would all try to claim the
+//! same one, and all but one in vain. So a host picks at random among as many of the oldest casts
+//! as all hosts together have slots for.
 //!
-//! Invariant: a cast that was picked is not picked again before its attempt has
-//! ended, nor, after a lost race, before there is news of it: what is known of it
-//! here is stale.
+//! Invariant: a cast that was picked is not picked again before its attempt has ended, nor, if
+//! another host was faster, before the watch has reported its new version.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,45 +20,47 @@ use soloist_stores::{CastChange, CastKey, QueuedCast};
 #[derive(Debug, Default)]
 pub(super) struct CastQueue {
     tasks: BTreeMap<Arc<str>, TaskQueue>,
-    /// The casts that were picked, and whose attempts have not ended.
+    /// The casts of this host whose attempts have not ended.
     in_progress: BTreeSet<CastKey>,
 }
 
-/// The casts of one task, by their ids.
+/// The casts of one task, by their ids, which sort by age.
 #[derive(Debug, Default)]
 struct TaskQueue {
     casts: BTreeMap<Arc<str>, CastQueueEntry>,
+    /// The casts that some host has claimed.
     claimed: BTreeSet<Arc<str>>,
-    /// What may be picked.
+    /// The casts that may be picked now.
     ready: BTreeSet<Arc<str>>,
-    /// What may be picked later.
+    /// The casts that may be picked from the given moment on.
     waiting: BTreeSet<(BootTime, Arc<str>)>,
 }
 
 #[derive(Debug)]
 struct CastQueueEntry {
     queued: QueuedCast,
-    /// When it has been left alone for long enough.
+    /// When the pause after a failed attempt is over.
     due: BootTime,
-    /// Whether the version that is known was tried in vain.
+    /// Whether the known version was tried in vain, so that there must be a newer one.
     is_stale: bool,
 }
 
 impl CastQueue {
-    /// Takes in that this is all there is by `now`. A cast that is as it was is left alone for no
-    /// longer than before: the whole queue is told now and then, however long casts wait.
+    /// Replaces the whole queue by `all`. A cast whose version has not changed keeps the moment at
+    /// which it is due: the store reports the whole queue now and then, and the pauses of casts
+    /// must not begin again each time.
     pub(super) fn replace_all(&mut self, all: Vec<CastChange>, now: BootTime) {
         let before = mem::take(&mut self.tasks);
         self.apply(all, now);
-        for (task, lane) in before {
-            let Some(now) = self.tasks.get_mut(&task) else { continue };
-            for (id, before) in lane.casts {
-                now.keep_due_time(&id, &before);
+        for (task, old) in before {
+            let Some(new) = self.tasks.get_mut(&task) else { continue };
+            for (id, before) in old.casts {
+                new.keep_due_time(&id, &before);
             }
         }
     }
 
-    /// Takes in what has changed by `now`.
+    /// Applies changes that were reported at `now`.
     pub(super) fn apply(&mut self, changes: Vec<CastChange>, now: BootTime) {
         for change in changes {
             let key = match &change {
@@ -67,55 +68,54 @@ impl CastQueue {
                 CastChange::Left(key) | CastChange::Claimed(key, _) | CastChange::Free(key) => key,
             };
             let (key, is_ours) = (key.clone(), self.in_progress.contains(key));
-            let lane = self.tasks.entry(key.task.clone()).or_default();
-            lane.apply(change, &key.id, now);
-            lane.reschedule(&key.id, is_ours);
-            if lane.casts.is_empty() && lane.claimed.is_empty() {
+            let queue = self.tasks.entry(key.task.clone()).or_default();
+            queue.apply(change, &key.id, now);
+            queue.reschedule(&key.id, is_ours);
+            if queue.casts.is_empty() && queue.claimed.is_empty() {
                 self.tasks.remove(&key.task);
             }
         }
     }
 
-    /// Picks casts of a task that are to be claimed now, as many as there are
-    /// `places`, where `hosts` do the same.
+    /// Picks up to `slots` casts of a task to claim now, in a cluster of `hosts` that all do so.
     pub(super) fn pick(
         &mut self,
         task: &str,
-        places: usize,
+        slots: usize,
         hosts: usize,
         now: BootTime,
         random: &mut fastrand::Rng,
     ) -> Vec<QueuedCast> {
-        let Some(lane) = self.tasks.get_mut(task) else { return Vec::new() };
-        lane.promote_due(now);
-        let window = places.saturating_mul(hosts.max(1));
-        let mut oldest: Vec<_> = lane.ready.iter().take(window).cloned().collect();
+        let Some(queue) = self.tasks.get_mut(task) else { return Vec::new() };
+        queue.promote_due(now);
+        let window = slots.saturating_mul(hosts.max(1));
+        let mut oldest: Vec<_> = queue.ready.iter().take(window).cloned().collect();
         random.shuffle(&mut oldest);
-        oldest.truncate(places);
-        let picked = oldest.iter().filter_map(|id| Some(lane.casts.get(id)?.queued.clone()));
+        oldest.truncate(slots);
+        let picked = oldest.iter().filter_map(|id| Some(queue.casts.get(id)?.queued.clone()));
         let picked: Vec<_> = picked.collect();
         for QueuedCast { key, .. } in &picked {
-            lane.ready.remove(&key.id);
+            queue.ready.remove(&key.id);
             self.in_progress.insert(key.clone());
         }
         picked
     }
 
-    /// Takes in that the attempt at a cast has ended. Where the cast was not as
-    /// it `seemed`, its news is waited for.
-    pub(super) fn attempt_ended(&mut self, key: &CastKey, seemed: Option<i64>) {
+    /// The attempt at a cast has ended. If `outdated` is the version that is known here, the cast is
+    /// not picked before a newer one is reported.
+    pub(super) fn attempt_ended(&mut self, key: &CastKey, outdated: Option<i64>) {
         self.in_progress.remove(key);
-        let Some(lane) = self.tasks.get_mut(&key.task) else { return };
-        if let Some(entry) = lane.casts.get_mut(&key.id) {
-            entry.is_stale |= seemed == Some(entry.queued.version);
+        let Some(queue) = self.tasks.get_mut(&key.task) else { return };
+        if let Some(entry) = queue.casts.get_mut(&key.id) {
+            entry.is_stale |= outdated == Some(entry.queued.version);
         }
-        lane.reschedule(&key.id, false);
+        queue.reschedule(&key.id, false);
     }
 
-    /// When the first of these tasks' casts is due that is not yet.
+    /// When the first waiting cast of these tasks is due.
     pub(super) fn next_due<'a>(&self, tasks: impl Iterator<Item = &'a Arc<str>>) -> BootTime {
-        let lanes = tasks.filter_map(|task| self.tasks.get(task));
-        let first = lanes.filter_map(|lane| Some(lane.waiting.first()?.0)).min();
+        let queues = tasks.filter_map(|task| self.tasks.get(task));
+        let first = queues.filter_map(|queue| Some(queue.waiting.first()?.0)).min();
         first.unwrap_or(BootTime::NEVER)
     }
 }
@@ -147,7 +147,7 @@ impl TaskQueue {
         }
     }
 
-    /// Gives a cast that is as it was `before` the moment back at which it was due.
+    /// Gives a cast the due time that it had `before`, if its version is the same.
     fn keep_due_time(&mut self, id: &Arc<str>, before: &CastQueueEntry) {
         let Some(entry) = self.casts.get_mut(id) else { return };
         if entry.queued.version == before.queued.version && entry.due != before.due {
@@ -159,8 +159,8 @@ impl TaskQueue {
         }
     }
 
-    /// Puts a cast where it belongs after a change: those that wait pass to the
-    /// ready ones when their time has come.
+    /// Moves a cast into `waiting`, or out of it, after it has changed. From there
+    /// [`TaskQueue::promote_due`] moves it on to `ready`.
     fn reschedule(&mut self, id: &Arc<str>, is_ours: bool) {
         self.ready.remove(id);
         let Some(entry) = self.casts.get(id) else { return };

@@ -1,4 +1,4 @@
-//! The news of the queue, through every loss of the store.
+//! The stream of the queue's changes, which outlasts every loss of the store.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,16 +8,17 @@ use tracing::debug;
 
 use soloist_stores::{CastChange, CastStore, CastStream};
 
-/// What is heard of the queue.
+/// An update of the queue.
 #[derive(Debug)]
 pub(super) enum QueueUpdate {
-    /// This is all that is in it.
+    /// Everything that is in the queue.
     All(Vec<CastChange>),
-    /// This has changed.
-    Some(Vec<CastChange>),
+    /// What has changed since the last update.
+    Changes(Vec<CastChange>),
 }
 
-/// The news, without end. A watch that fails is begun anew after `retry`.
+/// An endless stream of updates. A watch that fails is started again after `retry`, and begins with
+/// the whole queue.
 pub(super) fn queue_updates(
     casts: Arc<dyn CastStore>,
     retry: Duration,
@@ -28,11 +29,11 @@ pub(super) fn queue_updates(
             return Some((QueueUpdate::All(changes), (casts, Some(watch))));
         };
         match watch.next().await {
-            Some(Ok(changes)) => Some((QueueUpdate::Some(changes), (casts, Some(watch)))),
+            Some(Ok(changes)) => Some((QueueUpdate::Changes(changes), (casts, Some(watch)))),
             ended => {
-                // One that ends without an error was believed for long enough.
+                // Stores end a watch without an error when it is to be refreshed.
                 if let Some(Err(error)) = ended {
-                    // Who cares whether the store answers hears it from the session.
+                    // Only logged for debugging: the loss of the store is reported by the session.
                     debug!(%error, "lost sight of the casts");
                     sleep(retry).await;
                 }

@@ -1,4 +1,4 @@
-//! Verdicts, pauses, and what is forgiven.
+//! Verdicts on failures, pauses, and when failures are forgotten.
 
 use std::fs;
 
@@ -15,7 +15,7 @@ const PROGRAM: &[u8] = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x05\x
 const COOL_DOWN: Duration = Duration::from_secs(30);
 const START: BootTime = BootTime::from_nanos(1_000_000_000_000);
 
-/// An action, a version of it for each text, and the memory of host `a`.
+/// Host `a` and its failures; an action has another version for each program text.
 struct World {
     folder: tempfile::TempDir,
     engine: Arc<PluginEngine>,
@@ -41,7 +41,7 @@ impl World {
         Action::prepare(&ActionConfig::with_defaults(name, file), &self.engine).unwrap()
     }
 
-    /// The host that the leader hands over to, so that it does what is parked.
+    /// The host that the leader hands over to, since the parked action may run there.
     fn better(&self) -> Option<String> {
         let actions = ["work", "rest"].map(|name| self.named(name, PROGRAM));
         let (parked, host) = self.health.better_host(&Group::main(), &actions)?;
@@ -101,7 +101,7 @@ fn after(seconds: u64) -> BootTime {
 }
 
 #[test]
-fn a_failure_is_handed_to_whom_it_has_not_met() {
+fn a_leader_hands_over_to_a_host_on_which_the_action_has_not_failed() {
     let world = World::new();
     let action = world.action(PROGRAM);
     assert_eq!(world.fails(&action, START), FailureVerdict::HandOver, "nobody knows who is there");
@@ -112,7 +112,7 @@ fn a_failure_is_handed_to_whom_it_has_not_met() {
         (&["a", "b!", "c"], FailureVerdict::HandOver),
         (&["a", "b!", "c!"], FailureVerdict::Park),
         (&["a", "b!", "c?"], FailureVerdict::HandOver),
-        // This host leads, so `b` has gone; it is not seen yet.
+        // This host leads, so `b` is gone; the roster does not show that yet.
         (&["b", "a"], FailureVerdict::Park),
         (&["b", "a", "c"], FailureVerdict::HandOver),
         (&["b"], FailureVerdict::Park),
@@ -136,7 +136,7 @@ fn a_host_stands_back_as_long_as_another_can_do_better() {
     );
     assert_eq!(world.health.stands_back(&Group::from("side"), START), None);
     assert_eq!(world.health.stands_back(&main, after(30)), None);
-    // It would be asked before one that can do better.
+    // If `b` fails and hands over, `c` must be next in line, and not this host.
     world.queue(&["b", "c"]);
     assert!(world.health.stands_back(&main, after(30)).unwrap().contains("stands back still"));
     world.queue(&["b", "c!"]);
@@ -146,7 +146,7 @@ fn a_host_stands_back_as_long_as_another_can_do_better() {
 }
 
 #[test]
-fn what_is_parked_is_told_and_tried_again_after_a_long_pause() {
+fn a_parked_action_is_published_and_started_again_after_a_long_pause() {
     let world = World::new();
     let (action, main) = (world.action(PROGRAM), Group::main());
     world.queue(&["a", "b!"]);
@@ -172,14 +172,14 @@ fn what_is_parked_is_told_and_tried_again_after_a_long_pause() {
 }
 
 #[test]
-fn what_has_run_well_for_its_window_is_forgiven() {
+fn an_action_that_has_run_well_for_long_enough_is_forgiven() {
     let world = World::new();
     let action = world.action(PROGRAM);
     world.fails(&action, START);
     world.parked(&action, after(300));
-    let mut failures = world.health.failures();
+    let mut failures = world.health.failures.lock();
     let failed = failures.get_mut("work").unwrap();
-    // The window is a minute, from when it was last seen to be down, or to end.
+    // It has to run for a minute, from when it was last seen to be down or to have ended.
     assert!(!failed.has_recovered(false, 0, after(301)));
     assert!(!failed.has_recovered(true, 0, after(360)));
     assert!(!failed.has_recovered(true, 1, after(360)));
@@ -188,7 +188,7 @@ fn what_has_run_well_for_its_window_is_forgiven() {
 }
 
 #[test]
-fn what_is_refused_is_told_as_long_as_it_is() {
+fn a_refused_plugin_is_published_while_it_is_refused() {
     let world = World::new();
     let programme = |reasons: &[&str]| {
         let refused = |reason: &&str| RefusedPlugin {
@@ -210,14 +210,14 @@ fn what_is_refused_is_told_as_long_as_it_is() {
 }
 
 #[test]
-fn another_version_begins_anew() {
+fn the_failure_of_another_version_is_forgotten() {
     let world = World::new();
     let action = world.action(PROGRAM);
     world.queue(&["a"]);
     world.fails(&action, START);
     let programme = |action| Programme { actions: vec![action], ..Programme::default() };
     world.health.apply_programme(&programme(world.action(PROGRAM)));
-    assert!(world.parked(&action, START), "it was only written anew");
+    assert!(world.parked(&action, START), "only its file was written again");
     let mended = world.action(&[PROGRAM, b"\0\x02\x01x"].concat());
     world.health.apply_programme(&programme(Arc::clone(&mended)));
     assert!(!world.parked(&mended, START));

@@ -163,7 +163,7 @@ pub(super) fn nobody(world: &World) -> Commands {
         member: Member::named("a"),
         store: Arc::clone(&world.store),
         peers: peers(),
-        sight: RosterView::empty(),
+        roster_view: RosterView::empty(),
         groups: Box::new(Vec::new),
         events: tokio::sync::mpsc::unbounded_channel().0,
         journal: Journal::default(),

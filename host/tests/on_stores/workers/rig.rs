@@ -1,7 +1,7 @@
-//! Hosts with a worker, whose tasks do what the payload says, and a log of what they do.
+//! Hosts with a cast worker, whose task does what the payload says, and a log of what they do.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -30,15 +30,16 @@ const LIMIT: usize = 10_000;
 const KEEP: Duration = Duration::from_secs(60);
 pub(super) const MANY: usize = 60;
 
-/// What all hosts have done, and how they are to do it.
+/// What all hosts have done, and which of them are to hang.
 #[derive(Default)]
 pub(super) struct WorkLog {
     /// The host and the number of each attempt that was begun, by the cast's id.
     pub(super) begun: Mutex<BTreeMap<String, Vec<(String, u32)>>>,
     under_way: Mutex<BTreeMap<String, usize>>,
     pub(super) most_at_once: Mutex<BTreeMap<String, usize>>,
-    /// The hosts that finish nothing.
-    hanging: Mutex<BTreeSet<String>>,
+    /// How many attempts a host may finish; those that it begins after them hang. Hosts that are not
+    /// listed finish all.
+    allowed: Mutex<BTreeMap<String, usize>>,
     changed: Notify,
 }
 
@@ -51,13 +52,28 @@ impl WorkLog {
         self.under_way.lock().unwrap().get(host).copied().unwrap_or_default()
     }
 
+    /// How many attempts a host has begun.
+    pub(super) fn begun_by(&self, host: &str) -> usize {
+        let begun = self.begun.lock().unwrap();
+        begun.values().flatten().filter(|(by, _)| by == host).count()
+    }
+
+    /// Lets a host finish nothing, or all again.
     pub(super) fn set_hanging(&self, host: &str, hangs: bool) {
-        let mut hanging = self.hanging.lock().unwrap();
-        let _ = if hangs { hanging.insert(host.to_owned()) } else { hanging.remove(host) };
+        if hangs {
+            return self.allow(host, 0);
+        }
+        self.allowed.lock().unwrap().remove(host);
         self.changed.notify_waiters();
     }
 
-    /// Waits until this much is under way on a host.
+    /// Lets a host finish the first `count` attempts that it begins, and no more.
+    pub(super) fn allow(&self, host: &str, count: usize) {
+        self.allowed.lock().unwrap().insert(host.to_owned(), count);
+        self.changed.notify_waiters();
+    }
+
+    /// Waits until exactly `count` attempts are under way on a host.
     pub(super) async fn until_under_way(&self, host: &str, count: usize) {
         self.until(|| self.under_way(host) == count).await;
     }
@@ -102,24 +118,26 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-/// A task's work: the payload says what comes of it.
+/// Runs casts: the payload decides how each ends.
 struct PayloadRunner {
     host: String,
     log: Arc<WorkLog>,
-    terms: watch::Sender<CastSettingsByTask>,
+    settings: watch::Sender<CastSettingsByTask>,
 }
 
 #[async_trait]
 impl CastRunner for PayloadRunner {
     fn tasks(&self) -> watch::Receiver<CastSettingsByTask> {
-        self.terms.subscribe()
+        self.settings.subscribe()
     }
 
     async fn perform(&self, call: TaskCall) -> Result<TaskOutput, TaskError> {
         let entry = (self.host.clone(), call.attempt);
         self.log.begun.lock().unwrap().entry(call.id.to_string()).or_default().push(entry);
+        let number = self.log.begun_by(&self.host);
         let _under_way = UnderWay::new(&self.log, &self.host);
-        let hangs = || self.log.hanging.lock().unwrap().contains(&self.host);
+        let allowed = || self.log.allowed.lock().unwrap().get(&self.host).copied();
+        let hangs = || allowed().is_some_and(|allowed| number > allowed);
         self.log.until_forever(|| !hangs()).await;
         match &*call.payload {
             b"fail" => Err(TaskError::Failed("it failed".into())),
@@ -137,7 +155,7 @@ impl CastRunner for PayloadRunner {
     }
 }
 
-/// One host with a worker.
+/// One host with a cast worker.
 pub(super) struct WorkerHost {
     pub(super) store: Arc<dyn Store>,
     pub(super) casts: Arc<dyn CastStore>,
@@ -148,15 +166,15 @@ pub(super) struct WorkerHost {
     performer: Arc<PayloadRunner>,
 }
 
-pub(crate) fn terms(places: usize) -> CastSettingsByTask {
-    let terms = CastSettings {
+pub(crate) fn settings(places: usize) -> CastSettingsByTask {
+    let settings = CastSettings {
         max_concurrent: places,
         max_attempts: 3,
-        keep: KEEP,
+        keep_answer: KEEP,
         max_queued: LIMIT,
-        payload: 1 << 10,
+        max_payload: 1 << 10,
     };
-    Arc::new([(Arc::from("t"), terms)].into())
+    Arc::new([(Arc::from("t"), settings)].into())
 }
 
 impl WorkerHost {
@@ -181,7 +199,7 @@ impl WorkerHost {
         let performer = Arc::new(PayloadRunner {
             host: name.into(),
             log: log.clone(),
-            terms: watch::Sender::new(terms(places)),
+            settings: watch::Sender::new(settings(places)),
         });
         let worker = CastWorker {
             casts: host.store.casts().unwrap(),
@@ -196,26 +214,26 @@ impl WorkerHost {
         Self { store: host.store, casts, lease: host.lease, session, ending, work, performer }
     }
 
-    /// Takes up other tasks, or none.
-    pub(super) fn take_up(&self, terms: CastSettingsByTask) {
-        self.performer.terms.send_replace(terms);
+    /// Runs other tasks from now on, or none.
+    pub(super) fn take_up(&self, settings: CastSettingsByTask) {
+        self.performer.settings.send_replace(settings);
     }
 
-    /// Dies: nothing is said to anybody, and its lease ends.
+    /// Dies without writing anything, and its lease ends.
     pub(super) async fn die(self) {
         self.work.abort();
         assert!(self.work.await.unwrap_err().is_cancelled());
         soon(self.store.revoke(self.lease)).await.unwrap();
     }
 
-    /// Stops in peace, and keeps its session.
+    /// Stops gracefully, and keeps its session.
     pub(super) async fn stop(self) {
         self.ending.cancel();
         soon(self.work).await.unwrap();
     }
 }
 
-/// As far as a worker looks at it: the window that it picks from is wider.
+/// A roster of this many members, by which a worker decides how far down the queue it picks.
 pub(crate) fn hosts(count: usize) -> Roster {
     let members = (0..count).map(|i| (LeaseId(1), Member::named(i.to_string()).into()));
     Roster { members: members.collect(), ..Roster::default() }
@@ -234,7 +252,7 @@ pub(super) async fn cast_many(casts: &dyn CastStore) -> Vec<CastKey> {
     puts.buffer_unordered(10).collect().await
 }
 
-/// How a cast has ended, as soon as it has.
+/// Waits until a cast has ended, and returns how.
 async fn end(casts: &dyn CastStore, key: &CastKey) -> CastState {
     soon(async {
         let mut queue = casts.watch().await.unwrap();

@@ -1,4 +1,4 @@
-//! The queue beside a plain one, which looks through everything each time.
+//! Compares the queue with a simple model that searches through everything each time.
 
 use proptest::prelude::*;
 
@@ -43,7 +43,7 @@ fn at(ms: u64) -> BootTime {
     BootTime::from_nanos(ms * 1_000_000)
 }
 
-/// What is known, without any order.
+/// The model: what is known of the casts, without any order.
 #[derive(Default)]
 struct Plain {
     casts: BTreeMap<CastKey, (QueuedCast, u64)>,
@@ -141,7 +141,7 @@ fn run(steps: Vec<Step>, seed: u64) {
                 continue;
             }
             Step::Retold => {
-                // What was tried in vain was seen to be as it was.
+                // The attempt in vain was made at the version that is known.
                 plain.stale.clear();
                 queue.replace_all(plain.all(), at(plain.now));
                 continue;
@@ -149,7 +149,7 @@ fn run(steps: Vec<Step>, seed: u64) {
         };
         queue.apply(vec![change], at(plain.now));
     }
-    // Whatever is ready is picked in the end.
+    // Everything that is ready is picked in the end.
     let ready = plain.ready().len();
     let picked = pick(&mut queue, &mut plain, 12, 1, &mut random);
     assert_eq!(picked, ready);
@@ -190,7 +190,7 @@ proptest! {
     }
 }
 
-/// How many of `hosts` that pick one of a hundred casts at once pick another's.
+/// How many of `hosts`, which each pick one of a hundred casts at once, pick the same as another.
 fn crowd(hosts: usize) -> usize {
     let mut random = fastrand::Rng::with_seed(7);
     let mut plain = Plain::default();
@@ -207,7 +207,7 @@ fn crowd(hosts: usize) -> usize {
 #[test]
 fn hosts_do_not_all_run_for_the_same_cast() {
     assert_eq!(crowd(1), 0);
-    // By chance alone a host in three does, or somewhat more.
+    // By chance alone, a third of the hosts does, or somewhat more.
     assert!(crowd(20) < 12, "{} of 20 in vain", crowd(20));
 }
 

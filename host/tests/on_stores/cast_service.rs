@@ -1,4 +1,4 @@
-//! What the desk says to those who cast.
+//! The operations on casts, and their errors.
 
 use std::time::Duration;
 
@@ -9,27 +9,27 @@ use tokio::sync::watch;
 
 use crate::{
     casts::{CastQueue, answer},
-    workers::terms,
+    workers::settings,
     world::{TestHost, World, soon},
 };
 
-fn desk(world: &World) -> CastService {
+fn service(world: &World) -> CastService {
     CastService {
         casts: world.open().casts().unwrap(),
-        tasks: watch::Sender::new(terms(1)).subscribe(),
+        tasks: watch::Sender::new(settings(1)).subscribe(),
     }
 }
 
-async fn cast(desk: &CastService, payload: &'static [u8]) -> CastKey {
-    soon(desk.cast("t", Bytes::from_static(payload), None)).await.unwrap()
+async fn cast(service: &CastService, payload: &'static [u8]) -> CastKey {
+    soon(service.cast("t", Bytes::from_static(payload), None)).await.unwrap()
 }
 
-/// Has a cast end as a dead letter.
-async fn bury(desk: &CastService, host: &TestHost, key: &CastKey) {
+/// Makes a cast end as a dead letter.
+async fn bury(service: &CastService, host: &TestHost, key: &CastKey) {
     let by = CastClaimer { lease: host.lease, host: "a".into(), ticket: 1 };
-    let seen = CastQueue::of(&*desk.casts).await.casts.remove(key).unwrap();
-    let (claim, _) = soon(desk.casts.claim(&by, &seen)).await.unwrap().unwrap();
-    soon(desk.casts.mark_dead(&claim, "it is wrong")).await.unwrap();
+    let seen = CastQueue::of(&*service.casts).await.casts.remove(key).unwrap();
+    let (claim, _) = soon(service.casts.claim(&by, &seen)).await.unwrap().unwrap();
+    soon(service.casts.mark_dead(&claim, "it is wrong")).await.unwrap();
 }
 
 fn kind(error: Result<usize, CastError>) -> CastErrorKind {
@@ -39,31 +39,31 @@ fn kind(error: Result<usize, CastError>) -> CastErrorKind {
 }
 
 pub(crate) async fn what_cannot_be_cast_is_told_with_what_to_do(world: &World) {
-    let desk = desk(world);
-    let told = async |task: &str, length: usize, form: usize| {
+    let service = service(world);
+    let refused = async |task: &str, length: usize, form: usize| {
         let form = Some("f".repeat(form));
-        soon(desk.cast(task, vec![0; length].into(), form)).await.unwrap_err()
+        soon(service.cast(task, vec![0; length].into(), form)).await.unwrap_err()
     };
-    let error = told("nothing", 1, 1).await;
+    let error = refused("nothing", 1, 1).await;
     assert_eq!((error.kind.code(), &*error.error), (404, "no task nothing"));
     assert_eq!(error.help, "there are: t");
-    let error = told("t", 1025, 1).await;
+    let error = refused("t", 1025, 1).await;
     assert_eq!(error.kind.code(), 413);
     assert_eq!(error.error, "a payload of 1025 bytes: t takes 1024 at most");
-    assert_eq!(told("t", 1, 300).await.kind.code(), 400);
-    assert!(CastQueue::of(&*desk.casts).await.casts.is_empty(), "nothing was queued");
+    assert_eq!(refused("t", 1, 300).await.kind.code(), 400);
+    assert!(CastQueue::of(&*service.casts).await.casts.is_empty(), "nothing was queued");
 
-    let mut few = terms(1);
+    let mut few = settings(1);
     std::sync::Arc::make_mut(&mut few).get_mut("t").unwrap().max_queued = 1;
-    let desk = CastService { tasks: watch::Sender::new(few).subscribe(), ..desk };
-    cast(&desk, b"1").await;
-    let error = soon(desk.cast("t", Bytes::new(), None)).await.unwrap_err();
+    let service = CastService { tasks: watch::Sender::new(few).subscribe(), ..service };
+    cast(&service, b"1").await;
+    let error = soon(service.cast("t", Bytes::new(), None)).await.unwrap_err();
     assert_eq!(error.kind.code(), 429);
     assert!(error.error.contains("t has 1 casts to do"), "{error}");
 }
 
 pub(crate) async fn a_cast_is_looked_at_from_any_host(world: &World) {
-    let (here, there) = (desk(world), desk(world));
+    let (here, there) = (service(world), service(world));
     let host = world.host("a").await;
     let key = cast(&here, b"payload").await;
     let (entry, none) = soon(there.find(&key)).await.unwrap();
@@ -88,26 +88,26 @@ pub(crate) async fn a_cast_is_looked_at_from_any_host(world: &World) {
 }
 
 pub(crate) async fn dead_letters_are_replayed_and_purged(world: &World) {
-    let (desk, host) = (desk(world), world.host("a").await);
+    let (service, host) = (service(world), world.host("a").await);
     let mut keys = Vec::new();
     for _ in 0..5 {
-        let key = cast(&desk, b"x").await;
-        bury(&desk, &host, &key).await;
+        let key = cast(&service, b"x").await;
+        bury(&service, &host, &key).await;
         keys.push(key);
     }
     keys.sort();
-    let dead = soon(desk.dead("t", Some(&keys[0].id), 2)).await.unwrap();
+    let dead = soon(service.dead_letters("t", Some(&keys[0].id), 2)).await.unwrap();
     assert_eq!(dead.iter().map(|entry| &entry.id).collect::<Vec<_>>(), [&keys[1].id, &keys[2].id]);
     assert_eq!((dead[0].state, dead[0].head.error.as_deref()), ("dead", Some("it is wrong")));
 
-    assert_eq!(soon(desk.purge("t", Some(&keys[0].id))).await.unwrap(), 1);
-    assert_eq!(kind(soon(desk.purge("t", Some(&keys[0].id))).await), CastErrorKind::NotFound);
-    assert_eq!(soon(desk.replay("t", Some(&keys[1].id))).await.unwrap(), 1);
-    assert_eq!(kind(soon(desk.replay("t", Some(&keys[1].id))).await), CastErrorKind::NotFound);
-    assert_eq!(soon(desk.replay("t", None)).await.unwrap(), 3);
-    assert_eq!(soon(desk.replay("t", None)).await.unwrap(), 0);
-    let queued = CastQueue::of(&*desk.casts).await.casts;
+    assert_eq!(soon(service.purge("t", Some(&keys[0].id))).await.unwrap(), 1);
+    assert_eq!(kind(soon(service.purge("t", Some(&keys[0].id))).await), CastErrorKind::NotFound);
+    assert_eq!(soon(service.replay("t", Some(&keys[1].id))).await.unwrap(), 1);
+    assert_eq!(kind(soon(service.replay("t", Some(&keys[1].id))).await), CastErrorKind::NotFound);
+    assert_eq!(soon(service.replay("t", None)).await.unwrap(), 3);
+    assert_eq!(soon(service.replay("t", None)).await.unwrap(), 0);
+    let queued = CastQueue::of(&*service.casts).await.casts;
     assert!(queued.keys().eq(&keys[1..]), "{queued:?}");
-    bury(&desk, &host, &keys[1]).await;
-    assert_eq!(soon(desk.purge("t", None)).await.unwrap(), 1);
+    bury(&service, &host, &keys[1]).await;
+    assert_eq!(soon(service.purge("t", None)).await.unwrap(), 1);
 }

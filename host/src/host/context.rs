@@ -1,0 +1,115 @@
+//! What the parts of a running host share, made once at the start.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use tokio::sync::watch;
+
+use super::{HostError, PreparedHost, member};
+use crate::{
+    action::{ActionDirectory, JobServices, JobTriggers, Programme},
+    cluster::PeerClient,
+    term::{ActionHealth, Gaps, StandbyHooks},
+    wall_clock::{WallClock, WallClockWatch},
+};
+use soloist_config::Config;
+use soloist_guests::plugin::PluginEngine;
+use soloist_heart::clock::ClockComparison;
+use soloist_leadership::{RehearsalResult, RosterFreshness, RosterView};
+use soloist_stores::{Member, Roster, StateStore, Store};
+use soloist_telemetry::{journal::Journal, measure::Measurements};
+
+/// What the parts of a running host share. Clones share everything.
+#[derive(Clone)]
+pub(super) struct HostContext {
+    pub(super) config: Arc<Config>,
+    /// The name of this host.
+    pub(super) name: Arc<str>,
+    /// The entry of this host among the members, without its failures and tasks, which change.
+    pub(super) member: Member,
+    /// The address that the control API listens on.
+    pub(super) listen: SocketAddr,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) state: Arc<dyn StateStore>,
+    pub(super) peers: PeerClient,
+    pub(super) programme: watch::Receiver<Arc<Programme>>,
+    pub(super) engine: Arc<PluginEngine>,
+    /// The actions that run on this host.
+    pub(super) directory: ActionDirectory,
+    /// The last roster that was read from the store.
+    pub(super) roster: watch::Receiver<Option<Roster>>,
+    /// The same, together with whether it can still be relied on.
+    pub(super) roster_view: RosterView,
+    pub(super) rehearsed: watch::Receiver<RehearsalResult>,
+    pub(super) gaps: watch::Receiver<Gaps>,
+    pub(super) clock: WallClock,
+    pub(super) jobs: JobServices,
+    pub(super) health: ActionHealth,
+    pub(super) standby_hooks: StandbyHooks,
+    pub(super) journal: Journal,
+    pub(super) measurements: Measurements,
+}
+
+/// The sending ends of what a [`HostContext`] receives, each for the task that feeds it.
+pub(super) struct ContextFeeds {
+    /// This host's own entry, as it changes.
+    pub(super) member: watch::Sender<Member>,
+    pub(super) roster: watch::Sender<Option<Roster>>,
+    pub(super) freshness: RosterFreshness,
+    pub(super) rehearsed: watch::Sender<RehearsalResult>,
+    pub(super) gaps: watch::Sender<Gaps>,
+    pub(super) clock_watch: WallClockWatch,
+    pub(super) compared: watch::Sender<Option<ClockComparison>>,
+}
+
+impl HostContext {
+    pub(super) fn new(
+        config: &Arc<Config>,
+        prepared: &PreparedHost,
+    ) -> Result<(Self, ContextFeeds), HostError> {
+        let PreparedHost { catalog, listener, store, peers, measurements, .. } = prepared;
+        let (name, timings) = (Arc::clone(&config.host.name), config.timings);
+        let listen = listener.local_addr().map_err(HostError::System)?;
+        let (roster_to, roster) = watch::channel(None);
+        let (rehearsed_to, rehearsed) = watch::channel(RehearsalResult::default());
+        let (gaps_to, gaps) = watch::channel(Gaps::default());
+        let (compared_to, compared) = watch::channel(None);
+        let freshness = RosterFreshness::default();
+        let (clock, clock_watch) = WallClock::of_this_machine();
+        let clock = clock.compared_by(compared);
+        let ledger = store.ledger().map_err(HostError::Store)?;
+        let member = member::own_entry(config, config.host.url(listen));
+        let member_to = watch::Sender::new(member.clone());
+        let context = Self {
+            member,
+            listen,
+            state: store.state().map_err(HostError::Store)?,
+            store: Arc::clone(store),
+            peers: peers.clone(),
+            programme: catalog.programme(),
+            engine: catalog.engine(),
+            directory: ActionDirectory::default(),
+            roster_view: RosterView::new(roster.clone(), freshness.clone(), timings),
+            rehearsed,
+            gaps,
+            jobs: JobServices { ledger, triggers: JobTriggers::default(), clock: clock.clone() },
+            clock,
+            health: ActionHealth::new(Arc::clone(&name), timings.cool_down_max, roster.clone()),
+            standby_hooks: StandbyHooks::new(Arc::clone(&name)),
+            roster,
+            journal: Journal::default(),
+            measurements: measurements.clone(),
+            name,
+            config: Arc::clone(config),
+        };
+        let feeds = ContextFeeds {
+            member: member_to,
+            roster: roster_to,
+            freshness,
+            rehearsed: rehearsed_to,
+            gaps: gaps_to,
+            clock_watch,
+            compared: compared_to,
+        };
+        Ok((context, feeds))
+    }
+}

@@ -1,0 +1,187 @@
+//! How each part of a running host is made from the shared [`HostContext`].
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use tokio::sync::{mpsc::UnboundedSender, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::{context::HostContext, task_service::TaskService};
+use crate::{
+    action::ActionFailure,
+    api::{JobApi, LogApi},
+    cluster::{ClockComparer, Commands, Registrar},
+    relay::Relay,
+    term::{ActionPerformer, GapWatch, PluginRanking, ReadinessWatch, StandbyNotifier},
+};
+use soloist_heart::{Group, clock::ClockComparison};
+use soloist_leadership::{
+    DriverHandle, HostView, Rehearsal, RehearsalResult, RosterFollower, RosterFreshness, Strategist,
+};
+
+impl HostContext {
+    pub(super) fn relay(&self) -> Relay {
+        let (name, directory) = (Arc::clone(&self.name), self.directory.clone());
+        Relay::new(name, self.peers.clone(), directory, self.programme.clone(), self.roster.clone())
+    }
+
+    /// What runs the actions of a term; `trial_failures` go to the catalog.
+    pub(super) fn performer(
+        &self,
+        tasks: &TaskService,
+        trial_failures: UnboundedSender<ActionFailure>,
+    ) -> ActionPerformer {
+        ActionPerformer {
+            state: Arc::clone(&self.state),
+            task_calls: tasks.calls(),
+            programme: self.programme.clone(),
+            directory: self.directory.clone(),
+            jobs: self.jobs.clone(),
+            trial_failures,
+            health: self.health.clone(),
+            standby_hooks: self.standby_hooks.clone(),
+            stop_budget: self.config.timings.stop_budget,
+            drain: self.config.timings.drain,
+        }
+    }
+
+    pub(super) fn roster_follower(&self, freshness: RosterFreshness) -> RosterFollower {
+        RosterFollower {
+            store: Arc::clone(&self.store),
+            host: Arc::clone(&self.name),
+            freshness,
+            journal: self.journal.clone(),
+            retry: self.config.timings.retry,
+        }
+    }
+
+    pub(super) fn rehearsal(&self, view: watch::Receiver<HostView>) -> Rehearsal {
+        Rehearsal {
+            host: Arc::clone(&self.name),
+            store: Arc::clone(&self.store),
+            timings: self.config.timings,
+            view,
+            journal: self.journal.clone(),
+        }
+    }
+
+    /// `leave` is cancelled when people want this host to leave the cluster.
+    pub(super) fn strategist(
+        &self,
+        driver: &DriverHandle,
+        ranking: PluginRanking,
+        leave: CancellationToken,
+    ) -> Strategist {
+        Strategist {
+            host: Arc::clone(&self.name),
+            groups: self.config.groups.clone(),
+            ranker: Box::new(ranking),
+            roster: self.roster.clone(),
+            view: driver.view(),
+            events: driver.events(),
+            leave,
+        }
+    }
+
+    pub(super) fn readiness_watch(&self, driver: &DriverHandle) -> ReadinessWatch {
+        ReadinessWatch {
+            programme: self.programme.clone(),
+            directory: self.directory.clone(),
+            member: self.member.clone(),
+            roster: self.roster.clone(),
+            view: driver.view(),
+            health: self.health.clone(),
+            clock: self.clock.clone(),
+            events: driver.events(),
+        }
+    }
+
+    pub(super) fn registrar(&self) -> Registrar {
+        let (store, member) = (Arc::clone(&self.store), self.member.clone());
+        Registrar { store, member, roster: self.roster.clone() }
+    }
+
+    pub(super) fn standby_notifier(&self) -> StandbyNotifier {
+        StandbyNotifier {
+            programme: self.programme.clone(),
+            roster: self.roster.clone(),
+            hooks: self.standby_hooks.clone(),
+        }
+    }
+
+    pub(super) fn gap_watch(&self, view: watch::Receiver<HostView>) -> GapWatch {
+        GapWatch {
+            host: Arc::clone(&self.name),
+            patience: self.config.timings.ttl * 2,
+            programme: self.programme.clone(),
+            roster_view: self.roster_view.clone(),
+            view,
+            journal: self.journal.clone(),
+        }
+    }
+
+    pub(super) fn clock_comparer(
+        &self,
+        compared: watch::Sender<Option<ClockComparison>>,
+    ) -> ClockComparer {
+        ClockComparer {
+            host: Arc::clone(&self.name),
+            clock: self.clock.clone(),
+            peers: self.peers.clone(),
+            roster: self.roster.clone(),
+            compared,
+        }
+    }
+
+    pub(super) fn commands(&self, driver: &DriverHandle) -> Commands {
+        let (view, timings) = (driver.view(), &self.config.timings);
+        Commands {
+            member: self.member.clone(),
+            peers: self.peers.clone(),
+            store: Arc::clone(&self.store),
+            roster_view: self.roster_view.clone(),
+            groups: Box::new(move || view.borrow().groups.keys().cloned().collect()),
+            events: driver.events(),
+            journal: self.journal.clone(),
+            patience: timings.drain + timings.ttl * 2,
+        }
+    }
+
+    pub(super) fn job_api(&self) -> JobApi {
+        JobApi {
+            host: Arc::clone(&self.name),
+            programme: self.programme.clone(),
+            peers: self.peers.clone(),
+            roster: self.roster.clone(),
+            jobs: self.jobs.clone(),
+            obstacle: claim_obstacle(self.rehearsed.clone()),
+        }
+    }
+
+    pub(super) fn log_api(&self) -> LogApi {
+        LogApi {
+            host: Arc::clone(&self.name),
+            programme: self.programme.clone(),
+            peers: self.peers.clone(),
+            roster: self.roster.clone(),
+            lines: self.engine.log_buffers().clone(),
+        }
+    }
+
+    /// The groups whose leaderships are spread over the hosts.
+    pub(super) fn spread_groups(&self) -> BTreeSet<Group> {
+        let spread = self.config.groups.iter().filter(|(_, group)| group.spread);
+        spread.map(|(group, _)| group.clone()).collect()
+    }
+}
+
+/// Why this host could claim no firing now, according to its rehearsals.
+fn claim_obstacle(
+    rehearsed: watch::Receiver<RehearsalResult>,
+) -> Box<dyn Fn() -> Option<String> + Send + Sync> {
+    Box::new(move || match &*rehearsed.borrow() {
+        RehearsalResult::Refused(why) => {
+            Some(format!("by what this host tries, none can be claimed: {why}"))
+        }
+        RehearsalResult::NotYet | RehearsalResult::Accepted => None,
+    })
+}

@@ -1,0 +1,91 @@
+//! The groups in the status of a host: who leads each, who stands by, and what is in the way.
+
+use std::sync::Arc;
+
+use super::{HostStatusSource, leader::leader, orders::by_whom};
+use crate::{
+    api::{GroupEntry, GroupRole, LeaderlessEntry, StrangerEntry},
+    term::{Gap, GapReason, Gaps},
+};
+use soloist_config::GroupConfig;
+use soloist_heart::{
+    Group,
+    clock::{BootTime, unix_ms},
+};
+use soloist_leadership::{self as leadership, HostView, KnownRoster};
+use soloist_stores::ForeignCandidate;
+use soloist_text::rfc3339;
+
+impl HostStatusSource {
+    pub(super) fn group(&self, group: &Group, view: &HostView, known: &KnownRoster) -> GroupEntry {
+        let (here, name) = (view.groups.get(group), &self.context.member.name);
+        let config = self.context.config.groups.get(group).unwrap_or(&GroupConfig::DEFAULT);
+        let gaps = self.context.gaps.borrow().clone();
+        let (now, last) = (known.now(), known.last());
+        let leader = leader(group, known, &gaps);
+        let queue = now.map_or(&[][..], |roster| roster.queue(group));
+        let standbys = queue.iter().skip(usize::from(leader.is_some()));
+        let last_known = last.filter(|_| now.is_none()).and_then(|roster| roster.leader(group));
+        let heir = now.and_then(|roster| roster.heir(group)).filter(|_| leader.is_some());
+        let heir = heir.map(|heir| heir.candidate.host.clone());
+        let is_heir = heir.as_ref() == Some(name);
+        let role = here.map_or(GroupRole::Out, |here| role(here.role, is_heir));
+        let remaining = view.session.filter(|_| role == GroupRole::Leader);
+        let remaining = remaining.map(|(_, deadline)| deadline.since(BootTime::now()));
+        let pause = last.and_then(|roster| roster.notes.pause_of(group));
+        GroupEntry {
+            leader: leader.map(|leader| leader.candidate.host.clone()),
+            last_known_leader: last_known.map(|leader| leader.candidate.host.clone()),
+            leader_url: leader.map(|leader| leader.candidate.url.clone()),
+            token: leader.map(|leader| leader.key.token.0),
+            heir,
+            standbys: standbys.map(|standby| standby.candidate.host.clone()).collect(),
+            role,
+            since: leader.and_then(|leader| leader.candidate.since).map(rfc3339),
+            lease_remaining_ms: remaining.map(|left| left.as_millis().try_into().unwrap_or(0)),
+            obstacle: here.and_then(|here| {
+                let of_host = view.obstacle.as_ref();
+                of_host.or(here.bar.as_ref()).or(here.obstacle.as_ref()).cloned()
+            }),
+            strategy: config.strategy.to_string(),
+            paused: pause
+                .map(|pause| by_whom(if pause.freeze { "frozen" } else { "paused" }, &pause.order)),
+            spread_differs: now
+                .and_then(|roster| leadership::spread_disagreement(name, group, config, roster)),
+            leaderless: leaderless(group, &gaps),
+            strangers: strangers(last.map_or(&[], |it| it.foreign_candidates(group)), &gaps),
+        }
+    }
+}
+
+fn role(role: leadership::GroupRole, is_heir: bool) -> GroupRole {
+    match role {
+        leadership::GroupRole::Leader => GroupRole::Leader,
+        leadership::GroupRole::Draining | leadership::GroupRole::Resigning => GroupRole::Draining,
+        leadership::GroupRole::Standby if is_heir => GroupRole::Heir,
+        leadership::GroupRole::Standby => GroupRole::Standby,
+        leadership::GroupRole::Out => GroupRole::Out,
+    }
+}
+
+/// Why nobody performs in a group, if nobody has for longer than a hand-over takes.
+fn leaderless(group: &Group, gaps: &Gaps) -> Option<LeaderlessEntry> {
+    let Gap { since_unix, reason, .. } = gaps.long_gap(group)?;
+    let (key, lease) = match reason {
+        GapReason::Unknown | GapReason::Nobody | GapReason::Frozen { .. } => (None, None),
+        GapReason::Stranger(it) => (Some(it.key.to_string()), it.lease),
+        GapReason::Silent { key, .. } => (Some(key.key.to_string()), Some(key.lease)),
+    };
+    let lease = lease.map(|lease| lease.to_string());
+    Some(LeaderlessEntry { since: rfc3339(*since_unix), why: reason.to_string(), key, lease })
+}
+
+fn strangers(strangers: &[Arc<ForeignCandidate>], gaps: &Gaps) -> Vec<StrangerEntry> {
+    let entry = |it: &Arc<ForeignCandidate>| StrangerEntry {
+        key: it.key.to_string(),
+        lease: it.lease.map(|lease| lease.to_string()),
+        seen: rfc3339(gaps.strangers_seen.get(it).copied().unwrap_or_else(unix_ms)),
+        remove: it.remove.to_string(),
+    };
+    strangers.iter().map(entry).collect()
+}

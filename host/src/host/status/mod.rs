@@ -1,0 +1,126 @@
+//! The status, readiness and metrics of a host, put together from what its parts know.
+
+mod actions;
+mod groups;
+mod leader;
+mod members;
+mod orders;
+mod readiness;
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use tokio::sync::watch;
+
+use super::context::HostContext;
+use crate::{
+    action::{RefusedPlugin, TaskPools},
+    api::{HostEntry, Status, StatusSource, StoreEntry, StoreState},
+};
+use soloist_heart::{
+    Group, LeaseId,
+    clock::{BootTime, ClockVerdict},
+};
+use soloist_leadership::{GroupRole, HostView, KnownRoster, RehearsalResult};
+use soloist_telemetry::measure;
+use soloist_text::rfc3339;
+
+/// Reads everything and changes nothing.
+pub(super) struct HostStatusSource {
+    pub(super) context: HostContext,
+    pub(super) pools: Arc<TaskPools>,
+    /// The strategy plugins that are refused.
+    pub(super) refused_strategies: Vec<RefusedPlugin>,
+    /// What the heart shows of itself.
+    pub(super) view: watch::Receiver<HostView>,
+}
+
+impl StatusSource for HostStatusSource {
+    fn status(&self) -> Status {
+        let view = self.view.borrow().clone();
+        let known = self.context.roster_view.current();
+        let elected = known.last().into_iter().flat_map(|roster| roster.groups.keys());
+        let groups: BTreeSet<_> = view.groups.keys().chain(elected).collect();
+        let entry = |group: &Group| (group.to_string(), self.group(group, &view, &known));
+        Status {
+            cluster: self.context.config.cluster.clone(),
+            host: self.host(&view),
+            store: self.store(&view, &known),
+            groups: groups.into_iter().map(entry).collect(),
+            members: members::members(&known),
+            removed: members::removed(&known),
+            actions: self.actions(known.now()),
+        }
+    }
+
+    fn metrics(&self) -> String {
+        let view = self.view.borrow().clone();
+        let known = self.context.roster_view.current();
+        let gaps = self.context.gaps.borrow().clone();
+        for (group, here) in &view.groups {
+            let token = leader::leader(group, &known, &gaps).map(|leader| leader.key.token.0);
+            measure::group(group.as_str(), here.role == GroupRole::Leader, token);
+            measure::leaderless(group.as_str(), gaps.duration(group));
+        }
+        measure::instances(self.context.engine.live_instances());
+        let refused = self.context.programme.borrow().refused.len();
+        measure::refused_actions(refused + self.refused_strategies.len());
+        for task in self.pools.offers().borrow().iter() {
+            measure::task_load(task, self.pools.load(task));
+        }
+        self.context.measurements.render()
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        self.check_ready()
+    }
+}
+
+impl HostStatusSource {
+    fn host(&self, view: &HostView) -> HostEntry {
+        let clock = self.context.clock.verdict().filter(|it| *it != ClockVerdict::Right);
+        HostEntry {
+            name: self.context.member.name.clone(),
+            listen: self.context.listen.to_string(),
+            version: self.context.member.version.clone(),
+            obstacle: view.obstacle.clone(),
+            warning: view.warning.clone(),
+            clock: clock.map(|it| it.to_string()),
+        }
+    }
+
+    fn store(&self, view: &HostView, known: &KnownRoster) -> StoreEntry {
+        let error = view.store_error.clone().or_else(|| view.restart_reason.clone());
+        let (state, last_error) = match (session(view), &*self.context.rehearsed.borrow()) {
+            (None, _) => (StoreState::Lost, error),
+            (Some(_), RehearsalResult::Refused(reason)) => {
+                (StoreState::Unwritable, Some(reason.clone()))
+            }
+            (Some(_), _) => (StoreState::Ok, error),
+        };
+        let (current, seen) = (known.now().is_some(), known.seen().map(rfc3339));
+        let label = self.context.store.label().to_owned();
+        StoreEntry { label, state, last_error, current, seen }
+    }
+}
+
+/// The session of this host, as long as its lease lasts. Compared with the clock here, since what
+/// should notice its end may hang.
+fn session(view: &HostView) -> Option<LeaseId> {
+    view.session.filter(|(_, deadline)| *deadline > BootTime::now()).map(|(lease, _)| lease)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The part of the host that notices the end of a lease may hang.
+    #[test]
+    fn a_session_whose_lease_has_run_out_is_none() {
+        let now = BootTime::now();
+        let second = std::time::Duration::from_secs(1);
+        for (deadline, live) in [(now + second * 60, true), (now, false)] {
+            let view = HostView { session: Some((LeaseId(1), deadline)), ..HostView::default() };
+            assert_eq!(session(&view).is_some(), live);
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Whether this host is ready to lead, for `/readyz`.
+
+use super::{HostStatusSource, orders::by_whom, session};
+use crate::term::GapReason;
+use soloist_leadership::{HostView, RehearsalResult};
+
+impl HostStatusSource {
+    /// Whether this host could lead now, in every group that it has actions of.
+    pub(super) fn check_ready(&self) -> Result<(), String> {
+        let view = self.view.borrow();
+        // First what only people can mend, then what may pass by itself.
+        if let Some(reason) = &view.restart_reason {
+            return Err(format!("not ready to lead: {reason}"));
+        }
+        if let Some(obstacle) = &view.obstacle {
+            return Err(obstacle.clone());
+        }
+        self.check_session(&view)?;
+        match &*self.context.rehearsed.borrow() {
+            RehearsalResult::Accepted => {}
+            RehearsalResult::NotYet => return Err("no campaign was rehearsed yet".to_owned()),
+            RehearsalResult::Refused(reason) => {
+                return Err(format!("no campaign could be made: {reason}"));
+            }
+        }
+        if !view.joined {
+            return Err("it is not among the members yet".to_owned());
+        }
+        for (group, view) in &view.groups {
+            if let Some(obstacle) = &view.obstacle {
+                return Err(format!("not ready to lead {group}: {obstacle}"));
+            }
+        }
+        self.check_permitted()
+    }
+
+    fn check_session(&self, view: &HostView) -> Result<(), String> {
+        if session(view).is_some() {
+            return Ok(());
+        }
+        let reason = match (view.store_error.as_deref(), view.session) {
+            (Some(error), _) => error,
+            (None, Some(_)) => "its lease has run out, and this host has not noticed yet",
+            (None, None) => "it has not answered yet",
+        };
+        Err(format!("no session in the store {}: {reason}", self.context.store.label()))
+    }
+
+    /// Whether people let this host lead, and no key in the store keeps all hosts from leading.
+    fn check_permitted(&self) -> Result<(), String> {
+        let (known, name) = (self.context.roster_view.current(), &self.context.member.name);
+        if let Some(drain) = known.now().and_then(|roster| roster.notes.drained.get(name)) {
+            let drained = by_whom("drained", &drain.order);
+            return Err(format!("{drained}; `soloist undrain {name}` lets it stand again"));
+        }
+        let gaps = self.context.gaps.borrow();
+        let in_the_way = gaps.groups.iter().find_map(|(group, gap)| match &gap.reason {
+            // The host at the head of the queue may be about to say that it leads.
+            GapReason::Silent { .. } | GapReason::Frozen { .. }
+                if gaps.blamed_gap(group).is_none() =>
+            {
+                None
+            }
+            reason @ (GapReason::Stranger(_)
+            | GapReason::Silent { .. }
+            | GapReason::Frozen { .. }) => Some((group, reason)),
+            GapReason::Unknown | GapReason::Nobody => None,
+        });
+        match in_the_way {
+            Some((group, reason)) => Err(format!("nobody can lead {group} now: {reason}")),
+            None => Ok(()),
+        }
+    }
+}
