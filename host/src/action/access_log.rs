@@ -1,4 +1,4 @@
-//! What was asked for, for those who read the log, and what became of it.
+//! The access log: one line for each request, and how requests are named in the log.
 
 use std::{fmt, sync::Arc};
 
@@ -11,8 +11,7 @@ use soloist_trace::TraceContext;
 /// The longest path that is logged, in bytes.
 const PATH: usize = 1024;
 
-/// A request, by its method and its path. What follows the path is nobody's business: people put
-/// secrets there.
+/// A request, by its method and path. The query is left out, because people put secrets there.
 #[derive(Clone, Debug)]
 pub(super) struct RequestLine {
     pub(super) method: Method,
@@ -36,16 +35,17 @@ impl fmt::Display for RequestLine {
     }
 }
 
-/// A line of the access log, which is written when the answer has gone out, or the client has.
+/// A line of the access log. It is written on drop, when the response has been sent or the client
+/// is gone.
 pub(super) struct AccessLogEntry {
     pub(super) action: Arc<str>,
     pub(super) token: i64,
     pub(super) request: RequestLine,
     pub(super) trace: Option<TraceContext>,
     pub(super) begun: BootTime,
-    /// Nothing, where the client had gone before there was any.
+    /// `None` if the client was gone before there was a response.
     pub(super) status: Option<StatusCode>,
-    /// How much of a body was given to the client.
+    /// How many bytes of the body were handed to the client.
     pub(super) bytes: u64,
 }
 

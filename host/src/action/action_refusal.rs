@@ -1,4 +1,4 @@
-//! Why a client does not get what a guest answers.
+//! Why a client gets an error from the host instead of the guest's response.
 
 use std::{fmt, sync::Arc};
 
@@ -16,11 +16,11 @@ use soloist_leadership::GateShut;
 use soloist_telemetry::measure;
 use soloist_text::with_causes;
 
-/// What is said of a body that nobody can read.
+/// The message for a body that cannot be read.
 pub(crate) const BAD_BODY: &str =
     "the body of the request broke off, or was not sent as HTTP has it; send it again, whole";
 
-/// What is said of a body that is larger than the settings of its action let it be.
+/// The message for a body that is larger than the action's settings allow.
 pub(crate) fn too_large(limit: u64) -> String {
     format!(
         "the body of the request is larger than {limit} bytes; `body` in the settings of the \
@@ -28,7 +28,7 @@ pub(crate) fn too_large(limit: u64) -> String {
     )
 }
 
-/// What is said where no action is; `known` are the paths that there are.
+/// The message for a path without an action; `known` lists the paths that have one.
 pub(crate) fn unknown_path(known: &str) -> String {
     format!(
         "no action answers under this path; there are {known}; `path = \"/\"` in the settings of \
@@ -36,18 +36,18 @@ pub(crate) fn unknown_path(known: &str) -> String {
     )
 }
 
-/// Why the guest's answer is not what the client gets.
+/// Why the client does not get the guest's response.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(super) enum ActionRefusal {
-    /// The guest may have begun.
+    /// The term is ending; the guest may have started.
     #[error("{0}; ask again, the next leader answers")]
     Shut(#[from] GateShut),
-    /// No guest has seen anything of the request.
+    /// The term is ending; no guest has seen anything of the request.
     #[error("{0}; ask again, the next leader answers")]
     NotBegun(GateShut),
     #[error("too many requests at once; ask again in a moment")]
     Busy,
-    /// The action is there, and is not to answer.
+    /// The action exists and must not answer.
     #[error("{0}")]
     Closed(Arc<str>),
     #[error("{}", unknown_path(.0))]
@@ -76,20 +76,20 @@ pub(super) enum ActionRefusal {
     Upgrade,
 }
 
-/// What the log says where the plugin is to blame.
+/// The log message for errors that are the plugin's fault.
 pub(super) const FAILED: &str = "the plugin failed in a request";
 
-/// An instance is ended since it takes too long.
+/// An instance was ended because it took too long.
 #[derive(Debug, thiserror::Error)]
 #[error("it took too long")]
 pub(super) struct InstanceTimeout;
 
-/// Marks a refusal that only the end of a term has caused: another leader may answer.
+/// Marks a refusal that was caused only by the end of a term: another leader may answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unserved {
     /// No guest has seen anything of the request.
     NotBegun,
-    /// What the request asks for may have been done.
+    /// The effect of the request may or may not have happened.
     Lost,
 }
 
@@ -103,7 +103,7 @@ impl From<BodyDefect> for ActionRefusal {
 }
 
 impl From<ResponseAbort> for ActionRefusal {
-    /// What a client is told before anything of the answer has gone out.
+    /// The refusal for a response that was aborted before anything of it was sent.
     fn from(cut: ResponseAbort) -> Self {
         match cut {
             ResponseAbort::GateShut(shut) => shut.into(),
@@ -115,7 +115,7 @@ impl From<ResponseAbort> for ActionRefusal {
 }
 
 impl ActionRefusal {
-    /// The status of the response that says so.
+    /// The HTTP status of the refusal.
     fn status(&self) -> StatusCode {
         match self {
             Self::Shut(_)
@@ -133,12 +133,12 @@ impl ActionRefusal {
         }
     }
 
-    /// The response that tells a client.
+    /// The response that the client gets.
     pub(super) fn response(&self) -> Response<ResponseBody> {
-        let mut response = told(self.status(), ResponseBody::text(format!("{self}\n")));
+        let mut response = plain_response(self.status(), ResponseBody::text(format!("{self}\n")));
         let headers = response.headers_mut();
-        // The next leader is found by another connection only; and the rest of a body that
-        // is too large or bad is not read.
+        // The next leader is only reached through a new connection, and the rest of a body that is
+        // too large or broken is not read.
         let last =
             matches!(self, Self::Shut(_) | Self::NotBegun(_) | Self::TooLarge(_) | Self::BadBody);
         if last {
@@ -153,8 +153,8 @@ impl ActionRefusal {
     }
 }
 
-/// A response that tells why there is no other; `text` is plain.
-pub(crate) fn told<B>(status: StatusCode, text: B) -> Response<B> {
+/// An error response; `text` is plain text.
+pub(crate) fn plain_response<B>(status: StatusCode, text: B) -> Response<B> {
     let mut response = Response::new(text);
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -165,7 +165,7 @@ pub(crate) fn told<B>(status: StatusCode, text: B) -> Response<B> {
     response
 }
 
-/// What an error of a guest means; it is logged unless the term caused it.
+/// Turns an error of a guest into a refusal. It is logged unless the end of the term caused it.
 pub(super) fn refusal_of_error(
     run: &VersionContext,
     asked: &dyn fmt::Display,
@@ -189,7 +189,7 @@ pub(super) fn refusal_of_error(
     ActionRefusal::Failed
 }
 
-/// Logs what the plugin is to blame for.
+/// Logs a refusal that is the plugin's fault.
 pub(super) fn log_refusal(
     run: &VersionContext,
     asked: &dyn fmt::Display,

@@ -1,4 +1,5 @@
-//! One request: the gate, its turn, an instance, and the answer.
+//! Serves the requests of one action under one term: the gate, waiting for a turn, an instance, and
+//! the response.
 
 use std::sync::Arc;
 
@@ -29,10 +30,10 @@ use soloist_leadership::{Gate, GateShut};
 use soloist_telemetry::measure::{self, RequestMetrics};
 use soloist_trace::{KeyValue, SpanRole, TraceContext, TraceSpan};
 
-/// Where a guest's answer goes: a response, or the error that it answers with.
+/// Where a guest's response goes: the response, or the error that the guest returned instead.
 pub(super) type ResponseSender = oneshot::Sender<Result<Response<WasiBody>, String>>;
 
-/// The right to be answered; it is given back when the guest is done with the request.
+/// The right to be answered; it is released when the guest is done with the request.
 pub(super) struct RequestPermit {
     _place: OwnedSemaphorePermit,
     _turn: Option<OwnedSemaphorePermit>,
@@ -42,7 +43,7 @@ pub(super) struct RequestPermit {
 pub(super) struct ActionServer {
     version: Arc<VersionContext>,
     instances: HttpInstances,
-    /// For those that are answered and those that wait.
+    /// Limits the requests that are being answered or wait for that.
     queue_permits: Arc<Semaphore>,
     run_permits: Arc<Semaphore>,
     stamp: TermHeaders,
@@ -50,7 +51,7 @@ pub(super) struct ActionServer {
 }
 
 impl ActionServer {
-    /// A server for requests that `entry` answers.
+    /// A server whose requests are answered by `entry`.
     pub(super) fn new(version: Arc<VersionContext>, entry: HttpEntry) -> Self {
         let limits = &version.action.config.limits;
         let queue_permits = Arc::new(Semaphore::new(limits.requests + limits.queue));
@@ -61,7 +62,7 @@ impl ActionServer {
         Self { instances, queue_permits, run_permits, stamp, requests, version }
     }
 
-    /// Answers `request`, whatever happens.
+    /// Answers `request`; errors become responses as well.
     pub(super) async fn respond(
         self: &Arc<Self>,
         mut request: Request<RequestBody>,
@@ -85,7 +86,7 @@ impl ActionServer {
         response
     }
 
-    /// Its line of the access log, if there is one.
+    /// The request's entry in the access log, if the log is enabled.
     fn log_entry(
         &self,
         asked: &RequestLine,
@@ -105,7 +106,7 @@ impl ActionServer {
         action.config.access_log.then(|| entry().into())
     }
 
-    /// The span of a request, which the guest is told of.
+    /// The trace span of a request; its context is passed on to the guest.
     fn span(&self, request: &mut Request<RequestBody>) -> TraceSpan {
         let parent = TraceContext::extract(request.headers());
         let span = TraceSpan::begin(SpanRole::Server, parent, || {
@@ -126,23 +127,22 @@ impl ActionServer {
         span
     }
 
-    /// The proxies that are believed about where requests come from.
+    /// The proxies whose statements about the client's address are believed.
     pub(super) fn trusted_proxies(&self) -> &[IpNetwork] {
         &self.version.action.config.trusted_proxies
     }
 
-    /// No request comes any more: instances that wait for one end.
+    /// Ends the idle instances: no more requests will come.
     pub(super) fn close(&self) {
         self.instances.close();
     }
 
-    /// As long as the token lives, something is regarded as in flight.
+    /// While the token lives, the version counts as having something in flight.
     pub(super) fn hold(&self) -> TaskTrackerToken {
         self.version.requests.hold()
     }
 
-    /// Instantiates once, for nothing: a version that cannot even begin is not let near
-    /// a request.
+    /// Instantiates once as a test: a version that cannot even start gets no requests.
     pub(super) async fn try_instantiate(&self) -> Result<(), String> {
         match timeout(REHEARSAL, self.instances.try_instantiate()).await {
             Ok(Ok(())) => Ok(()),
@@ -160,7 +160,7 @@ impl ActionServer {
         refuse_upgrade(&request)?;
         let (request, flaws) = self.limit_body(request)?;
         let (turn, place) = self.acquire().await?;
-        // It may have waited.
+        // The request may have waited, and the term may have ended meanwhile.
         self.gate().admit().map_err(ActionRefusal::NotBegun)?;
         let blame = |refusal| Err(log_refusal(&self.version, &asked, refusal));
         let (head, answer) = oneshot::channel();
@@ -172,8 +172,8 @@ impl ActionServer {
             answered = timeout(patience, answer) => answered,
         };
         let mut response = match answered {
-            // 101 would make a connection of which nobody knows what follows, and the others
-            // of its kind are no answers (RFC 9110, section 15.2).
+            // 101 would turn the connection into something that the host cannot understand, and the
+            // other 1xx are no final responses (RFC 9110, section 15.2).
             Ok(Ok(Ok(response))) if response.status().is_informational() => {
                 return blame(ActionRefusal::NotFinal(response.status()));
             }
@@ -182,7 +182,7 @@ impl ActionServer {
             Ok(Err(_)) => return Err(self.missing_response(guest, &asked).await),
             Err(_) => return blame(ActionRefusal::Timeout),
         };
-        // What hosts say to each other, a guest cannot.
+        // Hosts tell each other by these headers what happened; a guest must not be able to.
         TermHeaders::strip_reserved(response.headers_mut());
         let headers = response.headers().len();
         if headers > ANSWER_HEADERS {
@@ -196,7 +196,7 @@ impl ActionServer {
         self.version.gate()
     }
 
-    /// Holds the body of a request to its limit.
+    /// Limits the size of the request's body.
     fn limit_body(
         &self,
         request: Request<RequestBody>,
@@ -208,8 +208,8 @@ impl ActionServer {
         Ok((Request::from_parts(head, body), flaws))
     }
 
-    /// Waits for this action's turn and for an instance, for a while and if there is
-    /// room to wait.
+    /// Waits for a turn and an instance, for at most [`REQUEST_TURN`]; refuses at once if the queue
+    /// is full.
     async fn acquire(&self) -> Result<(RequestPermit, HttpReservation), ActionRefusal> {
         let room =
             self.queue_permits.clone().try_acquire_owned().map_err(|_| ActionRefusal::Busy)?;
@@ -221,7 +221,7 @@ impl ActionServer {
         timeout(REQUEST_TURN, wait).await.map_err(|_| ActionRefusal::Busy)
     }
 
-    /// Why a guest ended without an answer.
+    /// Why a guest ended without a response.
     async fn missing_response(&self, guest: GuestHandle, asked: &RequestLine) -> ActionRefusal {
         let ended = match guest {
             GuestHandle::Finished(ended) => Ok(ended),
@@ -244,8 +244,8 @@ impl ActionServer {
     }
 }
 
-/// Refuses what no guest could answer: what follows on the connection would be none of HTTP's,
-/// and wasi:http has no words for that. (Whoever only offers HTTP/2 does not ask for it.)
+/// Refuses upgrades: no guest could answer one, because wasi:http has no way to express what
+/// follows on the connection. (A client that only offers HTTP/2 does not ask for an upgrade.)
 fn refuse_upgrade(request: &Request<RequestBody>) -> Result<(), ActionRefusal> {
     if request.headers().contains_key(header::UPGRADE) {
         Err(ActionRefusal::Upgrade)
@@ -254,7 +254,7 @@ fn refuse_upgrade(request: &Request<RequestBody>) -> Result<(), ActionRefusal> {
     }
 }
 
-/// Whether it came by TLS.
+/// Whether the request came over TLS.
 pub(super) fn is_over_tls<B>(request: &Request<B>) -> bool {
     request.extensions().get::<OverTls>().is_some()
 }

@@ -1,4 +1,4 @@
-//! One version of an action under a term: what it gets, and how it ends.
+//! One version of an action under a term: what it works with, and how it ends.
 
 use std::{
     fmt,
@@ -35,43 +35,44 @@ use soloist_leadership::Gate;
 use soloist_telemetry::{log_throttle::LogThrottle, measure};
 use soloist_text::with_causes;
 
-/// What actions get of their term.
+/// What actions get from their term.
 #[derive(Clone, Debug)]
 pub struct TermServices {
     /// The term.
     pub term: TermLink,
-    /// Their tasks.
+    /// Owns all tasks of the actions.
     pub tasks: TaskScope,
-    /// Where it is reported that one was given up.
+    /// Where actions that were given up are reported.
     pub failures: mpsc::UnboundedSender<ActionFailure>,
-    /// Where those find them who have requests.
+    /// Where the actions can be found by those who have requests for them.
     pub directory: ActionDirectory,
-    /// What jobs share.
+    /// What all jobs share.
     pub jobs: JobServices,
-    /// How long a version that was replaced has for what it has begun.
+    /// How long a replaced version may take to finish what it has started.
     pub drain: Duration,
 }
 
-/// An action was given up. A leader that learns of it hands over, unless it can go
-/// back to an earlier version.
+/// An action was given up. The leader then hands over, unless it can go back to an earlier version
+/// of the action.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("action {} failed: {reason}", action.name())]
 pub struct ActionFailure {
-    /// The action.
+    /// The action that failed.
     pub action: Arc<Action>,
     /// What happened, and what to do about it.
     pub reason: String,
-    /// Whether it is due to what lies outside of the action, and may pass: an address that is
-    /// taken.
+    /// Whether the cause lies outside the action and may go away by itself, such as an address that
+    /// is in use.
     pub may_pass: bool,
 }
 
 const NEVER_UP: &str = "it was stopped before it was up";
 
-/// Whether an action is up: nothing is known yet, or the outcome.
+/// Whether an action has started: `None` while that is not known.
 pub(super) type StartOutcome = Option<Result<(), ActionFailure>>;
 
-/// A version of an action under a term. Dropping it cancels what [`Running::stop`] awaits.
+/// A version of an action under a term. Dropping it cancels the tasks that [`ActionVersion::stop`]
+/// waits for.
 pub(super) struct ActionVersion {
     context: Arc<VersionContext>,
     server: Option<Arc<ActionServer>>,
@@ -80,9 +81,9 @@ pub(super) struct ActionVersion {
 }
 
 impl ActionVersion {
-    /// A version that does not do anything yet.
+    /// A version that does nothing yet.
     ///
-    /// With `won`, it begins with its term, which was won then.
+    /// `won` is given if the version starts together with its term: the time when the term was won.
     pub(super) fn new(
         action: &Arc<Action>,
         scope: &TermServices,
@@ -99,7 +100,7 @@ impl ActionVersion {
             access,
             services: TermServices { tasks, ..scope.clone() },
             leaving: AtomicBool::new(false),
-            // Hooks were called before, and tasks are no part of a term.
+            // Hooks have been called before, and tasks belong to no term.
             not_up_yet: Mutex::new(action.kinds().iter().filter(|it| it.runs_all_term()).collect()),
             start_outcome: up,
             won_at: won,
@@ -116,12 +117,12 @@ impl ActionVersion {
         &self.context.action
     }
 
-    /// Who answers its requests, if it does.
+    /// The server that answers its requests, if it answers any.
     pub(super) fn server(&self) -> Option<&Arc<ActionServer>> {
         self.server.as_ref()
     }
 
-    /// Tries what can be tried before anything is handed over to it.
+    /// Tests what can be tested before the version gets any work.
     pub(super) async fn try_start(&self) -> Result<(), String> {
         let Some(server) = self.server.clone() else { return Ok(()) };
         let attempt = self.context.requests.spawn(async move { server.try_instantiate().await });
@@ -132,14 +133,14 @@ impl ActionVersion {
         }
     }
 
-    /// Gives this version up before anything was handed over to it.
+    /// Gives the version up before it got any work.
     pub(super) async fn reject(self, reason: String) {
-        // A term that no longer listens is ending already.
+        // If the receiver is gone, the term is ending already.
         let _ = self.context.services.failures.send(self.context.failure(&reason));
         self.stop().await;
     }
 
-    /// Is up once its address is open, and its service runs.
+    /// Starts the version. It counts as up once its address is open and its service runs.
     pub(super) fn start(&mut self, door: Option<ListenerWatch>) {
         let run = Arc::clone(&self.context);
         self.watch_listener(door);
@@ -161,7 +162,7 @@ impl ActionVersion {
         }
     }
 
-    /// Follows the opening of another address, where its requests come in from now on.
+    /// Follows another listener, through which its requests come from now on.
     pub(super) fn follow_listener(&self, door: Option<ListenerWatch>) {
         self.context.not_up_yet().extend(door.iter().map(|_| Kind::Http));
         self.watch_listener(door);
@@ -173,13 +174,13 @@ impl ActionVersion {
         }
     }
 
-    /// Ends the service, so that another version of it can begin: it is told, and
-    /// waited for as long as `patience` goes if it has asked to be told. So is a job,
-    /// for what it has begun.
+    /// Ends the service so that another version can start: the guest is notified, and waited for up
+    /// to `patience` if it has subscribed to the end of its term. A job gets the same time for the
+    /// firings that have started.
     pub(super) async fn end_background(&mut self, patience: Duration) {
         self.context.retire();
         if let Some((tasks, mut current)) = self.service.take() {
-            // If that was not enough for it, it is stopped all the same.
+            // A service that takes longer is stopped.
             let _ = timeout(patience, current.wait_for_end()).await;
             tasks.stop().await;
         }
@@ -188,10 +189,10 @@ impl ActionVersion {
         }
     }
 
-    /// Ends gracefully: this resolves when everything in flight is finished. The caller
-    /// lets nothing more come in, and bounds the time.
+    /// Ends gracefully: resolves when everything in flight is finished. The caller stops new work
+    /// from coming in, and limits the time.
     ///
-    /// A service is waited for if it has asked to be told of the end; any other runs on
+    /// A service is waited for if it has subscribed to the end of its term; otherwise it runs on
     /// until it is stopped.
     pub(super) async fn drain(&mut self) {
         self.context.set_state(ActionState::Draining);
@@ -207,11 +208,11 @@ impl ActionVersion {
         }
     }
 
-    /// Ends at once: guests are interrupted and stores dropped. When this resolves,
-    /// nothing of this version is alive.
+    /// Ends at once: guests are interrupted and stores dropped. When this resolves, nothing of this
+    /// version is alive.
     pub(super) async fn stop(self) {
-        // None is run any more, only dropped, so a thousand busy guests do not each get
-        // one more turn.
+        // Cancelled tasks are dropped without being polled again, so a thousand busy guests do not
+        // each get one more turn.
         self.context.services.tasks.stop().await;
         self.context.action.live_status().end_run();
     }
@@ -223,7 +224,7 @@ impl Drop for ActionVersion {
     }
 }
 
-/// Follows the opening of the address to its end.
+/// Follows the listener until it is open or has failed.
 async fn follow_address(mut door: ListenerWatch, run: Arc<VersionContext>) {
     loop {
         let opening = door.borrow_and_update().clone();
@@ -242,7 +243,7 @@ async fn follow_address(mut door: ListenerWatch, run: Arc<VersionContext>) {
     }
 }
 
-/// Ends the trial of a version that has come up, and stays up.
+/// Ends the trial of a version that has started and stays up.
 async fn end_trial_when_stable(run: Arc<VersionContext>) {
     let mut started = run.start_outcome.subscribe();
     if !matches!(started.wait_for(Option::is_some).await.as_deref(), Ok(Some(Ok(())))) {
@@ -254,7 +255,7 @@ async fn end_trial_when_stable(run: Arc<VersionContext>) {
     run.action.end_trial();
 }
 
-/// What a runner works with.
+/// What the runners of a version work with.
 #[derive(Debug)]
 pub(super) struct VersionContext {
     pub(super) action: Arc<Action>,
@@ -264,11 +265,11 @@ pub(super) struct VersionContext {
     pub(super) access: Arc<ActionAccess>,
     /// Whether another version takes its place.
     leaving: AtomicBool,
-    /// What is not up yet.
+    /// The kinds as which it is not up yet.
     not_up_yet: Mutex<Vec<Kind>>,
     start_outcome: watch::Sender<StartOutcome>,
     won_at: Option<BootTime>,
-    /// What goes wrong in its requests.
+    /// Limits how often errors of requests are logged.
     request_errors: LogThrottle,
 }
 
@@ -288,7 +289,7 @@ impl VersionContext {
         &self.services.term.gate
     }
 
-    /// Whether nothing new is to begin: the term is ending, or this version goes.
+    /// Whether nothing new may start: the term is ending, or the version is being replaced.
     pub(super) fn is_leaving(&self) -> bool {
         self.leaving.load(Ordering::Acquire) || self.gate().admit().is_err()
     }
@@ -298,7 +299,7 @@ impl VersionContext {
         self.access.retire();
     }
 
-    /// Notes what the action is doing, for the status and the log.
+    /// Sets the state of the action, for the status and the log.
     pub(super) fn set_state(&self, state: ActionState) {
         self.action.live_status().lock().state = state;
         let (term, name) = (self.gate().term(), self.action.name());
@@ -310,7 +311,7 @@ impl VersionContext {
             }
             _ => String::new(),
         };
-        // The other steps are those of the term, or a failure, and told there.
+        // The other states follow from the term or a failure, which are logged where they happen.
         if matches!(state, ActionState::Running | ActionState::Restarting) {
             info!(action = %name, %group, token, "action {name} is {}{at}", state.as_str());
         } else {
@@ -318,8 +319,8 @@ impl VersionContext {
         }
     }
 
-    /// Notes that the action is up as `kind`, be it again. The first time that it is up
-    /// as all its kinds, what went wrong in earlier terms is over.
+    /// Notes that the action is up as `kind`, possibly again. When it is up as all its kinds for
+    /// the first time, errors of earlier terms are forgotten.
     pub(super) fn mark_up(&self, kind: Kind) {
         let waits = {
             let mut missing = self.not_up_yet();
@@ -339,16 +340,16 @@ impl VersionContext {
         self.report_start(Ok(()));
     }
 
-    /// Notes that its service is not started again. If the action answers requests
-    /// as well, it goes on with that.
+    /// Notes that the service is not started again. If the action answers requests as well, it goes
+    /// on with that.
     pub(super) fn mark_not_restarted(&self, state: ActionState) {
         if !self.action.kinds().has(Kind::Http) {
             self.set_state(state);
         }
     }
 
-    /// Tells how it has started, unless another version takes its place: that one has its
-    /// own start to tell of, by the same way.
+    /// Reports whether the start succeeded. A version that is being replaced reports nothing: its
+    /// successor reports through the same channel.
     fn report_start(&self, outcome: Result<(), ActionFailure>) {
         self.start_outcome.send_if_modified(|started| {
             let tells = !self.leaving.load(Ordering::Acquire);
@@ -363,12 +364,12 @@ impl VersionContext {
         self.not_up_yet.lock()
     }
 
-    /// Notes that the action will not be up any more.
+    /// Reports that the action will not come up any more.
     fn report_never_up(&self) {
         self.report_start(Err(self.failure(NEVER_UP)));
     }
 
-    /// Notes something that went wrong with a request; it may go so with each.
+    /// Logs an error of a request, with a limit, since it may happen with every request.
     pub(super) fn log_request_error(&self, asked: &dyn fmt::Display, what: &str, error: &str) {
         self.request_errors.said(&format!("{asked} {what} {error}"), |told| {
             let term = self.gate().term();
@@ -380,7 +381,7 @@ impl VersionContext {
         self.action.live_status().lock().last_error = Some(error.to_owned());
     }
 
-    /// Notes something that went wrong.
+    /// Logs an error and shows it in the status.
     pub(super) fn note_error(&self, what: &str, error: &str) {
         self.log_error(what, error);
         self.action.live_status().lock().last_error = Some(error.to_owned());
@@ -394,12 +395,12 @@ impl VersionContext {
         );
     }
 
-    /// Gives up.
+    /// Gives the action up.
     pub(super) fn fail(&self, reason: &str) {
         self.give_up(self.failure(reason));
     }
 
-    /// The same, for a reason that may pass.
+    /// Gives the action up for a reason that may go away by itself.
     fn fail_transiently(&self, reason: &str) {
         self.give_up(ActionFailure { may_pass: true, ..self.failure(reason) });
     }
@@ -409,7 +410,7 @@ impl VersionContext {
         self.note_error("action is given up", reason);
         self.set_state(ActionState::Failed);
         self.report_start(Err(failure.clone()));
-        // A term that no longer listens is ending already.
+        // If the receiver is gone, the term is ending already.
         let _ = self.services.failures.send(failure);
     }
 

@@ -1,4 +1,4 @@
-//! An address under a term: opened, listened on by all actions there, and let go.
+//! A listening address: opened, shared by all actions there, and closed.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -16,18 +16,18 @@ use soloist_tls::ReloadingAcceptor;
 /// How far the opening of an address has come.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum ListenerState {
-    /// It has just begun.
+    /// It has just started.
     #[default]
     Starting,
-    /// Somebody else is there still.
+    /// The address is still in use by another socket.
     Waiting(String),
-    /// It is listened on.
+    /// The address is being listened on.
     Open(SocketAddr),
-    /// It cannot be had.
+    /// The address cannot be had.
     Failed(String),
 }
 
-/// To follow an opening.
+/// Follows the state of a listener.
 pub(crate) type ListenerWatch = watch::Receiver<ListenerState>;
 
 /// An address that is listened on.
@@ -37,18 +37,18 @@ pub(crate) struct AddressListener<A> {
     closed: CancellationToken,
 }
 
-/// What becomes of an address that cannot be had.
+/// Whether an address that cannot be had is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BindRetry {
     /// It is given up.
     Never,
-    /// It is tried for again and again.
+    /// It is tried again and again, once a second.
     Forever,
 }
 
 impl<A: RequestHandler> AddressListener<A> {
-    /// Starts to listen on `address`, if need be with TLS; `tasks` own all that happens there,
-    /// and `outcome` is told how far that is.
+    /// Starts to listen on `address`, with TLS if that is given. All tasks belong to `tasks`, and
+    /// the state is reported to `outcome`.
     pub(crate) fn open(
         address: SocketAddr,
         tls: Option<ReloadingAcceptor>,
@@ -78,36 +78,36 @@ impl<A: RequestHandler> AddressListener<A> {
         Self { context, state, closed }
     }
 
-    /// Who answers here.
-    pub(crate) fn answers(&self) -> &A {
+    /// The handler of the requests.
+    pub(crate) fn handler(&self) -> &A {
         &self.context.handler
     }
 
-    /// To learn whether it could be opened.
+    /// Follows the state of the listener.
     pub(crate) fn watch_state(&self) -> ListenerWatch {
         self.state.clone()
     }
 
-    /// Whether it could not be opened, and is not tried for again.
+    /// Whether the address could not be opened and is not tried again.
     pub(crate) fn has_failed(&self) -> bool {
         matches!(*self.state.borrow(), ListenerState::Failed(_))
     }
 
-    /// Lets go of the address, and waits until that is done. Connections go on until
-    /// nothing of them is in flight.
+    /// Closes the listening socket and waits until the address is free. Connections go on until
+    /// nothing is in flight on them.
     pub(crate) async fn close(&self) {
         self.context.closing.cancel();
         self.closed.cancelled().await;
     }
 
-    /// Waits for the end of all connections, after [`Door::close`].
+    /// Waits for the end of all connections, after [`AddressListener::close`].
     pub(crate) async fn join(&self) {
         self.context.tasks.join().await;
     }
 }
 
-/// The task that holds the address. Whichever way it ends, `_closed` is dropped
-/// after the listener, and tells that the address is free.
+/// The task that holds the address. Whichever way it ends, `_closed` is dropped after the listening
+/// socket, which tells that the address is free.
 async fn hold_address<A: RequestHandler>(
     address: SocketAddr,
     hall: ConnectionContext<A>,
@@ -137,13 +137,13 @@ async fn hold_address<A: RequestHandler>(
     }
 }
 
-/// Opens the address, or says why not.
+/// Opens the address, or says why that failed.
 async fn open(
     address: SocketAddr,
     outcome: &watch::Sender<ListenerState>,
 ) -> Result<(TcpListener, SocketAddr), String> {
     let waiting = || {
-        // What is known to have failed has not begun anew.
+        // A retry does not hide that the address has already failed.
         if matches!(*outcome.borrow(), ListenerState::Failed(_)) {
             return;
         }

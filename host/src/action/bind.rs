@@ -1,4 +1,4 @@
-//! Addresses: whether one can be had, and having it.
+//! Binding addresses: whether an address can be had, and listening on it.
 
 use std::{io, net::SocketAddr, sync::Arc};
 
@@ -9,10 +9,10 @@ use tokio::{
 
 use super::limits::{ADDRESS, ADDRESS_RETRY, BACKLOG};
 
-/// An action could not be started now.
+/// Why an action could not be started now.
 #[derive(Debug, thiserror::Error)]
 pub enum PreflightError {
-    /// Somebody listens there. It may be the leader, if it is on this machine.
+    /// Another socket listens there. It may be the leader's, if that is on this machine.
     #[error(
         "action {action}: {address} is in use: end the program that listens there, or set another `listen`; a leader on this machine lets go when its term ends"
     )]
@@ -44,7 +44,7 @@ pub enum PreflightError {
     },
 }
 
-/// Asks for the address without listening, so that no client comes in.
+/// Binds the address without listening, so that no client connects.
 pub(super) fn check_address(action: &Arc<str>, address: SocketAddr) -> Result<(), PreflightError> {
     match bind(address) {
         Ok(_) => Ok(()),
@@ -55,8 +55,7 @@ pub(super) fn check_address(action: &Arc<str>, address: SocketAddr) -> Result<()
     }
 }
 
-/// Listens, or waits a little for the address if it is in use; `waiting` is
-/// called once if so.
+/// Listens. If the address is in use, calls `waiting` once and tries again for up to [`ADDRESS`].
 pub(super) async fn listen(address: SocketAddr, waiting: impl Fn()) -> io::Result<TcpListener> {
     match try_listen(address) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => waiting(),
@@ -78,8 +77,8 @@ fn try_listen(address: SocketAddr) -> io::Result<TcpListener> {
     bind(address)?.listen(BACKLOG)
 }
 
-/// With SO_REUSEADDR, connections of an earlier term that linger in the kernel
-/// do not count as use; another listener does.
+/// With SO_REUSEADDR, connections of an earlier term that linger in the kernel do not block the
+/// address; another listener does.
 fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
@@ -105,7 +104,7 @@ mod tests {
         assert!(matches!(check_address(&action, held), Err(PreflightError::AddressInUse { .. })));
         drop(holder);
         check_address(&action, held).unwrap();
-        // TEST-NET-1 is no address of any machine.
+        // TEST-NET-1 belongs to no machine.
         let foreign = ([192, 0, 2, 1], 80).into();
         assert!(matches!(check_address(&action, foreign), Err(PreflightError::Impossible { .. })));
     }

@@ -1,10 +1,10 @@
-//! The bytes of a connection: whether something waits for the client to take it, and how its two
-//! ends are reached.
+//! The byte stream of a client's connection: whether writes are blocked by the client, and how each
+//! of its two directions ends.
 //!
-//! A client may have sent its last byte and still listen; and one that is told something may
-//! still be sending. A connection that was closed under either would take with it what is on the
-//! way: the kernel answers what comes after that by a reset, which drops what the client has not
-//! read (RFC 9112, section 9.6).
+//! A client may have sent its last byte and still wait for the response; and a client that gets an
+//! error may still be sending its request. If the connection were closed in either case, data on
+//! the way would be lost: the kernel answers bytes that come after a close with a reset, which
+//! makes the client drop what it has not read yet (RFC 9112, section 9.6).
 
 use std::{
     io::{self, IoSlice},
@@ -25,29 +25,29 @@ use super::{
     limits::{HALF_CLOSED, LINGER, LINGER_CLOSING},
 };
 
-/// How much is taken at once of what nobody reads.
+/// How many bytes are read and thrown away at a time.
 const PIECE: usize = 8 << 10;
 
-/// What is read from a client and written to it.
+/// The bytes read from a client and written to it.
 pub(super) struct ClientStream<S> {
     stream: S,
     connection: Arc<ConnectionState>,
-    /// As the seat was told.
+    /// Whether the last write was blocked, as the connection's state has it.
     write_blocked: bool,
-    /// Told when the address is let go.
+    /// Cancelled when the address is closed.
     closing: CancellationToken,
     /// Whether the client has sent its last byte.
     read_ended: bool,
-    /// Whether the client may listen after that.
+    /// Whether the client may still be listening after its last byte.
     may_half_close: bool,
-    /// For how long it is taken for one that does.
+    /// How long a client that has sent its last byte is assumed to listen.
     half_closed_timer: Option<Pin<Box<Sleep>>>,
-    /// For how long what comes after our own last byte is taken.
+    /// How long input is still read after the host has sent its last byte.
     linger_timer: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl<S> ClientStream<S> {
-    /// The bytes of `stream`, for the connection in `seat`.
+    /// Wraps `stream`; `seat` is told when writes are blocked.
     pub(super) fn new(
         stream: S,
         connection: Arc<ConnectionState>,
@@ -67,8 +67,8 @@ impl<S> ClientStream<S> {
         }
     }
 
-    /// Whether the end of what a client sends may come before the answer to it: only HTTP/1 has
-    /// nothing to say after a request.
+    /// Whether the client's end of input may come before the response to it. That is so for HTTP/1,
+    /// where a client has nothing to send after a request.
     pub(super) fn allow_half_close(self, half_closing: bool) -> Self {
         Self { may_half_close: half_closing, ..self }
     }
@@ -83,8 +83,8 @@ impl<S> ClientStream<S> {
 }
 
 impl<S: AsyncRead + Unpin> ClientStream<S> {
-    /// Takes what comes and leaves it, until the client has sent all, or for so long. Where
-    /// nothing has come, an address that is let go waits for nobody.
+    /// Reads and drops what the client sends, until its end or until the linger time is over. If
+    /// nothing has come and the address is being closed, it does not wait.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut piece = [MaybeUninit::uninit(); PIECE];
         let mut came = false;
@@ -165,7 +165,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
         flushed
     }
 
-    /// Says that nothing more is sent, and lets the client come to read that.
+    /// Ends the host's direction of the connection, and gives the client time to read what was
+    /// sent.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.linger_timer.is_none() {
@@ -190,7 +191,7 @@ mod tests {
 
     use super::{super::connection_slots::ConnectionSlots, *};
 
-    /// A connection: its near end, its far end, and its address as it is let go.
+    /// A connection: the host's end, the client's end, and the token that closes the address.
     fn wire() -> (ClientStream<DuplexStream>, DuplexStream, CancellationToken, Arc<ConnectionState>)
     {
         let (near, far) = duplex(1 << 20);
@@ -206,7 +207,7 @@ mod tests {
         far.write_all(&[b'x'; 100_000]).await.unwrap();
         let mut shut = Box::pin(wire.shutdown());
         assert!(shut.as_mut().now_or_never().is_none(), "it does not wait");
-        // The end was said at once.
+        // The end of the host's direction was sent at once.
         assert_eq!(far.read(&mut [0]).await.unwrap(), 0);
         far.write_all(&[b'x'; 100_000]).await.unwrap();
         assert!(shut.as_mut().now_or_never().is_none(), "it does not wait");

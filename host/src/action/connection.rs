@@ -1,8 +1,8 @@
-//! The connections of clients: how they come in, and each from its first byte to its end.
+//! The connections of clients, each from its first byte to its end.
 //!
-//! Invariant: no client holds one by doing nothing. It has so long to begin, to ask and between
-//! requests; and if it takes nothing of an answer for so long, that one ends: a stream of
-//! HTTP/2 by itself, all else with its connection.
+//! Guarantee: no client holds a connection by doing nothing. Starting, sending a request and being
+//! idle between requests each have a time limit. A client that reads nothing of a response for that
+//! long loses it: over HTTP/2 the stream alone, otherwise the connection.
 
 use std::{
     convert::Infallible,
@@ -47,54 +47,54 @@ use soloist_tls::{H2, ReloadingAcceptor};
 
 /// Answers the requests that come to an address.
 pub(crate) trait RequestHandler: Send + Sync + 'static {
-    /// What its answers are made of.
+    /// The body of its responses.
     type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>
         + Send
         + Unpin
         + 'static;
 
-    /// Answers `request`, whatever happens.
+    /// Answers `request`; errors become responses as well.
     fn respond(
         &self,
         request: Request<Incoming>,
         caller: ConnectionInfo,
     ) -> impl Future<Output = Result<Response<Self::Body>, Infallible>> + Send;
 
-    /// What is said to a request that is not to be answered by anybody.
+    /// The response to a request that no action needs to see.
     fn respond_early(&self, why: EarlyResponse) -> Response<Self::Body>;
 }
 
-/// Where a request comes from.
+/// The connection that a request came on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ConnectionInfo {
-    /// The other end of the connection.
+    /// The client's address.
     pub(crate) peer: SocketAddr,
-    /// Our end, which it has called.
+    /// The host's address that the client connected to.
     pub(crate) local: SocketAddr,
-    /// Whether it came by TLS.
+    /// Whether the connection uses TLS.
     pub(crate) secure: bool,
-    /// Whether it has shown a certificate of those that the address knows.
+    /// Whether the client has shown a certificate that the address trusts.
     pub(crate) has_certificate: bool,
 }
 
 /// What every connection to one address works with.
 pub(crate) struct ConnectionContext<A> {
-    /// Who answers.
+    /// Answers the requests.
     pub(crate) handler: Arc<A>,
-    /// What accepts connections, where that takes TLS.
+    /// Accepts connections, if the address uses TLS.
     pub(crate) tls: Option<ReloadingAcceptor>,
-    /// Told when the address is let go: idle connections then end.
+    /// Cancelled when the address is closed: idle connections then end.
     pub(crate) closing: CancellationToken,
     /// Owns the connections, and the streams of HTTP/2.
     pub(crate) tasks: TaskScope,
-    /// Those that there are.
+    /// The open connections.
     pub(crate) slots: Arc<ConnectionSlots>,
-    /// How many requests one connection of HTTP/2 may have open at a time.
+    /// How many requests one HTTP/2 connection may have open at a time.
     pub(crate) max_streams: u32,
-    /// How many headers a request of HTTP/1 may have, if that is no matter of hyper's (100).
+    /// How many headers a request over HTTP/1 may have, if that differs from hyper's limit (100).
     pub(crate) headers: Option<usize>,
-    /// How long a client may take for the head of a request, be idle before it, or take
-    /// nothing of an answer.
+    /// How long a client may take for the head of a request, be idle before it, or read nothing of
+    /// a response.
     pub(crate) client_timeout: Duration,
 }
 
@@ -113,18 +113,18 @@ impl<A> Clone for ConnectionContext<A> {
     }
 }
 
-/// The protocol that a client has chosen.
+/// The version of HTTP that a client has chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum HttpVersion {
     Http1,
     Http2,
 }
 
-/// Marks requests that came by TLS.
+/// Marks requests that came over TLS.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OverTls;
 
-/// Accepts until the address is to be let go; the connections live on.
+/// Accepts connections until the address is closed; the connections themselves go on.
 pub(crate) async fn accept_all<A: RequestHandler>(
     listener: &TcpListener,
     hall: &ConnectionContext<A>,
@@ -138,7 +138,7 @@ pub(crate) async fn accept_all<A: RequestHandler>(
         match accepted {
             Ok((stream, peer)) => {
                 trouble.over(|told| tracing::info!("connections are accepted again{told}"));
-                // Whoever is one too many finds the connection closed and may try again.
+                // A client over its limit finds the connection closed and may try again.
                 if let Some(place) = hall.slots.acquire(peer.ip()) {
                     let own = hall.clone();
                     hall.tasks
@@ -155,8 +155,8 @@ pub(crate) async fn accept_all<A: RequestHandler>(
     }
 }
 
-/// Answers one client, until it goes, or the address is let go and nothing of it is in
-/// flight any more, or its place is wanted and it does not use it, or it is `cut`.
+/// Serves one client until it is gone, or the address is closed and nothing is in flight, or the
+/// slot is needed and the connection is idle, or it is `cut`.
 async fn serve_connection<A: RequestHandler>(
     stream: TcpStream,
     peer: SocketAddr,
@@ -188,7 +188,7 @@ async fn serve_connection<A: RequestHandler>(
 }
 
 impl<A: RequestHandler> ConnectionContext<A> {
-    /// What a client begins with, if it does so in time.
+    /// Waits for `first`, for as long as the client may take to start.
     async fn await_start<T>(
         &self,
         first: impl Future<Output = io::Result<T>>,
@@ -196,7 +196,7 @@ impl<A: RequestHandler> ConnectionContext<A> {
         cut: &CancellationToken,
     ) -> Option<T> {
         let first = tokio::select! {
-            // What has come is answered, be it by a refusal.
+            // What the client has sent already gets a response, even if only a refusal.
             biased;
             first = timeout(self.client_timeout, first) => first.ok()?,
             () = cut.cancelled() => return None,
@@ -207,7 +207,7 @@ impl<A: RequestHandler> ConnectionContext<A> {
         first.inspect_err(refused).ok()
     }
 
-    /// Answers in `protocol`.
+    /// Serves the connection in `protocol`.
     async fn serve_protocol<S>(
         &self,
         protocol: HttpVersion,
@@ -233,7 +233,7 @@ impl<A: RequestHandler> ConnectionContext<A> {
                 if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                     seat.set_upgraded();
                 }
-                // Of HTTP/1 hyper leaves out by itself what may not be sent.
+                // Over HTTP/1 hyper itself leaves out a body that must not be sent.
                 let has_body =
                     protocol == HttpVersion::Http1 || !(head || has_no_body(response.status()));
                 let handed = |body| TrackedBody::new(has_body.then_some(body), visit);
@@ -273,9 +273,9 @@ impl<A: RequestHandler> ConnectionContext<A> {
     }
 }
 
-/// Polls a connection to its end. Even when it is cut there is time for a last word, and
-/// the gate sees to it that it is a refusal: a host that was frozen and wakes does not just
-/// hang up on who waited for it.
+/// Polls a connection to its end. Even one that is cut has a short time for a last response, which
+/// the gate turns into a refusal: a host that was frozen and wakes up does not just hang up on
+/// waiting clients.
 async fn drive_connection<C: Future<Output = hyper::Result<()>>>(
     connection: C,
     shut_down: impl Fn(Pin<&mut C>),
@@ -290,7 +290,7 @@ async fn drive_connection<C: Future<Output = hyper::Result<()>>>(
             biased;
             ended = connection.as_mut() => return ended,
             () = cut.cancelled() => {
-                // If it comes to that, the client learns as much from the end.
+                // If the time is over, the client sees the connection end.
                 let _ = timeout(LAST_WORD, connection.as_mut()).await;
                 return Ok(());
             }
@@ -302,7 +302,7 @@ async fn drive_connection<C: Future<Output = hyper::Result<()>>>(
                 shut_down(connection.as_mut());
                 (draining, wanted) = (true, true);
             }
-            // Whoever is in the middle of asking is not waited for.
+            // A client that has sent half a request is not waited for.
             () = sleep(LAST_WORD), if wanted && place.state().is_idle() => {
                 if place.state().is_idle() {
                     return Ok(());
@@ -312,9 +312,9 @@ async fn drive_connection<C: Future<Output = hyper::Result<()>>>(
     }
 }
 
-/// Has small pieces sent at once, and the connection broken off when its client takes nothing
-/// for so long: the kernel sees what was taken, also where that is less than makes room for
-/// more (tcp(7): `TCP_USER_TIMEOUT`). Both only fail on a connection that is broken already.
+/// Sends small pieces at once, and has the kernel break off a connection whose client reads nothing
+/// for that long, even if it reads too little to make room for more (tcp(7): `TCP_USER_TIMEOUT`).
+/// Both calls fail only on a connection that is broken already.
 fn set_socket_options(stream: &TcpStream, patience: Duration) {
     let _ = stream.set_nodelay(true);
     let patience = u32::try_from(patience.as_millis()).unwrap_or(u32::MAX);
@@ -329,14 +329,14 @@ async fn detect_protocol(stream: &TcpStream) -> io::Result<HttpVersion> {
     Ok(if &first[..seen] == b"PRI" { HttpVersion::Http2 } else { HttpVersion::Http1 })
 }
 
-/// The protocol that was agreed upon with TLS.
+/// The version that was negotiated with TLS (ALPN).
 fn negotiated_protocol(stream: &TlsStream<TcpStream>) -> HttpVersion {
     let agreed = stream.get_ref().1.alpn_protocol();
     if agreed == Some(H2) { HttpVersion::Http2 } else { HttpVersion::Http1 }
 }
 
-/// Runs the streams of HTTP/2 connections. One that is cut has time for a last word, too; one
-/// of which its client takes nothing is reset.
+/// Runs the streams of HTTP/2 connections. A stream that is cut has a short time for a last
+/// response as well; one whose client reads nothing is reset.
 #[derive(Clone)]
 struct StreamExecutor {
     tasks: TaskScope,
@@ -346,7 +346,8 @@ struct StreamExecutor {
 impl<F: Future<Output: Send> + Send + 'static> Executor<F> for StreamExecutor {
     fn execute(&self, stream: F) {
         let (patience, uptake) = (self.client_timeout, StallTimer::default());
-        // Boxed, or what runs it would carry it along, and more than once.
+        // Boxed, because the futures around it would otherwise contain its full size, more than
+        // once.
         let mut stream = Box::pin(UPTAKE.scope(uptake.clone(), stream));
         self.tasks.spawn_cancellable(|cut| async move {
             tokio::select! {

@@ -1,4 +1,4 @@
-//! All that runs of a group under one term: its actions, and the addresses they share.
+//! Everything that runs of a group under one term: its actions, and the addresses that they share.
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc};
 
@@ -20,32 +20,33 @@ use soloist_guests::plugin::Kind;
 use soloist_heart::clock::BootTime;
 use soloist_tls::ReloadingAcceptor;
 
-/// An address, and what it takes to be let in. Port 0 is a port of its own for each
-/// action that asks for it.
+/// What tells listeners apart: address, TLS files, and for port 0 the action, since each action
+/// that asks for port 0 gets a port of its own.
 pub(crate) type ListenerKey = (SocketAddr, Option<Arc<TlsFiles>>, Option<Arc<str>>);
 
-/// Runs actions under a term. Dropping it cancels what [`Stage::stop`] awaits.
+/// Runs the actions of a group under a term. Dropping it cancels the tasks that [`GroupTerm::stop`]
+/// waits for.
 pub struct GroupTerm {
     services: TermServices,
     listeners: BTreeMap<ListenerKey, AddressListener<TermRoutes>>,
-    /// What is asked from beyond the doors.
+    /// Requests that come in through the directory rather than through a listener of this term.
     relayed_requests: TaskScope,
     targets: BTreeMap<Arc<str>, Arc<RouteTarget>>,
     actions: BTreeMap<Arc<str>, ActionTermHandle>,
-    /// When the term was won, or as good as that.
+    /// When the term was won (this is created right after that).
     won_at: BootTime,
 }
 
-/// An address that is to be open.
+/// An address that should be open.
 #[derive(Default)]
 struct WantedListener {
     tls: Option<ReloadingAcceptor>,
     paths: Vec<(Arc<str>, Arc<RouteTarget>)>,
-    /// Whether somebody is to answer there who performs.
+    /// Whether an action that runs should answer there.
     performs: bool,
 }
 
-/// The hold on the task of an action.
+/// Controls the task of an action.
 struct ActionTermHandle {
     desired: watch::Sender<Option<DesiredVersion>>,
     started: watch::Sender<StartOutcome>,
@@ -54,9 +55,9 @@ struct ActionTermHandle {
 }
 
 impl ActionTermHandle {
-    /// Whether nothing runs, and nothing is to run.
+    /// Whether nothing runs and nothing should run.
     fn is_over(&self) -> bool {
-        // In this order: it is told before what is desired is looked at.
+        // The order matters: the task sets `idle` to false before it takes what is desired.
         self.desired.borrow().is_none() && self.idle.get()
     }
 
@@ -64,7 +65,7 @@ impl ActionTermHandle {
         self.desired.send_if_modified(|desired| {
             let changes = *desired != new;
             if changes {
-                // Until it is, whatever ran before.
+                // Until the change takes effect, nothing is known of its start.
                 self.started.send_replace(None);
                 *desired = new;
             }
@@ -74,7 +75,7 @@ impl ActionTermHandle {
 }
 
 impl GroupTerm {
-    /// Nothing runs yet. What will is started in the current runtime.
+    /// A term in which nothing runs yet. Tasks are spawned on the current runtime.
     #[must_use]
     pub fn new(services: TermServices) -> Self {
         let (listeners, targets, actions) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
@@ -82,20 +83,21 @@ impl GroupTerm {
         Self { services, listeners, relayed_requests, targets, actions, won_at: BootTime::now() }
     }
 
-    /// Runs `actions`, and no other: what is new is started, what was changed is
-    /// replaced without a request being lost, and what is not among them is ended.
+    /// Runs exactly these actions: new ones are started, changed ones are replaced without losing a
+    /// request, and all others are ended.
     pub fn set(&mut self, actions: &[Arc<Action>]) {
         self.set_with_inactive(actions, &InactiveActions::default());
     }
 
-    /// The same without those that are `absent`, who keep their places: whoever asks for them
-    /// there is told why they do not answer.
+    /// Like [`GroupTerm::set`], without the actions that are `absent`. Those keep their addresses
+    /// and paths, and clients are told there why they do not answer.
     pub fn set_with_inactive(&mut self, all: &[Arc<Action>], absent: &InactiveActions) {
         let performs = |action: &&Arc<Action>| !absent.parked.contains_key(action.name());
         let actions: Vec<_> = all.iter().filter(performs).collect();
-        // The others end when they have finished what they have begun.
+        // An action that should end keeps its handle until it has finished what it has started.
         self.actions.retain(|_, hold| !hold.is_over());
-        // A slot goes with its task, which empties it at its end, whoever is there by then.
+        // A target is removed together with its task, which clears the target's server when it
+        // ends.
         self.targets.retain(|name, _| self.actions.contains_key(name));
         for action in all {
             let slot = || RouteTarget::new(self.services.directory.clone()).into();
@@ -119,20 +121,20 @@ impl GroupTerm {
         self.actions.extend(new);
     }
 
-    /// How far the address of `action` is open, whoever opens it.
+    /// The listener of `action`: the one that outlives terms, or this term's own.
     fn listener_of(&self, action: &Action) -> Option<ListenerWatch> {
         let own = || self.listeners.get(&listener_key(action)).map(AddressListener::watch_state);
         self.services.directory.watch_listener(action).or_else(own)
     }
 
-    /// Tells those who look for them where the actions that answer requests are.
+    /// Registers the actions that answer requests in the directory.
     fn publish(&self, actions: &[Arc<Action>]) {
         let http = actions.iter().filter(|action| action.kinds().has(Kind::Http));
         let performers = http.filter_map(|action| {
-            let slot = Arc::clone(self.targets.get(action.name())?);
-            let (gate, visits) =
-                (Arc::clone(&self.services.term.gate), self.relayed_requests.clone());
-            Some((Arc::clone(action.name()), ActiveAction { slot, gate, relayed_requests: visits }))
+            let target = Arc::clone(self.targets.get(action.name())?);
+            let gate = Arc::clone(&self.services.term.gate);
+            let relayed_requests = self.relayed_requests.clone();
+            Some((Arc::clone(action.name()), ActiveAction { target, gate, relayed_requests }))
         });
         self.services.directory.set_active(&self.services.term.gate, performers.collect());
     }
@@ -151,13 +153,13 @@ impl GroupTerm {
         ActionTermHandle { desired: desired_to, started, drained, idle }
     }
 
-    /// Opens the addresses that are new, lets go of those that nobody is at any more,
-    /// and says who answers at each.
+    /// Opens new addresses, closes those without actions, and sets who answers on each.
     fn update_listeners(&mut self, all: &[Arc<Action>], absent: &InactiveActions) {
         let mut wanted = self.wanted_listeners(all, absent);
         let useless =
             |key: &ListenerKey, door: &mut AddressListener<TermRoutes>| match wanted.get(key) {
-                // What could not be had is tried for again once somebody is to answer there.
+                // An address that could not be had is tried again once an action should answer
+                // there.
                 Some(wanted) => wanted.performs && door.has_failed(),
                 None => true,
             };
@@ -175,11 +177,11 @@ impl GroupTerm {
                 let (outcome, _) = watch::channel(ListenerState::Starting);
                 AddressListener::open(address, tls, answers, tasks, BindRetry::Never, outcome)
             };
-            self.listeners.entry(key).or_insert_with(open).answers().set(paths);
+            self.listeners.entry(key).or_insert_with(open).handler().set(paths);
         }
     }
 
-    /// The addresses that are to be open in this term, and who is at each.
+    /// The addresses that should be open in this term, and who answers on each.
     fn wanted_listeners(
         &self,
         all: &[Arc<Action>],
@@ -190,7 +192,7 @@ impl GroupTerm {
         for action in all {
             let (mount, slot) = (mounts.get(action.name()), self.targets.get(action.name()));
             let (Some(mount), Some(slot)) = (mount, slot) else { continue };
-            // Its address outlives the term.
+            // This address outlives the term; the relay listens there.
             if action.config().relay.standby.listens() {
                 continue;
             }
@@ -213,7 +215,7 @@ impl GroupTerm {
     /// Waits until every action is up: it listens, and its first instance runs.
     ///
     /// # Errors
-    /// When one was given up, or stopped, before that.
+    /// An action was given up or stopped before that.
     pub async fn started(&mut self) -> Result<(), ActionFailure> {
         for hold in self.actions.values() {
             let (running, mut started) =
@@ -227,9 +229,9 @@ impl GroupTerm {
         Ok(())
     }
 
-    /// Ends gracefully: the addresses are let go at once, idle connections are closed,
-    /// and this resolves when everything in flight is finished. The caller drains the
-    /// gate before, and bounds the time.
+    /// Ends gracefully: listening sockets and idle connections are closed at once, and this
+    /// resolves when everything in flight is finished. The caller drains the gate first, and limits
+    /// the time.
     pub async fn drain(&mut self) {
         join_all(self.listeners.values().map(AddressListener::close)).await;
         join_all(self.actions.values().map(|hold| hold.drained.cancelled())).await;
@@ -237,9 +239,8 @@ impl GroupTerm {
         self.relayed_requests.join().await;
     }
 
-    /// Ends at once: the addresses are let go, guests are interrupted, connections cut
-    /// and stores dropped. When this resolves, nothing of the actions is alive. The
-    /// caller closes the gate before.
+    /// Ends at once: addresses are closed, guests interrupted, connections cut and stores dropped.
+    /// When this resolves, nothing of the actions is alive. The caller closes the gate first.
     pub async fn stop(self) {
         let actions: Vec<_> = self
             .actions
@@ -248,7 +249,7 @@ impl GroupTerm {
                 hold.desired.borrow().as_ref().map(|desired| Arc::clone(&desired.action))
             })
             .collect();
-        // One engine serves all actions.
+        // All actions share one engine.
         let _hurry = actions.first().map(|action| action.engine().tick_fast());
         self.services.tasks.stop().await;
     }
@@ -267,14 +268,14 @@ impl fmt::Debug for GroupTerm {
     }
 }
 
-/// Where each of `actions` that answers requests does so, beside what is `refused`.
+/// Where each of `actions` answers requests, next to the places reserved for `refused` plugins.
 #[must_use]
 pub fn mounts(actions: &[Arc<Action>], refused: &[RefusedPlugin]) -> BTreeMap<Arc<str>, Mount> {
     let http = actions.iter().filter(|action| action.kinds().has(Kind::Http));
     config::mounts(http.map(|action| action.config()), inactive_actions::reserved_mounts(refused))
 }
 
-/// What tells the address of `action` from others.
+/// The key of the address of `action`.
 pub(crate) fn listener_key(action: &Action) -> ListenerKey {
     let ActionConfig { name, listen, tls, .. } = action.config();
     (*listen, tls.clone(), (listen.port() == 0).then(|| Arc::clone(name)))

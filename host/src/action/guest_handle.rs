@@ -9,22 +9,22 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{action_refusal::ActionRefusal, instance_state::RequestTicket};
 
-/// The task of a guest. It ends when nobody waits for its answer any more.
+/// The task of a guest. It is aborted when nobody waits for its response any more.
 pub(super) type GuestTask = AbortOnDropHandle<Option<Result<(), ActionRefusal>>>;
 
-/// What ties a guest to the client that waits for its answer. Dropping it tells
-/// that the client has gone.
+/// Ties a guest to the client that waits for its response. Dropping it means that the client is
+/// gone, and ends the guest.
 pub(super) enum GuestHandle {
-    /// The guest was done at once: how it ended, if it was not cancelled.
+    /// The guest finished at once, with this result; `None` if it was cancelled.
     Finished(Option<Result<(), ActionRefusal>>),
-    /// The guest has a task of its own.
+    /// The guest has its own task.
     Task(GuestTask),
-    /// It answers others as well.
+    /// The guest runs in an instance that answers other requests as well.
     Ticket(RequestTicket),
 }
 
 impl GuestHandle {
-    /// Lets the guest run to its end. It remains a task of its action.
+    /// Lets the guest run to its end; it remains a task of its action.
     pub(super) fn detach(self) {
         match self {
             Self::Finished(_) => {}
@@ -34,29 +34,29 @@ impl GuestHandle {
     }
 }
 
-/// How a guest ended. A body whose guest is gone looks as if it were complete,
-/// so the client would take half a response for a whole one.
+/// Whether a guest broke off. The body of a guest that is gone looks complete, so without this flag
+/// a client would take half a response for a whole one.
 #[derive(Clone, Debug, Default)]
 pub(super) struct BrokenFlag(Arc<AtomicBool>);
 
-/// Says that the guest broke off, unless it is told otherwise.
+/// Sets the flag on drop, unless the guest was marked as finished.
 pub(super) struct BrokenUnlessFinished(Option<BrokenFlag>);
 
 impl BrokenFlag {
-    /// To be held by the guest's task, and dropped before its store.
-    pub(super) fn broken_unless_told(&self) -> BrokenUnlessFinished {
+    /// A guard for the guest's task; it must be dropped before the guest's store.
+    pub(super) fn guard(&self) -> BrokenUnlessFinished {
         BrokenUnlessFinished(Some(self.clone()))
     }
 
     /// Whether the guest broke off.
-    pub(super) fn broken(&self) -> bool {
+    pub(super) fn is_broken(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 }
 
 impl BrokenUnlessFinished {
-    /// The guest returned.
-    pub(super) fn tell_finished(mut self) {
+    /// Notes that the guest returned.
+    pub(super) fn mark_finished(mut self) {
         self.0 = None;
     }
 }
@@ -76,9 +76,9 @@ mod tests {
     #[test]
     fn a_guest_that_says_nothing_broke_off() {
         let fate = BrokenFlag::default();
-        fate.broken_unless_told().tell_finished();
-        assert!(!fate.broken());
-        drop(fate.broken_unless_told());
-        assert!(fate.broken());
+        fate.guard().mark_finished();
+        assert!(!fate.is_broken());
+        drop(fate.guard());
+        assert!(fate.is_broken());
     }
 }

@@ -1,5 +1,5 @@
-//! The headers of requests and answers that pass a host, as they concern everybody: what goes
-//! no further than one connection, and where a request came from.
+//! Headers that a host handles the same way for everybody: those that concern one connection only,
+//! and those that say where a request came from.
 
 use std::net::IpAddr;
 
@@ -13,8 +13,8 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// What concerns one connection only (RFC 9110, section 7.6.1), beside what the header
-/// `connection` names.
+/// Headers that concern one connection only (RFC 9110, section 7.6.1), in addition to those that
+/// the header `connection` names.
 const HOP_BY_HOP: [HeaderName; 5] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
@@ -23,7 +23,7 @@ const HOP_BY_HOP: [HeaderName; 5] = [
     header::UPGRADE,
 ];
 
-/// What is read before the content, or is of no use after it (RFC 9110, section 6.5.1).
+/// Headers that are read before the content, or are useless after it (RFC 9110, section 6.5.1).
 const NO_TRAILERS: [HeaderName; 12] = [
     header::AUTHORIZATION,
     header::CACHE_CONTROL,
@@ -39,14 +39,15 @@ const NO_TRAILERS: [HeaderName; 12] = [
     header::TRAILER,
 ];
 
-/// Takes off what concerns one connection only; `upgrade`: but for what asks for an upgrade.
+/// Removes the headers that concern one connection only. With `upgrade`, those that ask for an
+/// upgrade stay.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap, upgrade: bool) {
     let to = headers.get(header::UPGRADE).cloned().filter(|_| upgrade);
     let named: Vec<HeaderName> = list_elements(headers, &header::CONNECTION)
         .filter_map(|name| name.parse().ok())
         .filter(connection_may_name)
         .collect();
-    // Without it no trailers come.
+    // Without `te: trailers` the other side sends no trailers.
     let trailers = accepts_trailers(headers);
     for name in named.iter().chain(&HOP_BY_HOP).chain([&header::TE]) {
         headers.remove(name);
@@ -60,8 +61,8 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap, upgrade: bool) {
     }
 }
 
-/// Takes off what is no trailer: what says how a message is read, whom it is for or who may have it
-/// (RFC 9110, section 6.5.1), and what hosts alone say.
+/// Removes trailers that are not allowed as such: those that say how a message is read, whom it is
+/// for or who may have it (RFC 9110, section 6.5.1), and those that only hosts may set.
 pub(super) fn sanitize_trailers(trailers: &mut HeaderMap) {
     strip_hop_by_hop(trailers, false);
     TermHeaders::strip_reserved(trailers);
@@ -70,23 +71,23 @@ pub(super) fn sanitize_trailers(trailers: &mut HeaderMap) {
     }
 }
 
-/// Whether `connection` may take a header off. It may not name what is for all who get a
-/// message (RFC 9110, section 7.6.1): which host it is for, and what hosts say themselves.
+/// Whether `connection` may remove a header. It may not name headers for all recipients of a
+/// message (RFC 9110, section 7.6.1), such as `host`, nor those that only hosts may set.
 fn connection_may_name(name: &HeaderName) -> bool {
     *name != header::HOST && !TermHeaders::is_reserved(name)
 }
 
-/// Whether whoever has sent them takes trailers (RFC 9110, section 10.1.4).
+/// Whether the sender accepts trailers (RFC 9110, section 10.1.4).
 pub(crate) fn accepts_trailers(headers: &HeaderMap) -> bool {
     list_contains(headers, &header::TE, "trailers")
 }
 
-/// Whether the list that `name` is has `element`, however it is written.
+/// Whether the list in header `name` contains `element`, ignoring case.
 pub(super) fn list_contains(headers: &HeaderMap, name: &HeaderName, element: &str) -> bool {
     list_elements(headers, name).any(|it| it.eq_ignore_ascii_case(element))
 }
 
-/// The elements of a list (RFC 9110, section 5.6.1), of all lines that it is in.
+/// The elements of a list (RFC 9110, section 5.6.1), from all lines of the header.
 pub(super) fn list_elements<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
@@ -95,7 +96,7 @@ pub(super) fn list_elements<'a>(
     lines.flat_map(|line| line.split(',')).map(str::trim).filter(|element| !element.is_empty())
 }
 
-/// Whatever clients say of where a request came from, as proxies would.
+/// Headers by which proxies say where a request came from; clients could set them as well.
 const OF_PROXIES: [HeaderName; 9] = [
     header::FORWARDED,
     FORWARDED_FOR,
@@ -108,8 +109,8 @@ const OF_PROXIES: [HeaderName; 9] = [
     HeaderName::from_static("x-real-ip"),
 ];
 
-/// Says where a request of a client's came from: what the client says of that goes, unless it is a
-/// proxy that is `trusted`, and this host adds itself.
+/// Sets where a client's request came from. What the request says of that itself is kept only if it
+/// comes from a `trusted` proxy; then this host adds its own part.
 pub(crate) fn set_forwarded(
     headers: &mut HeaderMap,
     caller: ConnectionInfo,
@@ -123,8 +124,8 @@ pub(crate) fn set_forwarded(
     add_forwarded(headers, caller);
 }
 
-/// Adds where a request came from, as proxies do: `forwarded` (RFC 7239) and what was there
-/// before it. Which host and scheme the client asked for is said by the first proxy.
+/// Adds where a request came from, as proxies do: to `forwarded` (RFC 7239) and to the older
+/// `x-forwarded-*`. The host and scheme that the client asked for are set by the first proxy only.
 pub(crate) fn add_forwarded(headers: &mut HeaderMap, caller: ConnectionInfo) {
     let proto = if caller.secure { "https" } else { "http" };
     let host = headers.get(header::HOST).cloned();
@@ -144,7 +145,7 @@ pub(crate) fn add_forwarded(headers: &mut HeaderMap, caller: ConnectionInfo) {
     headers.entry(FORWARDED_PROTO).or_insert(HeaderValue::from_static(proto));
 }
 
-/// Adds an element to a list, which stays one header.
+/// Adds an element to a list, and keeps the list in one header line.
 fn append_to_list(headers: &mut HeaderMap, name: HeaderName, element: &str) {
     let before = headers.get_all(&name).iter().filter_map(|value| value.to_str().ok());
     let list: Vec<_> = before.chain([element]).collect();
@@ -219,7 +220,7 @@ pub(super) mod tests {
             let mut headers = headers(&all.chain(rest).collect::<Vec<_>>());
             strip_hop_by_hop(&mut headers, false);
             add_forwarded(&mut headers, caller("192.0.2.7"));
-            // What passes it on to the next host may not undo it either.
+            // A host that passes the request on must not undo it either.
             strip_hop_by_hop(&mut headers, false);
             for name in added {
                 assert!(headers.contains_key(name), "{named:?} took {name} off");

@@ -1,4 +1,4 @@
-//! The instances that answer the requests of one action, of whichever WASI.
+//! The instances that answer the requests of one action, for WASI 0.2 and 0.3.
 
 use std::sync::Arc;
 
@@ -16,22 +16,22 @@ use soloist_guests::plugin::HttpEntry;
 
 /// The instances of one action under one term.
 pub(super) enum HttpInstances {
-    /// Each answers one request at a time.
+    /// WASI 0.2: each instance answers one request at a time.
     Single(Arc<SingleInstances>),
-    /// Each answers several at once.
+    /// WASI 0.3: each instance answers several requests at once.
     Shared(Arc<SharedInstances>),
 }
 
-/// What a request is answered by.
+/// An instance, or the right to create one, reserved for a request.
 pub(super) enum HttpReservation {
-    /// Of [`Instances::Single`].
+    /// WASI 0.2.
     Single(single_instances::SingleReservation),
-    /// Of [`Instances::Shared`].
+    /// WASI 0.3.
     Shared(shared_instances::SharedReservation),
 }
 
 impl HttpInstances {
-    /// No instances yet.
+    /// A set without instances.
     pub(super) fn new(run: &Arc<VersionContext>, entry: HttpEntry) -> Self {
         match entry {
             HttpEntry::V02(entry) => Self::Single(SingleInstances::new(run.clone(), entry).into()),
@@ -39,7 +39,7 @@ impl HttpInstances {
         }
     }
 
-    /// Finds an instance, or waits for a slot of the engine.
+    /// Reserves an instance, or waits for the right to create one.
     pub(super) async fn reserve(&self) -> HttpReservation {
         match self {
             Self::Single(single) => HttpReservation::Single(single.reserve().await),
@@ -47,7 +47,7 @@ impl HttpInstances {
         }
     }
 
-    /// Instantiates once, for nothing.
+    /// Instantiates once as a test.
     pub(super) async fn try_instantiate(&self) -> wasmtime::Result<()> {
         match self {
             Self::Single(single) => single.try_instantiate().await,
@@ -55,7 +55,7 @@ impl HttpInstances {
         }
     }
 
-    /// No request comes any more: those that wait for one end.
+    /// Ends the idle instances: no more requests will come.
     pub(super) fn close(&self) {
         match self {
             Self::Single(single) => single.close(),
@@ -65,7 +65,7 @@ impl HttpInstances {
 }
 
 impl HttpReservation {
-    /// Hands a request over. The turn is given back when it is done with.
+    /// Starts to answer a request. The permit is released when the guest is done with it.
     pub(super) async fn start(
         self,
         turn: RequestPermit,

@@ -1,5 +1,5 @@
-//! What is known of an instance that answers several requests at once, and the
-//! tickets of those requests.
+//! The state of an instance that answers several requests at once, and the tickets of those
+//! requests.
 
 use std::{
     sync::{
@@ -18,37 +18,37 @@ use super::{
     guest_handle::BrokenFlag,
 };
 
-/// One instance, seen from outside of its task.
+/// One instance, as seen from outside of its task.
 pub(super) struct InstanceState {
     load: Mutex<InstanceLoad>,
-    /// Whether the guest has nothing to do, as was seen last.
+    /// Whether the guest had nothing to do when it was last polled.
     guest_idle: AtomicBool,
-    /// Whether the instance came to a bad end, for all of its responses.
+    /// Whether the instance failed, which breaks all of its responses.
     pub(super) fate: BrokenFlag,
-    /// It takes nothing more, and nobody waits for it.
+    /// Cancelled when it takes no more requests and nobody waits for it.
     pub(super) over: CancellationToken,
-    /// Some client has gone, and no other waits: it is to end at once.
+    /// Cancelled when a client is gone and no other waits: the instance must end at once.
     pub(super) abort: CancellationToken,
-    /// Its task has ended; if that was for a reason of its own, the next one says so.
+    /// Cancelled when its task has ended; `failure` says why, unless the term ended it.
     pub(super) ended: CancellationToken,
     pub(super) failure: OnceLock<ActionRefusal>,
 }
 
 struct InstanceLoad {
-    /// The requests that are answered now.
+    /// The requests that are being answered.
     active: Vec<ActiveRequest>,
-    /// How many requests it may still take, which is the number of the latest.
+    /// How many more requests it may take; also the number of the latest request.
     remaining: usize,
-    /// Since when there was none.
+    /// Since when it has no requests.
     idle_since: Instant,
     abandoned: bool,
 }
 
-/// A request that is answered.
+/// A request that is being answered.
 struct ActiveRequest {
     number: usize,
     since: Instant,
-    /// What it is, once that is known.
+    /// Its method and path, once they are known.
     line: Option<RequestLine>,
 }
 
@@ -82,7 +82,7 @@ impl InstanceState {
         (worker, ticket)
     }
 
-    /// A ticket for one more request, unless it takes no more.
+    /// A ticket for one more request, unless the instance takes no more.
     pub(super) fn admit(self: &Arc<Self>) -> Option<RequestTicket> {
         let mut load = self.load();
         load.remaining = load.remaining.checked_sub(1)?;
@@ -91,13 +91,13 @@ impl InstanceState {
         Some(RequestTicket::new(self, number))
     }
 
-    /// How many requests it answers now, if it may take more.
+    /// How many requests it is answering; `None` if it takes no more.
     pub(super) fn active_requests(&self) -> Option<usize> {
         let load = self.load();
         (load.remaining > 0).then_some(load.active.len())
     }
 
-    /// It takes no more requests.
+    /// Lets it take no more requests.
     pub(super) fn close(&self) {
         self.finish_if_unused(&mut self.load());
     }
@@ -109,15 +109,14 @@ impl InstanceState {
         }
     }
 
-    /// Whether the guest has anything to do is seen by whoever drives it. One that computes
-    /// is not looked at, and so is not seen to rest.
-    pub(super) fn rests(&self, resting: bool) {
+    /// Notes whether the guest has nothing to do. A guest that computes is not polled, so it is not
+    /// seen as idle.
+    pub(super) fn set_guest_idle(&self, resting: bool) {
         self.guest_idle.store(resting, Ordering::Release);
     }
 
-    /// It takes no more requests if there was none for so long. Returns whether one
-    /// of those that it has, or what it does after them, takes longer than `limit`: one that
-    /// has nothing to do takes no time for that.
+    /// Takes no more requests if there was none for `idle`. Returns whether a request, or the work
+    /// after the last one, takes longer than `limit`; an idle guest never does.
     pub(super) fn check_limits(&self, idle: Duration, limit: Duration) -> bool {
         let mut load = self.load();
         match load.active.iter().map(|request| request.since).min() {
@@ -132,7 +131,7 @@ impl InstanceState {
         }
     }
 
-    /// What it is at, for who reads the log: nobody can tell which of them is to blame.
+    /// Its requests, for the log: nobody can tell which of them is to blame.
     pub(super) fn describe_requests(&self) -> String {
         let load = self.load();
         let asked = load.active.iter().filter_map(|request| request.line.as_ref());
@@ -160,8 +159,8 @@ impl InstanceState {
     }
 }
 
-/// One request of an instance, from before it is handed over until its response
-/// has left. Dropping it tells that nobody waits for the response any more.
+/// One request of an instance, from before it is handed over until its response has been sent.
+/// Dropping it means that nobody waits for the response any more.
 pub(super) struct RequestTicket {
     instance: Arc<InstanceState>,
     number: usize,
@@ -174,13 +173,13 @@ impl RequestTicket {
         Self { instance: worker.clone(), number, finished: false, permit: None }
     }
 
-    /// Gives the request's turn back when the ticket is.
+    /// Releases the request's permit together with the ticket.
     pub(super) fn with_permit(mut self, turn: RequestPermit) -> Self {
         self.permit = Some(turn);
         self
     }
 
-    /// Says what it is for.
+    /// Sets the request that the ticket is for.
     pub(super) fn set_request_line(&self, asked: RequestLine) {
         let mut load = self.instance.load();
         let own = load.active.iter_mut().find(|request| request.number == self.number);
@@ -189,12 +188,12 @@ impl RequestTicket {
         }
     }
 
-    /// Everything was said. The instance runs on.
+    /// The response was sent in full. The instance runs on.
     pub(super) fn finish(mut self) {
         self.finished = true;
     }
 
-    /// Why the instance ended, once it has; nothing if the term has ended it.
+    /// Why the instance ended, once it has; `None` if the term ended it.
     pub(super) async fn failure(&self) -> Option<ActionRefusal> {
         self.instance.ended.cancelled().await;
         self.instance.failure.get().cloned()
@@ -246,7 +245,7 @@ mod tests {
         assert!(!worker.check_limits(HOUR, HOUR) && !worker.over.is_cancelled());
         tokio::time::advance(HOUR).await;
         assert!(worker.check_limits(HOUR * 2, HOUR), "what comes after takes too long");
-        worker.rests(true);
+        worker.set_guest_idle(true);
         assert!(
             !worker.check_limits(HOUR * 2, HOUR) && !worker.over.is_cancelled(),
             "it does nothing"

@@ -1,8 +1,8 @@
-//! Hooks: an action is told that its host has come to lead, or stands by.
+//! Hooks: an action is called when its host becomes the leader, or stands by.
 //!
-//! Invariants:
-//! - A hook is a guest as any other: it has a slot, turns, limits and a gate. Dropping
-//!   the future of a call ends its instance.
+//! Guarantees:
+//! - A hook is a guest like any other: it has a slot, turns, limits and a gate. Dropping the future
+//!   of a call ends its instance.
 //! - What a hook has opened ends with its call.
 
 use std::{sync::Arc, time::Duration};
@@ -18,7 +18,7 @@ use soloist_guests::{
 };
 use soloist_leadership::Gate;
 
-/// The hooks that a term begins with, side by side. Dropping them cancels them.
+/// The hooks at the start of a term, which run in parallel. Dropping them cancels them.
 pub struct LeaderHooks {
     actions: Vec<Arc<Action>>,
     tasks: TaskScope,
@@ -27,7 +27,7 @@ pub struct LeaderHooks {
 }
 
 impl LeaderHooks {
-    /// Calls `on-leader` of those of `actions` that have it.
+    /// Calls `on-leader` of those of `actions` that export it.
     #[must_use]
     pub fn start(actions: &[Arc<Action>], scope: &TermServices) -> Self {
         let told = |action: &&Arc<Action>| action.plugin().entry_points().hooks.is_some();
@@ -45,10 +45,10 @@ impl LeaderHooks {
     /// Waits until all have returned.
     ///
     /// # Errors
-    /// As soon as one has failed. The others run on, and can be waited for.
+    /// As soon as one has failed. The others run on and can still be waited for.
     pub async fn done(&mut self) -> Result<(), ActionFailure> {
         while let Some(call) = self.calls.next().await {
-            // One that was cancelled belongs to a term that ends; a panic ends the process.
+            // A cancelled call belongs to a term that is ending; a panic ends the process.
             if let Ok(Some(Err(failure))) = call {
                 self.failed.push(Arc::clone(failure.action.name()));
                 return Err(failure);
@@ -62,7 +62,7 @@ impl LeaderHooks {
         self.actions.iter().filter(|action| !self.failed.contains(action.name()))
     }
 
-    /// Interrupts those that still run; nothing of them is left when this resolves.
+    /// Interrupts the hooks that still run; nothing of them is left when this resolves.
     pub async fn stop(&self) {
         let _hurry = self.actions.first().map(|action| action.engine().tick_fast());
         self.tasks.stop().await;
@@ -90,14 +90,14 @@ async fn call_on_leader(
     match outcome {
         Ok(()) => {
             info!(event = "hook", action = %name, %group, token, "action {name} was told that its host leads");
-            // One with more to it has to show that this runs as well.
+            // An action with other kinds must also show that those run.
             if !action.kinds().run_all_term() {
                 action.live_status().lock().last_error = None;
                 action.end_trial();
             }
             Ok(())
         }
-        // The term is over, and nobody's fault.
+        // The term has ended, which is not the action's fault.
         Err(_) if scope.term.gate.pass().is_err() => Ok(()),
         Err(error) => {
             let reason = format!("its hook on-leader failed: {error}");
@@ -112,14 +112,14 @@ async fn call_on_leader(
 }
 
 impl Action {
-    /// Whether it is to be told who leads while its host stands by.
+    /// Whether the action exports hooks, so that it is called while its host stands by.
     #[must_use]
     pub fn has_hooks(&self) -> bool {
         self.plugin().entry_points().hooks.is_some()
     }
 
-    /// Calls `on-standby`, outside of a term, as long as `gate` lets it; `links` own what
-    /// it opens. A failure is logged and noted.
+    /// Calls `on-standby`, outside of a term, as long as `gate` is open; `links` own what it opens.
+    /// A failure is logged and shown in the status.
     pub async fn on_standby(&self, gate: Arc<Gate>, leader: Option<HookLeader>, links: TaskScope) {
         let Some(entry) = &self.plugin().entry_points().hooks else { return };
         let access = Arc::new(self.access_outside_term(&gate, None, links.clone()));
@@ -136,7 +136,7 @@ impl Action {
     }
 }
 
-/// One call, within its limit of time.
+/// One call, with the time limit of the action's settings.
 async fn call_hook(
     action: &Action,
     entry: &HooksEntry,

@@ -1,4 +1,4 @@
-//! The body of a request, on its way in.
+//! The body of a request on its way to a guest, limited in size.
 
 use std::{
     future::pending,
@@ -17,26 +17,26 @@ use super::{headers::sanitize_trailers, request_body::RequestBody};
 /// What is wrong with the body of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodyDefect {
-    /// It has more than so many bytes.
+    /// It has more than this many bytes.
     TooLarge(u64),
-    /// It broke off, or was not sent as bodies are.
+    /// It broke off, or was not sent as HTTP requires.
     Bad,
 }
 
-/// What the client sends, as far as its action takes it.
+/// A request's body, up to the size that its action accepts.
 pub(super) struct LimitedBody<B = RequestBody> {
     inner: B,
     limit: u64,
     remaining: u64,
-    /// Nothing, where there is no body.
+    /// Set when the body turns out to be wrong. `None` if the request has no body.
     defect: Option<Arc<SetOnce<BodyDefect>>>,
 }
 
-/// Tells what is wrong with an [`Upload`].
+/// Reports what is wrong with a [`LimitedBody`].
 pub(super) struct DefectWatch(Option<Arc<SetOnce<BodyDefect>>>);
 
 impl<B: Body> LimitedBody<B> {
-    /// So many bytes of `inner` and no more; `None` if it says itself that it is larger.
+    /// At most `limit` bytes of `inner`; `None` if its declared size is larger.
     pub(super) fn bounded(inner: B, limit: u64) -> Option<(Self, DefectWatch)> {
         if inner.size_hint().lower() > limit {
             return None;
@@ -50,14 +50,14 @@ impl<B: Body> LimitedBody<B> {
 impl<B> LimitedBody<B> {
     fn report(&self, flaw: BodyDefect) {
         if let Some(told) = &self.defect {
-            // The first one counts.
+            // The first defect counts.
             let _ = told.set(flaw);
         }
     }
 }
 
 impl DefectWatch {
-    /// Resolves to what is wrong with the body when that shows; else never.
+    /// Resolves to what is wrong with the body, as soon as that is known; otherwise never.
     pub(super) async fn detected(&self) -> BodyDefect {
         match &self.0 {
             Some(flaw) => *flaw.wait().await,

@@ -1,19 +1,19 @@
-//! Actions: a runner for each kind, and what they share.
+//! Actions: how the plugins of a group run under a term.
 //!
-//! A [`Stage`] runs the actions of a group under one term; the [`Catalog`] says which
-//! ones, in which version.
+//! A [`GroupTerm`] runs the actions of one group for as long as this host leads it; the [`Catalog`]
+//! says which actions there are, and in which version. There is one runner for each kind of plugin
+//! (http, service, job, task, hooks).
 //!
-//! Invariants:
-//! - Whatever runs under a term is a task of its [`Tasks`]; nothing is detached.
-//!   When [`Stage::stop`] resolves, no task, store or connection is left, and
-//!   the addresses are free.
-//! - On a drain the addresses are let go first of all, so that clients reach the
-//!   next leader; on a stop, together with everything else.
-//! - The gate is asked before a request begins and before every piece of its
-//!   response leaves; every response names the host and the token.
-//! - A version that is replaced answers every request that it was given, and a
-//!   service ends before another version of it begins.
-//! - A runner decides nothing about the term: it reports a [`Failure`].
+//! Guarantees:
+//! - Whatever runs under a term is a task of its [`TaskScope`]; nothing is detached. When
+//!   [`GroupTerm::stop`] resolves, no task, store or connection is left and the addresses are free.
+//! - A drain closes the listening sockets first, so that clients reach the next leader; a stop
+//!   closes them together with everything else.
+//! - The gate is checked before a request starts and before each piece of its response is sent.
+//!   Every response names the host and the token.
+//! - A version that is replaced answers every request that it has accepted, and a service ends
+//!   before another version of it starts.
+//! - A runner decides nothing about the term: it reports an [`ActionFailure`].
 
 mod access_log;
 mod action_directory;
@@ -60,12 +60,12 @@ use parking_lot::Mutex;
 
 pub use action_directory::ActionDirectory;
 pub(crate) use action_directory::{ActiveAction, ActiveActions, LocalOutcome};
-pub(crate) use action_refusal::{BAD_BODY, Unserved, told, too_large, unknown_path};
+pub(crate) use action_refusal::{BAD_BODY, Unserved, plain_response, too_large, unknown_path};
 pub use action_status::{ActionState, ActionStatus};
 pub use action_version::{ActionFailure, TermServices};
 pub(crate) use address_listener::{AddressListener, BindRetry, ListenerState};
 pub use bind::PreflightError;
-pub use catalog::{Catalog, Preparing, Programme, RefusedPlugin};
+pub use catalog::{Catalog, Programme, RefusedPlugin, StartupProgress};
 pub(crate) use connection::{
     ConnectionContext, ConnectionInfo, OverTls, RequestHandler, accept_all,
 };
@@ -101,7 +101,7 @@ use soloist_leadership::Gate;
 use soloist_resources::budget::Account;
 use soloist_tls::ReloadingAcceptor;
 
-/// A plugin that was prepared under its settings: one version of an action. It
+/// A plugin together with its settings, compiled and ready to run: one version of an action. It
 /// outlives terms.
 pub struct Action {
     config: ActionConfig,
@@ -109,9 +109,9 @@ pub struct Action {
     plugin: Plugin,
     kinds: Kinds,
     pace: CpuTurns,
-    /// The threads on which its guests block.
+    /// The threads on which its guests make blocking calls.
     blocking: Arc<BlockingPool>,
-    /// What the host holds for it.
+    /// Accounts for the memory that the host holds on behalf of the action.
     account: Account,
     tls: Option<ReloadingAcceptor>,
     live_status: LiveStatusCell,
@@ -120,17 +120,17 @@ pub struct Action {
 
 /// Whether a version has shown that it runs.
 enum Trial {
-    /// It has, or there is nothing else to run.
+    /// The version has run well, or there is nothing else to run.
     Over,
-    /// Not yet; this one did before it, if there was one.
+    /// The version has not run well yet. The version that ran well before it, if there is one.
     On(Option<Arc<Action>>),
 }
 
 impl Action {
-    /// Loads the plugin. This blocks, and compiling can take seconds.
+    /// Loads and compiles the plugin. This blocks, and compiling can take seconds.
     ///
     /// # Errors
-    /// When the plugin is nothing that this host can run.
+    /// This host cannot run the plugin.
     pub fn prepare(
         config: &ActionConfig,
         engine: &Arc<PluginEngine>,
@@ -138,20 +138,20 @@ impl Action {
         Self::load(config, engine).map(Arc::new)
     }
 
-    /// Puts it on trial, since it came or was changed while the host ran; `former` is what it
-    /// takes the place of.
+    /// Puts this version on trial, because it was added or changed while the host ran; `former` is
+    /// the version that it replaces.
     fn start_trial_after(&self, former: Option<&Arc<Self>>) {
-        // One that has not shown that it runs is nothing to go back to, if there is
-        // another; nor does one keep the other in memory, and so on.
+        // A version that is itself on trial is no fallback, so its own fallback is used. This also
+        // keeps chains of old versions out of memory.
         let last_good = former.map(|former| former.last_good().unwrap_or_else(|| former.clone()));
         *self.trial() = Trial::On(last_good);
     }
 
-    /// What the action of `config` would be run as, by what its plugin exports; nothing is
-    /// compiled.
+    /// What the action of `config` would run as, judged by the exports of its plugin alone; nothing
+    /// is compiled.
     ///
     /// # Errors
-    /// When it is seen without that, that it could not be run.
+    /// The exports or the settings already show that the action could not run.
     pub fn inspect_kinds(config: &ActionConfig) -> Result<Kinds, PrepareError> {
         let kinds = effective_kinds::effective_kinds(config, &plugin::kinds(&config.plugin)?)?;
         check_standby(config, &kinds)?;
@@ -183,25 +183,25 @@ impl Action {
         })
     }
 
-    /// Its name.
+    /// The name of the action.
     #[must_use]
     pub fn name(&self) -> &Arc<str> {
         &self.config.name
     }
 
-    /// What it is run as.
+    /// The kinds that the action runs as.
     #[must_use]
     pub fn kinds(&self) -> &Kinds {
         &self.kinds
     }
 
-    /// When it is run as a job, if it is one.
+    /// The settings of its job, if it is a job.
     #[must_use]
     pub fn job(&self) -> Option<&JobConfig> {
         self.config.job.as_ref()
     }
 
-    /// The group whose leader runs it.
+    /// The group whose leader runs the action.
     #[must_use]
     pub fn group(&self) -> &Group {
         &self.config.group
@@ -210,35 +210,35 @@ impl Action {
     /// Checks what can be checked without a term: whether its address is free.
     ///
     /// # Errors
-    /// When it could not be started now; the error tells whether it ever could.
+    /// The action could not be started now; the error tells whether it ever could.
     pub fn preflight(&self) -> Result<(), PreflightError> {
         self.listen().map_or(Ok(()), |listen| bind::check_address(self.name(), listen))
     }
 
-    /// Whether `other` is the same plugin under the same settings.
+    /// Whether `other` is the same plugin file with the same settings.
     #[must_use]
     pub fn is_same_version(&self, other: &Self) -> bool {
         self.config == other.config && self.plugin.sha256() == other.plugin.sha256()
     }
 
-    /// How long it has to run to have run well.
+    /// How long a version must run before it counts as stable.
     #[must_use]
     pub fn stable_after(&self) -> Duration {
         self.config.restart_limit.window
     }
 
-    /// Where it answers requests, if it does.
+    /// The address on which it answers requests, if it does.
     #[must_use]
     pub fn listen(&self) -> Option<SocketAddr> {
         self.kinds().has(Kind::Http).then_some(self.config.listen)
     }
 
-    /// The place that is kept for it when it cannot be had any more.
+    /// The address and path that stay reserved for the action when it can no longer run.
     fn reserved(&self) -> Option<ReservedMount> {
         self.listen().and_then(|_| ReservedMount::from_config(&self.config))
     }
 
-    /// How it is.
+    /// The state of the action, for the control API.
     #[must_use]
     pub fn status(&self) -> ActionStatus {
         let progress = self.live_status.lock().clone();
@@ -257,13 +257,13 @@ impl Action {
         }
     }
 
-    /// Whether it came while the host ran, and has not shown yet that it runs.
+    /// Whether the version was added while the host ran, and has not yet shown that it runs.
     #[must_use]
     pub fn on_trial(&self) -> bool {
         matches!(*self.trial(), Trial::On(_))
     }
 
-    /// What ran before this version, as long as it is on trial.
+    /// The version to go back to, while this one is on trial.
     fn last_good(&self) -> Option<Arc<Self>> {
         match &*self.trial() {
             Trial::On(last_good) => last_good.clone(),
@@ -271,7 +271,7 @@ impl Action {
         }
     }
 
-    /// It runs: what ran before it is not needed any more.
+    /// Ends the trial: this version runs, so the version before it is no longer needed.
     fn end_trial(&self) {
         *self.trial() = Trial::Over;
     }
@@ -299,19 +299,19 @@ impl Action {
         self.equipped(access)
     }
 
-    /// With what the action has for the host's life, whichever term it is in.
+    /// Adds what belongs to the action for the life of the host, whatever the term.
     fn equipped(&self, access: ActionAccess) -> ActionAccess {
         access.with_log_buffers(self.engine.lines()).with_resources(&self.blocking, &self.account)
     }
 
-    /// Whether its plugin has a program that is not run, since nothing says that it should.
+    /// Whether the plugin exports a program that is not run because no setting asks for it.
     fn leaves_out_program(&self) -> bool {
         let said = self.config.kinds.is_some() || self.job().is_some();
         !said && self.plugin.kinds().has(Kind::Service) && !self.kinds().has(Kind::Service)
     }
 
-    /// When its service is started again. A program that ends well has done its work: it may
-    /// be a job whose schedule was forgotten, which must not be done over and over.
+    /// When its service is started again. A program that ends well has done its work: it may be a
+    /// job whose schedule was forgotten, which must not run over and over.
     fn restart_policy(&self) -> RestartPolicy {
         self.config.restart.unwrap_or(RestartPolicy::OnFailure)
     }
@@ -320,7 +320,7 @@ impl Action {
         &self.config
     }
 
-    /// What accepts its connections, where that takes TLS.
+    /// Accepts its connections, if its address uses TLS.
     pub(crate) fn tls(&self) -> Option<&ReloadingAcceptor> {
         self.tls.as_ref()
     }
@@ -333,13 +333,13 @@ impl Action {
         &self.engine
     }
 
-    /// Waits for the right to one more instance.
+    /// Waits for the right to create one more instance.
     async fn slot(&self) -> InstanceSlot {
         self.engine.slot(self.plugin.slot_cost()).await
     }
 
-    /// Runs one of its guests: its long steps each in its turn, and its calls on files on
-    /// the action's own threads.
+    /// Runs a guest: its long computations take turns with those of others, and its file operations
+    /// run on the action's own threads.
     async fn run<F: Future>(&self, guest: F) -> F::Output {
         if self.config.grants.folders.is_empty() {
             return self.pace.run(guest).await;
@@ -347,7 +347,7 @@ impl Action {
         self.pace.run(self.blocking.run(guest)).await
     }
 
-    /// What is charged that the host holds for it.
+    /// What is charged to the action for memory that the host holds.
     pub(crate) fn account(&self) -> &Account {
         &self.account
     }
@@ -357,7 +357,7 @@ impl Action {
     }
 }
 
-/// Refuses that standbys do something with requests, where there are none.
+/// Refuses a `standby` setting for an action that answers no requests.
 fn check_standby(config: &ActionConfig, kinds: &Kinds) -> Result<(), PrepareError> {
     let standby = config.relay.standby;
     if standby.listens() && !kinds.has(Kind::Http) {

@@ -1,10 +1,9 @@
-//! How the responses of WASI 0.3 begin.
+//! How responses of WASI 0.3 start.
 //!
-//! Such a guest hands the head out first, and then the body piece by piece; but most
-//! bodies are whole before the guest pauses. Those go out together with their head: in one
-//! write instead of two, and with their length. No other waits for more than that pause:
-//! until the guest waits for something, has computed for a tick, or waits for its turn to
-//! compute.
+//! Such a guest hands out the head first and then the body piece by piece, but most bodies are
+//! complete before the guest pauses. Those are sent together with their head: in one write instead
+//! of two, and with a content-length. No response is held back longer than until the guest pauses:
+//! until it waits for something, has computed for a tick, or waits for its turn to compute.
 
 use std::{
     collections::VecDeque,
@@ -33,18 +32,18 @@ use super::{
 };
 use soloist_heart::clock::BootTime;
 
-/// A piece of a body, and the end or the trailers: the next piece comes when somebody has
-/// taken the first.
+/// A piece of a body, and the end or the trailers: the next piece comes only when the first has
+/// been taken.
 const FRAMES: usize = 2;
 
-/// The longest that a head is kept while its guest yields again and again.
+/// The longest that a head is held back while its guest yields again and again.
 const MOST: Duration = Duration::from_millis(1);
 
-/// The responses of one instance that have begun and are not out yet.
+/// The responses of one instance that have started and were not sent yet.
 #[derive(Default)]
 pub(super) struct PendingResponses {
     list: Mutex<VecDeque<PendingResponse>>,
-    /// Whether the instance has run since this was asked last.
+    /// Whether the instance has been polled since this was last read.
     ran: AtomicBool,
 }
 
@@ -60,15 +59,15 @@ struct PendingResponse {
 /// How far a body has come.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum BodyProgress {
-    /// The frames are all of it.
+    /// The frames are the whole body.
     Complete,
-    /// No more comes before somebody takes them.
+    /// No more comes before the frames are taken.
     BufferFull,
-    /// The guest is at it.
+    /// The guest is still writing.
     Partial,
 }
 
-/// The waker of a task, which notes whether it was used.
+/// The waker of a task that notes whether it was used.
 #[derive(Default)]
 struct WakeFlag {
     task: AtomicWaker,
@@ -76,7 +75,7 @@ struct WakeFlag {
 }
 
 impl PendingResponses {
-    /// Runs the instance, and lets its responses out at the right moments.
+    /// Runs the instance, and sends its responses at the right moments.
     pub(super) async fn run<T>(
         &self,
         instance: impl Future<Output = wasmtime::Result<T>>,
@@ -98,8 +97,8 @@ impl PendingResponses {
         run.await
     }
 
-    /// Sees to it that none waits while its instance, which is `run` within `paced`, waits
-    /// for its turn.
+    /// Sends the responses when their instance, which is [`run`](Self::run) within `paced`, waits
+    /// for its turn to compute.
     pub(super) async fn flush_while_paced<F: Future>(&self, paced: F) -> F::Output {
         let mut paced = pin!(paced);
         let beside = poll_fn(|cx| {
@@ -112,7 +111,7 @@ impl PendingResponses {
         beside.await
     }
 
-    /// Has a response go out, to a client that waits for its head.
+    /// Adds a response whose head the receiver of `to` is waiting for.
     pub(super) fn add(&self, response: Response<WasiBody>, to: ResponseSender) {
         let (head, body) = response.into_parts();
         let rest = BodyStream::new(body);
@@ -126,7 +125,7 @@ impl PendingResponses {
         });
     }
 
-    /// The guest has yielded, and goes on: lets out what is complete, one after the other.
+    /// The guest has yielded and goes on: sends the complete responses, in order.
     fn flush_complete(&self) {
         let mut list = self.list();
         while let Some(first) = list.front_mut() {
@@ -140,7 +139,7 @@ impl PendingResponses {
         }
     }
 
-    /// The guest pauses: lets all of them out.
+    /// The guest pauses: sends all responses.
     fn flush_all(&self) {
         let all = mem::take(&mut *self.list());
         for mut opening in all {
@@ -149,8 +148,8 @@ impl PendingResponses {
         }
     }
 
-    /// The guest has failed: what is whole goes out. Clients of the others hear of the
-    /// failure, instead of getting a part.
+    /// The guest has failed: sends the complete responses. The clients of the others are told of
+    /// the failure instead of getting a part.
     fn flush_on_failure(&self) {
         let all = mem::take(&mut *self.list());
         for mut opening in all {
@@ -169,7 +168,7 @@ impl PendingResponse {
     /// Takes what there is of the body.
     fn poll_body(&mut self) -> BodyProgress {
         while self.frames.len() < FRAMES {
-            // Whoever sends the body on asks again.
+            // No waker is needed: whoever sends the body polls it again.
             let frame = match self.rest.poll_next_unpin(&mut Context::from_waker(Waker::noop())) {
                 Poll::Ready(Some(frame)) => frame,
                 Poll::Ready(None) => return BodyProgress::Complete,
@@ -196,13 +195,13 @@ impl PendingResponse {
         }
         let body = StreamBody::new(stream::iter(self.frames).chain(self.rest));
         let response = Response::from_parts(self.head, body.boxed_unsync());
-        // The client may have gone.
+        // The client may be gone.
         let _ = self.sender.send(Ok(response));
     }
 }
 
 impl WakeFlag {
-    /// It has not rung yet; when it does, `task` is woken.
+    /// Clears the flag, and has `task` woken when it is set.
     fn reset(&self, task: &Waker) {
         self.woken.store(false, Ordering::Relaxed);
         self.task.register(task);
@@ -224,8 +223,8 @@ impl Wake for WakeFlag {
     }
 }
 
-/// Says how long a body is that consists of one piece, unless the guest has said so. Of no
-/// body nothing is said: it may be the answer to HEAD.
+/// Sets the content-length of a body of one piece, unless the guest did. Without a body it stays
+/// unset: the response may be to a HEAD.
 fn set_content_length(head: &mut Parts, frames: &[Result<Frame<Bytes>, Error>]) {
     let [Ok(frame)] = frames else { return };
     if let Some(data) = frame.data_ref()

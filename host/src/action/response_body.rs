@@ -1,4 +1,4 @@
-//! The body of a response, on its way out.
+//! The body of a response on its way to the client.
 
 use std::{
     pin::Pin,
@@ -32,17 +32,17 @@ pub(crate) enum ResponseAbort {
     TooShort(u64),
 }
 
-/// Who hears how an answer ends.
+/// Is told how a response ends.
 pub(super) trait ResponseMonitor: Send + Sync {
     /// The gate of the term that answers.
     fn gate(&self) -> &Gate;
 
-    /// The guest, which did not fail, broke its answer off.
+    /// The guest did not fail, but broke off its response.
     fn response_aborted(&self, asked: &RequestLine, why: &ResponseAbort);
 }
 
-/// An error that is told one poll later than it is known: hyper drops what it has not sent when
-/// a body fails, and sends it where the body pauses.
+/// An error that is returned one poll later than it is known: when a body fails, hyper drops what
+/// it has not sent yet; when a body pauses, hyper sends it.
 #[derive(Debug)]
 pub(crate) struct DeferredError<E>(Option<E>);
 
@@ -53,68 +53,68 @@ impl<E> Default for DeferredError<E> {
 }
 
 impl<E> DeferredError<E> {
-    /// Keeps `error` for the next poll, which comes at once.
-    pub(crate) fn keep<T>(&mut self, error: E, cx: &Context<'_>) -> Poll<T> {
+    /// Keeps `error` for the next poll, which follows at once.
+    pub(crate) fn defer<T>(&mut self, error: E, cx: &Context<'_>) -> Poll<T> {
         self.0 = Some(error);
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
-    /// The error, if there is one to tell.
+    /// The deferred error, if there is one.
     pub(crate) fn take(&mut self) -> Option<E> {
         self.0.take()
     }
 }
 
-/// Marks a response whose body is all there: whatever becomes of its guest, it is good.
+/// Marks a response whose whole body is there: it is good, whatever becomes of its guest.
 #[derive(Clone)]
 pub(super) struct CompleteBody;
 
 /// The body that a client gets.
 pub(crate) struct ResponseBody {
     source: ResponseSource,
-    /// Its line of the access log, which is written when this is gone.
+    /// Its entry in the access log, which is written when this body is dropped.
     log_entry: Option<Box<AccessLogEntry>>,
 }
 
 enum ResponseSource {
-    /// A text of the host's own.
+    /// A text from the host.
     Text(Full<Bytes>),
-    /// What the guest writes.
+    /// The body that a guest writes.
     Guest(Box<GuestBody>),
 }
 
-/// What the guest writes, under the eyes of the gate.
+/// The body that a guest writes, guarded by the gate.
 pub(crate) struct GuestBody {
     inner: HyperOutgoingBody,
     request: RequestLine,
     monitor: Arc<dyn ResponseMonitor>,
-    /// What was there before the head went out: a piece, or the end.
+    /// What was read before the head was sent: a frame, or the end.
     first_frame: Option<Option<Frame<Bytes>>>,
     deferred_abort: DeferredError<ResponseAbort>,
-    /// Whether the guest broke off, if that matters.
+    /// Whether the guest broke off; `None` if that does not matter.
     broken: Option<BrokenFlag>,
-    /// Ends the guest when this body is dropped before its end: the client has gone.
+    /// Ends the guest when the body is dropped before its end: the client is gone.
     guest: Option<GuestHandle>,
-    /// What is still to come, if the response said how much it is.
+    /// How many bytes are still to come, if the response said so.
     remaining: Option<u64>,
 }
 
 impl ResponseBody {
-    /// A text.
+    /// A body with this text.
     pub(crate) fn text(text: String) -> Self {
         Self { source: ResponseSource::Text(Full::new(text.into())), log_entry: None }
     }
 
-    /// Has what becomes of it noted there.
+    /// Writes this access-log entry when the body ends.
     pub(super) fn attach_log_entry(&mut self, entry: Option<Box<AccessLogEntry>>) {
         self.log_entry = entry;
     }
 
-    /// Lets the head of a response out, with the guest's body under watch; or says why not,
-    /// where the body has broken off by now.
-    /// Where the client gets no body, hyper never asks for it; then the guest
-    /// just runs to its end.
+    /// Makes the client's response from the guest's, with the body guarded by the gate. If no body
+    /// is sent to the client, hyper never polls it, and the guest just runs to its end.
+    ///
+    /// Fails if the gate is shut, or the body has already broken off.
     pub(super) fn from_guest(
         response: Response<HyperOutgoingBody>,
         asked: RequestLine,
@@ -179,11 +179,12 @@ impl GuestBody {
         self.monitor.gate().pass()?;
         match self.check_frame(frame) {
             Ok(frame) => Poll::Ready(frame.map(Ok)),
-            Err(cut) => self.deferred_abort.keep(cut, cx),
+            Err(cut) => self.deferred_abort.defer(cut, cx),
         }
     }
 
-    /// Takes what there is of the body before anything is sent. Whoever sends it asks again.
+    /// Takes what there is of the body before anything is sent. No waker is needed: hyper polls it
+    /// again.
     fn look_ahead(&mut self) -> Result<(), ResponseAbort> {
         match self.poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(ahead) => self.first_frame = Some(ahead.transpose()?),
@@ -192,7 +193,7 @@ impl GuestBody {
         Ok(())
     }
 
-    /// Holds what the guest gives against what it has promised.
+    /// Checks what the guest writes against what it has promised.
     fn check_frame(
         &mut self,
         frame: Option<Result<Frame<Bytes>, Error>>,
@@ -205,8 +206,8 @@ impl GuestBody {
                 self.count_remaining(&frame);
                 return Ok(Some(frame));
             }
-            // Why the guest failed was told by whoever ran it.
-            _ if self.broken.as_ref().is_some_and(BrokenFlag::broken) => {
+            // The task of the guest has already reported why it failed.
+            _ if self.broken.as_ref().is_some_and(BrokenFlag::is_broken) => {
                 return Err(ResponseAbort::GuestFailed);
             }
             Some(Err(error)) => ResponseAbort::BodyFailed(error),
@@ -222,7 +223,7 @@ impl GuestBody {
         Err(cut)
     }
 
-    /// After the last byte that was promised, hyper does not ask again.
+    /// After the last byte that was promised, hyper does not poll again.
     fn count_remaining(&mut self, frame: &Frame<Bytes>) {
         let length = frame.data_ref().map_or(0, Buf::remaining) as u64;
         self.remaining = self.remaining.map(|left| left.saturating_sub(length));
@@ -280,7 +281,7 @@ mod tests {
     use super::{super::guest_handle::GuestTask, *};
     use soloist_heart::Group;
 
-    /// A term, and how many answers broke off in it.
+    /// A term, and how many responses broke off in it.
     struct TestMonitor {
         gate: Arc<Gate>,
         broken: AtomicUsize,
@@ -296,7 +297,7 @@ mod tests {
         }
     }
 
-    /// A response of two pieces, on its way out; and what decides about it.
+    /// A response of two pieces on its way out, and what decides about it.
     struct ResponseFixture {
         watch: Arc<TestMonitor>,
         fate: BrokenFlag,
@@ -385,7 +386,7 @@ mod tests {
     #[tokio::test]
     async fn half_a_body_does_not_look_whole() {
         let reply = reply(true, None, false);
-        drop(reply.fate.broken_unless_told());
+        drop(reply.fate.guard());
         let end = reply.response.unwrap().into_body().collect().await;
         assert!(matches!(end, Err(ResponseAbort::GuestFailed)));
     }
@@ -413,7 +414,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_whole_stays_whole() {
         let fate = BrokenFlag::default();
-        drop(fate.broken_unless_told());
+        drop(fate.guard());
         let body = stream::iter([Ok(Frame::data(Bytes::from("whole")))]);
         let mut response = Response::new(StreamBody::new(body).boxed_unsync());
         response.extensions_mut().insert(CompleteBody);

@@ -1,9 +1,9 @@
 //! Instances of WASI 0.3, which answer several requests at once.
 //!
-//! Each instance has a task, which drives all of its requests and ends with the
-//! action's others; each request has a [`Ticket`]. A guest cannot be told that
-//! one of its clients has gone: an instance whose client has gone takes no more
-//! requests, and is cut off as soon as no other client waits for it.
+//! Each instance has a task, which drives all of its requests and ends together with the action's
+//! other tasks; each request has a [`RequestTicket`]. A guest cannot be told that one of its
+//! clients is gone: an instance whose client is gone takes no more requests, and is cut off as soon
+//! as no other client waits for it.
 
 use std::{
     future::{pending, poll_fn},
@@ -46,10 +46,10 @@ use soloist_guests::{
 };
 use soloist_trace::TraceContext;
 
-/// How often an instance is looked at, unless it may be idle for a shorter time.
+/// How often an instance is checked, unless it may be idle for a shorter time only.
 const LOOK: Duration = Duration::from_secs(10);
 const LOOK_LEAST: Duration = Duration::from_millis(100);
-/// An instance that is not used again.
+/// For instances that are not used again.
 const ONCE: ReuseLimits = ReuseLimits { max: 1, idle: LOOK };
 
 /// A request, and where the head of its response goes.
@@ -60,12 +60,12 @@ pub(super) struct SharedInstances {
     run: Arc<VersionContext>,
     entry: ServicePre<GuestState>,
     reuse: ReuseLimits,
-    /// Up to so many instances, the next one is made when all are busy: one for each
-    /// processor. From then on they share what comes.
+    /// Up to this number of instances, one per processor, the next one is created when all others
+    /// have a request. From then on they share the requests.
     parallel_instances: usize,
-    /// Those that may take requests.
+    /// The instances that may take requests.
     accepting: Mutex<Vec<SharedInstance>>,
-    /// No request comes any more.
+    /// Cancelled when no more requests come.
     closing: CancellationToken,
 }
 
@@ -75,20 +75,20 @@ struct SharedInstance {
     queue: mpsc::UnboundedSender<QueuedRequest>,
 }
 
-/// What a request is answered by.
+/// An instance, or the right to create one, reserved for a request.
 pub(super) struct SharedReservation {
     instances: Arc<SharedInstances>,
     found: MemberOrSlot,
 }
 
-/// An instance that is there, or the right to make one.
+/// An instance with a ticket for the request, or the right to create one.
 enum MemberOrSlot {
     Instance(SharedInstance, RequestTicket),
     Slot(InstanceSlot),
 }
 
 impl SharedInstances {
-    /// No instances yet.
+    /// A set without instances.
     pub(super) fn new(run: Arc<VersionContext>, entry: ServicePre<GuestState>) -> Self {
         let reuse = match run.action.config.instances {
             InstancePolicy::Fresh => ONCE,
@@ -99,7 +99,7 @@ impl SharedInstances {
         Self { run, entry, reuse, parallel_instances, accepting: Mutex::default(), closing }
     }
 
-    /// Finds an instance, or waits for a slot of the engine.
+    /// Reserves an instance, or waits for the right to create one.
     pub(super) async fn reserve(self: &Arc<Self>) -> SharedReservation {
         let found = match self.least_busy() {
             Some(found) => found,
@@ -133,14 +133,14 @@ impl SharedInstances {
         (member, ticket)
     }
 
-    /// Instantiates once, for nothing.
+    /// Instantiates once as a test.
     pub(super) async fn try_instantiate(&self) -> wasmtime::Result<()> {
         let mut guest = self.guest(self.run.action.slot().await).await?;
         let instantiated = self.entry.instantiate_async(guest.store());
         self.run.action.run(instantiated).await.map(drop)
     }
 
-    /// Instances that have no request end, and the others after their last one.
+    /// Ends instances without requests at once, and the others after their last request.
     pub(super) fn close(&self) {
         self.closing.cancel();
     }
@@ -150,7 +150,7 @@ impl SharedInstances {
         Ok(Guest::new(self.entry.engine(), slot, state))
     }
 
-    /// Not to be held across an await.
+    /// Do not hold this lock across an await.
     fn accepting(&self) -> MutexGuard<'_, Vec<SharedInstance>> {
         self.accepting.lock()
     }
@@ -163,7 +163,8 @@ impl SharedInstances {
         queue: mpsc::UnboundedReceiver<QueuedRequest>,
     ) {
         let _ended = worker.ended.clone().drop_guard();
-        // Boxed, or each future around it would carry it along, some of them twice.
+        // Boxed, because the futures around it would otherwise contain its full size, some of them
+        // twice.
         let openings = PendingResponses::default();
         let driven = Box::pin(self.answer_requests(&worker, slot, queue, &openings));
         let ended = tokio::select! {
@@ -174,7 +175,7 @@ impl SharedInstances {
         };
         worker.close();
         if let Err(error) = ended {
-            // Nobody else sets it.
+            // It is set here only.
             let _ = worker.failure.set(refusal_of_error(
                 &self.run,
                 &worker.describe_requests(),
@@ -183,7 +184,7 @@ impl SharedInstances {
         }
     }
 
-    /// Makes the instance, and lets it answer until it is over.
+    /// Creates the instance, and lets it answer requests until it is finished.
     async fn answer_requests(
         &self,
         worker: &InstanceState,
@@ -192,8 +193,8 @@ impl SharedInstances {
         openings: &PendingResponses,
     ) -> wasmtime::Result<()> {
         let mut guest = self.guest(slot).await?;
-        // After the guest, so that it is told before the store is dropped.
-        let broken = worker.fate.broken_unless_told();
+        // Declared after the guest, so that it is dropped before the store.
+        let broken = worker.fate.guard();
         let service = &self.entry.instantiate_async(guest.store()).await?;
         let handle = *service.wasi_http_handler().func_handle().func();
         let answer_all = async |accessor: &Accessor<GuestState>| {
@@ -206,11 +207,11 @@ impl SharedInstances {
                     } else if accessor.poll_ready_for_concurrent_call(handle, cx).is_ready()
                         && let Poll::Ready(Some(call)) = queue.poll_recv(cx)
                     {
-                        worker.rests(false);
+                        worker.set_guest_idle(false);
                         begun.push(answer(accessor, service, openings, call));
                     } else {
                         let rests = accessor.poll_no_interesting_tasks(cx).is_ready();
-                        worker.rests(rests);
+                        worker.set_guest_idle(rests);
                         if over.as_mut().poll(cx).is_ready() && rests {
                             return Poll::Ready(wasmtime::error::Ok(()));
                         }
@@ -222,12 +223,12 @@ impl SharedInstances {
         };
         let answered = async { guest.store().run_concurrent(answer_all).await? };
         openings.run(answered).await?;
-        broken.tell_finished();
+        broken.mark_finished();
         Ok(())
     }
 
-    /// Sees to it that the instance ends in time. It is looked at from outside: a
-    /// guest that computes lets nothing else of its instance run.
+    /// Ends the instance when a limit is exceeded. This is checked from outside, because a guest
+    /// that computes lets nothing else of its instance run.
     async fn supervise_instance(&self, worker: &InstanceState) -> wasmtime::Error {
         let limit = self.run.action.config().limits.request_timeout;
         let pause = self.reuse.idle.min(limit).clamp(LOOK_LEAST, LOOK);
@@ -252,14 +253,15 @@ impl SharedInstances {
 }
 
 impl SharedReservation {
-    /// Hands a request over.
+    /// Hands the request over.
     pub(super) fn start(
         self,
         turn: RequestPermit,
         mut request: Request<LimitedBody>,
         head: ResponseSender,
     ) -> (RequestTicket, BrokenFlag) {
-        // Of several at once, nobody can tell for which of them the guest does something.
+        // With several requests in one instance, nobody can tell for which of them the guest does
+        // something.
         if self.instances.reuse.max > 1 {
             request.extensions_mut().remove::<TraceContext>();
         }
@@ -268,14 +270,14 @@ impl SharedReservation {
             MemberOrSlot::Slot(slot) => self.instances.start_instance(slot),
         };
         ticket.set_request_line(RequestLine::of(&request));
-        // An instance that has just ended lets go of the head, which tells of it.
+        // An instance that has just ended drops the sender, and the receiver learns of it.
         let _ = member.queue.send((request, head));
         (ticket.with_permit(turn), member.worker.fate.clone())
     }
 }
 
-/// Hands one request to the guest, and its answer on. An error is a trap, and the end of
-/// the instance.
+/// Hands one request to the guest, and passes its response on. An error is a trap, which ends the
+/// instance.
 async fn answer(
     accessor: &Accessor<GuestState>,
     service: &Service,
@@ -291,13 +293,13 @@ async fn answer(
             let response = accessor.with(|store| response.into_http(store, sent))?;
             openings.add(response, head);
         }
-        // The client may have gone.
+        // The client may be gone.
         Err(code) => drop(head.send(Err(code.to_string()))),
     }
     Ok(())
 }
 
-/// The request as the guest sees it, and whether its body could be read.
+/// The request as the guest sees it, and a future that tells whether its body could be read.
 fn to_guest_request(
     state: &mut GuestState,
     mut request: Request<LimitedBody>,

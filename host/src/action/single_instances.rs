@@ -1,9 +1,9 @@
 //! Instances of WASI 0.2, which answer one request at a time.
 //!
-//! Each request has a future, which holds its instance: its first step is taken on the
-//! spot, and it becomes a task if that was not all. So whatever ends it early, be it the
-//! end of the term or a client that has gone, ends the instance. One that has answered in full may be kept for the next request; the memory of
-//! one that has not is in an unknown state.
+//! Each request has a future that holds its instance. Its first step is taken inline; it becomes a
+//! task only if it is not finished then. Whatever ends the future early, such as the end of the
+//! term or of the client's connection, ends the instance as well. An instance that has answered in
+//! full may be kept for the next request; the memory of any other is in an unknown state.
 
 use std::sync::Arc;
 
@@ -41,30 +41,30 @@ pub(super) struct SingleInstances {
     warm: Option<Arc<WarmPool<Proxy>>>,
 }
 
-/// What a request is answered by.
+/// An instance, or the right to create one, reserved for a request.
 pub(super) struct SingleReservation {
     instances: Arc<SingleInstances>,
     found: WarmOrSlot,
 }
 
-/// The right to make an instance, or one that is there.
+/// The right to create an instance, or a warm one.
 enum WarmOrSlot {
     Slot(InstanceSlot),
     Warm(Box<WarmInstance<Proxy>>),
 }
 
 impl SingleInstances {
-    /// No instances yet.
+    /// A set without instances.
     pub(super) fn new(version: Arc<VersionContext>, entry: ProxyPre<GuestState>) -> Self {
         let warm = match version.action.config.instances {
             InstancePolicy::Fresh => None,
-            // Not one of those that a drain waits for.
+            // The pool's task is not among those that a drain waits for.
             InstancePolicy::Reuse(reuse) => Some(WarmPool::start(&version.services.tasks, reuse)),
         };
         Self { version, entry, warm }
     }
 
-    /// Finds an instance, or waits for a slot of the engine.
+    /// Reserves an instance, or waits for the right to create one.
     pub(super) async fn reserve(self: &Arc<Self>) -> SingleReservation {
         let found = match self.warm.as_ref().and_then(|kept| kept.take()) {
             Some(warm) => WarmOrSlot::Warm(warm),
@@ -73,8 +73,8 @@ impl SingleInstances {
         SingleReservation { instances: self.clone(), found }
     }
 
-    /// The task of one request. `fate` is told before the store is dropped,
-    /// whichever way it ends; `_turn` is given back after that.
+    /// Answers one request. `fate` is set before the store is dropped, whichever way this ends;
+    /// `_turn` is released after that.
     async fn serve(
         self: Arc<Self>,
         found: WarmOrSlot,
@@ -84,7 +84,8 @@ impl SingleInstances {
         _turn: RequestPermit,
     ) -> Result<(), ActionRefusal> {
         let (action, asked) = (&self.version.action, RequestLine::of(&request));
-        // Boxed, or each future around it would carry it along, some of them twice.
+        // Boxed, because the futures around it would otherwise contain its full size, some of them
+        // twice.
         let answered = Box::pin(self.answer(found, request, head, fate));
         let answered = action.run(answered);
         match timeout(action.config().limits.request_timeout, answered).await {
@@ -99,7 +100,7 @@ impl SingleInstances {
         }
     }
 
-    /// Hands the request over, and lets the guest run to its end.
+    /// Hands the request to the guest, and lets the guest run to its end.
     async fn answer(
         &self,
         found: WarmOrSlot,
@@ -111,14 +112,14 @@ impl SingleInstances {
             WarmOrSlot::Slot(slot) => Box::new(self.instantiate(slot).await?),
             WarmOrSlot::Warm(warm) => warm,
         };
-        let broken = fate.broken_unless_told();
+        let broken = fate.guard();
         let store = warm.guest.store();
         store.data_mut().set_trace(request.extensions_mut().remove());
         let mut http = store.data_mut().http();
         let scheme = if is_over_tls(&request) { Scheme::Https } else { Scheme::Http };
         let request = http.new_incoming_request(scheme, request)?;
         let out = http.new_response_outparam_from_callback(move |answer| {
-            // The client may have gone.
+            // The client may be gone.
             let _ = head.send(answer.map_err(|code| code.to_string()));
         })?;
         let unset = Resource::<HostResponseOutparam>::new_borrow(out.rep());
@@ -126,18 +127,18 @@ impl SingleInstances {
         if store.data_mut().http().table.get(&unset).is_ok() {
             wasmtime::bail!("it returned without an answer");
         }
-        broken.tell_finished();
+        broken.mark_finished();
         warm.served += 1;
         Ok(warm)
     }
 
-    /// Instantiates once, for nothing.
+    /// Instantiates once as a test.
     pub(super) async fn try_instantiate(&self) -> wasmtime::Result<()> {
         let slot = self.version.action.slot().await;
         self.version.action.run(self.instantiate(slot)).await.map(drop)
     }
 
-    /// Ends those that are kept, and keeps no more.
+    /// Ends the warm instances, and keeps no more.
     pub(super) fn close(&self) {
         if let Some(kept) = &self.warm {
             kept.close();
@@ -153,8 +154,7 @@ impl SingleInstances {
 }
 
 impl SingleReservation {
-    /// Hands a request over. Most guests are done with it in one step, and then there is
-    /// no need of a task.
+    /// Hands the request over. Most guests finish it in one step, and then no task is needed.
     pub(super) async fn start(
         self,
         turn: RequestPermit,

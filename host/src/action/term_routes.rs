@@ -1,4 +1,4 @@
-//! Which action answers a request: the one whose path it begins with.
+//! Which action answers a request: the one whose path the request's path starts with.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -21,10 +21,10 @@ use super::{
 use soloist_guests::capability::TermHeaders;
 use soloist_leadership::Gate;
 
-/// The place of one action among the routes. Versions of it come and go there.
+/// One action among the routes. Versions of the action come and go in it.
 pub(super) struct RouteTarget {
     state: RwLock<TargetState>,
-    /// Who is told of it.
+    /// Is notified of changes.
     directory: ActionDirectory,
 }
 
@@ -32,34 +32,34 @@ pub(super) struct RouteTarget {
 struct TargetState {
     /// The version that answers.
     server: Option<Arc<ActionServer>>,
-    /// Why none does, if none is to.
+    /// Why no version answers, if none should.
     closed: Option<Arc<str>>,
 }
 
 impl RouteTarget {
-    /// Nobody answers here yet.
+    /// A target where nothing answers yet.
     pub(super) fn new(directory: ActionDirectory) -> Self {
         Self { state: RwLock::default(), directory }
     }
 
-    /// Lets nobody answer from now on, and tells clients why; or, without a reason, whoever
-    /// is there.
+    /// With a reason, no version answers from now on and clients are told why. Without one, the
+    /// current version answers again.
     pub(super) fn close(&self, why: Option<Arc<str>>) {
         self.state.write().closed = why;
     }
 
-    /// Lets another version answer from now on, or none.
+    /// Sets the version that answers from now on.
     pub(super) fn set_server(&self, server: Option<Arc<ActionServer>>) {
         self.state.write().server = server;
         self.directory.notify_changed();
     }
 
-    /// The version that answers now. As long as the token lives, that version is not
-    /// regarded as idle; it is taken together with it, so that no request falls
-    /// between a version that goes and the one that comes.
+    /// The version that answers now. While the token lives, that version does not count as idle.
+    /// Both are taken in one step, so that no request falls between a version that leaves and its
+    /// successor.
     ///
     /// # Errors
-    /// Says why there is none.
+    /// Says why no version answers.
     pub(super) fn acquire(&self) -> Result<(Arc<ActionServer>, TaskTrackerToken), ActionRefusal> {
         let now = self.state.read();
         if let Some(why) = &now.closed {
@@ -80,17 +80,17 @@ pub(super) struct TermRoutes {
 }
 
 impl TermRoutes {
-    /// No routes yet, under the term behind `gate`.
+    /// An address without routes, under the term behind `gate`.
     pub(super) fn new(gate: Arc<Gate>) -> Self {
         Self { stamp: TermHeaders::of(gate.term()), gate, paths: PathMap::default() }
     }
 
-    /// Replaces them.
+    /// Replaces the routes.
     pub(super) fn set(&self, routes: Vec<(Arc<str>, Arc<RouteTarget>)>) {
         self.paths.set(routes);
     }
 
-    /// Who answers `request`, and the request as the plugin sees it.
+    /// The server for `request`, and the request as the plugin gets it.
     fn find(
         &self,
         mut request: Request<Incoming>,
@@ -99,7 +99,7 @@ impl TermRoutes {
         let found = self.paths.find(request.uri().path(), |path, slot, taken| {
             (slot.acquire(), (taken > 0).then(|| (taken, Arc::clone(path))))
         });
-        // Where somebody answers, it is for him to ask the gate.
+        // A server checks the gate itself.
         let (server, token, prefix) = match found {
             Ok((Ok((server, token)), prefix)) => (server, token, prefix),
             Ok((Err(refusal), _)) => {

@@ -25,7 +25,7 @@ use self::{
     task_service::TaskService,
 };
 use crate::{
-    action::{ActionDirectory, Catalog, JobServices, JobTriggers, Preparing, TaskOffers},
+    action::{ActionDirectory, Catalog, JobServices, JobTriggers, StartupProgress, TaskOffers},
     api::{self, ApiServices, Entrance, JobApi, LogApi},
     cluster::{ClockComparer, PeerClient, PeerCredentials},
     relay::{self, Relay},
@@ -110,7 +110,7 @@ impl PreparedHost {
         let listener = listen(config).await?;
         let bound = listener.local_addr().map_err(HostError::System)?;
         let entrance = Arc::new(Entrance::of(&config.host, bound).map_err(HostError::Entrance)?);
-        let (told_to, told) = watch::channel(Preparing::default());
+        let (told_to, told) = watch::channel(StartupProgress::default());
         let preparing = async {
             let (catalog, ranking) = prepare(config, told_to).await?;
             let store = open_store(config, thread).await?;
@@ -396,7 +396,7 @@ impl RunningHost {
 /// Compiles and links everything, before anybody stands for election.
 async fn prepare(
     config: &Config,
-    told: watch::Sender<Preparing>,
+    told: watch::Sender<StartupProgress>,
 ) -> Result<(Catalog, PluginRanking), HostError> {
     let source = Arc::clone(&config.source);
     let Config { actions, refused, .. } = config.clone();

@@ -63,7 +63,7 @@ impl TaskService {
             &connections,
         ));
         let calls: Weak<dyn TaskCaller> = Arc::downgrade(&dispatcher) as Weak<dyn TaskCaller>;
-        workshop.connect(calls);
+        workshop.set_calls(calls);
         let (resting, stop) = (CancellationToken::new(), CancellationToken::new());
         let (keeping, drain) = (TaskTracker::new(), config.timings.drain);
         let (keeper, told) = (Arc::clone(&workshop), resting.clone());

@@ -103,7 +103,7 @@ impl Body for RelayBody {
         match ready!(Pin::new(&mut this.source).poll_frame(cx)) {
             // What the other host has sent before goes out first.
             Some(Err(cut)) if matches!(this.source, BodySource::Right(_)) => {
-                this.delayed_error.keep(cut, cx)
+                this.delayed_error.defer(cut, cx)
             }
             frame => Poll::Ready(frame),
         }

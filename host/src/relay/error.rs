@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use ::http::{Response, StatusCode};
 
 use super::{RelayBody, unserved_header};
-use crate::action::{BAD_BODY, Unserved, told, too_large, unknown_path};
+use crate::action::{BAD_BODY, Unserved, plain_response, too_large, unknown_path};
 
 /// Why the relay cannot pass an answer on.
 #[derive(Debug, thiserror::Error)]
@@ -98,7 +98,7 @@ impl RelayError {
 
     /// The response that says so; `to_host`: to a host, which may know what to do.
     pub(super) fn response(&self, to_host: bool) -> Response<RelayBody> {
-        let mut response = told(self.status(), RelayBody::text(format!("{self}\n")));
+        let mut response = plain_response(self.status(), RelayBody::text(format!("{self}\n")));
         if let Some(unserved) = self.unserved().filter(|_| to_host) {
             unserved_header::mark_unserved(response.headers_mut(), unserved);
         }

@@ -72,7 +72,7 @@ impl RelayListeners {
                     opening,
                 )
             };
-            self.open.entry(key).or_insert_with(open).answers().set_targets(seats);
+            self.open.entry(key).or_insert_with(open).handler().set_targets(seats);
         }
     }
 }

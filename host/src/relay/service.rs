@@ -18,8 +18,8 @@ use super::{
     relayed_request::RelayedRequest,
 };
 use crate::action::{
-    Action, ConnectionInfo, EarlyResponse, PathMap, RequestHandler, set_forwarded, strip_prefix,
-    told,
+    Action, ConnectionInfo, EarlyResponse, PathMap, RequestHandler, plain_response, set_forwarded,
+    strip_prefix,
 };
 use soloist_config::StandbyMode;
 use soloist_guests::{capability::TermHeaders, plugin::Kind};
@@ -119,7 +119,7 @@ impl RelayService {
         let performer = floor.get(action.name());
         match (performer, &trail.target_term) {
             (Some(performer), Some((_, token))) if performer.admits_under(*token) => {
-                told(StatusCode::OK, RelayBody::text("the term goes on\n".to_owned()))
+                plain_response(StatusCode::OK, RelayBody::text("the term goes on\n".to_owned()))
             }
             _ => RelayError::TermEnded.response(true),
         }

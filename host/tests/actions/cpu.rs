@@ -5,15 +5,15 @@ use std::num::NonZeroUsize;
 use soloist_config::{Grants, Limits};
 use tokio::time::{Instant, timeout};
 
-use crate::rig::{PATIENCE, Rig, World, prepare_within, read_until};
+use crate::rig::{PATIENCE, RunningAction, TestStore, prepare_within, read_until};
 
 const SPIN: &str = "POST /spin-later HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n";
 
 /// So many guests that compute, all at it.
-async fn spinning(count: usize, cpu: Option<usize>) -> (Rig, Vec<tokio::net::TcpStream>) {
+async fn spinning(count: usize, cpu: Option<usize>) -> (RunningAction, Vec<tokio::net::TcpStream>) {
     let cpu = cpu.and_then(NonZeroUsize::new);
     let limits = Limits { requests: count, cpu, ..Limits::default() };
-    let rig = World::new().start(prepare_within("spin", limits, Grants::default())).await;
+    let rig = TestStore::new().start(prepare_within("spin", limits, Grants::default())).await;
     let mut streams = rig.begin(SPIN, count).await;
     for stream in &streams {
         assert_eq!(stream.try_write(b"go").unwrap(), 2);
@@ -56,7 +56,7 @@ async fn a_neighbour_of_two_hundred_answers_on_several_threads() {
 async fn figures() {
     for (count, cpu) in [(0, None), (1, None), (16, None), (256, None)] {
         let (rig, streams) = match count {
-            0 => (Rig::up("spin").await, Vec::new()),
+            0 => (RunningAction::up("spin").await, Vec::new()),
             _ => spinning(count, cpu).await,
         };
         let neighbour = rig.neighbour().await;

@@ -21,12 +21,12 @@ use tokio::{
 use crate::{
     backend::{Backend, BackendBehaviour},
     log::Log,
-    rig::{PATIENCE, STOP, World, config, free_address, gate, guest_file, until},
+    rig::{PATIENCE, STOP, TestStore, config, free_address, gate, guest_file, until},
 };
 
 /// A term that was won, for actions with hooks.
 struct HookTerm {
-    world: World,
+    world: TestStore,
     key: LeaderKey,
     engine: Arc<PluginEngine>,
     gate: Arc<Gate>,
@@ -35,7 +35,7 @@ struct HookTerm {
 
 impl HookTerm {
     async fn won() -> Self {
-        let world = World::new();
+        let world = TestStore::new();
         let key = world.win().await;
         let gate = gate(key.token.0, BootTime::NEVER);
         let engine = Arc::new(PluginEngine::new(None).unwrap());

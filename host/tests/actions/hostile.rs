@@ -13,7 +13,7 @@ use wasm_encoder::{
 use crate::{
     module::{ModuleParts, SPIN, file_in},
     refused::{refusal, refusal_of},
-    rig::{Rig, config, free_address, gate, guest_file},
+    rig::{RunningAction, config, free_address, gate, guest_file},
 };
 
 /// The instruction that ends a function (WebAssembly: `end`).
@@ -139,7 +139,7 @@ async fn a_start_function_without_an_end_is_stopped() {
     let file = file_in(folder.path(), &parts.assemble());
     let engine = PluginEngine::new(None).unwrap().into();
     let action = Action::prepare(&config(file, free_address()), &engine).unwrap();
-    let rig = Rig::start((engine, action), gate(1, BootTime::NEVER));
+    let rig = RunningAction::start((engine, action), gate(1, BootTime::NEVER));
     rig.instances(1).await;
     rig.stop().await;
 }

@@ -11,14 +11,14 @@ use tokio::{
 };
 
 use crate::rig::{
-    PATIENCE, Rig, World, config, free_address, guest_file, prepare_as, prepare_reusing,
-    read_until, rest_of, until,
+    PATIENCE, RunningAction, TestStore, config, free_address, guest_file, prepare_as,
+    prepare_reusing, read_until, rest_of, until,
 };
 
 const LONG: Duration = Duration::from_secs(600);
 
-async fn up(guest: &str, reuse: ReuseLimits) -> Rig {
-    World::new().start(prepare_reusing(guest, reuse)).await
+async fn up(guest: &str, reuse: ReuseLimits) -> RunningAction {
+    TestStore::new().start(prepare_reusing(guest, reuse)).await
 }
 
 fn get(path: &str) -> String {
@@ -26,7 +26,7 @@ fn get(path: &str) -> String {
 }
 
 /// What `/count` answers, asked so many times.
-async fn counts(rig: &Rig, times: usize) -> Vec<String> {
+async fn counts(rig: &RunningAction, times: usize) -> Vec<String> {
     let mut counts = Vec::new();
     for _ in 0..times {
         counts.push(rig.ask("/count").await.1);
@@ -69,7 +69,7 @@ async fn one_that_is_kept_does_not_hang() {
         let instances = InstancePolicy::Reuse(ReuseLimits { max: 100, idle: LONG });
         let config =
             ActionConfig { limits, instances, ..config(guest_file(guest), free_address()) };
-        let rig = World::new().start(prepare_as(config)).await;
+        let rig = TestStore::new().start(prepare_as(config)).await;
         assert_eq!(counts(&rig, 1).await, ["1"]);
         // Time itself is what is waited for: two looks at it, and more.
         sleep(limit * 5 / 2).await;

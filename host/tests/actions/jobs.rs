@@ -14,7 +14,9 @@ use soloist_config::{
 use soloist_guests::capability::TermNotice;
 use tokio::time::{sleep, timeout};
 
-use crate::rig::{PATIENCE, Rig, World, config, free_address, guest_file, prepare_as};
+use crate::rig::{
+    PATIENCE, RunningAction, TestStore, config, free_address, guest_file, prepare_as,
+};
 
 /// A job that runs when it is asked to.
 pub(crate) fn on_demand() -> JobConfig {
@@ -51,18 +53,18 @@ fn words(orders: &str) -> Vec<String> {
     orders.split(' ').map(str::to_owned).collect()
 }
 
-async fn started(world: &World, config: ActionConfig) -> Rig {
+async fn started(world: &TestStore, config: ActionConfig) -> RunningAction {
     world.start(prepare_as(config)).await
 }
 
-async fn kept(world: &World) -> Vec<FiringRecord> {
+async fn kept(world: &TestStore) -> Vec<FiringRecord> {
     let ledger = world.store.ledger().unwrap();
     history(&*ledger, "report", RECORDS_MAX as usize).await.unwrap().1
 }
 
 /// What is kept, once `wanted` likes it. The store tells nobody of it.
 async fn kept_until(
-    world: &World,
+    world: &TestStore,
     what: &str,
     wanted: impl Fn(&[FiringRecord]) -> bool,
 ) -> Vec<FiringRecord> {
@@ -83,7 +85,7 @@ async fn kept_until(
 }
 
 /// Has the job run, and waits for its end.
-async fn run(rig: &Rig) -> FiringRecord {
+async fn run(rig: &RunningAction) -> FiringRecord {
     let begun = rig.desk.trigger("report").await.unwrap();
     assert_eq!(begun.record.outcome, FiringOutcome::Running);
     let ended = timeout(PATIENCE, begun.end).await.expect("it ends").expect("the term goes on");
@@ -93,7 +95,7 @@ async fn run(rig: &Rig) -> FiringRecord {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_fires_by_its_schedule_and_is_told_of_what() {
-    let world = World::new();
+    let world = TestStore::new();
     let forged = [("SOLOIST_TOKEN".to_owned(), "forged".to_owned())].into();
     let grants = Grants { args: words("say"), env: forged, ..Grants::default() };
     let rig = started(&world, granted(grants, every_second())).await;
@@ -117,7 +119,7 @@ async fn it_fires_by_its_schedule_and_is_told_of_what() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failure_is_shown_until_it_runs_well_and_ends_no_term() {
-    let (world, notes) = (World::new(), tempfile::tempdir().unwrap());
+    let (world, notes) = (TestStore::new(), tempfile::tempdir().unwrap());
     let folder = FolderGrant { from: notes.path().to_owned(), at: "/notes".into(), write: true };
     // The first time it trips, and leaves a mark.
     let grants = Grants { args: words("trip"), folders: vec![folder], ..Grants::default() };
@@ -135,7 +137,7 @@ async fn a_failure_is_shown_until_it_runs_well_and_ends_no_term() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_is_tried_again_under_the_same_id() {
-    let world = World::new();
+    let world = TestStore::new();
     let job = JobConfig { retries: 2, ..on_demand() };
     let rig = started(&world, doing("say until 3", job)).await;
     let record = run(&rig).await;
@@ -147,7 +149,7 @@ async fn it_is_tried_again_under_the_same_id() {
     assert!(record.ended.unwrap() - record.started > chrono::TimeDelta::milliseconds(1400));
     rig.stop().await;
 
-    let world = World::new();
+    let world = TestStore::new();
     let job = JobConfig { retries: 1, ..on_demand() };
     let rig = started(&world, doing("until 3", job)).await;
     let record = run(&rig).await;
@@ -165,7 +167,7 @@ async fn an_attempt_that_takes_too_long_or_traps_has_failed() {
         // WASI 0.2 knows of success and failure alone.
         ("exit 9", "it exited with code 1"),
     ] {
-        let world = World::new();
+        let world = TestStore::new();
         let job = JobConfig { timeout: Duration::from_millis(300), ..on_demand() };
         let rig = started(&world, doing(orders, job)).await;
         let record = run(&rig).await;
@@ -178,7 +180,7 @@ async fn an_attempt_that_takes_too_long_or_traps_has_failed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn firings_meet_as_the_settings_say() {
-    let world = World::new();
+    let world = TestStore::new();
     let job = |concurrency| JobConfig { concurrency, ..on_demand() };
     let rig = started(&world, doing("wait 600000", job(ConcurrencyPolicy::Forbid))).await;
     let first = rig.desk.trigger("report").await.unwrap();
@@ -186,7 +188,7 @@ async fn firings_meet_as_the_settings_say() {
     assert_eq!(busy, TriggerRefusal::Busy(first.record.id));
     rig.stop().await;
 
-    let world = World::new();
+    let world = TestStore::new();
     let rig = started(&world, doing("wait 600000", job(ConcurrencyPolicy::Replace))).await;
     let first = rig.desk.trigger("report").await.unwrap();
     let second = rig.desk.trigger("report").await.unwrap();
@@ -198,7 +200,7 @@ async fn firings_meet_as_the_settings_say() {
     assert!(!records.last().unwrap().is_over());
     rig.stop().await;
 
-    let world = World::new();
+    let world = TestStore::new();
     let rig = started(&world, doing("wait 600000", job(ConcurrencyPolicy::Allow))).await;
     for _ in 0..16 {
         rig.desk.trigger("report").await.unwrap();
@@ -211,7 +213,7 @@ async fn firings_meet_as_the_settings_say() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_stop_cuts_off_is_interrupted_and_not_run_again() {
-    let world = World::new();
+    let world = TestStore::new();
     let job = JobConfig { missed: MissedPolicy::All, ..every_second() };
     let rig = started(&world, doing("spin", job.clone())).await;
     kept_until(&world, "one runs", |records| records.len() == 1).await;
@@ -244,7 +246,7 @@ async fn what_a_stop_cuts_off_is_interrupted_and_not_run_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drain_lets_it_finish_and_begins_nothing() {
-    let world = World::new();
+    let world = TestStore::new();
     let mut rig = started(&world, doing("wait 1500 say", every_second())).await;
     rig.instances(1).await;
     rig.gate.drain();
@@ -260,7 +262,7 @@ async fn a_drain_lets_it_finish_and_begins_nothing() {
 /// leader, and the history says so.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drain_ends_the_retries_and_says_so() {
-    let world = World::new();
+    let world = TestStore::new();
     let job = JobConfig { retries: 100, ..on_demand() };
     let mut rig = started(&world, doing("exit 1", job)).await;
     let begun = rig.desk.trigger("report").await.unwrap();
@@ -278,7 +280,7 @@ async fn a_drain_ends_the_retries_and_says_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_is_fenced_begins_nothing() {
-    let world = World::new();
+    let world = TestStore::new();
     let mut rig = started(&world, doing("say", on_demand())).await;
     run(&rig).await;
     // Another host leads, and this one has not heard of it.
@@ -294,7 +296,7 @@ async fn one_that_is_fenced_begins_nothing() {
 /// before the next one fires.
 #[tokio::test(flavor = "multi_thread")]
 async fn versions_do_not_overlap() {
-    let world = World::new();
+    let world = TestStore::new();
     let mut rig = started(&world, doing("wait 1200", every_second())).await;
     rig.instances(1).await;
     let newer = Action::prepare(&doing("say", every_second()), &rig.engine).unwrap();
@@ -334,7 +336,7 @@ async fn without_a_schedule_it_is_a_service() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_is_as_quick_as_ever() {
-    let world = World::new();
+    let world = TestStore::new();
     let job = JobConfig { concurrency: ConcurrencyPolicy::Allow, ..on_demand() };
     let rig = started(&world, doing("spin", job)).await;
     for _ in 0..8 {

@@ -14,7 +14,7 @@ use crate::{
     log::Log,
     module::{ModuleParts, PREVIEW_1, SPIN, file_in, program},
     refused::refusal_of,
-    rig::{Rig, config, free_address, gate, until},
+    rig::{RunningAction, config, free_address, gate, until},
 };
 
 /// A module that exports `wasi:cli/run` as `wit-bindgen` has it, world and all.
@@ -44,7 +44,7 @@ async fn a_program_of_preview_1_runs_and_is_stopped() {
     let engine = PluginEngine::new(None).unwrap().into();
     let action = Action::prepare(&config(file, free_address()), &engine).unwrap();
     assert_eq!(action.kinds().to_string(), "service");
-    let rig = Rig::start((engine, action), gate(1, BootTime::NEVER));
+    let rig = RunningAction::start((engine, action), gate(1, BootTime::NEVER));
     until("it prints", || log.text().contains("straight from the compiler")).await;
     rig.stop().await;
 }

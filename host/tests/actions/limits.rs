@@ -7,11 +7,11 @@ use tokio::{io::AsyncWriteExt, time::timeout};
 
 use crate::{
     log::Log,
-    rig::{PATIENCE, Rig, World, prepare_within, read_until, rest_of, until},
+    rig::{PATIENCE, RunningAction, TestStore, prepare_within, read_until, rest_of, until},
 };
 
-async fn up(guest: &str, limits: Limits) -> Rig {
-    World::new().start(prepare_within(guest, limits, Grants::default())).await
+async fn up(guest: &str, limits: Limits) -> RunningAction {
+    TestStore::new().start(prepare_within(guest, limits, Grants::default())).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -31,7 +31,7 @@ async fn memory() {
 }
 
 /// The guest is ended, and the client learns why.
-async fn is_too_late(rig: &Rig, path: &str) {
+async fn is_too_late(rig: &RunningAction, path: &str) {
     let (status, text) = timeout(PATIENCE, rig.ask(path)).await.expect("it goes on");
     assert!(status == 504 && text.contains("in time"), "{status} {text}");
     rig.instances(0).await;

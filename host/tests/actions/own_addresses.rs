@@ -15,7 +15,7 @@ use soloist_config::Grants;
 
 use crate::{
     backend::outbound,
-    rig::{Rig, World, prepare_with},
+    rig::{RunningAction, TestStore, prepare_with},
 };
 
 /// Addresses that this machine gets, as one of a private network and a public one, and the
@@ -64,8 +64,8 @@ fn server() -> (u16, Arc<AtomicUsize>) {
     (port, seen)
 }
 
-async fn up(guest: &str, grants: Grants) -> Rig {
-    World::new().start(prepare_with(guest, grants)).await
+async fn up(guest: &str, grants: Grants) -> RunningAction {
+    TestStore::new().start(prepare_with(guest, grants)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

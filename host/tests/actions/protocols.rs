@@ -19,7 +19,7 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use crate::rig::{Prepared, Rig, config, free_address, gate, guest_file, prepare};
+use crate::rig::{Prepared, RunningAction, config, free_address, gate, guest_file, prepare};
 
 type Sender = hyper::client::conn::http2::SendRequest<Empty<Bytes>>;
 
@@ -53,7 +53,7 @@ async fn ask_by_http2(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn http2_is_recognised_by_its_first_bytes() {
-    let rig = Rig::up("i-am-server").await;
+    let rig = RunningAction::up("i-am-server").await;
     let stream = TcpStream::connect(rig.address()).await.unwrap();
     let answer = ask_by_http2(stream, format!("http://{}/", rig.address())).await;
     assert_eq!(answer, (Version::HTTP_2, "I am server a\n".to_owned()));
@@ -64,7 +64,7 @@ async fn http2_is_recognised_by_its_first_bytes() {
 /// RFC 9113, section 8.1: what has no body ends with its head, whatever its guest says.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_has_no_body_has_none_by_http2() {
-    let rig = Rig::up("spin").await;
+    let rig = RunningAction::up("spin").await;
     let stream = TcpStream::connect(rig.address()).await.unwrap();
     let (mut sender, connection) = begin_http2(stream).await;
     let whole = "a body".len();
@@ -94,7 +94,7 @@ async fn what_has_no_body_has_none_by_http2() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_ends_http2_streams_that_are_open() {
-    let rig = Rig::up("spin").await;
+    let rig = RunningAction::up("spin").await;
     let stream = TcpStream::connect(rig.address()).await.unwrap();
     let (mut sender, connection) = begin_http2(stream).await;
     let asked: Vec<_> = (0..3)
@@ -140,7 +140,7 @@ pub(crate) fn connector(protocol: &[u8]) -> TlsConnector {
 #[tokio::test(flavor = "multi_thread")]
 async fn within_tls_the_protocol_is_agreed_upon() {
     let prepared = prepare_with_tls("i-am-server", files()).unwrap();
-    let mut rig = Rig::start(prepared, gate(1, BootTime::NEVER));
+    let mut rig = RunningAction::start(prepared, gate(1, BootTime::NEVER));
     rig.running.started().await.unwrap();
     let connect = async |protocol: &[u8]| {
         let stream = TcpStream::connect(rig.address()).await.unwrap();

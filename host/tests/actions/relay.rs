@@ -32,7 +32,7 @@ use self::standby_host::{
 };
 use crate::{
     protocols::{begin_http2, connector, files},
-    rig::{PATIENCE, World, free_address, read_until, rest_of, until},
+    rig::{PATIENCE, TestStore, free_address, read_until, rest_of, until},
     tasks,
 };
 
@@ -44,7 +44,7 @@ struct ControlApi {
 }
 
 impl ControlApi {
-    async fn of(bystander: &StandbyHost, world: &World, api: ApiConfig) -> Self {
+    async fn of(bystander: &StandbyHost, world: &TestStore, api: ApiConfig) -> Self {
         let (listener, stop) = (leader().await, CancellationToken::new());
         let address = listener.local_addr().unwrap();
         let (state, relay) = (world.store.state().unwrap(), bystander.asked.clone());
@@ -105,7 +105,8 @@ async fn a_leader_is_told_who_asks_and_for_which_term() {
 /// The roster of another host may be ahead of this one's.
 #[tokio::test]
 async fn a_host_that_is_asked_for_a_term_to_come_waits_as_long_as_it_may_come() {
-    let (bystander, world, first) = (StandbyHost::by(PATIENCE).await, World::new(), leader().await);
+    let (bystander, world, first) =
+        (StandbyHost::by(PATIENCE).await, TestStore::new(), leader().await);
     let control = ControlApi::of(&bystander, &world, ApiConfig::default()).await;
     // Its candidate is second in the queue, as far as it knows.
     bystander.follow(&first, 1);
@@ -136,7 +137,7 @@ async fn a_host_that_is_asked_for_a_term_to_come_waits_as_long_as_it_may_come() 
 #[tokio::test]
 async fn what_opens_the_control_address_is_for_no_plugin() {
     let (bystander, world, leader) =
-        (StandbyHost::by(PATIENCE).await, World::new(), leader().await);
+        (StandbyHost::by(PATIENCE).await, TestStore::new(), leader().await);
     let sha256 = Sha256::digest("t0ken").into();
     let reader = ApiToken { name: "reader".into(), role: ApiRole::Read, sha256 };
     let api = ApiConfig { tokens: vec![reader], ..ApiConfig::default() };

@@ -18,13 +18,13 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     module::trap_at_start,
     rig::{
-        PATIENCE, Prepared, Rig, config, free_address, gate, guest_file, prepare, read_until,
-        rest_of, until,
+        PATIENCE, Prepared, RunningAction, config, free_address, gate, guest_file, prepare,
+        read_until, rest_of, until,
     },
 };
 
 /// `guest` as another version of what `rig` runs.
-fn version(rig: &Rig, guest: &str) -> Arc<Action> {
+fn version(rig: &RunningAction, guest: &str) -> Arc<Action> {
     let config = ActionConfig {
         name: rig.action.name().clone(),
         ..config(guest_file(guest), rig.action.listen().unwrap())
@@ -34,7 +34,7 @@ fn version(rig: &Rig, guest: &str) -> Arc<Action> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_old_version_has_begun_it_finishes_and_then_it_is_gone() {
-    let mut rig = Rig::up("spin").await;
+    let mut rig = RunningAction::up("spin").await;
     let mut kept_open = rig.send("GET /sleep?ms=0 HTTP/1.1\r\nhost: a\r\n\r\n").await;
     read_until(&mut kept_open, "slept").await;
     let begun =
@@ -62,7 +62,7 @@ async fn what_the_old_version_has_begun_it_finishes_and_then_it_is_gone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_in_the_midst_of_a_replacement_leaves_nothing() {
     let (engine, action): Prepared = prepare("spin", free_address());
-    let mut rig = Rig::start((engine, action), gate(1, BootTime::NEVER));
+    let mut rig = RunningAction::start((engine, action), gate(1, BootTime::NEVER));
     rig.running.started().await.unwrap();
     let _streams = rig.begin("GET /spin HTTP/1.1\r\nhost: a\r\n\r\n", 4).await;
     let new = version(&rig, "i-am-server");
@@ -73,7 +73,7 @@ async fn a_stop_in_the_midst_of_a_replacement_leaves_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_action_that_is_taken_away_lets_go_of_its_address() {
-    let mut rig = Rig::up("i-am-server").await;
+    let mut rig = RunningAction::up("i-am-server").await;
     // Its task may have ended by the time that it comes back, or may not.
     for _ in 0..50 {
         rig.running.set(&[]);
@@ -88,7 +88,7 @@ async fn an_action_that_is_taken_away_lets_go_of_its_address() {
 /// Names that come and go leave nothing behind until the term ends.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_has_left_keeps_no_task() {
-    let mut rig = Rig::up("i-am-server").await;
+    let mut rig = RunningAction::up("i-am-server").await;
     let before = rig.tasks.len();
     for round in 0..20 {
         let config = ActionConfig {
@@ -174,7 +174,8 @@ fn error(action: &Action, text: &str) -> bool {
 async fn a_version_that_traps_at_its_start_is_let_near_no_request() {
     let mut kept = WatchedFolder::up();
     let first = kept.action();
-    let mut rig = Rig::start((kept.engine.clone(), first.clone()), gate(1, BootTime::NEVER));
+    let mut rig =
+        RunningAction::start((kept.engine.clone(), first.clone()), gate(1, BootTime::NEVER));
     rig.running.started().await.unwrap();
 
     kept.put(&trap_at_start());

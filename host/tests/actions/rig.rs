@@ -36,7 +36,7 @@ pub(crate) const STOP: Duration = Duration::from_millis(500);
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An action, its term, and all that belongs to them.
-pub(crate) struct Rig {
+pub(crate) struct RunningAction {
     pub(crate) engine: Arc<PluginEngine>,
     pub(crate) action: Arc<Action>,
     pub(crate) gate: Arc<Gate>,
@@ -50,12 +50,12 @@ pub(crate) struct Rig {
 }
 
 /// A cluster, as far as it is a store.
-pub(crate) struct World {
+pub(crate) struct TestStore {
     pub(crate) store: Arc<dyn Store>,
     folder: Arc<tempfile::TempDir>,
 }
 
-impl World {
+impl TestStore {
     pub(crate) fn new() -> Self {
         Self::answering_within(PATIENCE)
     }
@@ -92,10 +92,10 @@ impl World {
     }
 
     /// An action that was just started, under a term that was won.
-    pub(crate) async fn start(&self, (engine, action): Prepared) -> Rig {
+    pub(crate) async fn start(&self, (engine, action): Prepared) -> RunningAction {
         let key = self.win().await;
         let gate = gate(key.token.0, BootTime::NEVER);
-        let mut rig = Rig::under(self, (engine, action), gate, key);
+        let mut rig = RunningAction::under(self, (engine, action), gate, key);
         rig.running.started().await.unwrap();
         rig
     }
@@ -103,7 +103,7 @@ impl World {
 
 pub(crate) type Prepared = (Arc<PluginEngine>, Arc<Action>);
 
-impl Rig {
+impl RunningAction {
     /// A guest on a free port, up, under a term without a deadline.
     pub(crate) async fn up(guest: &str) -> Self {
         let action = prepare(guest, free_address());
@@ -120,11 +120,11 @@ impl Rig {
             token: gate.term().token,
             lease: LeaseId(1),
         };
-        Self::under(&World::new(), prepared, gate, key)
+        Self::under(&TestStore::new(), prepared, gate, key)
     }
 
     pub(crate) fn under(
-        world: &World,
+        world: &TestStore,
         (engine, action): Prepared,
         gate: Arc<Gate>,
         key: LeaderKey,
@@ -228,7 +228,7 @@ impl Rig {
 }
 
 /// An action that must not notice what goes on beside it.
-pub(crate) struct Neighbour(Rig);
+pub(crate) struct Neighbour(RunningAction);
 
 impl Neighbour {
     /// It answers, as it does when it is alone.

@@ -16,7 +16,7 @@ use tokio::{
 
 use crate::{
     log::Log,
-    rig::{PATIENCE, Rig, World, prepare_with, until},
+    rig::{PATIENCE, RunningAction, TestStore, prepare_with, until},
 };
 
 fn sockets(entries: &[String]) -> Grants {
@@ -24,8 +24,8 @@ fn sockets(entries: &[String]) -> Grants {
     Grants { sockets, ..Grants::default() }
 }
 
-async fn up(grants: Grants) -> Rig {
-    World::new().start(prepare_with("escape", grants)).await
+async fn up(grants: Grants) -> RunningAction {
+    TestStore::new().start(prepare_with("escape", grants)).await
 }
 
 /// Whoever connected or sent a datagram; each gets `welcome` back.
@@ -164,7 +164,7 @@ async fn past_the_gate_nothing_is_sent_that_was_begun() {
     let server = AsyncListener::bind("127.0.0.1:0").await.unwrap();
     let address = server.local_addr().unwrap();
     let grants = sockets(&[format!("tcp://{address}")]);
-    let rig = World::new().start(prepare_with("concurrent", grants)).await;
+    let rig = TestStore::new().start(prepare_with("concurrent", grants)).await;
     let pour = format!("GET /pour?{address} HTTP/1.1\r\nhost: a\r\n\r\n");
     let (all, sent) = (64 << 20, Duration::from_secs(1));
     // As long as it is open, all of it comes.

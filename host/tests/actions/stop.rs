@@ -18,7 +18,10 @@ use tokio::{
 
 use crate::{
     backend::{Backend, BackendBehaviour, FullBacklog, outbound},
-    rig::{Prepared, Rig, STOP, World, gate, prepare_for, prepare_reusing, read_until, until},
+    rig::{
+        Prepared, RunningAction, STOP, TestStore, gate, prepare_for, prepare_reusing, read_until,
+        until,
+    },
 };
 
 /// Each on one thread and on several.
@@ -57,7 +60,7 @@ on_both_runtimes!(
 
 /// A term, and what there was before it.
 struct StopScene {
-    rig: Rig,
+    rig: RunningAction,
     tasks_before: usize,
 }
 
@@ -74,11 +77,11 @@ fn cpu_time() -> Duration {
 
 impl StopScene {
     async fn with(prepared: Prepared) -> Self {
-        let world = World::new();
+        let world = TestStore::new();
         let key = world.win().await;
         let tasks_before = tasks();
         let gate = gate(key.token.0, BootTime::NEVER);
-        let mut rig = Rig::under(&world, prepared, gate, key);
+        let mut rig = RunningAction::under(&world, prepared, gate, key);
         rig.running.started().await.unwrap();
         Self { rig, tasks_before }
     }

@@ -23,17 +23,17 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::rig::{PATIENCE, World, guest_file, until};
+use crate::rig::{PATIENCE, TestStore, guest_file, until};
 
 /// The desk of a host that has no tasks.
-pub(crate) fn desk(world: &World) -> TaskApi {
+pub(crate) fn desk(world: &TestStore) -> TaskApi {
     let (_, programme) = watch::channel(Arc::default());
     let workshop = Arc::new(TaskPools::new("a".into(), BTreeMap::new()));
     TaskApi { dispatcher: dispatcher(world, &workshop, programme), workshop }
 }
 
 fn dispatcher(
-    world: &World,
+    world: &TestStore,
     workshop: &Arc<TaskPools>,
     programme: watch::Receiver<Arc<Programme>>,
 ) -> Arc<Dispatcher> {
@@ -57,21 +57,21 @@ struct TaskHost {
     roster: watch::Sender<Option<Roster>>,
     keeping: tokio::task::JoinHandle<()>,
     stop: CancellationToken,
-    _world: World,
+    _world: TestStore,
     _ended: DropGuard,
 }
 
 impl TaskHost {
     async fn new(change: impl FnOnce(&mut ActionConfig)) -> Self {
         let engine = Arc::new(PluginEngine::new(None).unwrap());
-        let world = World::new();
+        let world = TestStore::new();
         let labels = [("size".to_owned(), "big".to_owned())].into();
         let workshop = Arc::new(TaskPools::new("a".into(), labels));
         let (programme, told) = watch::channel(Arc::default());
         let dispatcher = dispatcher(&world, &workshop, told.clone());
         let (roster, of_roster) = watch::channel(None);
         let calls = Arc::downgrade(&dispatcher);
-        workshop.connect(calls);
+        workshop.set_calls(calls);
         let stop = CancellationToken::new();
         let (keeper, until) = (Arc::clone(&workshop), stop.clone());
         let keeping = tokio::spawn(async move {

@@ -91,11 +91,11 @@ pub(crate) async fn a_firing_is_claimed_kept_and_ended(world: &World) {
     assert_eq!((page.record.outcome, page.record.missed), (FiringOutcome::Running, 0));
     page.record.outcome = FiringOutcome::Done;
     page.record.output = "hello".to_owned();
-    soon(leader.ledger.keep(&page)).await.unwrap();
+    soon(leader.ledger.update(&page)).await.unwrap();
     assert_eq!(kept_records(world).await, [page.record.clone()]);
     // What has ended stays as it is.
     page.record.outcome = FiringOutcome::Failed;
-    soon(leader.ledger.keep(&page)).await.unwrap();
+    soon(leader.ledger.update(&page)).await.unwrap();
     assert_eq!(kept_records(world).await[0].outcome, FiringOutcome::Done);
     // By hand, nothing of the schedule is settled.
     let by_hand = Firing::by_hand(JOB, at(12));
@@ -155,7 +155,7 @@ pub(crate) async fn what_was_under_way_is_interrupted(world: &World) {
     let (mark, _) = leader.open(10).await;
     let (mark, mut done) = leader.claims(&mark, 11).await;
     done.record.outcome = FiringOutcome::Done;
-    soon(leader.ledger.keep(&done)).await.unwrap();
+    soon(leader.ledger.update(&done)).await.unwrap();
     leader.claims(&mark, 12).await;
     // Not by itself, where it looks once more.
     for again in [LedgerOpening::Again, LedgerOpening::Reset] {
@@ -349,7 +349,7 @@ pub(crate) async fn a_claim_whose_answer_was_lost_is_known_in_the_end(world: &Wo
         let (moved, mut page) = leader.claims(&mark, second).await;
         mark = moved;
         page.record.outcome = FiringOutcome::Done;
-        soon(leader.ledger.keep(&page)).await.unwrap();
+        soon(leader.ledger.update(&page)).await.unwrap();
     }
     let records = kept_records(world).await;
     assert_eq!(records.len(), 6);

@@ -1,4 +1,5 @@
-//! What is known of each name: what was looked at last, and what runs.
+//! The index of the catalog: for each name, what was seen last in the folder and which version is
+//! accepted.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,7 +11,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tracing::{info, warn};
 
 use super::{
-    Preparing, Programme, RefusedPlugin,
+    Programme, RefusedPlugin, StartupProgress,
     entry::{CatalogEntry, FolderVersion, PluginFileStamp},
     mount_changes::MountChanges,
     preparation::{self, Preparation},
@@ -22,36 +23,35 @@ use soloist_config::{
 use soloist_guests::plugin::{Kind, PluginEngine, needs_compiling};
 use soloist_text::with_causes;
 
-/// The actions, and what is no action.
+/// All actions by name, including names whose plugin was refused.
 pub(super) struct CatalogIndex {
     source: Arc<ActionSource>,
     engine: Arc<PluginEngine>,
     entries: BTreeMap<Arc<str>, CatalogEntry>,
-    /// Whether everything was looked at once; what comes later is on trial.
+    /// Whether everything was scanned once; what comes later is on trial.
     initial_load_done: bool,
-    /// What was said last of a folder that cannot be read.
+    /// The error that was logged last for a folder that cannot be read.
     folder_error: Option<String>,
-    /// Where everybody answered last.
+    /// Where the actions answered last.
     mount_changes: MountChanges,
-    /// For what has to be compiled.
+    /// Limits how many plugins are compiled at a time.
     compile_permits: Arc<Semaphore>,
-    /// Told when something was prepared that had to be compiled.
+    /// Notified when a plugin has been compiled.
     preparation_done: Arc<Notify>,
-    /// Whether something that was compiled has come, or is no longer awaited, since all were last
-    /// kept apart.
+    /// Whether a compilation has ended or was dropped since address conflicts were last resolved.
     compiled_since: bool,
 }
 
-/// The names whose action was replaced in one look, each with what was there before.
+/// The names whose action was replaced in one scan, each with the version before.
 type ReplacedActions = BTreeMap<Arc<str>, Option<Arc<Action>>>;
 
 impl CatalogIndex {
-    /// Prepares everything; this blocks.
+    /// Prepares everything; this blocks. `told` gets the progress.
     pub(super) fn fill(
         source: Arc<ActionSource>,
         reading: ActionSet,
         engine: Arc<PluginEngine>,
-        told: &watch::Sender<Preparing>,
+        told: &watch::Sender<StartupProgress>,
     ) -> Self {
         let mut shelf = Self {
             source,
@@ -66,18 +66,18 @@ impl CatalogIndex {
         };
         shelf.apply_reading(reading, |action, number, of| {
             let action = Arc::clone(action);
-            told.send_replace(Preparing::Compiling { action, number, of });
+            told.send_replace(StartupProgress::Compiling { action, number, of });
         });
         shelf.initial_load_done = true;
         shelf
     }
 
-    /// What tells that something was prepared, so that another look is due.
+    /// Notified when a plugin has been compiled, so that another scan is due.
     pub(super) fn preparation_done(&self) -> Arc<Notify> {
         Arc::clone(&self.preparation_done)
     }
 
-    /// What there is to perform; it is told if somebody answers elsewhere from now on.
+    /// The current programme. Logs the actions that answer elsewhere from now on.
     pub(super) fn programme(&mut self) -> Programme {
         let mut programme = Programme::default();
         for (name, known) in &self.entries {
@@ -104,11 +104,11 @@ impl CatalogIndex {
         programme
     }
 
-    /// Takes up what has changed; tells whether anything has. This blocks.
+    /// Scans the folder and applies what has changed; returns whether anything has. This blocks.
     pub(super) fn rescan(&mut self) -> bool {
         let reading = match self.source.read() {
             Ok(reading) => reading,
-            // It may be back in a moment; until then all goes on.
+            // The folder may be back in a moment; until then everything goes on.
             Err(error) => {
                 let error = error.to_string();
                 if self.folder_error.as_ref() != Some(&error) {
@@ -125,7 +125,7 @@ impl CatalogIndex {
         self.apply_reading(reading, |_, _, _| {})
     }
 
-    /// Says of each action, before it is taken, which it is of how many.
+    /// Applies what was read; `say` gets the number of each action before it is prepared.
     fn apply_reading(&mut self, reading: ActionSet, say: impl Fn(&Arc<str>, usize, usize)) -> bool {
         let names: BTreeSet<_> = (reading.actions.iter().map(|config| config.name.to_string()))
             .chain(reading.refused.iter().map(|refused| refused.name.clone()))
@@ -142,10 +142,11 @@ impl CatalogIndex {
             changed |= self.refuse_settings(refused);
         }
         self.resolve_mount_conflicts(&mut taken);
-        // What was compiled later than what it belongs to may have been kept apart from that.
+        // An action that was compiled late may have been refused because of a conflict that is
+        // gone.
         let arrived = mem::take(&mut self.compiled_since);
         if gone || arrived || !taken.is_empty() {
-            // There may be room for them now.
+            // There may be room for these now.
             let displaced = self.entries.values_mut().filter(|known| known.displaced);
             displaced.for_each(|known| known.last_seen = None);
         }
@@ -162,14 +163,15 @@ impl CatalogIndex {
         !gone.is_empty()
     }
 
-    /// Prepares an action, if it is new or was changed.
+    /// Prepares an action, if it is new or has changed.
     fn apply_config(&mut self, config: ActionConfig, taken: &mut ReplacedActions) -> bool {
         let name = Arc::clone(&config.name);
         let known = self.entries.entry(Arc::clone(&name)).or_default();
-        // Before it is read: what is written meanwhile is seen at the next look.
+        // Taken before the file is read: what is written meanwhile is noticed by the next scan.
         let stamp = PluginFileStamp::of(&config.plugin);
         let seen = (config, stamp);
-        // One that starts waits for nobody; what it refuses it looks at again when it changes.
+        // A host that starts waits for no file; what it refuses, it checks again when the file
+        // changes.
         let unfinished =
             self.initial_load_done && stamp.is_some_and(|stamp| stamp.is_just_written());
         let is_news = known.last_seen.as_ref() != Some(&seen) || known.preparation.is_some();
@@ -201,7 +203,7 @@ impl CatalogIndex {
                 known.last_seen = Some(seen);
                 return known.refuse(&name, lost_schedule(&name));
             }
-            // It was only written anew: a service need not begin again for that.
+            // The file was only rewritten: a service need not be restarted for that.
             Ok(action) if known.action.as_ref().is_some_and(|now| now.is_same_version(&action)) => {
                 known.accept();
             }
@@ -220,8 +222,8 @@ impl CatalogIndex {
         true
     }
 
-    /// Prepares what was seen, at once where nothing is to be compiled; nothing, as long as that
-    /// goes on.
+    /// Prepares a version, at once if nothing has to be compiled; `None` while it is being
+    /// compiled.
     fn prepare(&mut self, seen: &FolderVersion) -> Option<Result<Arc<Action>, PrepareError>> {
         let (config, _) = seen;
         let known = self.entries.get_mut(&config.name)?;
@@ -240,13 +242,13 @@ impl CatalogIndex {
         Some(outcome)
     }
 
-    /// Takes down that the settings or the file of an action are wrong.
+    /// Notes that the settings or the file of an action are invalid.
     fn refuse_settings(&mut self, refused: &RefusedAction) -> bool {
         let name: Arc<str> = refused.name.as_str().into();
         let known = self.entries.entry(Arc::clone(&name)).or_default();
         let reason = refused.to_string();
         let gone = known.action.as_ref().is_some_and(|action| !action.plugin().file().exists());
-        // As it was, it is no longer in the folder; that is what was wanted.
+        // The old file is no longer in the folder, so removing the action was intended.
         if gone {
             known.action = None;
         }
@@ -262,7 +264,7 @@ impl CatalogIndex {
         news || gone
     }
 
-    /// Goes back to what ran before a version that failed on trial.
+    /// Goes back to the version before one that failed on trial.
     pub(super) fn roll_back(&mut self, failure: &ActionFailure) -> bool {
         let Some(known) = self.entries.get_mut(failure.action.name()) else { return false };
         let newest = known.action.as_ref().is_some_and(|now| Arc::ptr_eq(now, &failure.action));
@@ -274,18 +276,18 @@ impl CatalogIndex {
         true
     }
 
-    /// Undoes the changes by which two actions would answer at one place, and leaves the
-    /// others in `taken`. What the settings file names comes before what it does not.
+    /// Undoes the changes by which two actions would answer at one address and path; the others
+    /// stay in `taken`. Actions in the settings file win over others.
     fn resolve_mount_conflicts(&mut self, taken: &mut ReplacedActions) {
         while let Err(error) = self.check_mounts() {
             let (first, second) = error.actions();
             let mut both = [second, first];
             both.sort_by_key(|name| self.source.configured_group(name).is_some());
-            // Nothing else can have brought them together.
+            // Only a change of this scan can have caused the conflict.
             let newer = both.into_iter().find_map(|name| taken.remove_entry(name));
             let Some((name, before)) = newer else { break };
             let Some(known) = self.entries.get_mut(&name) else { break };
-            // Its place is another's.
+            // Its address and path belong to the other action.
             known.reserved = None;
             known.action = before;
             known.refuse(&name, error.to_string());
@@ -301,7 +303,7 @@ impl CatalogIndex {
     }
 }
 
-/// Why what is left of a job whose settings are gone is not taken.
+/// Why a job whose settings are gone is not run.
 fn lost_schedule(name: &str) -> String {
     format!(
         "it was a job, and its settings are gone: put {name}.toml back; if it is to be a service \

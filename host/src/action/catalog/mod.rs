@@ -1,12 +1,12 @@
-//! The actions of this host, kept up with the plugins folder.
+//! The actions of this host, kept up to date with the plugins folder.
 //!
-//! Invariants:
-//! - What is published has been compiled and linked, so winning costs no compilation.
+//! Guarantees:
+//! - What is published has been compiled and linked, so winning an election costs no compilation.
 //! - Once a host runs, nothing waits for the compilation of something else.
-//! - A change that cannot be taken takes nothing away: the version before it goes on,
-//!   and the status says why.
-//! - What lies in the folder ends no start: what running hosts refuse and go on without,
-//!   one that starts refuses and goes on without as well.
+//! - A change that is refused takes nothing away: the version before it goes on, and the status
+//!   says why.
+//! - Nothing in the folder prevents a start: a host that starts refuses the same things as running
+//!   hosts, and goes on without them as well.
 
 mod entry;
 mod index;
@@ -29,32 +29,31 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::index::CatalogIndex;
-pub use self::startup_progress::Preparing;
+pub use self::startup_progress::StartupProgress;
 use super::{Action, ActionFailure};
 use soloist_config::{ActionSet, ActionSource, ReservedMount, Schedule};
 use soloist_guests::plugin::{FolderWatch, Kind, PluginEngine};
 use soloist_heart::Group;
 
-/// How often the folder is looked at even if nothing was heard of it: some file systems
-/// tell of no change.
+/// How often the folder is scanned even without a notification: some file systems send none.
 const LOOK: Duration = Duration::from_millis(800);
 
-/// What this host performs, at one moment.
+/// What this host runs, at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Programme {
     /// The actions, by name.
     pub actions: Vec<Arc<Action>>,
-    /// What is no action, and why.
+    /// The plugins that were refused, and why.
     pub refused: Vec<RefusedPlugin>,
-    /// The groups that this host is not to lead, since the settings file names an action of
-    /// theirs that cannot be had; with the reason.
+    /// The groups that this host must not lead because the settings file names an action of theirs
+    /// that was refused; with the reason.
     pub obstacles: BTreeMap<Group, String>,
 }
 
 impl Programme {
-    /// The actions that the leader of `group` performs.
+    /// The actions that the leader of `group` runs.
     #[must_use]
-    pub fn of(&self, group: &Group) -> Vec<Arc<Action>> {
+    pub fn for_group(&self, group: &Group) -> Vec<Arc<Action>> {
         self.term_actions().filter(|action| action.group() == group).cloned().collect()
     }
 
@@ -75,21 +74,22 @@ impl Programme {
         groups.chain(self.obstacles.keys().cloned()).collect()
     }
 
-    /// Whether the leader of `group` goes by wall time: an action of it has a schedule.
+    /// Whether the leader of `group` depends on wall time because one of its actions has a
+    /// schedule.
     #[must_use]
     pub fn needs_wall_time(&self, group: &Group) -> bool {
         let jobs = self.term_actions().filter(|action| action.group() == group);
         jobs.filter_map(|action| action.job()).any(|job| job.schedule != Schedule::OnDemand)
     }
 
-    /// Why the action `name` cannot be had, if it is refused.
+    /// Why the action `name` was refused, if it was.
     #[must_use]
     pub fn refusal(&self, name: &str) -> Option<&str> {
         let refused = self.refused.iter().find(|refused| refused.name == name);
         refused.map(|refused| &*refused.reason)
     }
 
-    /// The tasks, which every host may be called for.
+    /// The tasks, which every host may be asked to run.
     pub fn tasks(&self) -> impl Iterator<Item = &Arc<Action>> {
         self.actions.iter().filter(|action| action.kinds().has(Kind::Task))
     }
@@ -99,18 +99,18 @@ impl Programme {
     }
 }
 
-/// Something in the plugins folder that makes no action.
+/// Something in the plugins folder that was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefusedPlugin {
     /// The name that the action would have.
     pub name: String,
-    /// Why it is none, and what to do about it.
+    /// Why it was refused, and what to do about it.
     pub reason: String,
-    /// Where it would answer requests, if it may be one that does.
+    /// Where it would answer requests, if it might.
     pub reserved: Option<ReservedMount>,
 }
 
-/// Keeps the programme up with the plugins folder.
+/// Keeps the programme up to date with the plugins folder.
 pub struct Catalog {
     index: Arc<Mutex<CatalogIndex>>,
     engine: Arc<PluginEngine>,
@@ -121,18 +121,18 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// Prepares what `source` has given; what cannot be had is refused, as it is later on.
-    /// This blocks, and compiling can take seconds: `preparing` is told how far it has come.
+    /// Prepares what was read from `source`; what is invalid is refused, as it is later on. This
+    /// blocks, and compiling can take seconds: `preparing` gets the progress.
     #[must_use]
     pub fn prepare(
         source: Arc<ActionSource>,
         reading: ActionSet,
         engine: Arc<PluginEngine>,
-        preparing: &watch::Sender<Preparing>,
+        preparing: &watch::Sender<StartupProgress>,
     ) -> Self {
         let mut shelf =
             CatalogIndex::fill(Arc::clone(&source), reading, Arc::clone(&engine), preparing);
-        preparing.send_replace(Preparing::Compiled);
+        preparing.send_replace(StartupProgress::Compiled);
         let (published, _) = watch::channel(shelf.programme().into());
         let (failure_sender, failures) = mpsc::unbounded_channel();
         let index = Arc::new(Mutex::new(shelf));
@@ -145,7 +145,7 @@ impl Catalog {
         self.published.subscribe()
     }
 
-    /// Where versions that failed on trial are handed in, to be replaced by what ran before.
+    /// Where versions that failed on trial are reported, so that the version before is used again.
     #[must_use]
     pub fn failures(&self) -> mpsc::UnboundedSender<ActionFailure> {
         self.failure_sender.clone()
@@ -157,7 +157,7 @@ impl Catalog {
         Arc::clone(&self.engine)
     }
 
-    /// Keeps the programme up until `stop`.
+    /// Keeps the programme up to date until `stop`.
     pub async fn follow_folder(mut self, stop: CancellationToken) {
         let mut folder = FolderWatch::new(self.source.folder());
         let prepared = self.index.lock().preparation_done();
@@ -177,7 +177,7 @@ impl Catalog {
         }
     }
 
-    /// Has the shelf changed on a thread that may block, and publishes what became of it.
+    /// Changes the index on a thread that may block, and publishes the result.
     async fn change_index(&self, change: impl FnOnce(&mut CatalogIndex) -> bool + Send + 'static) {
         let shelf = Arc::clone(&self.index);
         let changed = spawn_blocking(move || {

@@ -1,4 +1,4 @@
-//! The desk: where whoever wants a job run now finds the job, on the host that leads.
+//! Running jobs on request: the jobs that can be triggered on this host, because it leads.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -7,44 +7,44 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::firing_record::FiringRecord;
 
-/// So many orders wait for a job to look at them.
+/// How many requests may wait for a job.
 const ORDERS: usize = 16;
 
-/// The jobs that run on this host now, by name. Clones are the same.
+/// The jobs that run on this host now, by name. Clones share them.
 #[derive(Clone, Default)]
 pub struct JobTriggers(Arc<Mutex<BTreeMap<Arc<str>, mpsc::Sender<TriggerRequest>>>>);
 
-/// Somebody wants a job run now.
+/// A request to run a job now.
 #[derive(Debug)]
 pub(super) struct TriggerRequest {
     pub(super) answer: oneshot::Sender<Result<TriggeredFiring, TriggerRefusal>>,
 }
 
-/// A firing that was asked for, and was claimed.
+/// A firing that was requested and has been claimed.
 #[derive(Debug)]
 pub struct TriggeredFiring {
-    /// It, as it began.
+    /// The record of the firing as it started.
     pub record: FiringRecord,
-    /// It, when it has ended. An error means that the term has ended before.
+    /// Resolves to its record when it has ended. An error means that the term ended first.
     pub end: oneshot::Receiver<FiringRecord>,
 }
 
 /// Why a job was not run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TriggerRefusal {
-    /// It does not run on this host, or not any more.
+    /// It does not run on this host, or no longer does.
     NotHere,
-    /// This firing is under way, and its settings let no other begin beside it.
+    /// This firing is under way, and the job's settings allow no other in parallel.
     Busy(String),
-    /// So many firings run side by side, and no more may.
+    /// This many firings run in parallel, and no more may.
     Full(usize),
 }
 
 impl JobTriggers {
-    /// Has `action` run now.
+    /// Runs `action` now.
     ///
     /// # Errors
-    /// Why not; then nothing was begun.
+    /// Why not; then nothing was started.
     pub async fn trigger(&self, action: &str) -> Result<TriggeredFiring, TriggerRefusal> {
         let orders = self.lock().get(action).cloned().ok_or(TriggerRefusal::NotHere)?;
         let (answer, outcome) = oneshot::channel();
@@ -53,7 +53,7 @@ impl JobTriggers {
         outcome.await.unwrap_or(Err(TriggerRefusal::NotHere))
     }
 
-    /// The orders for `action`, as long as what is returned lives.
+    /// Receives the requests for `action` until the returned queue is dropped.
     pub(super) fn register(&self, action: &Arc<str>) -> TriggerQueue {
         let (to, orders) = mpsc::channel(ORDERS);
         self.lock().insert(Arc::clone(action), to.clone());
@@ -76,7 +76,7 @@ impl fmt::Debug for JobTriggers {
     }
 }
 
-/// The orders for one job.
+/// The requests for one job.
 #[derive(Debug)]
 pub(super) struct TriggerQueue {
     triggers: JobTriggers,
@@ -86,7 +86,7 @@ pub(super) struct TriggerQueue {
 }
 
 impl TriggerQueue {
-    /// The next order.
+    /// The next request.
     pub(super) async fn next(&mut self) -> Option<TriggerRequest> {
         self.requests.recv().await
     }
@@ -95,7 +95,7 @@ impl TriggerQueue {
 impl Drop for TriggerQueue {
     fn drop(&mut self) {
         let mut open = self.triggers.lock();
-        // A later version may stand there already.
+        // A later version may have registered already.
         if open.get(&self.action).is_some_and(|to| to.same_channel(&self.sender)) {
             open.remove(&self.action);
         }

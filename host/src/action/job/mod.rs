@@ -1,16 +1,15 @@
-//! The runner of kind `job`: a program that is run when its schedule says so, or when a
-//! person asks for it.
+//! The runner of kind `job`: a program that is run by a schedule, or when a person asks for it.
 //!
-//! [`timetable`] decides, and knows nothing of the world; [`course`] is where a leader stands
-//! in it; [`ledger`] keeps what must outlive a leader; [`keeper`] is the task between them;
-//! [`attempts`] runs the guest.
+//! [`timetable`] and [`job_planner`] decide what to do and are pure; [`ledger`] stores what must
+//! outlive a leader; [`job_runner`] is the task that connects them; [`firing_attempts`] runs the
+//! guest.
 //!
-//! Invariants:
-//! - A firing is begun at most once in the cluster: it is claimed before, in the store and
-//!   under the leader's key. Whatever becomes of it then, no leader begins it again; the
-//!   attempts of `retries` are of the one that did.
-//! - A term that ends, and a version that is replaced, begin no firing. What has begun may
-//!   finish as long as a drain lasts.
+//! Guarantees:
+//! - A firing is started at most once in the cluster: before that, it is claimed in the store under
+//!   the leader's key. Whatever becomes of it then, no other leader starts it again; the attempts
+//!   of `retries` are made by the leader that claimed it.
+//! - A term that ends, and a version that is replaced, start no firing. A firing that has started
+//!   may finish for as long as a drain lasts.
 //! - A job that fails ends no term. It is shown, counted and logged.
 //! - Wall time decides when a job is due, and nothing else.
 
@@ -45,14 +44,14 @@ use soloist_config::JobConfig;
 use soloist_guests::plugin::ServiceEntry;
 use soloist_stores::StateStore;
 
-/// What all jobs of a host share. Clones are the same.
+/// What all jobs of a host share. Clones share the same.
 #[derive(Clone)]
 pub struct JobServices {
-    /// Where it is kept what has fired.
+    /// The store of the ledgers.
     pub ledger: Arc<dyn StateStore>,
-    /// Where those find them who want one run.
+    /// Where people's requests to run a job arrive.
     pub triggers: JobTriggers,
-    /// The time that schedules go by.
+    /// The clock that schedules follow.
     pub clock: WallClock,
 }
 
@@ -62,14 +61,14 @@ impl fmt::Debug for JobServices {
     }
 }
 
-/// The hold on a job under a term.
+/// Controls a job under a term.
 pub(super) struct JobHandle {
     runner: TaskScope,
     firings: TaskScope,
 }
 
 impl JobHandle {
-    /// Starts the task that keeps it to its schedule.
+    /// Starts the task that runs it by its schedule.
     pub(super) fn start(run: Arc<VersionContext>, entry: ServiceEntry, job: &JobConfig) -> Self {
         let (runner, firings) = (run.services.tasks.child(), run.services.tasks.child());
         let (job, jobs) = (Arc::new(job.clone()), run.services.jobs.clone());
@@ -77,19 +76,19 @@ impl JobHandle {
         Self { runner, firings }
     }
 
-    /// Waits for what has begun, in a term that drains.
+    /// Waits for the firings that have started, in a term that drains.
     pub(super) async fn finish(&self) {
         self.firings.join().await;
     }
 
-    /// Ends it, so that another version can begin: nothing fires any more, and what has
-    /// begun has so much time to finish.
+    /// Ends it, so that another version can start: nothing is fired any more, and firings that have
+    /// started may take up to `patience` to finish.
     pub(super) async fn end(self, patience: Duration) {
         let finished = async {
             self.runner.join().await;
             self.firings.join().await;
         };
-        // If that was not enough, it is stopped all the same.
+        // Firings that take longer are stopped.
         let _ = timeout(patience, finished).await;
         self.runner.stop().await;
         self.firings.stop().await;

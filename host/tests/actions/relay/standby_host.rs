@@ -21,7 +21,9 @@ use tokio::{
     time::timeout,
 };
 
-use crate::rig::{self, PATIENCE, World, free_address, guest_file, prepare_as, read_until, until};
+use crate::rig::{
+    self, PATIENCE, TestStore, free_address, guest_file, prepare_as, read_until, until,
+};
 
 /// A host `a` that leads nothing, and its relay.
 pub(super) struct StandbyHost {
@@ -145,7 +147,7 @@ pub(super) fn host(listen: SocketAddr) -> HostConfig {
 }
 
 /// The jobs of a host that has none.
-pub(super) fn no_jobs(world: &World) -> JobApi {
+pub(super) fn no_jobs(world: &TestStore) -> JobApi {
     let (programme, roster) = (watch::channel(Arc::default()).1, watch::channel(None).1);
     let (jobs, obstacle) = (world.jobs(), Box::new(|| None));
     JobApi { host: "a".into(), programme, peers: peers(), roster, jobs, obstacle }
@@ -158,7 +160,7 @@ pub(super) fn no_logs() -> LogApi {
 }
 
 /// Commands for a host that has no cluster.
-pub(super) fn nobody(world: &World) -> Commands {
+pub(super) fn nobody(world: &TestStore) -> Commands {
     Commands {
         member: Member::named("a"),
         store: Arc::clone(&world.store),
