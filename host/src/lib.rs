@@ -8,16 +8,20 @@
 //! - [`api`]: control API; [`term`]: what is performed under a term
 //! - [`tasks`]: what every host can do; [`relay`]: the leader's actions, from any host
 //! - [`action`]: one runner a kind; [`cluster`]: other hosts, and what people tell all of them
-//! - [`scaffold`]: new plugins; [`wall_clock`]: the time that schedules go by
+//! - [`http`]: how requests come in and responses go out, whatever answers them
+//! - [`scaffold`]: new plugins; [`wall_clock`]: the time that schedules go by; [`task_scope`]:
+//!   tasks that end together
 
 pub mod action;
 pub mod api;
 pub mod cli;
 pub mod cluster;
 pub mod host;
+pub mod http;
 pub mod relay;
 pub mod scaffold;
 pub mod supervisor;
+pub mod task_scope;
 pub mod tasks;
 pub mod term;
 pub mod wall_clock;

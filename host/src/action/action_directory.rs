@@ -15,14 +15,15 @@ use tokio::sync::watch;
 use tokio_util::task::{AbortOnDropHandle, task_tracker::TaskTrackerToken};
 
 use super::{
-    Action, PreflightError, TaskScope,
     action_refusal::{ActionRefusal, Unserved},
-    address_listener::{ListenerState, ListenerWatch},
-    group_term::{ListenerKey, listener_key},
-    request_body::RequestBody,
+    listener_key::{ListenerKey, listener_key},
+    prepared_action::Action,
     response_body::ResponseBody,
-    task_scope::FirstStep,
     term_routes::RouteTarget,
+};
+use crate::{
+    http::{ListenerState, ListenerWatch, PreflightError, RequestBody},
+    task_scope::{FirstStep, TaskScope},
 };
 use soloist_guests::capability::TermHeaders;
 use soloist_heart::{Group, Token};
@@ -97,7 +98,7 @@ impl ActiveAction {
         let (server, occupied) = match self.target.acquire() {
             Ok(entered) => entered,
             Err(refusal @ ActionRefusal::Closed(_)) => {
-                let mut response = refusal.response();
+                let mut response = refusal.response(ResponseBody::text);
                 TermHeaders::of(self.gate.term()).put(response.headers_mut());
                 return LocalOutcome::Answered(Box::new(response), visit);
             }
@@ -152,8 +153,14 @@ impl ActionDirectory {
         });
     }
 
+    /// A target for an action, whose changes wake the subscribers of this directory.
+    pub(super) fn new_target(&self) -> Arc<RouteTarget> {
+        let directory = self.clone();
+        Arc::new(RouteTarget::new(move || directory.notify_changed()))
+    }
+
     /// Wakes the subscribers: somewhere another version answers now, or none does.
-    pub(super) fn notify_changed(&self) {
+    fn notify_changed(&self) {
         self.0.active.send_modify(|_| {});
     }
 

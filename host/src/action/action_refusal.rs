@@ -1,40 +1,14 @@
 //! Why a client gets an error from the host instead of the guest's response.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use ::http::{HeaderValue, Response, StatusCode, header};
-use wasmtime::PoolConcurrencyLimitError;
 
-use super::{
-    action_version::VersionContext,
-    limited_body::BodyDefect,
-    limits::ANSWER_HEADERS,
-    response_body::{ResponseAbort, ResponseBody},
-};
+use super::{limited_body::BodyDefect, limits::ANSWER_HEADERS, response_abort::ResponseAbort};
+use crate::http::{BAD_BODY, plain_response, too_large, unknown_path};
 use soloist_guests::capability::PoolExhausted;
 use soloist_leadership::GateShut;
-use soloist_telemetry::measure;
 use soloist_text::with_causes;
-
-/// The message for a body that cannot be read.
-pub(crate) const BAD_BODY: &str =
-    "the body of the request broke off, or was not sent as HTTP has it; send it again, whole";
-
-/// The message for a body that is larger than the action's settings allow.
-pub(crate) fn too_large(limit: u64) -> String {
-    format!(
-        "the body of the request is larger than {limit} bytes; `body` in the settings of the \
-         action sets how much it takes"
-    )
-}
-
-/// The message for a path without an action; `known` lists the paths that have one.
-pub(crate) fn unknown_path(known: &str) -> String {
-    format!(
-        "no action answers under this path; there are {known}; `path = \"/\"` in the settings of \
-         one of them gives it all others"
-    )
-}
 
 /// Why the client does not get the guest's response.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -75,14 +49,6 @@ pub(super) enum ActionRefusal {
     #[error("wasi:http has no upgrades: ask again without the header `upgrade`")]
     Upgrade,
 }
-
-/// The log message for errors that are the plugin's fault.
-pub(super) const FAILED: &str = "the plugin failed in a request";
-
-/// An instance was ended because it took too long.
-#[derive(Debug, thiserror::Error)]
-#[error("it took too long")]
-pub(super) struct InstanceTimeout;
 
 /// Marks a refusal that was caused only by the end of a term: another leader may answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,9 +99,9 @@ impl ActionRefusal {
         }
     }
 
-    /// The response that the client gets.
-    pub(super) fn response(&self) -> Response<ResponseBody> {
-        let mut response = plain_response(self.status(), ResponseBody::text(format!("{self}\n")));
+    /// The response that the client gets; `text` makes its body.
+    pub(super) fn response<B>(&self, text: impl FnOnce(String) -> B) -> Response<B> {
+        let mut response = plain_response(self.status(), text(format!("{self}\n")));
         let headers = response.headers_mut();
         // The next leader is only reached through a new connection, and the rest of a body that is
         // too large or broken is not read.
@@ -151,53 +117,4 @@ impl ActionRefusal {
         }
         response
     }
-}
-
-/// An error response; `text` is plain text.
-pub(crate) fn plain_response<B>(status: StatusCode, text: B) -> Response<B> {
-    let mut response = Response::new(text);
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-    }
-    response
-}
-
-/// Turns an error of a guest into a refusal. It is logged unless the end of the term caused it.
-pub(super) fn refusal_of_error(
-    run: &VersionContext,
-    asked: &dyn fmt::Display,
-    error: &wasmtime::Error,
-) -> ActionRefusal {
-    if let Err(shut) = run.gate().pass() {
-        return shut.into();
-    }
-    if error.is::<PoolConcurrencyLimitError>() {
-        return ActionRefusal::Busy;
-    }
-    if let Some(hangs) = error.downcast_ref::<PoolExhausted>() {
-        return log_refusal(run, asked, hangs.clone().into());
-    }
-    if error.is::<InstanceTimeout>() {
-        return log_refusal(run, asked, ActionRefusal::Timeout);
-    }
-    measure::trapped(run.action.name());
-    run.log_request_error(asked, FAILED, &error.root_cause().to_string());
-    tracing::debug!("{error:?}");
-    ActionRefusal::Failed
-}
-
-/// Logs a refusal that is the plugin's fault.
-pub(super) fn log_refusal(
-    run: &VersionContext,
-    asked: &dyn fmt::Display,
-    refusal: ActionRefusal,
-) -> ActionRefusal {
-    if matches!(refusal, ActionRefusal::Timeout) {
-        measure::timed_out(run.action.name());
-    }
-    run.log_request_error(asked, FAILED, &refusal.to_string());
-    refusal
 }

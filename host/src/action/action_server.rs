@@ -5,39 +5,30 @@ use std::sync::Arc;
 
 use ::http::{Request, Response, header};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
+    sync::{Semaphore, oneshot},
     time::timeout,
 };
 use tokio_util::task::task_tracker::TaskTrackerToken;
-use wasmtime_wasi_http::WasiBody;
 
 use super::{
     access_log::{AccessLogEntry, RequestLine},
-    action_refusal::{ActionRefusal, FAILED, log_refusal},
-    action_version::VersionContext,
-    connection::OverTls,
+    action_refusal::ActionRefusal,
+    guest_errors::{FAILED, log_refusal},
     guest_handle::GuestHandle,
     http_instances::{HttpInstances, HttpReservation},
     limited_body::{DefectWatch, LimitedBody},
     limits::{ANSWER_HEADERS, REHEARSAL, REQUEST_TURN},
-    request_body::RequestBody,
+    request_permit::RequestPermit,
     response_body::ResponseBody,
+    version_context::VersionContext,
 };
+use crate::http::RequestBody;
 use soloist_config::IpNetwork;
 use soloist_guests::{capability::TermHeaders, plugin::HttpEntry};
 use soloist_heart::clock::BootTime;
 use soloist_leadership::{Gate, GateShut};
 use soloist_telemetry::measure::{self, RequestMetrics};
 use soloist_trace::{KeyValue, SpanRole, TraceContext, TraceSpan};
-
-/// Where a guest's response goes: the response, or the error that the guest returned instead.
-pub(super) type ResponseSender = oneshot::Sender<Result<Response<WasiBody>, String>>;
-
-/// The right to be answered; it is released when the guest is done with the request.
-pub(super) struct RequestPermit {
-    _place: OwnedSemaphorePermit,
-    _turn: Option<OwnedSemaphorePermit>,
-}
 
 /// Answers the requests of one action under one term.
 pub(super) struct ActionServer {
@@ -53,7 +44,7 @@ pub(super) struct ActionServer {
 impl ActionServer {
     /// A server whose requests are answered by `entry`.
     pub(super) fn new(version: Arc<VersionContext>, entry: HttpEntry) -> Self {
-        let limits = &version.action.config.limits;
+        let limits = &version.action.config().limits;
         let queue_permits = Arc::new(Semaphore::new(limits.requests + limits.queue));
         let run_permits = Arc::new(Semaphore::new(limits.requests));
         let stamp = TermHeaders::of(version.gate().term());
@@ -75,7 +66,7 @@ impl ActionServer {
         if let Err(ActionRefusal::Shut(shut) | ActionRefusal::NotBegun(shut)) = &answer {
             measure::refused(self.version.action.name(), shut.word());
         }
-        let mut response = answer.unwrap_or_else(|refusal| refusal.response());
+        let mut response = answer.unwrap_or_else(|refusal| refusal.response(ResponseBody::text));
         self.stamp.put(response.headers_mut());
         span.answered(response.status());
         self.requests.answered(response.status(), BootTime::now().since(begun));
@@ -103,7 +94,7 @@ impl ActionServer {
             status: None,
             bytes: 0,
         };
-        action.config.access_log.then(|| entry().into())
+        action.config().access_log.then(|| entry().into())
     }
 
     /// The trace span of a request; its context is passed on to the guest.
@@ -129,7 +120,7 @@ impl ActionServer {
 
     /// The proxies whose statements about the client's address are believed.
     pub(super) fn trusted_proxies(&self) -> &[IpNetwork] {
-        &self.version.action.config.trusted_proxies
+        &self.version.action.config().trusted_proxies
     }
 
     /// Ends the idle instances: no more requests will come.
@@ -165,7 +156,7 @@ impl ActionServer {
         let blame = |refusal| Err(log_refusal(&self.version, &asked, refusal));
         let (head, answer) = oneshot::channel();
         let (guest, fate) = place.start(turn, request, head).await;
-        let patience = self.version.action.config.limits.first_byte;
+        let patience = self.version.action.config().limits.first_byte;
         let answered = tokio::select! {
             biased;
             flaw = flaws.detected() => return Err(flaw.into()),
@@ -201,7 +192,7 @@ impl ActionServer {
         &self,
         request: Request<RequestBody>,
     ) -> Result<(Request<LimitedBody>, DefectWatch), ActionRefusal> {
-        let limit = self.version.action.config.limits.body;
+        let limit = self.version.action.config().limits.body;
         let (head, body) = request.into_parts();
         let (body, flaws) =
             LimitedBody::bounded(body, limit).ok_or(ActionRefusal::TooLarge(limit))?;
@@ -216,7 +207,7 @@ impl ActionServer {
         let wait = async {
             // The semaphore is never closed, so there always is a permit.
             let turn = self.run_permits.clone().acquire_owned().await.ok();
-            (RequestPermit { _place: room, _turn: turn }, self.instances.reserve().await)
+            (RequestPermit::new(room, turn), self.instances.reserve().await)
         };
         timeout(REQUEST_TURN, wait).await.map_err(|_| ActionRefusal::Busy)
     }
@@ -252,9 +243,4 @@ fn refuse_upgrade(request: &Request<RequestBody>) -> Result<(), ActionRefusal> {
     } else {
         Ok(())
     }
-}
-
-/// Whether the request came over TLS.
-pub(super) fn is_over_tls<B>(request: &Request<B>) -> bool {
-    request.extensions().get::<OverTls>().is_some()
 }

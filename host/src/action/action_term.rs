@@ -14,11 +14,10 @@ use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Action,
-    action_version::{ActionVersion, StartOutcome, TermServices},
-    address_listener::ListenerWatch,
-    term_routes::RouteTarget,
+    action_failure::StartOutcome, action_version::ActionVersion, prepared_action::Action,
+    term_routes::RouteTarget, term_services::TermServices,
 };
+use crate::http::ListenerWatch;
 use soloist_heart::clock::BootTime;
 
 /// What should run.

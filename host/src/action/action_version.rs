@@ -1,80 +1,35 @@
 //! One version of an action under a term: what it works with, and how it ends.
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use parking_lot::{Mutex, MutexGuard};
 use tokio::{
-    sync::{mpsc, watch},
+    sync::watch,
     time::{sleep, timeout},
 };
-use tracing::{debug, info, warn};
 
 use super::{
-    Action, ActionDirectory, ActionState, JobServices, TaskScope,
-    access_log::RequestLine,
+    action_failure::StartOutcome,
     action_server::ActionServer,
-    address_listener::{ListenerState, ListenerWatch},
-    job::JobHandle,
+    action_status::ActionState,
+    job::{JobHandle, JobServices},
     limits::GOOD_RUN,
-    response_body::{ResponseAbort, ResponseMonitor},
+    prepared_action::Action,
     service::{self, ServiceHandle},
+    term_services::TermServices,
+    version_context::{NEVER_UP, VersionContext, VersionReports},
 };
-use soloist_guests::{
-    capability::{ActionAccess, TermLink},
-    plugin::Kind,
+use crate::{
+    http::{ListenerState, ListenerWatch},
+    task_scope::TaskScope,
 };
+use soloist_guests::plugin::Kind;
 use soloist_heart::clock::BootTime;
-use soloist_leadership::Gate;
-use soloist_telemetry::{log_throttle::LogThrottle, measure};
-use soloist_text::with_causes;
-
-/// What actions get from their term.
-#[derive(Clone, Debug)]
-pub struct TermServices {
-    /// The term.
-    pub term: TermLink,
-    /// Owns all tasks of the actions.
-    pub tasks: TaskScope,
-    /// Where actions that were given up are reported.
-    pub failures: mpsc::UnboundedSender<ActionFailure>,
-    /// Where the actions can be found by those who have requests for them.
-    pub directory: ActionDirectory,
-    /// What all jobs share.
-    pub jobs: JobServices,
-    /// How long a replaced version may take to finish what it has started.
-    pub drain: Duration,
-}
-
-/// An action was given up. The leader then hands over, unless it can go back to an earlier version
-/// of the action.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("action {} failed: {reason}", action.name())]
-pub struct ActionFailure {
-    /// The action that failed.
-    pub action: Arc<Action>,
-    /// What happened, and what to do about it.
-    pub reason: String,
-    /// Whether the cause lies outside the action and may go away by itself, such as an address that
-    /// is in use.
-    pub may_pass: bool,
-}
-
-const NEVER_UP: &str = "it was stopped before it was up";
-
-/// Whether an action has started: `None` while that is not known.
-pub(super) type StartOutcome = Option<Result<(), ActionFailure>>;
 
 /// A version of an action under a term. Dropping it cancels the tasks that [`ActionVersion::stop`]
 /// waits for.
 pub(super) struct ActionVersion {
     context: Arc<VersionContext>,
+    jobs: JobServices,
     server: Option<Arc<ActionServer>>,
     service: Option<(TaskScope, ServiceHandle)>,
     job: Option<JobHandle>,
@@ -83,33 +38,20 @@ pub(super) struct ActionVersion {
 impl ActionVersion {
     /// A version that does nothing yet.
     ///
-    /// `won` is given if the version starts together with its term: the time when the term was won.
+    /// `won_at` is given if the version starts together with its term: the time when the term was won.
     pub(super) fn new(
         action: &Arc<Action>,
-        scope: &TermServices,
-        up: watch::Sender<StartOutcome>,
-        won: Option<BootTime>,
+        services: &TermServices,
+        start_outcome: watch::Sender<StartOutcome>,
+        won_at: Option<BootTime>,
     ) -> Self {
         action.live_status().begin_run();
-        let tasks = scope.tasks.child();
-        let (work, links) = (tasks.child(), tasks.child());
-        let access = action.access(&scope.term, links).into();
-        let context = Arc::new(VersionContext {
-            action: Arc::clone(action),
-            requests: work,
-            access,
-            services: TermServices { tasks, ..scope.clone() },
-            leaving: AtomicBool::new(false),
-            // Hooks have been called before, and tasks belong to no term.
-            not_up_yet: Mutex::new(action.kinds().iter().filter(|it| it.runs_all_term()).collect()),
-            start_outcome: up,
-            won_at: won,
-            request_errors: LogThrottle::default(),
-        });
-        context.set_state(ActionState::Starting);
+        let reports = VersionReports { failures: services.failures.clone(), start_outcome, won_at };
+        let tasks = services.tasks.child();
+        let context = Arc::new(VersionContext::new(action, &services.term, tasks, reports));
         let entry = action.plugin().entry_points().http.clone();
         let server = entry.map(|entry| ActionServer::new(Arc::clone(&context), entry).into());
-        Self { context, server, service: None, job: None }
+        Self { context, jobs: services.jobs.clone(), server, service: None, job: None }
     }
 
     /// The action, in this version.
@@ -135,42 +77,46 @@ impl ActionVersion {
 
     /// Gives the version up before it got any work.
     pub(super) async fn reject(self, reason: String) {
-        // If the receiver is gone, the term is ending already.
-        let _ = self.context.services.failures.send(self.context.failure(&reason));
+        self.context.report_rejected(&reason);
         self.stop().await;
     }
 
     /// Starts the version. It counts as up once its address is open and its service runs.
-    pub(super) fn start(&mut self, door: Option<ListenerWatch>) {
-        let run = Arc::clone(&self.context);
-        self.watch_listener(door);
-        if let Some(entry) = run.action.plugin().entry_points().service.clone() {
-            match &run.action.config().job {
-                Some(job) => self.job = Some(JobHandle::start(Arc::clone(&run), entry, job)),
+    pub(super) fn start(&mut self, listener: Option<ListenerWatch>) {
+        let context = Arc::clone(&self.context);
+        self.watch_listener(listener);
+        if let Some(entry) = context.action.plugin().entry_points().service.clone() {
+            match &context.action.config().job {
+                Some(job) => {
+                    self.job =
+                        Some(JobHandle::start(Arc::clone(&context), entry, job, self.jobs.clone()))
+                }
                 None => {
-                    let tasks = run.services.tasks.child();
-                    let current = service::start_service(Arc::clone(&run), entry, &tasks);
+                    let tasks = context.tasks.child();
+                    let current = service::start_service(Arc::clone(&context), entry, &tasks);
                     self.service = Some((tasks, current));
                 }
             }
         }
-        if !run.action.kinds().run_all_term() {
-            run.set_state(ActionState::Done);
-            run.report_start(Ok(()));
-        } else if run.action.on_trial() {
-            self.context.services.tasks.spawn(end_trial_when_stable(run));
+        if !context.action.kinds().run_all_term() {
+            context.set_state(ActionState::Done);
+            context.report_start(Ok(()));
+        } else if context.action.on_trial() {
+            self.context.tasks.spawn(end_trial_when_stable(context));
         }
     }
 
     /// Follows another listener, through which its requests come from now on.
-    pub(super) fn follow_listener(&self, door: Option<ListenerWatch>) {
-        self.context.not_up_yet().extend(door.iter().map(|_| Kind::Http));
-        self.watch_listener(door);
+    pub(super) fn follow_listener(&self, listener: Option<ListenerWatch>) {
+        if listener.is_some() {
+            self.context.mark_not_up(Kind::Http);
+        }
+        self.watch_listener(listener);
     }
 
-    fn watch_listener(&self, door: Option<ListenerWatch>) {
-        if let Some(door) = door.filter(|_| self.server.is_some()) {
-            self.context.services.tasks.spawn(follow_address(door, Arc::clone(&self.context)));
+    fn watch_listener(&self, listener: Option<ListenerWatch>) {
+        if let Some(listener) = listener.filter(|_| self.server.is_some()) {
+            self.context.tasks.spawn(follow_address(listener, Arc::clone(&self.context)));
         }
     }
 
@@ -213,212 +159,43 @@ impl ActionVersion {
     pub(super) async fn stop(self) {
         // Cancelled tasks are dropped without being polled again, so a thousand busy guests do not
         // each get one more turn.
-        self.context.services.tasks.stop().await;
+        self.context.tasks.stop().await;
         self.context.action.live_status().end_run();
     }
 }
 
 impl Drop for ActionVersion {
     fn drop(&mut self) {
-        self.context.services.tasks.cancel();
+        self.context.tasks.cancel();
     }
 }
 
 /// Follows the listener until it is open or has failed.
-async fn follow_address(mut door: ListenerWatch, run: Arc<VersionContext>) {
+async fn follow_address(mut listener: ListenerWatch, context: Arc<VersionContext>) {
     loop {
-        let opening = door.borrow_and_update().clone();
-        match opening {
+        let state = listener.borrow_and_update().clone();
+        match state {
             ListenerState::Starting => {}
-            ListenerState::Waiting(why) => run.note_error("waiting for the address", &why),
+            ListenerState::Waiting(why) => context.note_error("waiting for the address", &why),
             ListenerState::Open(bound) => {
-                run.action.live_status().lock().listen = Some(bound);
-                return run.mark_up(Kind::Http);
+                context.action.live_status().lock().listen = Some(bound);
+                return context.mark_up(Kind::Http);
             }
-            ListenerState::Failed(reason) => return run.fail_transiently(&reason),
+            ListenerState::Failed(reason) => return context.fail_transiently(&reason),
         }
-        if door.changed().await.is_err() {
-            return run.report_never_up();
+        if listener.changed().await.is_err() {
+            return context.report_never_up();
         }
     }
 }
 
 /// Ends the trial of a version that has started and stays up.
-async fn end_trial_when_stable(run: Arc<VersionContext>) {
-    let mut started = run.start_outcome.subscribe();
-    if !matches!(started.wait_for(Option::is_some).await.as_deref(), Ok(Some(Ok(())))) {
+async fn end_trial_when_stable(context: Arc<VersionContext>) {
+    if !context.started().await {
         return;
     }
-    if run.action.kinds().has(Kind::Service) {
+    if context.action.kinds().has(Kind::Service) {
         sleep(GOOD_RUN).await;
     }
-    run.action.end_trial();
-}
-
-/// What the runners of a version work with.
-#[derive(Debug)]
-pub(super) struct VersionContext {
-    pub(super) action: Arc<Action>,
-    pub(super) services: TermServices,
-    /// The requests, which a drain waits for.
-    pub(super) requests: TaskScope,
-    pub(super) access: Arc<ActionAccess>,
-    /// Whether another version takes its place.
-    leaving: AtomicBool,
-    /// The kinds as which it is not up yet.
-    not_up_yet: Mutex<Vec<Kind>>,
-    start_outcome: watch::Sender<StartOutcome>,
-    won_at: Option<BootTime>,
-    /// Limits how often errors of requests are logged.
-    request_errors: LogThrottle,
-}
-
-impl ResponseMonitor for VersionContext {
-    fn gate(&self) -> &Gate {
-        &self.services.term.gate
-    }
-
-    fn response_aborted(&self, asked: &RequestLine, why: &ResponseAbort) {
-        self.log_request_error(asked, "the plugin broke off its answer", &with_causes(why));
-    }
-}
-
-impl VersionContext {
-    /// The gate of the term.
-    pub(super) fn gate(&self) -> &Arc<Gate> {
-        &self.services.term.gate
-    }
-
-    /// Whether nothing new may start: the term is ending, or the version is being replaced.
-    pub(super) fn is_leaving(&self) -> bool {
-        self.leaving.load(Ordering::Acquire) || self.gate().admit().is_err()
-    }
-
-    fn retire(&self) {
-        self.leaving.store(true, Ordering::Release);
-        self.access.retire();
-    }
-
-    /// Sets the state of the action, for the status and the log.
-    pub(super) fn set_state(&self, state: ActionState) {
-        self.action.live_status().lock().state = state;
-        let (term, name) = (self.gate().term(), self.action.name());
-        let (group, token) = (&term.group, term.token.0);
-        let at = match self.action.status().listen {
-            Some(listen) if state == ActionState::Running => {
-                let scheme = if self.action.tls().is_some() { "https" } else { "http" };
-                format!(" on {scheme}://{listen}{}", self.action.config().own_path())
-            }
-            _ => String::new(),
-        };
-        // The other states follow from the term or a failure, which are logged where they happen.
-        if matches!(state, ActionState::Running | ActionState::Restarting) {
-            info!(action = %name, %group, token, "action {name} is {}{at}", state.as_str());
-        } else {
-            debug!(action = %name, %group, token, "action {name} is {}", state.as_str());
-        }
-    }
-
-    /// Notes that the action is up as `kind`, possibly again. When it is up as all its kinds for
-    /// the first time, errors of earlier terms are forgotten.
-    pub(super) fn mark_up(&self, kind: Kind) {
-        let waits = {
-            let mut missing = self.not_up_yet();
-            missing.retain(|other| *other != kind);
-            !missing.is_empty()
-        };
-        if waits {
-            return;
-        }
-        if self.start_outcome.borrow().is_none() {
-            self.action.live_status().lock().last_error = None;
-            if let Some(won) = self.won_at {
-                measure::taken_over(self.action.group().as_str(), BootTime::now().since(won));
-            }
-        }
-        self.set_state(ActionState::Running);
-        self.report_start(Ok(()));
-    }
-
-    /// Notes that the service is not started again. If the action answers requests as well, it goes
-    /// on with that.
-    pub(super) fn mark_not_restarted(&self, state: ActionState) {
-        if !self.action.kinds().has(Kind::Http) {
-            self.set_state(state);
-        }
-    }
-
-    /// Reports whether the start succeeded. A version that is being replaced reports nothing: its
-    /// successor reports through the same channel.
-    fn report_start(&self, outcome: Result<(), ActionFailure>) {
-        self.start_outcome.send_if_modified(|started| {
-            let tells = !self.leaving.load(Ordering::Acquire);
-            if tells {
-                *started = Some(outcome);
-            }
-            tells
-        });
-    }
-
-    fn not_up_yet(&self) -> MutexGuard<'_, Vec<Kind>> {
-        self.not_up_yet.lock()
-    }
-
-    /// Reports that the action will not come up any more.
-    fn report_never_up(&self) {
-        self.report_start(Err(self.failure(NEVER_UP)));
-    }
-
-    /// Logs an error of a request, with a limit, since it may happen with every request.
-    pub(super) fn log_request_error(&self, asked: &dyn fmt::Display, what: &str, error: &str) {
-        self.request_errors.said(&format!("{asked} {what} {error}"), |told| {
-            let term = self.gate().term();
-            warn!(
-                action = %self.action.name(), group = %term.group, token = term.token.0,
-                request = %asked, error, "{what}{told}",
-            );
-        });
-        self.action.live_status().lock().last_error = Some(error.to_owned());
-    }
-
-    /// Logs an error and shows it in the status.
-    pub(super) fn note_error(&self, what: &str, error: &str) {
-        self.log_error(what, error);
-        self.action.live_status().lock().last_error = Some(error.to_owned());
-    }
-
-    fn log_error(&self, what: &str, error: &str) {
-        let term = self.gate().term();
-        warn!(
-            action = %self.action.name(), group = %term.group, token = term.token.0,
-            error, "{what}",
-        );
-    }
-
-    /// Gives the action up.
-    pub(super) fn fail(&self, reason: &str) {
-        self.give_up(self.failure(reason));
-    }
-
-    /// Gives the action up for a reason that may go away by itself.
-    fn fail_transiently(&self, reason: &str) {
-        self.give_up(ActionFailure { may_pass: true, ..self.failure(reason) });
-    }
-
-    fn give_up(&self, failure: ActionFailure) {
-        let reason = &*failure.reason;
-        self.note_error("action is given up", reason);
-        self.set_state(ActionState::Failed);
-        self.report_start(Err(failure.clone()));
-        // If the receiver is gone, the term is ending already.
-        let _ = self.services.failures.send(failure);
-    }
-
-    fn failure(&self, reason: &str) -> ActionFailure {
-        ActionFailure {
-            action: Arc::clone(&self.action),
-            reason: reason.to_owned(),
-            may_pass: false,
-        }
-    }
+    context.action.end_trial();
 }

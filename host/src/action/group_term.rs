@@ -1,28 +1,29 @@
 //! Everything that runs of a group under one term: its actions, and the addresses that they share.
 
-use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use futures::future::join_all;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Action, ActionFailure, InactiveActions, RefusedPlugin, TaskScope, TermServices,
     action_directory::ActiveAction,
+    action_failure::{ActionFailure, StartOutcome},
     action_term::{ActionSignals, ActionTerm, DesiredVersion, IdleFlag},
-    action_version::StartOutcome,
-    address_listener::{AddressListener, BindRetry, ListenerState, ListenerWatch},
-    inactive_actions,
+    inactive_actions::{self, InactiveActions},
+    listener_key::{ListenerKey, listener_key},
+    mounts::mounts,
+    prepared_action::Action,
     term_routes::{RouteTarget, TermRoutes},
+    term_services::TermServices,
 };
-use soloist_config::{self as config, ActionConfig, Mount, TlsFiles};
+use crate::{
+    http::{AddressListener, BindRetry, ListenerState, ListenerWatch},
+    task_scope::TaskScope,
+};
 use soloist_guests::plugin::Kind;
 use soloist_heart::clock::BootTime;
 use soloist_tls::ReloadingAcceptor;
-
-/// What tells listeners apart: address, TLS files, and for port 0 the action, since each action
-/// that asks for port 0 gets a port of its own.
-pub(crate) type ListenerKey = (SocketAddr, Option<Arc<TlsFiles>>, Option<Arc<str>>);
 
 /// Runs the actions of a group under a term. Dropping it cancels the tasks that [`GroupTerm::stop`]
 /// waits for.
@@ -100,7 +101,7 @@ impl GroupTerm {
         // ends.
         self.targets.retain(|name, _| self.actions.contains_key(name));
         for action in all {
-            let slot = || RouteTarget::new(self.services.directory.clone()).into();
+            let slot = || self.services.directory.new_target();
             let slot = self.targets.entry(Arc::clone(action.name())).or_insert_with(slot);
             slot.close(absent.parked_reason(action.name()));
         }
@@ -141,7 +142,7 @@ impl GroupTerm {
 
     fn start_action(&self, desired: DesiredVersion) -> ActionTermHandle {
         let slot = self.targets.get(desired.action.name()).cloned();
-        let slot = slot.unwrap_or_else(|| RouteTarget::new(self.services.directory.clone()).into());
+        let slot = slot.unwrap_or_else(|| self.services.directory.new_target());
         let (desired_to, desired) = watch::channel(Some(desired));
         let (started, _) = watch::channel(None);
         let drained = CancellationToken::new();
@@ -202,9 +203,9 @@ impl GroupTerm {
             door.paths.extend(mount.paths.iter().map(|path| (Arc::clone(path), Arc::clone(slot))));
         }
         let closed = |why| {
-            let slot = RouteTarget::new(self.services.directory.clone());
+            let slot = self.services.directory.new_target();
             slot.close(Some(why));
-            slot.into()
+            slot
         };
         for (key, door) in &mut wanted {
             inactive_actions::keep_reserved_paths(&absent.refused, key.0, &mut door.paths, closed);
@@ -266,17 +267,4 @@ impl fmt::Debug for GroupTerm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stage").field("actions", &self.actions.keys()).finish_non_exhaustive()
     }
-}
-
-/// Where each of `actions` answers requests, next to the places reserved for `refused` plugins.
-#[must_use]
-pub fn mounts(actions: &[Arc<Action>], refused: &[RefusedPlugin]) -> BTreeMap<Arc<str>, Mount> {
-    let http = actions.iter().filter(|action| action.kinds().has(Kind::Http));
-    config::mounts(http.map(|action| action.config()), inactive_actions::reserved_mounts(refused))
-}
-
-/// The key of the address of `action`.
-pub(crate) fn listener_key(action: &Action) -> ListenerKey {
-    let ActionConfig { name, listen, tls, .. } = action.config();
-    (*listen, tls.clone(), (listen.port() == 0).then(|| Arc::clone(name)))
 }

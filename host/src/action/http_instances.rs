@@ -5,12 +5,13 @@ use std::sync::Arc;
 use ::http::Request;
 
 use super::{
-    action_server::{RequestPermit, ResponseSender},
-    action_version::VersionContext,
-    guest_handle::{BrokenFlag, GuestHandle},
+    broken_flag::BrokenFlag,
+    guest_handle::GuestHandle,
     limited_body::LimitedBody,
+    request_permit::{RequestPermit, ResponseSender},
     shared_instances::{self, SharedInstances},
     single_instances::{self, SingleInstances},
+    version_context::VersionContext,
 };
 use soloist_guests::plugin::HttpEntry;
 

@@ -14,8 +14,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    access_log::RequestLine, action_refusal::ActionRefusal, action_server::RequestPermit,
-    guest_handle::BrokenFlag,
+    access_log::RequestLine, action_refusal::ActionRefusal, broken_flag::BrokenFlag,
+    request_permit::RequestPermit,
 };
 
 /// One instance, as seen from outside of its task.

@@ -11,7 +11,11 @@ use futures::{StreamExt, stream::FuturesUnordered};
 use tokio::{task::JoinHandle, time::timeout};
 use tracing::{info, warn};
 
-use super::{Action, ActionFailure, ActionState, TaskScope, TermServices};
+use super::{
+    action_failure::ActionFailure, action_status::ActionState, prepared_action::Action,
+    term_services::TermServices,
+};
+use crate::task_scope::TaskScope;
 use soloist_guests::{
     capability::{ActionAccess, GuestState, one_line},
     plugin::{Guest, HookLeader, HooksEntry, LeaderChange},

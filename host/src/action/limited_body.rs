@@ -12,7 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::sync::SetOnce;
 use wasmtime_wasi_http::Error;
 
-use super::{headers::sanitize_trailers, request_body::RequestBody};
+use crate::http::{RequestBody, sanitize_trailers};
 
 /// What is wrong with the body of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -26,10 +26,8 @@ use http_body_util::{BodyExt, BodyStream, StreamBody};
 use parking_lot::{Mutex, MutexGuard};
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use super::{
-    action_server::ResponseSender,
-    response_body::{CompleteBody, has_no_body},
-};
+use super::{guest_body::CompleteBody, request_permit::ResponseSender};
+use crate::http::has_no_body;
 use soloist_heart::clock::BootTime;
 
 /// A piece of a body, and the end or the trailers: the next piece comes only when the first has

@@ -15,7 +15,8 @@ use tokio::{
 };
 use wasmtime_wasi::I32Exit;
 
-use super::{ActionState, TaskScope, action_version::VersionContext, limits::RESTART};
+use super::{action_status::ActionState, limits::RESTART, version_context::VersionContext};
+use crate::task_scope::TaskScope;
 use soloist_config::{RestartLimit, RestartPolicy};
 use soloist_guests::{
     capability::{EndingInterest, GuestState},

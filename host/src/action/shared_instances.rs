@@ -30,15 +30,16 @@ use wasmtime_wasi_http::{
 
 use super::{
     access_log::RequestLine,
-    action_refusal::{InstanceTimeout, refusal_of_error},
-    action_server::{RequestPermit, ResponseSender, is_over_tls},
-    action_version::VersionContext,
-    guest_handle::BrokenFlag,
+    broken_flag::BrokenFlag,
+    guest_errors::{InstanceTimeout, refusal_of_error},
     instance_state::{InstanceState, RequestTicket},
     limited_body::LimitedBody,
     limits::AT_ONCE,
     pending_responses::PendingResponses,
+    request_permit::{RequestPermit, ResponseSender},
+    version_context::VersionContext,
 };
+use crate::http::is_over_tls;
 use soloist_config::{InstancePolicy, ReuseLimits};
 use soloist_guests::{
     capability::GuestState,
@@ -90,7 +91,7 @@ enum MemberOrSlot {
 impl SharedInstances {
     /// A set without instances.
     pub(super) fn new(run: Arc<VersionContext>, entry: ServicePre<GuestState>) -> Self {
-        let reuse = match run.action.config.instances {
+        let reuse = match run.action.config().instances {
             InstancePolicy::Fresh => ONCE,
             InstancePolicy::Reuse(reuse) => reuse,
         };

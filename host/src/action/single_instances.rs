@@ -20,14 +20,16 @@ use wasmtime_wasi_http::{
 
 use super::{
     access_log::RequestLine,
-    action_refusal::{ActionRefusal, log_refusal, refusal_of_error},
-    action_server::{RequestPermit, ResponseSender, is_over_tls},
-    action_version::VersionContext,
-    guest_handle::{BrokenFlag, GuestHandle, GuestTask},
+    action_refusal::ActionRefusal,
+    broken_flag::BrokenFlag,
+    guest_errors::{log_refusal, refusal_of_error},
+    guest_handle::{GuestHandle, GuestTask},
     limited_body::LimitedBody,
-    task_scope::FirstStep,
+    request_permit::{RequestPermit, ResponseSender},
+    version_context::VersionContext,
     warm_pool::{WarmInstance, WarmPool},
 };
+use crate::{http::is_over_tls, task_scope::FirstStep};
 use soloist_config::InstancePolicy;
 use soloist_guests::{
     capability::GuestState,
@@ -56,10 +58,10 @@ enum WarmOrSlot {
 impl SingleInstances {
     /// A set without instances.
     pub(super) fn new(version: Arc<VersionContext>, entry: ProxyPre<GuestState>) -> Self {
-        let warm = match version.action.config.instances {
+        let warm = match version.action.config().instances {
             InstancePolicy::Fresh => None,
             // The pool's task is not among those that a drain waits for.
-            InstancePolicy::Reuse(reuse) => Some(WarmPool::start(&version.services.tasks, reuse)),
+            InstancePolicy::Reuse(reuse) => Some(WarmPool::start(&version.tasks, reuse)),
         };
         Self { version, entry, warm }
     }

@@ -8,15 +8,11 @@ use parking_lot::RwLock;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::{
-    action_directory::ActionDirectory,
-    action_refusal::ActionRefusal,
-    action_server::ActionServer,
-    connection::{ConnectionInfo, OverTls, RequestHandler},
-    headers::set_forwarded,
-    path_map::{PathMap, strip_prefix},
-    request_body::RequestBody,
-    response_body::ResponseBody,
-    validation::EarlyResponse,
+    action_refusal::ActionRefusal, action_server::ActionServer, response_body::ResponseBody,
+};
+use crate::http::{
+    ConnectionInfo, EarlyResponse, OverTls, PathMap, RequestBody, RequestHandler, set_forwarded,
+    strip_prefix,
 };
 use soloist_guests::capability::TermHeaders;
 use soloist_leadership::Gate;
@@ -24,8 +20,8 @@ use soloist_leadership::Gate;
 /// One action among the routes. Versions of the action come and go in it.
 pub(super) struct RouteTarget {
     state: RwLock<TargetState>,
-    /// Is notified of changes.
-    directory: ActionDirectory,
+    /// Called after a change of the server.
+    on_change: Box<dyn Fn() + Send + Sync>,
 }
 
 #[derive(Default)]
@@ -37,9 +33,9 @@ struct TargetState {
 }
 
 impl RouteTarget {
-    /// A target where nothing answers yet.
-    pub(super) fn new(directory: ActionDirectory) -> Self {
-        Self { state: RwLock::default(), directory }
+    /// A target where nothing answers yet; `on_change` is called after each change of the server.
+    pub(super) fn new(on_change: impl Fn() + Send + Sync + 'static) -> Self {
+        Self { state: RwLock::default(), on_change: Box::new(on_change) }
     }
 
     /// With a reason, no version answers from now on and clients are told why. Without one, the
@@ -51,7 +47,7 @@ impl RouteTarget {
     /// Sets the version that answers from now on.
     pub(super) fn set_server(&self, server: Option<Arc<ActionServer>>) {
         self.state.write().server = server;
-        self.directory.notify_changed();
+        (self.on_change)();
     }
 
     /// The version that answers now. While the token lives, that version does not count as idle.
@@ -135,7 +131,7 @@ impl RequestHandler for TermRoutes {
             Ok((server, _occupied, request)) => return Ok(server.respond(request).await),
             Err(refusal) => refusal,
         };
-        let mut response = refusal.response();
+        let mut response = refusal.response(ResponseBody::text);
         self.stamp.put(response.headers_mut());
         Ok(response)
     }

@@ -10,7 +10,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::TaskScope;
+use crate::task_scope::TaskScope;
 use soloist_config::ReuseLimits;
 use soloist_guests::plugin::Guest;
 

@@ -1,17 +1,14 @@
 //! What is known of one action name.
 
-use std::{
-    fs,
-    os::unix::fs::MetadataExt,
-    path::Path,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{sync::Arc, time::Duration};
 
 use tracing::{info, warn};
 
-use super::preparation::Preparation;
-use crate::action::{Action, ActionFailure, FAILED_AGAIN};
+use super::{
+    folder_version::{FolderVersion, PluginFileStamp},
+    preparation::Preparation,
+};
+use crate::action::{action_failure::ActionFailure, limits::FAILED_AGAIN, prepared_action::Action};
 use soloist_config::{ActionConfig, ReservedMount};
 use soloist_guests::plugin::Kind;
 use soloist_heart::clock::BootTime;
@@ -42,9 +39,6 @@ pub(super) struct CatalogEntry {
     retry_at: Option<BootTime>,
 }
 
-/// The settings of an action and the state of its file, as seen in the folder.
-pub(super) type FolderVersion = (ActionConfig, Option<PluginFileStamp>);
-
 /// A program that came without any settings. It may be a job: its schedule may still come in
 /// another file, or was removed just before the program.
 pub(super) struct PendingProgram {
@@ -53,30 +47,6 @@ pub(super) struct PendingProgram {
     pub(super) since: BootTime,
 }
 
-/// Tells versions of a file apart without reading it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct PluginFileStamp {
-    modified: Option<SystemTime>,
-    length: u64,
-    inode: u64,
-}
-
-impl PluginFileStamp {
-    pub(super) fn of(file: &Path) -> Option<Self> {
-        let file = fs::metadata(file).ok()?;
-        Some(Self { modified: file.modified().ok(), length: file.len(), inode: file.ino() })
-    }
-
-    /// Whether the file was written to a moment ago and may be incomplete. Another scan will
-    /// follow.
-    pub(super) fn is_just_written(&self) -> bool {
-        let age = self.modified.and_then(|modified| modified.elapsed().ok());
-        age.is_some_and(|age| age < FRESH)
-    }
-}
-
-/// Much longer than the pause between two writes of one copy.
-const FRESH: Duration = Duration::from_millis(50);
 /// How long a plugin waits for its settings, and settings for their plugin: longer than a person or
 /// a script takes from one copy to the next.
 const SETTLE: Duration = Duration::from_secs(5);

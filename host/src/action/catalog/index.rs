@@ -11,12 +11,16 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tracing::{info, warn};
 
 use super::{
-    Programme, RefusedPlugin, StartupProgress,
-    entry::{CatalogEntry, FolderVersion, PluginFileStamp},
+    entry::CatalogEntry,
+    folder_version::{FolderVersion, PluginFileStamp},
     mount_changes::MountChanges,
     preparation::{self, Preparation},
+    programme::{Programme, RefusedPlugin},
+    startup_progress::StartupProgress,
 };
-use crate::action::{Action, ActionFailure, PrepareError};
+use crate::action::{
+    action_failure::ActionFailure, prepare_error::PrepareError, prepared_action::Action,
+};
 use soloist_config::{
     ActionConfig, ActionSet, ActionSource, MountError, RefusedAction, ReservedMount, check_mounts,
 };

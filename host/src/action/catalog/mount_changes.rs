@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use tracing::{info, warn};
 
-use super::Programme;
-use crate::action::mounts;
+use super::programme::Programme;
+use crate::action::mounts::mounts;
 use soloist_config::Mount;
 
 /// Where the actions answered last.

@@ -11,8 +11,8 @@ use std::{
 
 use tokio::sync::{Notify, Semaphore};
 
-use super::entry::FolderVersion;
-use crate::action::{Action, PrepareError};
+use super::folder_version::FolderVersion;
+use crate::action::{prepare_error::PrepareError, prepared_action::Action};
 use soloist_guests::plugin::PluginEngine;
 
 /// A version that has to be compiled.

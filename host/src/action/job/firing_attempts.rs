@@ -9,11 +9,11 @@ use tracing::{debug, info, warn};
 use wasmtime_wasi::I32Exit;
 
 use super::{
-    super::action_version::VersionContext,
     firing_record::{FiringOutcome, FiringRecord},
     ledger::{Ledger, NumberedRecord, TermOver},
     timetable::{self, GRACE},
 };
+use crate::action::version_context::VersionContext;
 use crate::wall_clock::WallClock;
 use soloist_config::{JobConfig, moment};
 use soloist_guests::{

@@ -13,17 +13,17 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::{
-    super::{TaskScope, action_version::VersionContext},
-    JobServices,
     firing::Firing,
     firing_attempts::{FiringAttempts, describe_failure},
     firing_record::{FiringOutcome, FiringRecord},
     job_planner::{JobPlanner, JobStep},
+    job_services::JobServices,
     job_triggers::{TriggerQueue, TriggerRefusal, TriggerRequest, TriggeredFiring},
     ledger::{Ledger, LedgerOpening, NumberedRecord, TermOver},
     timetable,
 };
 use crate::wall_clock::WallClock;
+use crate::{action::version_context::VersionContext, task_scope::TaskScope};
 use soloist_config::{ConcurrencyPolicy, JobConfig, MissedPolicy, moment};
 use soloist_guests::plugin::{Kind, ServiceEntry};
 use soloist_telemetry::{log_throttle::LogThrottle, measure};
@@ -67,7 +67,7 @@ pub(super) async fn run_job(
     jobs: JobServices,
     runs: TaskScope,
 ) {
-    let (name, term) = (Arc::clone(run.action.name()), run.services.term.clone());
+    let (name, term) = (Arc::clone(run.action.name()), run.term().clone());
     let told = Arc::clone(&run);
     let ledger = Ledger::new(Arc::clone(&name), term, jobs.ledger)
         .on_trouble(move |trouble| told.action.live_status().set_job_trouble(trouble));

@@ -20,12 +20,13 @@ mod firing_record;
 mod job_mark;
 mod job_planner;
 mod job_runner;
+mod job_services;
 mod job_triggers;
 mod ledger;
 mod timetable;
 mod upcoming;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 
@@ -34,32 +35,15 @@ pub use firing::Firing;
 pub use firing_record::{FiringOutcome, FiringRecord};
 pub use job_mark::JobMark;
 pub use job_planner::{JobPlanner, JobStep};
+pub use job_services::JobServices;
 pub use job_triggers::{JobTriggers, TriggerRefusal, TriggeredFiring};
 pub use ledger::{Ledger, LedgerOpening, NumberedRecord, RECORDS_MAX, TermOver, history};
 pub use upcoming::{UpcomingFiring, upcoming_firings};
 
-use super::{TaskScope, action_version::VersionContext};
-use crate::wall_clock::WallClock;
+use super::version_context::VersionContext;
+use crate::task_scope::TaskScope;
 use soloist_config::JobConfig;
 use soloist_guests::plugin::ServiceEntry;
-use soloist_stores::StateStore;
-
-/// What all jobs of a host share. Clones share the same.
-#[derive(Clone)]
-pub struct JobServices {
-    /// The store of the ledgers.
-    pub ledger: Arc<dyn StateStore>,
-    /// Where people's requests to run a job arrive.
-    pub triggers: JobTriggers,
-    /// The clock that schedules follow.
-    pub clock: WallClock,
-}
-
-impl fmt::Debug for JobServices {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Jobs").field("desk", &self.triggers).finish_non_exhaustive()
-    }
-}
 
 /// Controls a job under a term.
 pub(super) struct JobHandle {
@@ -69,10 +53,15 @@ pub(super) struct JobHandle {
 
 impl JobHandle {
     /// Starts the task that runs it by its schedule.
-    pub(super) fn start(run: Arc<VersionContext>, entry: ServiceEntry, job: &JobConfig) -> Self {
-        let (runner, firings) = (run.services.tasks.child(), run.services.tasks.child());
-        let (job, jobs) = (Arc::new(job.clone()), run.services.jobs.clone());
-        runner.spawn(job_runner::run_job(run, entry, job, jobs, firings.clone()));
+    pub(super) fn start(
+        version: Arc<VersionContext>,
+        entry: ServiceEntry,
+        job: &JobConfig,
+        services: JobServices,
+    ) -> Self {
+        let (runner, firings) = (version.tasks.child(), version.tasks.child());
+        let job = Arc::new(job.clone());
+        runner.spawn(job_runner::run_job(version, entry, job, services, firings.clone()));
         Self { runner, firings }
     }
 

@@ -43,8 +43,8 @@ pub fn upcoming_firings<'a>(
 mod tests {
     use std::time::Duration;
 
+    use super::super::claimed_spans::ClaimedSpans;
     use super::*;
-    use crate::action::job::claimed_spans::ClaimedSpans;
     use soloist_config::{ConcurrencyPolicy, MissedPolicy, Schedule, moment};
 
     fn at(text: &str) -> DateTime<Utc> {

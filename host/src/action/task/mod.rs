@@ -22,7 +22,10 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{mpsc::UnboundedSender, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{Action, ActionFailure, ActionState, Programme};
+use super::{
+    action_failure::ActionFailure, action_status::ActionState, catalog::Programme,
+    prepared_action::Action,
+};
 pub use error::TaskError;
 use soloist_guests::{
     capability::TaskCaller,

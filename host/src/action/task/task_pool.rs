@@ -21,10 +21,13 @@ use tokio::{
 };
 
 use super::error::TaskError;
-use crate::action::{
-    Action, TaskScope,
-    limits::REHEARSAL,
-    warm_pool::{WarmInstance, WarmPool},
+use crate::{
+    action::{
+        limits::REHEARSAL,
+        prepared_action::Action,
+        warm_pool::{WarmInstance, WarmPool},
+    },
+    task_scope::TaskScope,
 };
 use soloist_config::InstancePolicy;
 use soloist_guests::{

@@ -6,7 +6,6 @@
 
 use std::{
     convert::Infallible,
-    error::Error,
     io,
     net::SocketAddr,
     pin::{Pin, pin},
@@ -14,12 +13,9 @@ use std::{
     time::Duration,
 };
 
-use ::http::{Method, Request, Response, StatusCode};
-use bytes::Bytes;
-use http_body::Body;
+use ::http::{Method, Request, StatusCode};
 use hyper::{
     body::Incoming,
-    rt::Executor,
     server::conn::{http1, http2},
     service::service_fn,
 };
@@ -30,99 +26,22 @@ use tokio::{
     net::{TcpListener, TcpStream},
     time::{sleep, timeout},
 };
-use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    TaskScope,
     client_stream::ClientStream,
-    connection_slots::{ConnectionSlot, ConnectionSlots},
+    connection_context::ConnectionContext,
+    connection_info::ConnectionInfo,
+    connection_slots::ConnectionSlot,
+    http_version::{HttpVersion, detect_protocol, negotiated_protocol},
     limits::{ACCEPT_PAUSE, BUFFER, HEADER_LIST, LAST_WORD, WINDOW},
-    response_body::has_no_body,
-    tracked_body::{StallTimer, TrackedBody, UPTAKE},
-    validation::{self, EarlyResponse},
+    plain_response::has_no_body,
+    request_handler::RequestHandler,
+    stream_executor::StreamExecutor,
+    tracked_body::TrackedBody,
+    validation::{self},
 };
 use soloist_telemetry::log_throttle::LogThrottle;
-use soloist_tls::{H2, ReloadingAcceptor};
-
-/// Answers the requests that come to an address.
-pub(crate) trait RequestHandler: Send + Sync + 'static {
-    /// The body of its responses.
-    type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>
-        + Send
-        + Unpin
-        + 'static;
-
-    /// Answers `request`; errors become responses as well.
-    fn respond(
-        &self,
-        request: Request<Incoming>,
-        caller: ConnectionInfo,
-    ) -> impl Future<Output = Result<Response<Self::Body>, Infallible>> + Send;
-
-    /// The response to a request that no action needs to see.
-    fn respond_early(&self, why: EarlyResponse) -> Response<Self::Body>;
-}
-
-/// The connection that a request came on.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ConnectionInfo {
-    /// The client's address.
-    pub(crate) peer: SocketAddr,
-    /// The host's address that the client connected to.
-    pub(crate) local: SocketAddr,
-    /// Whether the connection uses TLS.
-    pub(crate) secure: bool,
-    /// Whether the client has shown a certificate that the address trusts.
-    pub(crate) has_certificate: bool,
-}
-
-/// What every connection to one address works with.
-pub(crate) struct ConnectionContext<A> {
-    /// Answers the requests.
-    pub(crate) handler: Arc<A>,
-    /// Accepts connections, if the address uses TLS.
-    pub(crate) tls: Option<ReloadingAcceptor>,
-    /// Cancelled when the address is closed: idle connections then end.
-    pub(crate) closing: CancellationToken,
-    /// Owns the connections, and the streams of HTTP/2.
-    pub(crate) tasks: TaskScope,
-    /// The open connections.
-    pub(crate) slots: Arc<ConnectionSlots>,
-    /// How many requests one HTTP/2 connection may have open at a time.
-    pub(crate) max_streams: u32,
-    /// How many headers a request over HTTP/1 may have, if that differs from hyper's limit (100).
-    pub(crate) headers: Option<usize>,
-    /// How long a client may take for the head of a request, be idle before it, or read nothing of
-    /// a response.
-    pub(crate) client_timeout: Duration,
-}
-
-impl<A> Clone for ConnectionContext<A> {
-    fn clone(&self) -> Self {
-        Self {
-            handler: Arc::clone(&self.handler),
-            tls: self.tls.clone(),
-            closing: self.closing.clone(),
-            tasks: self.tasks.clone(),
-            slots: Arc::clone(&self.slots),
-            max_streams: self.max_streams,
-            headers: self.headers,
-            client_timeout: self.client_timeout,
-        }
-    }
-}
-
-/// The version of HTTP that a client has chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum HttpVersion {
-    Http1,
-    Http2,
-}
-
-/// Marks requests that came over TLS.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct OverTls;
 
 /// Accepts connections until the address is closed; the connections themselves go on.
 pub(crate) async fn accept_all<A: RequestHandler>(
@@ -319,43 +238,4 @@ fn set_socket_options(stream: &TcpStream, patience: Duration) {
     let _ = stream.set_nodelay(true);
     let patience = u32::try_from(patience.as_millis()).unwrap_or(u32::MAX);
     let _ = sockopt::set_tcp_user_timeout(stream, patience);
-}
-
-/// Looks at the first bytes without taking them. HTTP/2 without TLS begins with a method
-/// that no request of HTTP/1 has (RFC 9113, section 3.4).
-async fn detect_protocol(stream: &TcpStream) -> io::Result<HttpVersion> {
-    let mut first = [0; 3];
-    let seen = stream.peek(&mut first).await?;
-    Ok(if &first[..seen] == b"PRI" { HttpVersion::Http2 } else { HttpVersion::Http1 })
-}
-
-/// The version that was negotiated with TLS (ALPN).
-fn negotiated_protocol(stream: &TlsStream<TcpStream>) -> HttpVersion {
-    let agreed = stream.get_ref().1.alpn_protocol();
-    if agreed == Some(H2) { HttpVersion::Http2 } else { HttpVersion::Http1 }
-}
-
-/// Runs the streams of HTTP/2 connections. A stream that is cut has a short time for a last
-/// response as well; one whose client reads nothing is reset.
-#[derive(Clone)]
-struct StreamExecutor {
-    tasks: TaskScope,
-    client_timeout: Duration,
-}
-
-impl<F: Future<Output: Send> + Send + 'static> Executor<F> for StreamExecutor {
-    fn execute(&self, stream: F) {
-        let (patience, uptake) = (self.client_timeout, StallTimer::default());
-        // Boxed, because the futures around it would otherwise contain its full size, more than
-        // once.
-        let mut stream = Box::pin(UPTAKE.scope(uptake.clone(), stream));
-        self.tasks.spawn_cancellable(|cut| async move {
-            tokio::select! {
-                biased;
-                _ = stream.as_mut() => {}
-                () = cut.cancelled() => drop(timeout(LAST_WORD, stream).await),
-                () = uptake.stalled(patience) => tracing::debug!("a stream was not taken"),
-            }
-        });
-    }
 }

@@ -6,11 +6,14 @@ use tokio::{net::TcpListener, sync::watch, time::sleep};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    TaskScope, bind,
-    connection::{self, ConnectionContext, RequestHandler},
+    bind,
+    connection::{self},
+    connection_context::ConnectionContext,
     connection_slots::ConnectionSlots,
     limits::{ADDRESS_AGAIN, CONNECTIONS, REQUEST_HEAD, STREAMS},
+    request_handler::RequestHandler,
 };
+use crate::task_scope::TaskScope;
 use soloist_tls::ReloadingAcceptor;
 
 /// How far the opening of an address has come.

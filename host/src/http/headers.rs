@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use super::connection::ConnectionInfo;
+use super::connection_info::ConnectionInfo;
 use soloist_config::IpNetwork;
 use soloist_guests::capability::TermHeaders;
 
@@ -63,7 +63,7 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap, upgrade: bool) {
 
 /// Removes trailers that are not allowed as such: those that say how a message is read, whom it is
 /// for or who may have it (RFC 9110, section 6.5.1), and those that only hosts may set.
-pub(super) fn sanitize_trailers(trailers: &mut HeaderMap) {
+pub(crate) fn sanitize_trailers(trailers: &mut HeaderMap) {
     strip_hop_by_hop(trailers, false);
     TermHeaders::strip_reserved(trailers);
     for name in NO_TRAILERS {
@@ -158,7 +158,7 @@ fn append_to_list(headers: &mut HeaderMap, name: HeaderName, element: &str) {
 pub(super) mod tests {
     use super::*;
 
-    pub(in crate::action) fn headers(list: &[(&'static str, &'static str)]) -> HeaderMap {
+    pub(in crate::http) fn headers(list: &[(&'static str, &'static str)]) -> HeaderMap {
         let pair =
             |&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
         let mut headers = HeaderMap::new();
@@ -168,7 +168,7 @@ pub(super) mod tests {
         headers
     }
 
-    pub(in crate::action) fn caller(ip: &str) -> ConnectionInfo {
+    pub(in crate::http) fn caller(ip: &str) -> ConnectionInfo {
         let (peer, local) = ((ip.parse::<IpAddr>().unwrap(), 1).into(), ([10, 0, 0, 1], 80).into());
         ConnectionInfo { peer, local, secure: true, has_certificate: false }
     }

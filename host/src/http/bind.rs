@@ -45,7 +45,7 @@ pub enum PreflightError {
 }
 
 /// Binds the address without listening, so that no client connects.
-pub(super) fn check_address(action: &Arc<str>, address: SocketAddr) -> Result<(), PreflightError> {
+pub(crate) fn check_address(action: &Arc<str>, address: SocketAddr) -> Result<(), PreflightError> {
     match bind(address) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {

@@ -9,73 +9,17 @@
 //! `host`, and headers that concern its connection only are gone.
 
 use ::http::{
-    HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header,
+    HeaderValue, Method, Request, Uri, Version, header,
     uri::{Authority, PathAndQuery},
 };
 
 use super::{
-    action_refusal::plain_response,
-    connection::ConnectionInfo,
+    connection_info::ConnectionInfo,
+    early_response::EarlyResponse,
     headers::{list_contains, list_elements, strip_hop_by_hop},
     limits::{REQUEST_HEADERS, REQUEST_SIZE, TARGET},
 };
 use soloist_guests::capability::TermHeaders;
-
-/// Why the host answers a request itself, before any action sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum EarlyResponse {
-    /// The client asks whether there is a server (RFC 9110, section 9.3.7).
-    #[error("there is one")]
-    Asterisk,
-    #[error("the request names no valid host, or more than one; send one `host` header")]
-    InvalidHost,
-    #[error("the target of the request is none; ask for a path, such as `/`")]
-    InvalidTarget,
-    #[error("the target of the request is longer than {TARGET} bytes; send less of it, or a body")]
-    TargetTooLong,
-    #[error("the request has more than {REQUEST_HEADERS} headers; send fewer")]
-    TooManyHeaders,
-    #[error("the head of the request is larger than {REQUEST_SIZE} bytes; send less of it")]
-    HeadersTooLarge,
-    #[error("`transfer-encoding` names a coding twice; send `chunked` once")]
-    DuplicateCoding,
-    #[error("`transfer-encoding` names a coding that nobody knows here; send `chunked` alone")]
-    UnknownCoding,
-    #[error("`expect` asks for what nobody does here; `100-continue` is done, or leave it out")]
-    Expectation,
-    #[error("no tunnels are made here: `CONNECT` is for proxies")]
-    Connect,
-}
-
-impl EarlyResponse {
-    fn status(self) -> StatusCode {
-        match self {
-            Self::Asterisk => StatusCode::NO_CONTENT,
-            Self::InvalidHost | Self::InvalidTarget | Self::DuplicateCoding => {
-                StatusCode::BAD_REQUEST
-            }
-            Self::TargetTooLong => StatusCode::URI_TOO_LONG,
-            Self::TooManyHeaders | Self::HeadersTooLarge => {
-                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
-            }
-            Self::UnknownCoding | Self::Connect => StatusCode::NOT_IMPLEMENTED,
-            Self::Expectation => StatusCode::EXPECTATION_FAILED,
-        }
-    }
-
-    /// The response; `text` makes its body.
-    pub(crate) fn response<B>(self, text: impl FnOnce(String) -> B) -> Response<B> {
-        if self == Self::Asterisk {
-            let mut response = Response::new(text(String::new()));
-            *response.status_mut() = self.status();
-            return response;
-        }
-        let mut response = plain_response(self.status(), text(format!("{self}\n")));
-        // Where an invalid request ends is not reliable.
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        response
-    }
-}
 
 /// Checks a request, and returns it in its normal form. `hosts`: other hosts send requests to this
 /// address as well.
@@ -222,10 +166,8 @@ fn asks_for_upgrade<B>(request: &Request<B>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        super::headers::tests::{caller, headers},
-        *,
-    };
+    use super::super::headers::tests::{caller, headers};
+    use super::*;
 
     fn request(
         version: Version,

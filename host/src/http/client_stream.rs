@@ -189,7 +189,8 @@ mod tests {
         time::Instant,
     };
 
-    use super::{super::connection_slots::ConnectionSlots, *};
+    use super::super::connection_slots::ConnectionSlots;
+    use super::*;
 
     /// A connection: the host's end, the client's end, and the token that closes the address.
     fn wire() -> (ClientStream<DuplexStream>, DuplexStream, CancellationToken, Arc<ConnectionState>)
