@@ -18,7 +18,7 @@ use super::{
     term_services::TermServices,
 };
 use crate::{
-    http::{AddressListener, BindRetry, ListenerState, ListenerWatch},
+    http::{AddressListener, BindRetry, ListenerOptions, ListenerState, ListenerWatch},
     task_scope::TaskScope,
 };
 use soloist_guests::plugin::Kind;
@@ -90,30 +90,30 @@ impl GroupTerm {
         self.set_with_inactive(actions, &InactiveActions::default());
     }
 
-    /// Like [`GroupTerm::set`], without the actions that are `absent`. Those keep their addresses
+    /// Like [`GroupTerm::set`], without the actions that are `inactive`. Those keep their addresses
     /// and paths, and clients are told there why they do not answer.
-    pub fn set_with_inactive(&mut self, all: &[Arc<Action>], absent: &InactiveActions) {
-        let performs = |action: &&Arc<Action>| !absent.parked.contains_key(action.name());
+    pub fn set_with_inactive(&mut self, all: &[Arc<Action>], inactive: &InactiveActions) {
+        let performs = |action: &&Arc<Action>| !inactive.parked.contains_key(action.name());
         let actions: Vec<_> = all.iter().filter(performs).collect();
         // An action that should end keeps its handle until it has finished what it has started.
-        self.actions.retain(|_, hold| !hold.is_over());
+        self.actions.retain(|_, handle| !handle.is_over());
         // A target is removed together with its task, which clears the target's server when it
         // ends.
         self.targets.retain(|name, _| self.actions.contains_key(name));
         for action in all {
-            let slot = || self.services.directory.new_target();
-            let slot = self.targets.entry(Arc::clone(action.name())).or_insert_with(slot);
-            slot.close(absent.parked_reason(action.name()));
+            let target = || self.services.directory.new_target();
+            let target = self.targets.entry(Arc::clone(action.name())).or_insert_with(target);
+            target.close(inactive.parked_reason(action.name()));
         }
-        self.update_listeners(all, absent);
+        self.update_listeners(all, inactive);
         self.publish(all);
         let desired = |action: &Arc<Action>| DesiredVersion {
             action: Arc::clone(action),
             listener: self.listener_of(action),
         };
-        for (name, hold) in &self.actions {
+        for (name, handle) in &self.actions {
             let action = actions.iter().find(|action| action.name() == name);
-            hold.set(action.copied().map(desired));
+            handle.set(action.copied().map(desired));
         }
         let new: Vec<_> = (actions.into_iter())
             .filter(|action| !self.actions.contains_key(action.name()))
@@ -141,33 +141,34 @@ impl GroupTerm {
     }
 
     fn start_action(&self, desired: DesiredVersion) -> ActionTermHandle {
-        let slot = self.targets.get(desired.action.name()).cloned();
-        let slot = slot.unwrap_or_else(|| self.services.directory.new_target());
+        let target = self.targets.get(desired.action.name()).cloned();
+        let target = target.unwrap_or_else(|| self.services.directory.new_target());
         let (desired_to, desired) = watch::channel(Some(desired));
         let (started, _) = watch::channel(None);
         let drained = CancellationToken::new();
-        let (scope, told) = (self.services.clone(), drained.clone());
+        let (services, drained_signal) = (self.services.clone(), drained.clone());
         let idle = IdleFlag::default();
-        let links = ActionSignals { started: started.clone(), drained: told, idle: idle.clone() };
-        let act = ActionTerm::new(scope, slot, desired, links, self.won_at);
+        let links =
+            ActionSignals { started: started.clone(), drained: drained_signal, idle: idle.clone() };
+        let act = ActionTerm::new(services, target, desired, links, self.won_at);
         self.services.tasks.spawn_cancellable(|cut| act.run(cut));
         ActionTermHandle { desired: desired_to, started, drained, idle }
     }
 
     /// Opens new addresses, closes those without actions, and sets who answers on each.
-    fn update_listeners(&mut self, all: &[Arc<Action>], absent: &InactiveActions) {
-        let mut wanted = self.wanted_listeners(all, absent);
+    fn update_listeners(&mut self, all: &[Arc<Action>], inactive: &InactiveActions) {
+        let mut wanted = self.wanted_listeners(all, inactive);
         let useless =
-            |key: &ListenerKey, door: &mut AddressListener<TermRoutes>| match wanted.get(key) {
+            |key: &ListenerKey, listener: &mut AddressListener<TermRoutes>| match wanted.get(key) {
                 // An address that could not be had is tried again once an action should answer
                 // there.
-                Some(wanted) => wanted.performs && door.has_failed(),
+                Some(wanted) => wanted.performs && listener.has_failed(),
                 None => true,
             };
-        for (_, door) in self.listeners.extract_if(.., useless) {
+        for (_, listener) in self.listeners.extract_if(.., useless) {
             self.services.tasks.spawn(async move {
-                door.close().await;
-                door.join().await;
+                listener.close().await;
+                listener.join().await;
             });
         }
         let TermServices { term, tasks, .. } = &self.services;
@@ -176,7 +177,9 @@ impl GroupTerm {
             let open = || {
                 let answers = TermRoutes::new(Arc::clone(&term.gate)).into();
                 let (outcome, _) = watch::channel(ListenerState::Starting);
-                AddressListener::open(address, tls, answers, tasks, BindRetry::Never, outcome)
+                let retry = BindRetry::Never;
+                let options = ListenerOptions { address, tls, retry, outcome };
+                AddressListener::open(options, answers, tasks)
             };
             self.listeners.entry(key).or_insert_with(open).handler().set(paths);
         }
@@ -186,29 +189,36 @@ impl GroupTerm {
     fn wanted_listeners(
         &self,
         all: &[Arc<Action>],
-        absent: &InactiveActions,
+        inactive: &InactiveActions,
     ) -> BTreeMap<ListenerKey, WantedListener> {
-        let mounts = mounts(all, &absent.refused);
+        let mounts = mounts(all, &inactive.refused);
         let mut wanted: BTreeMap<ListenerKey, WantedListener> = BTreeMap::new();
         for action in all {
-            let (mount, slot) = (mounts.get(action.name()), self.targets.get(action.name()));
-            let (Some(mount), Some(slot)) = (mount, slot) else { continue };
+            let (mount, target) = (mounts.get(action.name()), self.targets.get(action.name()));
+            let (Some(mount), Some(target)) = (mount, target) else { continue };
             // This address outlives the term; the relay listens there.
             if action.config().relay.standby.listens() {
                 continue;
             }
-            let door = wanted.entry(listener_key(action)).or_default();
-            door.tls = action.tls().cloned();
-            door.performs |= !absent.parked.contains_key(action.name());
-            door.paths.extend(mount.paths.iter().map(|path| (Arc::clone(path), Arc::clone(slot))));
+            let listener = wanted.entry(listener_key(action)).or_default();
+            listener.tls = action.tls().cloned();
+            listener.performs |= !inactive.parked.contains_key(action.name());
+            listener
+                .paths
+                .extend(mount.paths.iter().map(|path| (Arc::clone(path), Arc::clone(target))));
         }
         let closed = |why| {
-            let slot = self.services.directory.new_target();
-            slot.close(Some(why));
-            slot
+            let target = self.services.directory.new_target();
+            target.close(Some(why));
+            target
         };
-        for (key, door) in &mut wanted {
-            inactive_actions::keep_reserved_paths(&absent.refused, key.0, &mut door.paths, closed);
+        for (key, listener) in &mut wanted {
+            inactive_actions::keep_reserved_paths(
+                &inactive.refused,
+                key.0,
+                &mut listener.paths,
+                closed,
+            );
         }
         wanted
     }
@@ -218,9 +228,9 @@ impl GroupTerm {
     /// # Errors
     /// An action was given up or stopped before that.
     pub async fn started(&mut self) -> Result<(), ActionFailure> {
-        for hold in self.actions.values() {
+        for handle in self.actions.values() {
             let (running, mut started) =
-                (hold.desired.borrow().is_some(), hold.started.subscribe());
+                (handle.desired.borrow().is_some(), handle.started.subscribe());
             if let Ok(started) = started.wait_for(|it| it.is_some() || !running).await
                 && let Some(Err(failure)) = &*started
             {
@@ -235,7 +245,7 @@ impl GroupTerm {
     /// the time.
     pub async fn drain(&mut self) {
         join_all(self.listeners.values().map(AddressListener::close)).await;
-        join_all(self.actions.values().map(|hold| hold.drained.cancelled())).await;
+        join_all(self.actions.values().map(|handle| handle.drained.cancelled())).await;
         join_all(self.listeners.values().map(AddressListener::join)).await;
         self.relayed_requests.join().await;
     }
@@ -246,8 +256,8 @@ impl GroupTerm {
         let actions: Vec<_> = self
             .actions
             .values()
-            .filter_map(|hold| {
-                hold.desired.borrow().as_ref().map(|desired| Arc::clone(&desired.action))
+            .filter_map(|handle| {
+                handle.desired.borrow().as_ref().map(|desired| Arc::clone(&desired.action))
             })
             .collect();
         // All actions share one engine.

@@ -151,7 +151,7 @@ pub(super) fn connection_context<A>(
         tasks,
         slots: ConnectionSlots::for_control(MAX_CONNECTIONS),
         max_streams: MAX_STREAMS,
-        headers: Some(Relay::HEADERS),
+        max_headers: Some(Relay::HEADERS),
         client_timeout: REQUEST_TIME,
     }
 }

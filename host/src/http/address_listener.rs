@@ -6,11 +6,11 @@ use tokio::{net::TcpListener, sync::watch, time::sleep};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
+    accept::accept_all,
     bind,
-    connection::{self},
     connection_context::ConnectionContext,
     connection_slots::ConnectionSlots,
-    limits::{ADDRESS_AGAIN, CONNECTIONS, REQUEST_HEAD, STREAMS},
+    limits::{BIND_AGAIN_PAUSE, CLIENT_TIMEOUT, CONNECTIONS, HTTP2_STREAMS},
     request_handler::RequestHandler,
 };
 use crate::task_scope::TaskScope;
@@ -40,6 +40,18 @@ pub(crate) struct AddressListener<A> {
     closed: CancellationToken,
 }
 
+/// How an address is listened on.
+pub(crate) struct ListenerOptions {
+    /// The address.
+    pub(crate) address: SocketAddr,
+    /// Accepts connections, if the address uses TLS.
+    pub(crate) tls: Option<ReloadingAcceptor>,
+    /// Whether an address that cannot be had is tried again.
+    pub(crate) retry: BindRetry,
+    /// Receives the state of the listener.
+    pub(crate) outcome: watch::Sender<ListenerState>,
+}
+
 /// Whether an address that cannot be had is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BindRetry {
@@ -50,34 +62,23 @@ pub(crate) enum BindRetry {
 }
 
 impl<A: RequestHandler> AddressListener<A> {
-    /// Starts to listen on `address`, with TLS if that is given. All tasks belong to `tasks`, and
-    /// the state is reported to `outcome`.
-    pub(crate) fn open(
-        address: SocketAddr,
-        tls: Option<ReloadingAcceptor>,
-        answers: Arc<A>,
-        tasks: &TaskScope,
-        persistence: BindRetry,
-        outcome: watch::Sender<ListenerState>,
-    ) -> Self {
-        let (closing, tasks) = (CancellationToken::new(), tasks.child());
-        let (places, streams) = (ConnectionSlots::for_address(CONNECTIONS), STREAMS);
-        let patience = REQUEST_HEAD;
-        let (routes, headers) = (answers, None);
+    /// Starts to listen. All tasks belong to `tasks`, and the requests go to `handler`.
+    pub(crate) fn open(options: ListenerOptions, handler: Arc<A>, tasks: &TaskScope) -> Self {
+        let ListenerOptions { address, tls, retry, outcome } = options;
         let context = ConnectionContext {
+            handler,
             tls,
-            handler: routes,
-            closing,
-            tasks,
-            slots: places,
-            max_streams: streams,
-            headers,
-            client_timeout: patience,
+            closing: CancellationToken::new(),
+            tasks: tasks.child(),
+            slots: ConnectionSlots::for_address(CONNECTIONS),
+            max_streams: HTTP2_STREAMS,
+            max_headers: None,
+            client_timeout: CLIENT_TIMEOUT,
         };
         let state = outcome.subscribe();
         let closed = CancellationToken::new();
         let guard = closed.clone().drop_guard();
-        context.tasks.spawn(hold_address(address, context.clone(), persistence, outcome, guard));
+        context.tasks.spawn(hold_address(address, context.clone(), retry, outcome, guard));
         Self { context, state, closed }
     }
 
@@ -113,24 +114,24 @@ impl<A: RequestHandler> AddressListener<A> {
 /// socket, which tells that the address is free.
 async fn hold_address<A: RequestHandler>(
     address: SocketAddr,
-    hall: ConnectionContext<A>,
-    persistence: BindRetry,
+    context: ConnectionContext<A>,
+    retry: BindRetry,
     outcome: watch::Sender<ListenerState>,
     _closed: DropGuard,
 ) {
     let mut told = false;
-    while let Some(opened) = hall.closing.run_until_cancelled(open(address, &outcome)).await {
+    while let Some(opened) = context.closing.run_until_cancelled(open(address, &outcome)).await {
         match opened {
             Ok((listener, bound)) => {
                 outcome.send_replace(ListenerState::Open(bound));
-                return connection::accept_all(&listener, &hall).await;
+                return accept_all(&listener, &context).await;
             }
-            Err(reason) if persistence == BindRetry::Forever => {
+            Err(reason) if retry == BindRetry::Forever => {
                 if !std::mem::replace(&mut told, true) {
                     tracing::warn!(%address, reason, "an address cannot be opened yet");
                 }
                 outcome.send_replace(ListenerState::Failed(reason));
-                let _ = hall.closing.run_until_cancelled(sleep(ADDRESS_AGAIN)).await;
+                let _ = context.closing.run_until_cancelled(sleep(BIND_AGAIN_PAUSE)).await;
             }
             Err(reason) => {
                 outcome.send_replace(ListenerState::Failed(reason));

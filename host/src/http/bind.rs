@@ -7,7 +7,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::limits::{ADDRESS, ADDRESS_RETRY, BACKLOG};
+use super::limits::{BACKLOG, BIND_RETRY_PAUSE, BIND_TIMEOUT};
 
 /// Why an action could not be started now.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +55,7 @@ pub(crate) fn check_address(action: &Arc<str>, address: SocketAddr) -> Result<()
     }
 }
 
-/// Listens. If the address is in use, calls `waiting` once and tries again for up to [`ADDRESS`].
+/// Listens. If the address is in use, calls `waiting` once and tries again for up to [`BIND_TIMEOUT`].
 pub(super) async fn listen(address: SocketAddr, waiting: impl Fn()) -> io::Result<TcpListener> {
     match try_listen(address) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => waiting(),
@@ -63,14 +63,14 @@ pub(super) async fn listen(address: SocketAddr, waiting: impl Fn()) -> io::Resul
     }
     let retry = async {
         loop {
-            sleep(ADDRESS_RETRY).await;
+            sleep(BIND_RETRY_PAUSE).await;
             match try_listen(address) {
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
                 done => return done,
             }
         }
     };
-    timeout(ADDRESS, retry).await.unwrap_or_else(|_| Err(io::ErrorKind::AddrInUse.into()))
+    timeout(BIND_TIMEOUT, retry).await.unwrap_or_else(|_| Err(io::ErrorKind::AddrInUse.into()))
 }
 
 fn try_listen(address: SocketAddr) -> io::Result<TcpListener> {
@@ -118,7 +118,7 @@ mod tests {
         assert_eq!((error.kind(), waited.get()), (io::ErrorKind::AddrInUse, 1));
 
         let letting_go = async {
-            sleep(ADDRESS / 2).await;
+            sleep(BIND_TIMEOUT / 2).await;
             drop(holder);
         };
         let (listener, ()) = tokio::join!(listen(held, || {}), letting_go);

@@ -14,6 +14,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use bytes::Bytes;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Sleep, sleep},
@@ -22,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     connection_slots::ConnectionState,
-    limits::{HALF_CLOSED, LINGER, LINGER_CLOSING},
+    limits::{HALF_CLOSED_TIMEOUT, LINGER, LINGER_CLOSING},
 };
 
 /// How many bytes are read and thrown away at a time.
@@ -30,6 +31,8 @@ const PIECE: usize = 8 << 10;
 
 /// The bytes read from a client and written to it.
 pub(super) struct ClientStream<S> {
+    /// What was read of the stream before.
+    first: Bytes,
     stream: S,
     connection: Arc<ConnectionState>,
     /// Whether the last write was blocked, as the connection's state has it.
@@ -47,42 +50,59 @@ pub(super) struct ClientStream<S> {
 }
 
 impl<S> ClientStream<S> {
-    /// Wraps `stream`; `seat` is told when writes are blocked.
+    /// Wraps `stream`, of which `first` was read already; `connection` is told when writes are
+    /// blocked.
     pub(super) fn new(
         stream: S,
+        first: Bytes,
         connection: Arc<ConnectionState>,
         closing: CancellationToken,
     ) -> Self {
-        let (write_blocked, read_ended, may_half_close) = (false, false, false);
-        let (half_closed_timer, linger_timer) = (None, None);
         Self {
+            first,
             stream,
             connection,
-            write_blocked,
+            write_blocked: false,
             closing,
-            read_ended,
-            may_half_close,
-            half_closed_timer,
-            linger_timer,
+            read_ended: false,
+            may_half_close: false,
+            half_closed_timer: None,
+            linger_timer: None,
         }
     }
 
-    /// Whether the client's end of input may come before the response to it. That is so for HTTP/1,
-    /// where a client has nothing to send after a request.
-    pub(super) fn allow_half_close(self, half_closing: bool) -> Self {
-        Self { may_half_close: half_closing, ..self }
+    /// The client's end of input may come before the response to it. That is so for HTTP/1, where
+    /// a client has nothing to send after a request.
+    pub(super) fn allow_half_close(self) -> Self {
+        Self { may_half_close: true, ..self }
     }
 
     fn note_blocked<T>(&mut self, written: &Poll<T>) {
-        let stuck = written.is_pending();
-        if stuck != self.write_blocked {
-            self.write_blocked = stuck;
-            self.connection.set_write_blocked(stuck);
+        let blocked = written.is_pending();
+        if blocked != self.write_blocked {
+            self.write_blocked = blocked;
+            self.connection.set_write_blocked(blocked);
         }
     }
 }
 
 impl<S: AsyncRead + Unpin> ClientStream<S> {
+    /// Reads what was read before, together with what has come since: hyper sizes its next read by
+    /// how full this one was, and with small reads it gives up on long requests too early.
+    fn poll_read_first(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<()> {
+        let length = self.first.len().min(buffer.remaining());
+        buffer.put_slice(&self.first.split_to(length));
+        let before = buffer.filled().len();
+        if buffer.remaining() > 0 && !self.read_ended {
+            match Pin::new(&mut self.stream).poll_read(cx, buffer) {
+                Poll::Ready(Ok(())) => self.read_ended = buffer.filled().len() == before,
+                Poll::Ready(Err(_)) => self.read_ended = true,
+                Poll::Pending => {}
+            }
+        }
+        Poll::Ready(())
+    }
+
     /// Reads and drops what the client sends, until its end or until the linger time is over. If
     /// nothing has come and the address is being closed, it does not wait.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -101,8 +121,8 @@ impl<S: AsyncRead + Unpin> ClientStream<S> {
             return Poll::Ready(());
         }
         let closing = &self.closing;
-        let lingers = self.linger_timer.get_or_insert_with(|| Box::pin(linger(closing.clone())));
-        lingers.as_mut().poll(cx)
+        let timer = self.linger_timer.get_or_insert_with(|| Box::pin(linger(closing.clone())));
+        timer.as_mut().poll(cx)
     }
 }
 
@@ -120,15 +140,18 @@ impl<S: AsyncRead + Unpin> AsyncRead for ClientStream<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        if !this.first.is_empty() {
+            return this.poll_read_first(cx, buffer).map(Ok);
+        }
         if !this.read_ended {
             let before = buffer.filled().len();
             ready!(Pin::new(&mut this.stream).poll_read(cx, buffer))?;
             this.read_ended = buffer.filled().len() == before;
         }
         if this.read_ended && this.may_half_close && !this.connection.has_no_requests() {
-            let listens =
-                this.half_closed_timer.get_or_insert_with(|| Box::pin(sleep(HALF_CLOSED)));
-            ready!(listens.as_mut().poll(cx));
+            let timer =
+                this.half_closed_timer.get_or_insert_with(|| Box::pin(sleep(HALF_CLOSED_TIMEOUT)));
+            ready!(timer.as_mut().poll(cx));
         }
         Poll::Ready(Ok(()))
     }
@@ -193,20 +216,38 @@ mod tests {
     use super::*;
 
     /// A connection: the host's end, the client's end, and the token that closes the address.
-    fn wire() -> (ClientStream<DuplexStream>, DuplexStream, CancellationToken, Arc<ConnectionState>)
-    {
+    fn stream()
+    -> (ClientStream<DuplexStream>, DuplexStream, CancellationToken, Arc<ConnectionState>) {
         let (near, far) = duplex(1 << 20);
-        let place = ConnectionSlots::for_control(4).acquire([127, 0, 0, 1].into()).unwrap();
-        let (seat, closing) = (Arc::clone(place.state()), CancellationToken::new());
-        let wire = ClientStream::new(near, Arc::clone(&seat), closing.clone());
-        (wire.allow_half_close(true), far, closing, seat)
+        let slot = ConnectionSlots::for_control(4).acquire([127, 0, 0, 1].into()).unwrap();
+        let (connection, closing) = (Arc::clone(slot.state()), CancellationToken::new());
+        let stream =
+            ClientStream::new(near, Bytes::new(), Arc::clone(&connection), closing.clone());
+        (stream.allow_half_close(), far, closing, connection)
+    }
+
+    #[tokio::test]
+    async fn what_was_read_before_comes_with_what_has_come_since() {
+        let (near, mut far) = duplex(64);
+        let slot = ConnectionSlots::for_control(4).acquire([127, 0, 0, 1].into()).unwrap();
+        let connection = Arc::clone(slot.state());
+        let first = Bytes::from_static(b"GET ");
+        let mut stream = ClientStream::new(near, first, connection, CancellationToken::new());
+        far.write_all(b"/ HTTP/1.1").await.unwrap();
+        let mut buffer = [0; 64];
+        assert_eq!(stream.read(&mut buffer[..2]).await.unwrap(), 2);
+        assert_eq!(stream.read(&mut buffer).await.unwrap(), 12);
+        assert_eq!(&buffer[..12], b"T / HTTP/1.1");
+        assert!(stream.read(&mut buffer).now_or_never().is_none());
+        drop(far);
+        assert_eq!(stream.read(&mut buffer).await.unwrap(), 0);
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_comes_after_the_last_answer_is_taken_until_the_client_has_read_it() {
-        let (mut wire, mut far, _closing, _seat) = wire();
+        let (mut stream, mut far, _closing, _connection) = stream();
         far.write_all(&[b'x'; 100_000]).await.unwrap();
-        let mut shut = Box::pin(wire.shutdown());
+        let mut shut = Box::pin(stream.shutdown());
         assert!(shut.as_mut().now_or_never().is_none(), "it does not wait");
         // The end of the host's direction was sent at once.
         assert_eq!(far.read(&mut [0]).await.unwrap(), 0);
@@ -218,42 +259,42 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_goes_on_for_ever_is_hung_up_on() {
-        let (mut wire, mut far, closing, _seat) = wire();
+        let (mut stream, mut far, closing, _connection) = stream();
         let began = Instant::now();
-        wire.shutdown().await.unwrap();
+        stream.shutdown().await.unwrap();
         assert!((LINGER..LINGER * 2).contains(&began.elapsed()), "{:?}", began.elapsed());
         far.write_all(b"x").await.unwrap();
-        drop((wire, closing));
+        drop((stream, closing));
 
-        let (mut wire, mut far, closing, _seat) = self::wire();
+        let (mut stream, mut far, closing, _connection) = self::stream();
         far.write_all(b"x").await.unwrap();
         closing.cancel();
         let began = Instant::now();
-        wire.shutdown().await.unwrap();
+        stream.shutdown().await.unwrap();
         let waited = began.elapsed();
         assert!((LINGER_CLOSING..LINGER).contains(&waited), "{waited:?}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_sends_nothing_holds_up_no_address() {
-        let (mut wire, _far, closing, _seat) = wire();
+        let (mut stream, _far, closing, _connection) = stream();
         closing.cancel();
-        wire.shutdown().now_or_never().expect("it waits").unwrap();
+        stream.shutdown().now_or_never().expect("it waits").unwrap();
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_has_said_all_may_listen_for_a_while() {
-        let (mut wire, mut far, _closing, seat) = wire();
+        let (mut stream, mut far, _closing, connection) = stream();
         far.shutdown().await.unwrap();
-        let visit = seat.begin_request();
-        assert!(wire.read(&mut [0]).now_or_never().is_none(), "the end comes at once");
-        drop(visit);
-        assert_eq!(wire.read(&mut [0]).await.unwrap(), 0);
+        let guard = connection.begin_request();
+        assert!(stream.read(&mut [0]).now_or_never().is_none(), "the end comes at once");
+        drop(guard);
+        assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
 
-        let (mut wire, mut far, _closing, seat) = self::wire();
+        let (mut stream, mut far, _closing, connection) = self::stream();
         far.shutdown().await.unwrap();
-        let (_visit, began) = (seat.begin_request(), Instant::now());
-        assert_eq!(wire.read(&mut [0]).await.unwrap(), 0);
+        let (_guard, began) = (connection.begin_request(), Instant::now());
+        assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
         assert!(began.elapsed() >= Duration::from_millis(900));
     }
 }

@@ -5,25 +5,21 @@
 //! long loses it: over HTTP/2 the stream alone, otherwise the connection.
 
 use std::{
-    convert::Infallible,
     io,
     net::SocketAddr,
     pin::{Pin, pin},
     sync::Arc,
-    time::Duration,
 };
 
-use ::http::{Method, Request, StatusCode};
+use bytes::Bytes;
 use hyper::{
-    body::Incoming,
     server::conn::{http1, http2},
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rustix::net::sockopt;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -33,209 +29,154 @@ use super::{
     connection_context::ConnectionContext,
     connection_info::ConnectionInfo,
     connection_slots::ConnectionSlot,
-    http_version::{HttpVersion, detect_protocol, negotiated_protocol},
-    limits::{ACCEPT_PAUSE, BUFFER, HEADER_LIST, LAST_WORD, WINDOW},
-    plain_response::has_no_body,
+    http_version::{HttpVersion, detect_version, negotiated_version},
+    limits::{HTTP1_BUFFER, HTTP2_HEADER_LIST, HTTP2_WINDOW, LAST_RESPONSE},
     request_handler::RequestHandler,
+    request_service::RequestService,
     stream_executor::StreamExecutor,
-    tracked_body::TrackedBody,
-    validation::{self},
 };
-use soloist_telemetry::log_throttle::LogThrottle;
 
-/// Accepts connections until the address is closed; the connections themselves go on.
-pub(crate) async fn accept_all<A: RequestHandler>(
-    listener: &TcpListener,
-    hall: &ConnectionContext<A>,
-) {
-    let trouble = LogThrottle::default();
-    let next = || async {
-        hall.slots.wait_for_closing().await;
-        listener.accept().await
-    };
-    while let Some(accepted) = hall.closing.run_until_cancelled(next()).await {
-        match accepted {
-            Ok((stream, peer)) => {
-                trouble.over(|told| tracing::info!("connections are accepted again{told}"));
-                // A client over its limit finds the connection closed and may try again.
-                if let Some(place) = hall.slots.acquire(peer.ip()) {
-                    let own = hall.clone();
-                    hall.tasks
-                        .spawn_cancellable(|cut| serve_connection(stream, peer, place, own, cut));
-                }
+/// A connection that is being served.
+pub(super) struct Connection<A> {
+    context: ConnectionContext<A>,
+    info: ConnectionInfo,
+    slot: ConnectionSlot,
+    /// Cancelled when the connection must end at once.
+    cut: CancellationToken,
+}
+
+impl<A: RequestHandler> Connection<A> {
+    /// The connection `stream` of the client at `peer`, which holds `slot`.
+    pub(super) fn new(
+        context: ConnectionContext<A>,
+        stream: &TcpStream,
+        peer: SocketAddr,
+        slot: ConnectionSlot,
+        cut: CancellationToken,
+    ) -> Self {
+        let local = stream.local_addr().unwrap_or(peer);
+        let secure = context.tls.is_some();
+        let info = ConnectionInfo { peer, local, secure, has_certificate: false };
+        Self { context, info, slot, cut }
+    }
+
+    /// Serves the client until it is gone, or the address is closed and nothing is in flight, or
+    /// the slot is needed and the connection is idle, or it is `cut`.
+    pub(super) async fn serve(mut self, mut stream: TcpStream) {
+        let ended = match self.context.tls.clone() {
+            None => {
+                let start = self.await_start(detect_version(&mut stream)).await;
+                let Some((version, first)) = start else { return };
+                self.serve_version(version, self.wrap(stream, first)).await
             }
-            Err(error) => {
-                trouble.report(|told| {
-                    tracing::warn!(%error, "cannot accept a connection{told}");
-                });
-                sleep(ACCEPT_PAUSE).await;
+            Some(tls) => {
+                let start = self.await_start(tls.accept(stream)).await;
+                let Some(stream) = start else { return };
+                self.info.has_certificate = stream.get_ref().1.peer_certificates().is_some();
+                let version = negotiated_version(&stream);
+                self.serve_version(version, self.wrap(stream, Bytes::new())).await
             }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a connection ended early");
         }
     }
-}
 
-/// Serves one client until it is gone, or the address is closed and nothing is in flight, or the
-/// slot is needed and the connection is idle, or it is `cut`.
-async fn serve_connection<A: RequestHandler>(
-    stream: TcpStream,
-    peer: SocketAddr,
-    place: ConnectionSlot,
-    hall: ConnectionContext<A>,
-    cut: CancellationToken,
-) {
-    let local = stream.local_addr().unwrap_or(peer);
-    let mut caller =
-        ConnectionInfo { peer, local, secure: hall.tls.is_some(), has_certificate: false };
-    set_socket_options(&stream, hall.client_timeout);
-    let ended = match hall.tls.clone() {
-        None => match hall.await_start(detect_protocol(&stream), &place, &cut).await {
-            Some(protocol) => hall.serve_protocol(protocol, stream, caller, &place, &cut).await,
-            None => return,
-        },
-        Some(tls) => match hall.await_start(tls.accept(stream), &place, &cut).await {
-            Some(stream) => {
-                caller.has_certificate = stream.get_ref().1.peer_certificates().is_some();
-                hall.serve_protocol(negotiated_protocol(&stream), stream, caller, &place, &cut)
-                    .await
-            }
-            None => return,
-        },
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended early");
-    }
-}
-
-impl<A: RequestHandler> ConnectionContext<A> {
     /// Waits for `first`, for as long as the client may take to start.
-    async fn await_start<T>(
-        &self,
-        first: impl Future<Output = io::Result<T>>,
-        place: &ConnectionSlot,
-        cut: &CancellationToken,
-    ) -> Option<T> {
+    async fn await_start<T>(&self, first: impl Future<Output = io::Result<T>>) -> Option<T> {
         let first = tokio::select! {
             // What the client has sent already gets a response, even if only a refusal.
             biased;
-            first = timeout(self.client_timeout, first) => first.ok()?,
-            () = cut.cancelled() => return None,
-            () = self.closing.cancelled() => return None,
-            () = place.evicted() => return None,
+            first = timeout(self.context.client_timeout, first) => first.ok()?,
+            () = self.cut.cancelled() => return None,
+            () = self.context.closing.cancelled() => return None,
+            () = self.slot.evicted() => return None,
         };
         let refused = |error: &io::Error| tracing::debug!(%error, "a connection did not begin");
         first.inspect_err(refused).ok()
     }
 
-    /// Serves the connection in `protocol`.
-    async fn serve_protocol<S>(
+    /// The byte stream for hyper; `first` was read from it already.
+    fn wrap<S>(&self, stream: S, first: Bytes) -> ClientStream<S> {
+        let state = Arc::clone(self.slot.state());
+        ClientStream::new(stream, first, state, self.context.closing.clone())
+    }
+
+    /// Serves the connection in `version`.
+    async fn serve_version<S>(
         &self,
-        protocol: HttpVersion,
-        stream: S,
-        caller: ConnectionInfo,
-        place: &ConnectionSlot,
-        cut: &CancellationToken,
+        version: HttpVersion,
+        stream: ClientStream<S>,
     ) -> hyper::Result<()>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (routes, seat) = (Arc::clone(&self.handler), Arc::clone(place.state()));
-        let hosts = self.headers.is_some();
-        let service = service_fn(move |request: Request<Incoming>| {
-            let (routes, seat) = (Arc::clone(&routes), Arc::clone(&seat));
-            let visit = seat.begin_request();
-            let head = request.method() == Method::HEAD;
-            async move {
-                let response = match validation::validate(request, caller, hosts) {
-                    Ok(request) => routes.respond(request, caller).await?,
-                    Err(why) => routes.respond_early(why),
-                };
-                if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                    seat.set_upgraded();
-                }
-                // Over HTTP/1 hyper itself leaves out a body that must not be sent.
-                let has_body =
-                    protocol == HttpVersion::Http1 || !(head || has_no_body(response.status()));
-                let handed = |body| TrackedBody::new(has_body.then_some(body), visit);
-                Ok::<_, Infallible>(response.map(handed))
-            }
-        });
-        let wire = ClientStream::new(stream, Arc::clone(place.state()), self.closing.clone());
-        let io = TokioIo::new(wire.allow_half_close(protocol == HttpVersion::Http1));
-        match protocol {
+        let context = &self.context;
+        let service = RequestService::new(context, self.info, version, self.slot.state());
+        let service = service_fn(move |request| service.call(request));
+        match version {
             HttpVersion::Http1 => {
+                let io = TokioIo::new(stream.allow_half_close());
                 let mut builder = http1::Builder::new();
-                builder.timer(TokioTimer::new()).header_read_timeout(self.client_timeout);
-                if let Some(headers) = self.headers {
+                builder.timer(TokioTimer::new()).header_read_timeout(context.client_timeout);
+                if let Some(headers) = context.max_headers {
                     builder.max_headers(headers);
                 }
-                builder.max_buf_size(BUFFER);
+                builder.max_buf_size(HTTP1_BUFFER);
                 let connection = builder.serve_connection(io, service).with_upgrades();
-                let end = http1::UpgradeableConnection::graceful_shutdown;
-                drive_connection(connection, end, &self.closing, place, cut).await
+                self.drive(connection, http1::UpgradeableConnection::graceful_shutdown).await
             }
             HttpVersion::Http2 => {
-                let streams = StreamExecutor {
-                    tasks: self.tasks.clone(),
-                    client_timeout: self.client_timeout,
+                let executor = StreamExecutor {
+                    tasks: context.tasks.clone(),
+                    client_timeout: context.client_timeout,
                 };
-                let mut builder = http2::Builder::new(streams);
-                builder.timer(TokioTimer::new()).max_concurrent_streams(self.max_streams);
-                builder.keep_alive_interval(self.client_timeout);
-                builder.initial_connection_window_size(WINDOW);
-                builder.initial_stream_window_size(WINDOW);
-                builder.max_header_list_size(HEADER_LIST);
-                let connection = builder.serve_connection(io, service);
-                let end = http2::Connection::graceful_shutdown;
-                drive_connection(connection, end, &self.closing, place, cut).await
+                let mut builder = http2::Builder::new(executor);
+                builder.timer(TokioTimer::new()).max_concurrent_streams(context.max_streams);
+                builder.keep_alive_interval(context.client_timeout);
+                builder.initial_connection_window_size(HTTP2_WINDOW);
+                builder.initial_stream_window_size(HTTP2_WINDOW);
+                builder.max_header_list_size(HTTP2_HEADER_LIST);
+                let connection = builder.serve_connection(TokioIo::new(stream), service);
+                self.drive(connection, http2::Connection::graceful_shutdown).await
             }
         }
     }
-}
 
-/// Polls a connection to its end. Even one that is cut has a short time for a last response, which
-/// the gate turns into a refusal: a host that was frozen and wakes up does not just hang up on
-/// waiting clients.
-async fn drive_connection<C: Future<Output = hyper::Result<()>>>(
-    connection: C,
-    shut_down: impl Fn(Pin<&mut C>),
-    closing: &CancellationToken,
-    place: &ConnectionSlot,
-    cut: &CancellationToken,
-) -> hyper::Result<()> {
-    let mut connection = pin!(connection);
-    let (mut draining, mut wanted) = (false, false);
-    loop {
-        tokio::select! {
-            biased;
-            ended = connection.as_mut() => return ended,
-            () = cut.cancelled() => {
-                // If the time is over, the client sees the connection end.
-                let _ = timeout(LAST_WORD, connection.as_mut()).await;
-                return Ok(());
-            }
-            () = closing.cancelled(), if !draining => {
-                shut_down(connection.as_mut());
-                draining = true;
-            }
-            () = place.evicted(), if !wanted => {
-                shut_down(connection.as_mut());
-                (draining, wanted) = (true, true);
-            }
-            // A client that has sent half a request is not waited for.
-            () = sleep(LAST_WORD), if wanted && place.state().is_idle() => {
-                if place.state().is_idle() {
+    /// Polls hyper's connection to its end. Even one that is cut has a short time for a last
+    /// response, which the gate turns into a refusal: a host that was frozen and wakes up does not
+    /// just hang up on waiting clients.
+    async fn drive<C: Future<Output = hyper::Result<()>>>(
+        &self,
+        connection: C,
+        shut_down: impl Fn(Pin<&mut C>),
+    ) -> hyper::Result<()> {
+        let mut connection = pin!(connection);
+        let (mut draining, mut evicted) = (false, false);
+        loop {
+            tokio::select! {
+                biased;
+                ended = connection.as_mut() => return ended,
+                () = self.cut.cancelled() => {
+                    // If the time is over, the client sees the connection end.
+                    let _ = timeout(LAST_RESPONSE, connection.as_mut()).await;
                     return Ok(());
+                }
+                () = self.context.closing.cancelled(), if !draining => {
+                    shut_down(connection.as_mut());
+                    draining = true;
+                }
+                () = self.slot.evicted(), if !evicted => {
+                    shut_down(connection.as_mut());
+                    (draining, evicted) = (true, true);
+                }
+                // A client that has sent half a request is not waited for.
+                () = sleep(LAST_RESPONSE), if evicted && self.slot.state().is_idle() => {
+                    if self.slot.state().is_idle() {
+                        return Ok(());
+                    }
                 }
             }
         }
     }
-}
-
-/// Sends small pieces at once, and has the kernel break off a connection whose client reads nothing
-/// for that long, even if it reads too little to make room for more (tcp(7): `TCP_USER_TIMEOUT`).
-/// Both calls fail only on a connection that is broken already.
-fn set_socket_options(stream: &TcpStream, patience: Duration) {
-    let _ = stream.set_nodelay(true);
-    let patience = u32::try_from(patience.as_millis()).unwrap_or(u32::MAX);
-    let _ = sockopt::set_tcp_user_timeout(stream, patience);
 }

@@ -23,7 +23,7 @@ pub(crate) struct ConnectionContext<A> {
     /// How many requests one HTTP/2 connection may have open at a time.
     pub(crate) max_streams: u32,
     /// How many headers a request over HTTP/1 may have, if that differs from hyper's limit (100).
-    pub(crate) headers: Option<usize>,
+    pub(crate) max_headers: Option<usize>,
     /// How long a client may take for the head of a request, be idle before it, or read nothing of
     /// a response.
     pub(crate) client_timeout: Duration,
@@ -38,7 +38,7 @@ impl<A> Clone for ConnectionContext<A> {
             tasks: self.tasks.clone(),
             slots: Arc::clone(&self.slots),
             max_streams: self.max_streams,
-            headers: self.headers,
+            max_headers: self.max_headers,
             client_timeout: self.client_timeout,
         }
     }

@@ -119,16 +119,16 @@ impl ConnectionSlots {
                 Ok(()) => break,
                 Err(short) => short,
             };
-            let number =
-                list.longest_idle(|seat| short == ShareError::Exhausted || seat.client == client)?;
+            let number = list
+                .longest_idle(|state| short == ShareError::Exhausted || state.client == client)?;
             self.release(&mut list, number);
         }
         let number = list.next;
         list.next += 1;
-        let seat = Arc::new(ConnectionState::of(client));
-        list.connections.insert(number, Arc::clone(&seat));
+        let state = Arc::new(ConnectionState::of(client));
+        list.connections.insert(number, Arc::clone(&state));
         self.open.send_modify(|open| *open += 1);
-        Some(ConnectionSlot { number, state: seat, slots: Arc::clone(self) })
+        Some(ConnectionSlot { number, state, slots: Arc::clone(self) })
     }
 
     fn take(&self, list: &mut SlotList, client: Client) -> Result<(), ShareError> {
@@ -144,12 +144,12 @@ impl ConnectionSlots {
 
     /// Releases a slot unless that has happened before, and evicts its connection.
     fn release(&self, list: &mut SlotList, number: u64) {
-        let Some(seat) = list.connections.remove(&number) else { return };
-        list.taken.give_back(seat.client, 1);
+        let Some(state) = list.connections.remove(&number) else { return };
+        list.taken.give_back(state.client, 1);
         if self.counted {
             OPEN.fetch_sub(1, Ordering::Relaxed);
         }
-        seat.evicted.cancel();
+        state.evicted.cancel();
     }
 
     /// Do not hold this lock across an await.
@@ -161,9 +161,9 @@ impl ConnectionSlots {
 impl SlotList {
     /// The connection that has been idle longest among those that `may` be evicted.
     fn longest_idle(&self, may: impl Fn(&ConnectionState) -> bool) -> Option<u64> {
-        let idle = self.connections.iter().filter(|(_, seat)| seat.is_idle() && may(seat));
-        let since = |(number, seat): &(&u64, &Arc<ConnectionState>)| {
-            (seat.idle_since.load(Ordering::Relaxed), **number)
+        let idle = self.connections.iter().filter(|(_, state)| state.is_idle() && may(state));
+        let since = |(number, state): &(&u64, &Arc<ConnectionState>)| {
+            (state.idle_since.load(Ordering::Relaxed), **number)
         };
         idle.min_by_key(since).map(|(number, _)| *number)
     }
@@ -211,8 +211,8 @@ impl ConnectionState {
     }
 
     /// Notes whether a write waits for the client to read.
-    pub(super) fn set_write_blocked(&self, stuck: bool) {
-        self.write_blocked.store(stuck, Ordering::Release);
+    pub(super) fn set_write_blocked(&self, blocked: bool) {
+        self.write_blocked.store(blocked, Ordering::Release);
     }
 
     /// Notes that the connection is no longer HTTP.
@@ -247,8 +247,8 @@ mod tests {
         [192, 0, 2, last].into()
     }
 
-    fn is_wanted(place: &ConnectionSlot) -> bool {
-        place.state.evicted.is_cancelled()
+    fn is_wanted(slot: &ConnectionSlot) -> bool {
+        slot.state.evicted.is_cancelled()
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use ::http::{HeaderValue, Response, StatusCode, header};
 
 use super::{
-    limits::{REQUEST_HEADERS, REQUEST_SIZE, TARGET},
+    limits::{REQUEST_HEAD_SIZE, REQUEST_HEADERS, TARGET_MAX},
     plain_response::plain_response,
 };
 
@@ -17,11 +17,13 @@ pub(crate) enum EarlyResponse {
     InvalidHost,
     #[error("the target of the request is none; ask for a path, such as `/`")]
     InvalidTarget,
-    #[error("the target of the request is longer than {TARGET} bytes; send less of it, or a body")]
+    #[error(
+        "the target of the request is longer than {TARGET_MAX} bytes; send less of it, or a body"
+    )]
     TargetTooLong,
     #[error("the request has more than {REQUEST_HEADERS} headers; send fewer")]
     TooManyHeaders,
-    #[error("the head of the request is larger than {REQUEST_SIZE} bytes; send less of it")]
+    #[error("the head of the request is larger than {REQUEST_HEAD_SIZE} bytes; send less of it")]
     HeadersTooLarge,
     #[error("`transfer-encoding` names a coding twice; send `chunked` once")]
     DuplicateCoding,

@@ -111,25 +111,21 @@ const OF_PROXIES: [HeaderName; 9] = [
 
 /// Sets where a client's request came from. What the request says of that itself is kept only if it
 /// comes from a `trusted` proxy; then this host adds its own part.
-pub(crate) fn set_forwarded(
-    headers: &mut HeaderMap,
-    caller: ConnectionInfo,
-    trusted: &[IpNetwork],
-) {
-    if !trusted.iter().any(|network| network.contains(caller.peer.ip())) {
+pub(crate) fn set_forwarded(headers: &mut HeaderMap, info: ConnectionInfo, trusted: &[IpNetwork]) {
+    if !trusted.iter().any(|network| network.contains(info.peer.ip())) {
         for name in &OF_PROXIES {
             headers.remove(name);
         }
     }
-    add_forwarded(headers, caller);
+    add_forwarded(headers, info);
 }
 
 /// Adds where a request came from, as proxies do: to `forwarded` (RFC 7239) and to the older
 /// `x-forwarded-*`. The host and scheme that the client asked for are set by the first proxy only.
-pub(crate) fn add_forwarded(headers: &mut HeaderMap, caller: ConnectionInfo) {
-    let proto = if caller.secure { "https" } else { "http" };
+pub(crate) fn add_forwarded(headers: &mut HeaderMap, info: ConnectionInfo) {
+    let proto = if info.secure { "https" } else { "http" };
     let host = headers.get(header::HOST).cloned();
-    let (peer, node) = match caller.peer.ip().to_canonical() {
+    let (peer, node) = match info.peer.ip().to_canonical() {
         IpAddr::V4(ip) => (ip.to_string(), ip.to_string()),
         IpAddr::V6(ip) => (ip.to_string(), format!("\"[{ip}]\"")),
     };
@@ -168,7 +164,7 @@ pub(super) mod tests {
         headers
     }
 
-    pub(in crate::http) fn caller(ip: &str) -> ConnectionInfo {
+    pub(in crate::http) fn info(ip: &str) -> ConnectionInfo {
         let (peer, local) = ((ip.parse::<IpAddr>().unwrap(), 1).into(), ([10, 0, 0, 1], 80).into());
         ConnectionInfo { peer, local, secure: true, has_certificate: false }
     }
@@ -219,7 +215,7 @@ pub(super) mod tests {
             let rest = [("host", "example.com"), ("x-forwarded-for", "198.51.100.1")];
             let mut headers = headers(&all.chain(rest).collect::<Vec<_>>());
             strip_hop_by_hop(&mut headers, false);
-            add_forwarded(&mut headers, caller("192.0.2.7"));
+            add_forwarded(&mut headers, info("192.0.2.7"));
             // A host that passes the request on must not undo it either.
             strip_hop_by_hop(&mut headers, false);
             for name in added {
@@ -252,11 +248,11 @@ pub(super) mod tests {
         let told = [("x-forwarded-for", "198.51.100.1"), ("x-real-ip", "198.51.100.1")];
         let trusted = ["192.0.2.0/24".parse().unwrap()];
         let mut of_proxy = headers(&told);
-        set_forwarded(&mut of_proxy, caller("192.0.2.7"), &trusted);
+        set_forwarded(&mut of_proxy, info("192.0.2.7"), &trusted);
         assert_eq!(of_proxy["x-forwarded-for"], "198.51.100.1, 192.0.2.7");
         assert_eq!(of_proxy["x-real-ip"], "198.51.100.1");
         let mut of_client = headers(&told);
-        set_forwarded(&mut of_client, caller("203.0.113.1"), &trusted);
+        set_forwarded(&mut of_client, info("203.0.113.1"), &trusted);
         assert_eq!(of_client["x-forwarded-for"], "203.0.113.1");
         assert!(!of_client.contains_key("x-real-ip"));
     }
@@ -264,7 +260,7 @@ pub(super) mod tests {
     #[test]
     fn where_it_came_from_is_added_to_what_was_said_before() {
         let mut new = headers(&[("host", "example.com:80")]);
-        add_forwarded(&mut new, caller("192.0.2.7"));
+        add_forwarded(&mut new, info("192.0.2.7"));
         assert_eq!(new["x-forwarded-for"], "192.0.2.7");
         assert_eq!(new["x-forwarded-host"], "example.com:80");
         assert_eq!(new["x-forwarded-proto"], "https");
@@ -272,7 +268,7 @@ pub(super) mod tests {
 
         let mut old =
             headers(&[("x-forwarded-for", "198.51.100.1"), ("x-forwarded-proto", "http")]);
-        add_forwarded(&mut old, caller("2001:db8::1"));
+        add_forwarded(&mut old, info("2001:db8::1"));
         assert_eq!(old["x-forwarded-for"], "198.51.100.1, 2001:db8::1");
         assert_eq!(old["x-forwarded-proto"], "http");
         assert_eq!(old["forwarded"], "for=\"[2001:db8::1]\";proto=https");

@@ -10,6 +10,7 @@
 //! - Everything that a client can make the host hold or wait for is limited; see `limits.rs`.
 //! - A request is valid or not by the same rules on every address.
 
+mod accept;
 mod address_listener;
 mod bind;
 mod client_stream;
@@ -26,14 +27,17 @@ mod path_map;
 mod plain_response;
 mod request_body;
 mod request_handler;
+mod request_service;
 mod stream_executor;
 mod tracked_body;
 mod validation;
 
-pub(crate) use address_listener::{AddressListener, BindRetry, ListenerState, ListenerWatch};
+pub(crate) use accept::accept_all;
+pub(crate) use address_listener::{
+    AddressListener, BindRetry, ListenerOptions, ListenerState, ListenerWatch,
+};
 pub use bind::PreflightError;
 pub(crate) use bind::check_address;
-pub(crate) use connection::accept_all;
 pub(crate) use connection_context::ConnectionContext;
 pub(crate) use connection_info::{ConnectionInfo, OverTls, is_over_tls};
 pub(crate) use connection_slots::ConnectionSlots;

@@ -21,7 +21,7 @@ pub(crate) trait RequestHandler: Send + Sync + 'static {
     fn respond(
         &self,
         request: Request<Incoming>,
-        caller: ConnectionInfo,
+        info: ConnectionInfo,
     ) -> impl Future<Output = Result<Response<Self::Body>, Infallible>> + Send;
 
     /// The response to a request that no action needs to see.

@@ -6,8 +6,8 @@ use hyper::rt::Executor;
 use tokio::time::timeout;
 
 use super::{
-    limits::LAST_WORD,
-    tracked_body::{StallTimer, UPTAKE},
+    limits::LAST_RESPONSE,
+    tracked_body::{STALL_TIMER, StallTimer},
 };
 use crate::task_scope::TaskScope;
 
@@ -21,16 +21,16 @@ pub(super) struct StreamExecutor {
 
 impl<F: Future<Output: Send> + Send + 'static> Executor<F> for StreamExecutor {
     fn execute(&self, stream: F) {
-        let (patience, uptake) = (self.client_timeout, StallTimer::default());
+        let (timeout_after, stall_timer) = (self.client_timeout, StallTimer::default());
         // Boxed, because the futures around it would otherwise contain its full size, more than
         // once.
-        let mut stream = Box::pin(UPTAKE.scope(uptake.clone(), stream));
+        let mut stream = Box::pin(STALL_TIMER.scope(stall_timer.clone(), stream));
         self.tasks.spawn_cancellable(|cut| async move {
             tokio::select! {
                 biased;
                 _ = stream.as_mut() => {}
-                () = cut.cancelled() => drop(timeout(LAST_WORD, stream).await),
-                () = uptake.stalled(patience) => tracing::debug!("a stream was not taken"),
+                () = cut.cancelled() => drop(timeout(LAST_RESPONSE, stream).await),
+                () = stall_timer.stalled(timeout_after) => tracing::debug!("a stream was not taken"),
             }
         });
     }

@@ -20,10 +20,10 @@ use soloist_heart::clock::BootTime;
 
 /// The largest piece of an HTTP/2 stream, in bytes: this much may be held for each stream whose
 /// client leaves no room for it. It is what one frame carries (RFC 9113, section 4.2).
-const PIECE: usize = 16 << 10;
+const FRAME_MAX: usize = 16 << 10;
 
 /// Marks that the host is not waiting for the client.
-const OURS: u64 = 0;
+const HOST_TURN: u64 = 0;
 
 /// Since when the host waits for the client to read a piece of a stream. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -31,7 +31,7 @@ pub(super) struct StallTimer(Arc<AtomicU64>);
 
 tokio::task_local! {
     /// The stall timer of the stream that is being polled.
-    pub(super) static UPTAKE: StallTimer;
+    pub(super) static STALL_TIMER: StallTimer;
 }
 
 impl StallTimer {
@@ -42,7 +42,7 @@ impl StallTimer {
         loop {
             sleep(wait).await;
             wait = match self.0.load(Ordering::Relaxed) {
-                OURS => patience,
+                HOST_TURN => patience,
                 since => {
                     let waited = BootTime::now().since(BootTime::from_nanos(since));
                     patience.saturating_sub(waited)
@@ -59,7 +59,7 @@ impl StallTimer {
     }
 
     fn host_turn(&self) {
-        self.0.store(OURS, Ordering::Relaxed);
+        self.0.store(HOST_TURN, Ordering::Relaxed);
     }
 }
 
@@ -76,18 +76,18 @@ pub(crate) struct TrackedBody<B> {
 
 impl<B> TrackedBody<B> {
     /// Wraps `inner`, if there is a body; the response counts as under way until this is dropped.
-    pub(super) fn new(inner: Option<B>, visit: InFlightGuard) -> Self {
-        let stall_timer = UPTAKE.try_with(StallTimer::clone).ok();
-        if let Some(uptake) = &stall_timer {
-            uptake.client_turn();
+    pub(super) fn new(inner: Option<B>, in_flight: InFlightGuard) -> Self {
+        let stall_timer = STALL_TIMER.try_with(StallTimer::clone).ok();
+        if let Some(timer) = &stall_timer {
+            timer.client_turn();
         }
-        Self { inner, rest: Bytes::new(), stall_timer, _visit: visit }
+        Self { inner, rest: Bytes::new(), stall_timer, _visit: in_flight }
     }
 
     /// The first piece of `data`; the rest is kept.
     fn split_off_frame(&mut self, mut data: Bytes) -> Frame<Bytes> {
-        if self.stall_timer.is_some() && data.len() > PIECE {
-            self.rest = data.split_off(PIECE);
+        if self.stall_timer.is_some() && data.len() > FRAME_MAX {
+            self.rest = data.split_off(FRAME_MAX);
         }
         Frame::data(data)
     }
@@ -102,8 +102,8 @@ impl<B: Body<Data = Bytes> + Unpin> Body for TrackedBody<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let this = self.get_mut();
-        if let Some(uptake) = &this.stall_timer {
-            uptake.host_turn();
+        if let Some(timer) = &this.stall_timer {
+            timer.host_turn();
         }
         let frame = if this.rest.has_remaining() {
             let rest = std::mem::take(&mut this.rest);
@@ -118,8 +118,8 @@ impl<B: Body<Data = Bytes> + Unpin> Body for TrackedBody<B> {
                 end => end,
             }
         };
-        if let Some(uptake) = &this.stall_timer {
-            uptake.client_turn();
+        if let Some(timer) = &this.stall_timer {
+            timer.client_turn();
         }
         Poll::Ready(frame)
     }

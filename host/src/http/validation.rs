@@ -17,23 +17,23 @@ use super::{
     connection_info::ConnectionInfo,
     early_response::EarlyResponse,
     headers::{list_contains, list_elements, strip_hop_by_hop},
-    limits::{REQUEST_HEADERS, REQUEST_SIZE, TARGET},
+    limits::{REQUEST_HEAD_SIZE, REQUEST_HEADERS, TARGET_MAX},
 };
 use soloist_guests::capability::TermHeaders;
 
-/// Checks a request, and returns it in its normal form. `hosts`: other hosts send requests to this
+/// Checks a request, and returns it in its normal form. `from_hosts`: other hosts send requests to this
 /// address as well.
 pub(super) fn validate<B>(
     mut request: Request<B>,
-    caller: ConnectionInfo,
-    hosts: bool,
+    info: ConnectionInfo,
+    from_hosts: bool,
 ) -> Result<Request<B>, EarlyResponse> {
     // Forwarded requests were measured before headers were added to them, and the addresses that
     // accept them accept more.
-    if !hosts || !request.headers().keys().any(TermHeaders::is_reserved) {
+    if !from_hosts || !request.headers().keys().any(TermHeaders::is_reserved) {
         check_size(&request)?;
     }
-    let named = missing_host(&request, caller)?;
+    let named = missing_host(&request, info)?;
     if *request.method() == Method::CONNECT {
         return Err(EarlyResponse::Connect);
     }
@@ -67,7 +67,7 @@ pub(crate) fn is_host(text: &str) -> bool {
 
 fn check_size<B>(request: &Request<B>) -> Result<(), EarlyResponse> {
     let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
-    if target > TARGET {
+    if target > TARGET_MAX {
         return Err(EarlyResponse::TargetTooLong);
     }
     let headers = request.headers();
@@ -75,30 +75,34 @@ fn check_size<B>(request: &Request<B>) -> Result<(), EarlyResponse> {
         return Err(EarlyResponse::TooManyHeaders);
     }
     let size = headers.iter().map(|(name, value)| name.as_str().len() + value.len());
-    if size.sum::<usize>() > REQUEST_SIZE { Err(EarlyResponse::HeadersTooLarge) } else { Ok(()) }
+    if size.sum::<usize>() > REQUEST_HEAD_SIZE {
+        Err(EarlyResponse::HeadersTooLarge)
+    } else {
+        Ok(())
+    }
 }
 
 /// The value for the header `host`, unless the request has it (RFC 9112, sections 3.2 and 3.3; RFC
 /// 9113, section 8.3.1).
 fn missing_host<B>(
     request: &Request<B>,
-    caller: ConnectionInfo,
+    info: ConnectionInfo,
 ) -> Result<Option<HeaderValue>, EarlyResponse> {
-    let mut said = request.headers().get_all(header::HOST).iter();
-    let (said, more) = (said.next(), said.next());
+    let mut named = request.headers().get_all(header::HOST).iter();
+    let (named, more) = (named.next(), named.next());
     if more.is_some() {
         return Err(EarlyResponse::InvalidHost);
     }
-    let said =
-        said.map(|said| said.to_str().map_err(|_| EarlyResponse::InvalidHost)).transpose()?;
+    let named =
+        named.map(|named| named.to_str().map_err(|_| EarlyResponse::InvalidHost)).transpose()?;
     let in_target = request.uri().authority().map(Authority::as_str);
-    if !said.into_iter().chain(in_target).all(is_host) {
+    if !named.into_iter().chain(in_target).all(is_host) {
         return Err(EarlyResponse::InvalidHost);
     }
     let by_http_2 = request.version() == Version::HTTP_2;
-    match (in_target, said) {
+    match (in_target, named) {
         (None, Some(_)) => Ok(None),
-        (Some(target), Some(said)) if by_http_2 && !target.eq_ignore_ascii_case(said) => {
+        (Some(target), Some(named)) if by_http_2 && !target.eq_ignore_ascii_case(named) => {
             Err(EarlyResponse::InvalidHost)
         }
         (Some(_), None) if request.version() == Version::HTTP_11 => Err(EarlyResponse::InvalidHost),
@@ -107,7 +111,7 @@ fn missing_host<B>(
         }
         // Clients of HTTP/1.0 need not name the host, such as load balancers with a health check.
         (None, None) if request.version() < Version::HTTP_11 => {
-            HeaderValue::from_str(&caller.local.to_string())
+            HeaderValue::from_str(&info.local.to_string())
                 .map(Some)
                 .map_err(|_| EarlyResponse::InvalidHost)
         }
@@ -166,7 +170,7 @@ fn asks_for_upgrade<B>(request: &Request<B>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::headers::tests::{caller, headers};
+    use super::super::headers::tests::{headers, info};
     use super::*;
 
     fn request(
@@ -186,7 +190,7 @@ mod tests {
     }
 
     fn admitted(request: Request<()>) -> Result<Request<()>, EarlyResponse> {
-        validate(request, caller("192.0.2.7"), false)
+        validate(request, info("192.0.2.7"), false)
     }
 
     #[test]
@@ -255,7 +259,7 @@ mod tests {
         assert_eq!(asks("GET", "*"), EarlyResponse::InvalidTarget);
         assert_eq!(asks("GET", "example.com:80"), EarlyResponse::InvalidTarget);
         assert_eq!(asks("CONNECT", "example.com:80"), EarlyResponse::Connect);
-        let longest = format!("/{}", "x".repeat(TARGET - 1));
+        let longest = format!("/{}", "x".repeat(TARGET_MAX - 1));
         assert!(admitted(get(&longest, &[("host", "a")])).is_ok());
         assert_eq!(asks("GET", &format!("{longest}x")), EarlyResponse::TargetTooLong);
     }
@@ -298,7 +302,7 @@ mod tests {
             with(vec![("x", "1"); REQUEST_HEADERS]).unwrap_err(),
             EarlyResponse::TooManyHeaders
         );
-        let long: &'static str = "x".repeat(REQUEST_SIZE / 2).leak();
+        let long: &'static str = "x".repeat(REQUEST_HEAD_SIZE / 2).leak();
         assert_eq!(with(vec![("x", long); 2]).unwrap_err(), EarlyResponse::HeadersTooLarge);
     }
 }

@@ -10,8 +10,8 @@ use super::{
     service::{RelayService, RelayTarget},
 };
 use crate::action::{
-    self, AddressListener, BindRetry, ListenerKey, ListenerState, Programme, keep_reserved_paths,
-    listener_key,
+    self, AddressListener, BindRetry, ListenerKey, ListenerOptions, ListenerState, Programme,
+    keep_reserved_paths, listener_key,
 };
 use soloist_tls::ReloadingAcceptor;
 
@@ -63,14 +63,9 @@ impl RelayListeners {
             let (shared, address) = (&self.context, key.0);
             let open = || {
                 let desk = Arc::new(RelayService::new(shared));
-                AddressListener::open(
-                    address,
-                    tls,
-                    desk,
-                    &shared.tasks,
-                    BindRetry::Forever,
-                    opening,
-                )
+                let retry = BindRetry::Forever;
+                let options = ListenerOptions { address, tls, retry, outcome: opening };
+                AddressListener::open(options, desk, &shared.tasks)
             };
             self.open.entry(key).or_insert_with(open).handler().set_targets(seats);
         }
