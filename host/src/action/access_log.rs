@@ -42,7 +42,7 @@ pub(super) struct AccessLogEntry {
     pub(super) token: i64,
     pub(super) request: RequestLine,
     pub(super) trace: Option<TraceContext>,
-    pub(super) begun: BootTime,
+    pub(super) started: BootTime,
     /// `None` if the client was gone before there was a response.
     pub(super) status: Option<StatusCode>,
     /// How many bytes of the body were handed to the client.
@@ -57,7 +57,7 @@ impl Drop for AccessLogEntry {
             action = %self.action, token = self.token,
             method = %self.request.method, path = self.request.path(),
             status = self.status.map(|status| status.as_u16()), bytes = self.bytes,
-            ms = u64::try_from(BootTime::now().since(self.begun).as_millis()).unwrap_or(u64::MAX),
+            ms = u64::try_from(BootTime::now().since(self.started).as_millis()).unwrap_or(u64::MAX),
             trace, "a request was answered",
         );
     }

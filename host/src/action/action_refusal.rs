@@ -60,8 +60,8 @@ pub(crate) enum Unserved {
 }
 
 impl From<BodyDefect> for ActionRefusal {
-    fn from(flaw: BodyDefect) -> Self {
-        match flaw {
+    fn from(defect: BodyDefect) -> Self {
+        match defect {
             BodyDefect::TooLarge(limit) => Self::TooLarge(limit),
             BodyDefect::Bad => Self::BadBody,
         }
@@ -70,12 +70,12 @@ impl From<BodyDefect> for ActionRefusal {
 
 impl From<ResponseAbort> for ActionRefusal {
     /// The refusal for a response that was aborted before anything of it was sent.
-    fn from(cut: ResponseAbort) -> Self {
-        match cut {
+    fn from(abort: ResponseAbort) -> Self {
+        match abort {
             ResponseAbort::GateShut(shut) => shut.into(),
             ResponseAbort::GuestFailed
             | ResponseAbort::BodyFailed(_)
-            | ResponseAbort::TooShort(_) => Self::BrokenOff(with_causes(&cut)),
+            | ResponseAbort::TooShort(_) => Self::BrokenOff(with_causes(&abort)),
         }
     }
 }

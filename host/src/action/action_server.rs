@@ -58,18 +58,18 @@ impl ActionServer {
         self: &Arc<Self>,
         mut request: Request<RequestBody>,
     ) -> Response<ResponseBody> {
-        let begun = BootTime::now();
+        let started = BootTime::now();
         let mut span = self.span(&mut request);
-        let asked = RequestLine::of(&request);
-        let mut entry = self.log_entry(&asked, &span, begun);
-        let answer = self.answer(request, asked).await;
+        let line = RequestLine::of(&request);
+        let mut entry = self.log_entry(&line, &span, started);
+        let answer = self.answer(request, line).await;
         if let Err(ActionRefusal::Shut(shut) | ActionRefusal::NotBegun(shut)) = &answer {
             measure::refused(self.version.action.name(), shut.word());
         }
         let mut response = answer.unwrap_or_else(|refusal| refusal.response(ResponseBody::text));
         self.stamp.put(response.headers_mut());
         span.answered(response.status());
-        self.requests.answered(response.status(), BootTime::now().since(begun));
+        self.requests.answered(response.status(), BootTime::now().since(started));
         if let Some(entry) = &mut entry {
             entry.status = Some(response.status());
         }
@@ -80,17 +80,17 @@ impl ActionServer {
     /// The request's entry in the access log, if the log is enabled.
     fn log_entry(
         &self,
-        asked: &RequestLine,
+        line: &RequestLine,
         span: &TraceSpan,
-        begun: BootTime,
+        started: BootTime,
     ) -> Option<Box<AccessLogEntry>> {
         let action = &self.version.action;
         let entry = || AccessLogEntry {
             action: Arc::clone(action.name()),
             token: self.gate().term().token.0,
-            request: asked.clone(),
+            request: line.clone(),
             trace: span.context().cloned(),
-            begun,
+            started,
             status: None,
             bytes: 0,
         };
@@ -145,22 +145,22 @@ impl ActionServer {
     async fn answer(
         &self,
         request: Request<RequestBody>,
-        asked: RequestLine,
+        line: RequestLine,
     ) -> Result<Response<ResponseBody>, ActionRefusal> {
         self.gate().admit().map_err(ActionRefusal::NotBegun)?;
         refuse_upgrade(&request)?;
-        let (request, flaws) = self.limit_body(request)?;
-        let (turn, place) = self.acquire().await?;
+        let (request, defects) = self.limit_body(request)?;
+        let (permit, place) = self.acquire().await?;
         // The request may have waited, and the term may have ended meanwhile.
         self.gate().admit().map_err(ActionRefusal::NotBegun)?;
-        let blame = |refusal| Err(log_refusal(&self.version, &asked, refusal));
+        let blame = |refusal| Err(log_refusal(&self.version, &line, refusal));
         let (head, answer) = oneshot::channel();
-        let (guest, fate) = place.start(turn, request, head).await;
-        let patience = self.version.action.config().limits.first_byte;
+        let (guest, broken) = place.start(permit, request, head).await;
+        let limit = self.version.action.config().limits.first_byte;
         let answered = tokio::select! {
             biased;
-            flaw = flaws.detected() => return Err(flaw.into()),
-            answered = timeout(patience, answer) => answered,
+            defect = defects.detected() => return Err(defect.into()),
+            answered = timeout(limit, answer) => answered,
         };
         let mut response = match answered {
             // 101 would turn the connection into something that the host cannot understand, and the
@@ -170,7 +170,7 @@ impl ActionServer {
             }
             Ok(Ok(Ok(response))) => response,
             Ok(Ok(Err(code))) => return blame(ActionRefusal::Error(code)),
-            Ok(Err(_)) => return Err(self.missing_response(guest, &asked).await),
+            Ok(Err(_)) => return Err(self.missing_response(guest, &line).await),
             Err(_) => return blame(ActionRefusal::Timeout),
         };
         // Hosts tell each other by these headers what happened; a guest must not be able to.
@@ -180,7 +180,7 @@ impl ActionServer {
             return blame(ActionRefusal::Headers(headers));
         }
         let overseer = self.version.clone();
-        Ok(ResponseBody::from_guest(response, asked, overseer, fate, guest)?)
+        Ok(ResponseBody::from_guest(response, line, overseer, broken, guest)?)
     }
 
     fn gate(&self) -> &Gate {
@@ -194,26 +194,26 @@ impl ActionServer {
     ) -> Result<(Request<LimitedBody>, DefectWatch), ActionRefusal> {
         let limit = self.version.action.config().limits.body;
         let (head, body) = request.into_parts();
-        let (body, flaws) =
+        let (body, defects) =
             LimitedBody::bounded(body, limit).ok_or(ActionRefusal::TooLarge(limit))?;
-        Ok((Request::from_parts(head, body), flaws))
+        Ok((Request::from_parts(head, body), defects))
     }
 
     /// Waits for a turn and an instance, for at most [`REQUEST_TURN`]; refuses at once if the queue
     /// is full.
     async fn acquire(&self) -> Result<(RequestPermit, HttpReservation), ActionRefusal> {
-        let room =
+        let place =
             self.queue_permits.clone().try_acquire_owned().map_err(|_| ActionRefusal::Busy)?;
         let wait = async {
             // The semaphore is never closed, so there always is a permit.
-            let turn = self.run_permits.clone().acquire_owned().await.ok();
-            (RequestPermit::new(room, turn), self.instances.reserve().await)
+            let permit = self.run_permits.clone().acquire_owned().await.ok();
+            (RequestPermit::new(place, permit), self.instances.reserve().await)
         };
         timeout(REQUEST_TURN, wait).await.map_err(|_| ActionRefusal::Busy)
     }
 
     /// Why a guest ended without a response.
-    async fn missing_response(&self, guest: GuestHandle, asked: &RequestLine) -> ActionRefusal {
+    async fn missing_response(&self, guest: GuestHandle, line: &RequestLine) -> ActionRefusal {
         let ended = match guest {
             GuestHandle::Finished(ended) => Ok(ended),
             GuestHandle::Task(task) => task.await,
@@ -223,12 +223,12 @@ impl ActionServer {
             Ok(Some(Err(refusal))) => refusal,
             Ok(None) => GateShut::Closed.into(),
             Ok(Some(Ok(()))) => {
-                self.version.log_request_error(asked, FAILED, "it returned without an answer");
+                self.version.log_request_error(line, FAILED, "it returned without an answer");
                 ActionRefusal::Failed
             }
             Err(panic) => {
                 let error = panic.to_string();
-                self.version.log_request_error(asked, "the host failed in a request", &error);
+                self.version.log_request_error(line, "the host failed in a request", &error);
                 ActionRefusal::Failed
             }
         }

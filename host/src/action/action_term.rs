@@ -83,34 +83,34 @@ struct ActionVersions {
 impl ActionTerm {
     /// Starts the desired version at once, unless it is on trial. `won` is when the term was won.
     pub(super) fn new(
-        scope: TermServices,
+        services: TermServices,
         slot: Arc<RouteTarget>,
         mut desired: watch::Receiver<Option<DesiredVersion>>,
         links: ActionSignals,
         won: BootTime,
     ) -> Self {
         let first = desired.borrow_and_update().clone();
-        let mut act = Self {
-            services: scope,
+        let mut term = Self {
+            services,
             target: slot,
             desired,
             signals: links,
             versions: ActionVersions::default(),
         };
         match first {
-            Some(DesiredVersion { action, listener: door }) if !action.on_trial() => {
+            Some(DesiredVersion { action, listener }) if !action.on_trial() => {
                 let version = ActionVersion::new(
                     &action,
-                    &act.services,
-                    act.signals.started.clone(),
+                    &term.services,
+                    term.signals.started.clone(),
                     Some(won),
                 );
-                act.target.set_server(version.server().cloned());
-                act.start_version(version, door);
+                term.target.set_server(version.server().cloned());
+                term.start_version(version, listener);
             }
-            _ => act.desired.mark_changed(),
+            _ => term.desired.mark_changed(),
         }
-        act
+        term
     }
 
     /// Keeps the desired version running until `cut`; afterwards nothing of the action is left.
@@ -154,7 +154,7 @@ impl ActionTerm {
         }
     }
 
-    async fn replace(&mut self, DesiredVersion { action, listener: door }: DesiredVersion) {
+    async fn replace(&mut self, DesiredVersion { action, listener }: DesiredVersion) {
         let version =
             ActionVersion::new(&action, &self.services, self.signals.started.clone(), None);
         if action.on_trial()
@@ -168,11 +168,11 @@ impl ActionTerm {
         self.versions.retire_current(&self.services).await;
         // From here on the old version reports nothing.
         self.signals.started.send_replace(None);
-        self.start_version(version, door);
+        self.start_version(version, listener);
     }
 
-    fn start_version(&mut self, mut version: ActionVersion, door: Option<ListenerWatch>) {
-        version.start(door);
+    fn start_version(&mut self, mut version: ActionVersion, listener: Option<ListenerWatch>) {
+        version.start(listener);
         self.versions.current = Some(version);
     }
 }
@@ -183,10 +183,10 @@ impl ActionVersions {
     }
 
     /// Lets the current version finish in the background. Its service has ended when this resolves.
-    async fn retire_current(&mut self, scope: &TermServices) {
+    async fn retire_current(&mut self, services: &TermServices) {
         let Some(mut old) = self.current.take() else { return };
-        old.end_background(scope.drain).await;
-        let drain = scope.drain;
+        old.end_background(services.drain).await;
+        let drain = services.drain;
         self.leaving.push(Box::pin(async move {
             // Requests that are not finished by then are cut off.
             let _ = timeout(drain, old.drain()).await;

@@ -82,18 +82,18 @@ impl GuestBody {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ResponseAbort>>> {
-        if let Some(ahead) = self.first_frame.take() {
+        if let Some(first_frame) = self.first_frame.take() {
             self.monitor.gate().pass()?;
-            return Poll::Ready(ahead.map(Ok));
+            return Poll::Ready(first_frame.map(Ok));
         }
-        if let Some(cut) = self.deferred_abort.take() {
-            return Poll::Ready(Some(Err(cut)));
+        if let Some(abort) = self.deferred_abort.take() {
+            return Poll::Ready(Some(Err(abort)));
         }
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
         self.monitor.gate().pass()?;
         match self.check_frame(frame) {
             Ok(frame) => Poll::Ready(frame.map(Ok)),
-            Err(cut) => self.deferred_abort.defer(cut, cx),
+            Err(abort) => self.deferred_abort.defer(abort, cx),
         }
     }
 
@@ -101,7 +101,7 @@ impl GuestBody {
     /// again.
     fn look_ahead(&mut self) -> Result<(), ResponseAbort> {
         match self.poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(ahead) => self.first_frame = Some(ahead.transpose()?),
+            Poll::Ready(first_frame) => self.first_frame = Some(first_frame.transpose()?),
             Poll::Pending => self.deferred_abort.take().map_or(Ok(()), Err)?,
         }
         Ok(())
@@ -112,7 +112,7 @@ impl GuestBody {
         &mut self,
         frame: Option<Result<Frame<Bytes>, Error>>,
     ) -> Result<Option<Frame<Bytes>>, ResponseAbort> {
-        let cut = match frame {
+        let abort = match frame {
             Some(Ok(mut frame)) => {
                 if let Some(trailers) = frame.trailers_mut() {
                     sanitize_trailers(trailers);
@@ -126,21 +126,23 @@ impl GuestBody {
             }
             Some(Err(error)) => ResponseAbort::BodyFailed(error),
             None => match self.remaining {
-                Some(left) if left > 0 && self.guest.is_some() => ResponseAbort::TooShort(left),
+                Some(remaining) if remaining > 0 && self.guest.is_some() => {
+                    ResponseAbort::TooShort(remaining)
+                }
                 _ => {
                     self.detach_guest();
                     return Ok(None);
                 }
             },
         };
-        self.monitor.response_aborted(&self.request, &cut);
-        Err(cut)
+        self.monitor.response_aborted(&self.request, &abort);
+        Err(abort)
     }
 
     /// After the last byte that was promised, hyper does not poll again.
     fn count_remaining(&mut self, frame: &Frame<Bytes>) {
         let length = frame.data_ref().map_or(0, Buf::remaining) as u64;
-        self.remaining = self.remaining.map(|left| left.saturating_sub(length));
+        self.remaining = self.remaining.map(|remaining| remaining.saturating_sub(length));
         if self.remaining == Some(0) {
             self.detach_guest();
         }

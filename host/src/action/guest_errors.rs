@@ -18,37 +18,37 @@ pub(super) struct InstanceTimeout;
 
 /// Turns an error of a guest into a refusal. It is logged unless the end of the term caused it.
 pub(super) fn refusal_of_error(
-    run: &VersionContext,
-    asked: &dyn fmt::Display,
+    version: &VersionContext,
+    request: &dyn fmt::Display,
     error: &wasmtime::Error,
 ) -> ActionRefusal {
-    if let Err(shut) = run.gate().pass() {
+    if let Err(shut) = version.gate().pass() {
         return shut.into();
     }
     if error.is::<PoolConcurrencyLimitError>() {
         return ActionRefusal::Busy;
     }
     if let Some(hangs) = error.downcast_ref::<PoolExhausted>() {
-        return log_refusal(run, asked, hangs.clone().into());
+        return log_refusal(version, request, hangs.clone().into());
     }
     if error.is::<InstanceTimeout>() {
-        return log_refusal(run, asked, ActionRefusal::Timeout);
+        return log_refusal(version, request, ActionRefusal::Timeout);
     }
-    measure::trapped(run.action.name());
-    run.log_request_error(asked, FAILED, &error.root_cause().to_string());
+    measure::trapped(version.action.name());
+    version.log_request_error(request, FAILED, &error.root_cause().to_string());
     tracing::debug!("{error:?}");
     ActionRefusal::Failed
 }
 
 /// Logs a refusal that is the plugin's fault.
 pub(super) fn log_refusal(
-    run: &VersionContext,
-    asked: &dyn fmt::Display,
+    version: &VersionContext,
+    request: &dyn fmt::Display,
     refusal: ActionRefusal,
 ) -> ActionRefusal {
     if matches!(refusal, ActionRefusal::Timeout) {
-        measure::timed_out(run.action.name());
+        measure::timed_out(version.action.name());
     }
-    run.log_request_error(asked, FAILED, &refusal.to_string());
+    version.log_request_error(request, FAILED, &refusal.to_string());
     refusal
 }

@@ -33,10 +33,14 @@ pub(super) enum HttpReservation {
 
 impl HttpInstances {
     /// A set without instances.
-    pub(super) fn new(run: &Arc<VersionContext>, entry: HttpEntry) -> Self {
+    pub(super) fn new(version: &Arc<VersionContext>, entry: HttpEntry) -> Self {
         match entry {
-            HttpEntry::V02(entry) => Self::Single(SingleInstances::new(run.clone(), entry).into()),
-            HttpEntry::V03(entry) => Self::Shared(SharedInstances::new(run.clone(), entry).into()),
+            HttpEntry::V02(entry) => {
+                Self::Single(SingleInstances::new(version.clone(), entry).into())
+            }
+            HttpEntry::V03(entry) => {
+                Self::Shared(SharedInstances::new(version.clone(), entry).into())
+            }
         }
     }
 
@@ -69,14 +73,14 @@ impl HttpReservation {
     /// Starts to answer a request. The permit is released when the guest is done with it.
     pub(super) async fn start(
         self,
-        turn: RequestPermit,
+        permit: RequestPermit,
         request: Request<LimitedBody>,
         head: ResponseSender,
     ) -> (GuestHandle, BrokenFlag) {
         match self {
-            Self::Single(place) => place.start(turn, request, head).await,
+            Self::Single(place) => place.start(permit, request, head).await,
             Self::Shared(place) => {
-                let (ticket, fate) = place.start(turn, request, head);
+                let (ticket, fate) = place.start(permit, request, head);
                 (GuestHandle::Ticket(ticket), fate)
             }
         }

@@ -24,9 +24,9 @@ pub(super) struct InstanceState {
     /// Whether the guest had nothing to do when it was last polled.
     guest_idle: AtomicBool,
     /// Whether the instance failed, which breaks all of its responses.
-    pub(super) fate: BrokenFlag,
+    pub(super) broken: BrokenFlag,
     /// Cancelled when it takes no more requests and nobody waits for it.
-    pub(super) over: CancellationToken,
+    pub(super) finished: CancellationToken,
     /// Cancelled when a client is gone and no other waits: the instance must end at once.
     pub(super) abort: CancellationToken,
     /// Cancelled when its task has ended; `failure` says why, unless the term ended it.
@@ -72,8 +72,8 @@ impl InstanceState {
         let worker = Arc::new(Self {
             load: Mutex::new(load),
             guest_idle: AtomicBool::new(false),
-            fate: BrokenFlag::default(),
-            over: CancellationToken::new(),
+            broken: BrokenFlag::default(),
+            finished: CancellationToken::new(),
             abort: CancellationToken::new(),
             ended: CancellationToken::new(),
             failure: OnceLock::new(),
@@ -105,14 +105,14 @@ impl InstanceState {
     fn finish_if_unused(&self, load: &mut InstanceLoad) {
         load.remaining = 0;
         if load.active.is_empty() {
-            self.over.cancel();
+            self.finished.cancel();
         }
     }
 
     /// Notes whether the guest has nothing to do. A guest that computes is not polled, so it is not
     /// seen as idle.
-    pub(super) fn set_guest_idle(&self, resting: bool) {
-        self.guest_idle.store(resting, Ordering::Release);
+    pub(super) fn set_guest_idle(&self, idle: bool) {
+        self.guest_idle.store(idle, Ordering::Release);
     }
 
     /// Takes no more requests if there was none for `idle`. Returns whether a request, or the work
@@ -134,8 +134,8 @@ impl InstanceState {
     /// Its requests, for the log: nobody can tell which of them is to blame.
     pub(super) fn describe_requests(&self) -> String {
         let load = self.load();
-        let asked = load.active.iter().filter_map(|request| request.line.as_ref());
-        let all: Vec<_> = asked.map(RequestLine::to_string).collect();
+        let line = load.active.iter().filter_map(|request| request.line.as_ref());
+        let all: Vec<_> = line.map(RequestLine::to_string).collect();
         if all.is_empty() { "after its requests".to_owned() } else { all.join(", ") }
     }
 
@@ -174,17 +174,17 @@ impl RequestTicket {
     }
 
     /// Releases the request's permit together with the ticket.
-    pub(super) fn with_permit(mut self, turn: RequestPermit) -> Self {
-        self.permit = Some(turn);
+    pub(super) fn with_permit(mut self, permit: RequestPermit) -> Self {
+        self.permit = Some(permit);
         self
     }
 
     /// Sets the request that the ticket is for.
-    pub(super) fn set_request_line(&self, asked: RequestLine) {
+    pub(super) fn set_request_line(&self, line: RequestLine) {
         let mut load = self.instance.load();
         let own = load.active.iter_mut().find(|request| request.number == self.number);
         if let Some(own) = own {
-            own.line = Some(asked);
+            own.line = Some(line);
         }
     }
 
@@ -220,9 +220,9 @@ mod tests {
         let two = worker.admit().unwrap();
         assert!(worker.active_requests().is_none() && worker.admit().is_none());
         one.finish();
-        assert!(!worker.over.is_cancelled());
+        assert!(!worker.finished.is_cancelled());
         two.finish();
-        assert!(worker.over.is_cancelled() && !worker.abort.is_cancelled());
+        assert!(worker.finished.is_cancelled() && !worker.abort.is_cancelled());
     }
 
     #[test]
@@ -242,14 +242,14 @@ mod tests {
         assert!(!worker.check_limits(HOUR / 2, HOUR * 2) && worker.active_requests() == Some(1));
         assert!(worker.check_limits(HOUR / 2, HOUR), "a request takes too long");
         ticket.finish();
-        assert!(!worker.check_limits(HOUR, HOUR) && !worker.over.is_cancelled());
+        assert!(!worker.check_limits(HOUR, HOUR) && !worker.finished.is_cancelled());
         tokio::time::advance(HOUR).await;
         assert!(worker.check_limits(HOUR * 2, HOUR), "what comes after takes too long");
         worker.set_guest_idle(true);
         assert!(
-            !worker.check_limits(HOUR * 2, HOUR) && !worker.over.is_cancelled(),
+            !worker.check_limits(HOUR * 2, HOUR) && !worker.finished.is_cancelled(),
             "it does nothing"
         );
-        assert!(!worker.check_limits(HOUR, HOUR) && worker.over.is_cancelled());
+        assert!(!worker.check_limits(HOUR, HOUR) && worker.finished.is_cancelled());
     }
 }

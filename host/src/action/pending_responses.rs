@@ -79,15 +79,15 @@ impl PendingResponses {
         instance: impl Future<Output = wasmtime::Result<T>>,
     ) -> wasmtime::Result<T> {
         let mut instance = pin!(instance);
-        let bell = Arc::new(WakeFlag::default());
-        let waker = Waker::from(bell.clone());
+        let flag = Arc::new(WakeFlag::default());
+        let waker = Waker::from(flag.clone());
         let run = poll_fn(|cx| {
-            bell.reset(cx.waker());
+            flag.reset(cx.waker());
             self.ran.store(true, Ordering::Relaxed);
             let ended = instance.as_mut().poll(&mut Context::from_waker(&waker));
             match &ended {
                 Poll::Ready(Err(_)) => self.flush_on_failure(),
-                Poll::Pending if bell.was_woken() => self.flush_complete(),
+                Poll::Pending if flag.was_woken() => self.flush_complete(),
                 Poll::Ready(Ok(_)) | Poll::Pending => self.flush_all(),
             }
             ended
@@ -109,30 +109,24 @@ impl PendingResponses {
         beside.await
     }
 
-    /// Adds a response whose head the receiver of `to` is waiting for.
-    pub(super) fn add(&self, response: Response<WasiBody>, to: ResponseSender) {
+    /// Adds a response whose head the receiver of `sender` is waiting for.
+    pub(super) fn add(&self, response: Response<WasiBody>, sender: ResponseSender) {
         let (head, body) = response.into_parts();
         let rest = BodyStream::new(body);
-        let begun = BootTime::now();
-        self.list().push_back(PendingResponse {
-            sender: to,
-            head,
-            frames: Vec::new(),
-            rest,
-            started: begun,
-        });
+        let started = BootTime::now();
+        self.list().push_back(PendingResponse { sender, head, frames: Vec::new(), rest, started });
     }
 
     /// The guest has yielded and goes on: sends the complete responses, in order.
     fn flush_complete(&self) {
         let mut list = self.list();
         while let Some(first) = list.front_mut() {
-            let sight = first.poll_body();
-            if sight == BodyProgress::Partial && BootTime::now().since(first.started) < MOST {
+            let progress = first.poll_body();
+            if progress == BodyProgress::Partial && BootTime::now().since(first.started) < MOST {
                 return;
             }
             if let Some(first) = list.pop_front() {
-                first.send(sight);
+                first.send(progress);
             }
         }
     }
@@ -140,9 +134,9 @@ impl PendingResponses {
     /// The guest pauses: sends all responses.
     fn flush_all(&self) {
         let all = mem::take(&mut *self.list());
-        for mut opening in all {
-            let sight = opening.poll_body();
-            opening.send(sight);
+        for mut response in all {
+            let progress = response.poll_body();
+            response.send(progress);
         }
     }
 
@@ -150,9 +144,9 @@ impl PendingResponses {
     /// the failure instead of getting a part.
     fn flush_on_failure(&self) {
         let all = mem::take(&mut *self.list());
-        for mut opening in all {
-            if opening.poll_body() == BodyProgress::Complete {
-                opening.send(BodyProgress::Complete);
+        for mut response in all {
+            if response.poll_body() == BodyProgress::Complete {
+                response.send(BodyProgress::Complete);
             }
         }
     }
@@ -172,22 +166,22 @@ impl PendingResponse {
                 Poll::Ready(None) => return BodyProgress::Complete,
                 Poll::Pending => return BodyProgress::Partial,
             };
-            let sight = match &frame {
+            let progress = match &frame {
                 Ok(frame) if frame.is_trailers() => BodyProgress::Complete,
                 Ok(frame) if frame.data_ref().is_some_and(Bytes::is_empty) => continue,
                 Ok(_) => BodyProgress::Partial,
                 Err(_) => BodyProgress::BufferFull,
             };
             self.frames.push(frame);
-            if sight != BodyProgress::Partial {
-                return sight;
+            if progress != BodyProgress::Partial {
+                return progress;
             }
         }
         BodyProgress::BufferFull
     }
 
-    fn send(mut self, sight: BodyProgress) {
-        if sight == BodyProgress::Complete {
+    fn send(mut self, progress: BodyProgress) {
+        if progress == BodyProgress::Complete {
             set_content_length(&mut self.head, &self.frames);
             self.head.extensions.insert(CompleteBody);
         }

@@ -9,5 +9,5 @@ pub(super) trait ResponseMonitor: Send + Sync {
     fn gate(&self) -> &Gate;
 
     /// The guest did not fail, but broke off its response.
-    fn response_aborted(&self, asked: &RequestLine, why: &ResponseAbort);
+    fn response_aborted(&self, request: &RequestLine, abort: &ResponseAbort);
 }

@@ -41,78 +41,78 @@ impl ServiceHandle {
 
 /// Starts the task that keeps the service running; `tasks` own it.
 pub(super) fn start_service(
-    run: Arc<VersionContext>,
+    version: Arc<VersionContext>,
     entry: ServiceEntry,
     tasks: &TaskScope,
 ) -> ServiceHandle {
     let (tell, current) = watch::channel(None);
-    tasks.spawn(supervise(run, entry, tell));
+    tasks.spawn(supervise(version, entry, tell));
     ServiceHandle(current)
 }
 
 async fn supervise(
-    run: Arc<VersionContext>,
+    version: Arc<VersionContext>,
     entry: ServiceEntry,
     current: watch::Sender<Option<EndingInterest>>,
 ) {
-    let mut restarts = RestartBackoff::new(run.action.config().restart_limit);
+    let mut restarts = RestartBackoff::new(version.action.config().restart_limit);
     loop {
-        let slot = run.action.slot().await;
+        let slot = version.action.slot().await;
         // Nothing is started in a term that is ending, or for a version that is being replaced.
-        if run.is_leaving() {
+        if version.is_leaving() {
             return;
         }
-        let end = run_once(&run, &entry, slot, &current).await;
-        if run.gate().pass().is_err() {
+        let end = run_once(&version, &entry, slot, &current).await;
+        if version.gate().pass().is_err() {
             return;
         }
         let well = end.is_ok();
         // The guest learned of the end and left.
-        if well && run.is_leaving() {
+        if well && version.is_leaving() {
             return;
         }
-        let restart = run.action.restart_policy();
+        let restart = version.action.restart_policy();
         if well && restart != RestartPolicy::Always {
-            return run.mark_not_restarted(ActionState::Done);
+            return version.mark_not_restarted(ActionState::Done);
         }
         let (Ok(end) | Err(end)) = end;
-        run.note_error("the service ended", &end);
-        if run.is_leaving() {
+        version.note_error("the service ended", &end);
+        if version.is_leaving() {
             return;
         }
-        if !well && run.action.on_trial() {
-            return run.fail(&format!("it did not run well at first: {end}"));
+        if !well && version.action.on_trial() {
+            return version.fail(&format!("it did not run well at first: {end}"));
         }
         if restart == RestartPolicy::Never {
-            return run.mark_not_restarted(ActionState::Failed);
+            return version.mark_not_restarted(ActionState::Failed);
         }
         let Some(pause) = restarts.next(Instant::now()) else {
-            return run.fail(&too_often_message(&restarts.patience, &end));
+            return version.fail(&too_often_message(&restarts.patience, &end));
         };
-        run.action.live_status().lock().restarts += 1;
-        measure::restarted(run.action.name());
-        run.set_state(ActionState::Restarting);
+        version.action.live_status().lock().restarts += 1;
+        measure::restarted(version.action.name());
+        version.set_state(ActionState::Restarting);
         sleep(pause).await;
     }
 }
 
 /// Runs one instance to its end; `Ok` if it ended well.
 async fn run_once(
-    run: &VersionContext,
+    version: &VersionContext,
     entry: &ServiceEntry,
     slot: InstanceSlot,
     current: &watch::Sender<Option<EndingInterest>>,
 ) -> Result<String, String> {
-    let state = GuestState::new(&run.access).await.map_err(|error| error.to_string())?;
+    let state = GuestState::new(&version.access).await.map_err(|error| error.to_string())?;
     current.send_replace(Some(state.ending_interest().clone()));
     let mut guest = Guest::new(entry.engine(), slot, state);
     let store = guest.store();
     let ended = async {
         let program = entry.instantiate(store).await?;
-        run.mark_up(Kind::Service);
+        version.mark_up(Kind::Service);
         program.run(store).await
     };
-    let ended = run.action.run(ended).await;
+    let ended = version.action.run(ended).await;
     // The store goes first: whoever waits for the instance must not find it alive.
     drop(guest);
     current.send_replace(None);
@@ -121,8 +121,8 @@ async fn run_once(
         Ok(Err(())) => Err("it returned an error".to_owned()),
         Err(error) => {
             // Exiting with a code is no trap, and neither is being interrupted by a stop.
-            if !error.is::<I32Exit>() && run.gate().pass().is_ok() {
-                measure::trapped(run.action.name());
+            if !error.is::<I32Exit>() && version.gate().pass().is_ok() {
+                measure::trapped(version.action.name());
             }
             describe_exit(&error)
         }

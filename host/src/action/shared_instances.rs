@@ -58,7 +58,7 @@ type QueuedRequest = (Request<LimitedBody>, ResponseSender);
 
 /// The instances of one action under one term.
 pub(super) struct SharedInstances {
-    run: Arc<VersionContext>,
+    version: Arc<VersionContext>,
     entry: ServicePre<GuestState>,
     reuse: ReuseLimits,
     /// Up to this number of instances, one per processor, the next one is created when all others
@@ -72,7 +72,7 @@ pub(super) struct SharedInstances {
 
 #[derive(Clone)]
 struct SharedInstance {
-    worker: Arc<InstanceState>,
+    state: Arc<InstanceState>,
     queue: mpsc::UnboundedSender<QueuedRequest>,
 }
 
@@ -90,55 +90,56 @@ enum MemberOrSlot {
 
 impl SharedInstances {
     /// A set without instances.
-    pub(super) fn new(run: Arc<VersionContext>, entry: ServicePre<GuestState>) -> Self {
-        let reuse = match run.action.config().instances {
+    pub(super) fn new(version: Arc<VersionContext>, entry: ServicePre<GuestState>) -> Self {
+        let reuse = match version.action.config().instances {
             InstancePolicy::Fresh => ONCE,
             InstancePolicy::Reuse(reuse) => reuse,
         };
         let parallel_instances = available_parallelism().map_or(1, usize::from);
         let closing = CancellationToken::new();
-        Self { run, entry, reuse, parallel_instances, accepting: Mutex::default(), closing }
+        Self { version, entry, reuse, parallel_instances, accepting: Mutex::default(), closing }
     }
 
     /// Reserves an instance, or waits for the right to create one.
     pub(super) async fn reserve(self: &Arc<Self>) -> SharedReservation {
         let found = match self.least_busy() {
             Some(found) => found,
-            None => MemberOrSlot::Slot(self.run.action.slot().await),
+            None => MemberOrSlot::Slot(self.version.action.slot().await),
         };
         SharedReservation { instances: self.clone(), found }
     }
 
     fn least_busy(&self) -> Option<MemberOrSlot> {
         let mut open = self.accepting();
-        open.retain(|member| member.worker.active_requests().is_some());
-        let busy = |member: &SharedInstance| member.worker.active_requests().unwrap_or(usize::MAX);
-        let least = open.iter().min_by_key(|member| busy(member))?;
+        open.retain(|instance| instance.state.active_requests().is_some());
+        let busy =
+            |instance: &SharedInstance| instance.state.active_requests().unwrap_or(usize::MAX);
+        let least = open.iter().min_by_key(|instance| busy(instance))?;
         let most = if open.len() < self.parallel_instances { 1 } else { AT_ONCE };
         if busy(least) >= most {
             return None;
         }
-        let ticket = least.worker.admit()?;
+        let ticket = least.state.admit()?;
         Some(MemberOrSlot::Instance(least.clone(), ticket))
     }
 
     /// Starts the task of one more instance.
     fn start_instance(self: &Arc<Self>, slot: InstanceSlot) -> (SharedInstance, RequestTicket) {
-        let (worker, ticket) = InstanceState::new(self.reuse.max);
+        let (state, ticket) = InstanceState::new(self.reuse.max);
         let (calls, queue) = mpsc::unbounded_channel();
-        self.run.requests.spawn(self.clone().run_instance(worker.clone(), slot, queue));
-        let member = SharedInstance { worker, queue: calls };
-        if member.worker.active_requests().is_some() {
-            self.accepting().push(member.clone());
+        self.version.requests.spawn(self.clone().run_instance(state.clone(), slot, queue));
+        let instance = SharedInstance { state, queue: calls };
+        if instance.state.active_requests().is_some() {
+            self.accepting().push(instance.clone());
         }
-        (member, ticket)
+        (instance, ticket)
     }
 
     /// Instantiates once as a test.
     pub(super) async fn try_instantiate(&self) -> wasmtime::Result<()> {
-        let mut guest = self.guest(self.run.action.slot().await).await?;
+        let mut guest = self.guest(self.version.action.slot().await).await?;
         let instantiated = self.entry.instantiate_async(guest.store());
-        self.run.action.run(instantiated).await.map(drop)
+        self.version.action.run(instantiated).await.map(drop)
     }
 
     /// Ends instances without requests at once, and the others after their last request.
@@ -147,7 +148,7 @@ impl SharedInstances {
     }
 
     async fn guest(&self, slot: InstanceSlot) -> wasmtime::Result<Guest> {
-        let state = GuestState::new(&self.run.access).await?;
+        let state = GuestState::new(&self.version.access).await?;
         Ok(Guest::new(self.entry.engine(), slot, state))
     }
 
@@ -159,27 +160,27 @@ impl SharedInstances {
     /// The task of one instance.
     async fn run_instance(
         self: Arc<Self>,
-        worker: Arc<InstanceState>,
+        state: Arc<InstanceState>,
         slot: InstanceSlot,
         queue: mpsc::UnboundedReceiver<QueuedRequest>,
     ) {
-        let _ended = worker.ended.clone().drop_guard();
+        let _ended = state.ended.clone().drop_guard();
         // Boxed, because the futures around it would otherwise contain its full size, some of them
         // twice.
-        let openings = PendingResponses::default();
-        let driven = Box::pin(self.answer_requests(&worker, slot, queue, &openings));
+        let responses = PendingResponses::default();
+        let driven = Box::pin(self.answer_requests(&state, slot, queue, &responses));
         let ended = tokio::select! {
             biased;
-            () = worker.abort.cancelled() => return,
-            ended = openings.flush_while_paced(self.run.action.run(driven)) => ended,
-            error = self.supervise_instance(&worker) => Err(error),
+            () = state.abort.cancelled() => return,
+            ended = responses.flush_while_paced(self.version.action.run(driven)) => ended,
+            error = self.supervise_instance(&state) => Err(error),
         };
-        worker.close();
+        state.close();
         if let Err(error) = ended {
             // It is set here only.
-            let _ = worker.failure.set(refusal_of_error(
-                &self.run,
-                &worker.describe_requests(),
+            let _ = state.failure.set(refusal_of_error(
+                &self.version,
+                &state.describe_requests(),
                 &error,
             ));
         }
@@ -188,19 +189,19 @@ impl SharedInstances {
     /// Creates the instance, and lets it answer requests until it is finished.
     async fn answer_requests(
         &self,
-        worker: &InstanceState,
+        state: &InstanceState,
         slot: InstanceSlot,
         mut queue: mpsc::UnboundedReceiver<QueuedRequest>,
-        openings: &PendingResponses,
+        responses: &PendingResponses,
     ) -> wasmtime::Result<()> {
         let mut guest = self.guest(slot).await?;
         // Declared after the guest, so that it is dropped before the store.
-        let broken = worker.fate.guard();
+        let broken = state.broken.guard();
         let service = &self.entry.instantiate_async(guest.store()).await?;
         let handle = *service.wasi_http_handler().func_handle().func();
         let answer_all = async |accessor: &Accessor<GuestState>| {
             let mut begun = FuturesUnordered::new();
-            let mut over = pin!(worker.over.cancelled());
+            let mut finished = pin!(state.finished.cancelled());
             poll_fn(|cx| {
                 loop {
                     if let Poll::Ready(Some(answered)) = begun.poll_next_unpin(cx) {
@@ -208,12 +209,12 @@ impl SharedInstances {
                     } else if accessor.poll_ready_for_concurrent_call(handle, cx).is_ready()
                         && let Poll::Ready(Some(call)) = queue.poll_recv(cx)
                     {
-                        worker.set_guest_idle(false);
-                        begun.push(answer(accessor, service, openings, call));
+                        state.set_guest_idle(false);
+                        begun.push(answer(accessor, service, responses, call));
                     } else {
-                        let rests = accessor.poll_no_interesting_tasks(cx).is_ready();
-                        worker.set_guest_idle(rests);
-                        if over.as_mut().poll(cx).is_ready() && rests {
+                        let idle = accessor.poll_no_interesting_tasks(cx).is_ready();
+                        state.set_guest_idle(idle);
+                        if finished.as_mut().poll(cx).is_ready() && idle {
                             return Poll::Ready(wasmtime::error::Ok(()));
                         }
                         return Poll::Pending;
@@ -223,27 +224,27 @@ impl SharedInstances {
             .await
         };
         let answered = async { guest.store().run_concurrent(answer_all).await? };
-        openings.run(answered).await?;
+        responses.run(answered).await?;
         broken.mark_finished();
         Ok(())
     }
 
     /// Ends the instance when a limit is exceeded. This is checked from outside, because a guest
     /// that computes lets nothing else of its instance run.
-    async fn supervise_instance(&self, worker: &InstanceState) -> wasmtime::Error {
-        let limit = self.run.action.config().limits.request_timeout;
+    async fn supervise_instance(&self, state: &InstanceState) -> wasmtime::Error {
+        let limit = self.version.action.config().limits.request_timeout;
         let pause = self.reuse.idle.min(limit).clamp(LOOK_LEAST, LOOK);
         let look = async {
             loop {
                 sleep(pause).await;
-                if worker.check_limits(self.reuse.idle, limit) {
+                if state.check_limits(self.reuse.idle, limit) {
                     return InstanceTimeout.into();
                 }
             }
         };
         let closing = async {
             self.closing.cancelled().await;
-            worker.close();
+            state.close();
             pending().await
         };
         tokio::select! {
@@ -257,7 +258,7 @@ impl SharedReservation {
     /// Hands the request over.
     pub(super) fn start(
         self,
-        turn: RequestPermit,
+        permit: RequestPermit,
         mut request: Request<LimitedBody>,
         head: ResponseSender,
     ) -> (RequestTicket, BrokenFlag) {
@@ -266,14 +267,14 @@ impl SharedReservation {
         if self.instances.reuse.max > 1 {
             request.extensions_mut().remove::<TraceContext>();
         }
-        let (member, ticket) = match self.found {
-            MemberOrSlot::Instance(member, ticket) => (member, ticket),
+        let (instance, ticket) = match self.found {
+            MemberOrSlot::Instance(instance, ticket) => (instance, ticket),
             MemberOrSlot::Slot(slot) => self.instances.start_instance(slot),
         };
         ticket.set_request_line(RequestLine::of(&request));
         // An instance that has just ended drops the sender, and the receiver learns of it.
-        let _ = member.queue.send((request, head));
-        (ticket.with_permit(turn), member.worker.fate.clone())
+        let _ = instance.queue.send((request, head));
+        (ticket.with_permit(permit), instance.state.broken.clone())
     }
 }
 
@@ -282,7 +283,7 @@ impl SharedReservation {
 async fn answer(
     accessor: &Accessor<GuestState>,
     service: &Service,
-    openings: &PendingResponses,
+    responses: &PendingResponses,
     (request, head): QueuedRequest,
 ) -> wasmtime::Result<()> {
     if head.is_closed() {
@@ -292,7 +293,7 @@ async fn answer(
     match service.handle(accessor, request).await? {
         Ok(response) => {
             let response = accessor.with(|store| response.into_http(store, sent))?;
-            openings.add(response, head);
+            responses.add(response, head);
         }
         // The client may be gone.
         Err(code) => drop(head.send(Err(code.to_string()))),

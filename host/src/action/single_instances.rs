@@ -46,7 +46,7 @@ pub(super) struct SingleInstances {
 /// An instance, or the right to create one, reserved for a request.
 pub(super) struct SingleReservation {
     instances: Arc<SingleInstances>,
-    found: WarmOrSlot,
+    source: WarmOrSlot,
 }
 
 /// The right to create an instance, or a warm one.
@@ -68,54 +68,54 @@ impl SingleInstances {
 
     /// Reserves an instance, or waits for the right to create one.
     pub(super) async fn reserve(self: &Arc<Self>) -> SingleReservation {
-        let found = match self.warm.as_ref().and_then(|kept| kept.take()) {
-            Some(warm) => WarmOrSlot::Warm(warm),
+        let source = match self.warm.as_ref().and_then(|warm| warm.take()) {
+            Some(instance) => WarmOrSlot::Warm(instance),
             None => WarmOrSlot::Slot(self.version.action.slot().await),
         };
-        SingleReservation { instances: self.clone(), found }
+        SingleReservation { instances: self.clone(), source }
     }
 
-    /// Answers one request. `fate` is set before the store is dropped, whichever way this ends;
-    /// `_turn` is released after that.
+    /// Answers one request. `broken` is set before the store is dropped, whichever way this ends;
+    /// `_permit` is released after that.
     async fn serve(
         self: Arc<Self>,
-        found: WarmOrSlot,
+        source: WarmOrSlot,
         request: Request<LimitedBody>,
         head: ResponseSender,
-        fate: BrokenFlag,
-        _turn: RequestPermit,
+        broken: BrokenFlag,
+        _permit: RequestPermit,
     ) -> Result<(), ActionRefusal> {
-        let (action, asked) = (&self.version.action, RequestLine::of(&request));
+        let (action, request_line) = (&self.version.action, RequestLine::of(&request));
         // Boxed, because the futures around it would otherwise contain its full size, some of them
         // twice.
-        let answered = Box::pin(self.answer(found, request, head, fate));
+        let answered = Box::pin(self.answer(source, request, head, broken));
         let answered = action.run(answered);
         match timeout(action.config().limits.request_timeout, answered).await {
-            Ok(Ok(warm)) => {
-                if let Some(kept) = &self.warm {
-                    kept.put(warm);
+            Ok(Ok(instance)) => {
+                if let Some(warm) = &self.warm {
+                    warm.put(instance);
                 }
                 Ok(())
             }
-            Ok(Err(error)) => Err(refusal_of_error(&self.version, &asked, &error)),
-            Err(_) => Err(log_refusal(&self.version, &asked, ActionRefusal::Timeout)),
+            Ok(Err(error)) => Err(refusal_of_error(&self.version, &request_line, &error)),
+            Err(_) => Err(log_refusal(&self.version, &request_line, ActionRefusal::Timeout)),
         }
     }
 
     /// Hands the request to the guest, and lets the guest run to its end.
     async fn answer(
         &self,
-        found: WarmOrSlot,
+        source: WarmOrSlot,
         mut request: Request<LimitedBody>,
         head: ResponseSender,
-        fate: BrokenFlag,
+        broken: BrokenFlag,
     ) -> wasmtime::Result<Box<WarmInstance<Proxy>>> {
-        let mut warm = match found {
+        let mut instance = match source {
             WarmOrSlot::Slot(slot) => Box::new(self.instantiate(slot).await?),
-            WarmOrSlot::Warm(warm) => warm,
+            WarmOrSlot::Warm(instance) => instance,
         };
-        let broken = fate.guard();
-        let store = warm.guest.store();
+        let broken = broken.guard();
+        let store = instance.guest.store();
         store.data_mut().set_trace(request.extensions_mut().remove());
         let mut http = store.data_mut().http();
         let scheme = if is_over_tls(&request) { Scheme::Https } else { Scheme::Http };
@@ -125,13 +125,17 @@ impl SingleInstances {
             let _ = head.send(answer.map_err(|code| code.to_string()));
         })?;
         let unset = Resource::<HostResponseOutparam>::new_borrow(out.rep());
-        warm.exports.wasi_http_incoming_handler().call_handle(&mut *store, request, out).await?;
+        instance
+            .exports
+            .wasi_http_incoming_handler()
+            .call_handle(&mut *store, request, out)
+            .await?;
         if store.data_mut().http().table.get(&unset).is_ok() {
             wasmtime::bail!("it returned without an answer");
         }
         broken.mark_finished();
-        warm.served += 1;
-        Ok(warm)
+        instance.served += 1;
+        Ok(instance)
     }
 
     /// Instantiates once as a test.
@@ -142,8 +146,8 @@ impl SingleInstances {
 
     /// Ends the warm instances, and keeps no more.
     pub(super) fn close(&self) {
-        if let Some(kept) = &self.warm {
-            kept.close();
+        if let Some(warm) = &self.warm {
+            warm.close();
         }
     }
 
@@ -159,17 +163,17 @@ impl SingleReservation {
     /// Hands the request over. Most guests finish it in one step, and then no task is needed.
     pub(super) async fn start(
         self,
-        turn: RequestPermit,
+        permit: RequestPermit,
         request: Request<LimitedBody>,
         head: ResponseSender,
     ) -> (GuestHandle, BrokenFlag) {
-        let fate = BrokenFlag::default();
-        let single = self.instances.clone();
-        let serve = self.instances.serve(self.found, request, head, fate.clone(), turn);
-        let tie = match single.version.requests.start_inline(serve).await {
+        let broken = BrokenFlag::default();
+        let instances = self.instances.clone();
+        let serve = self.instances.serve(self.source, request, head, broken.clone(), permit);
+        let tie = match instances.version.requests.start_inline(serve).await {
             FirstStep::Finished(ended) => GuestHandle::Finished(ended),
             FirstStep::Running(task) => GuestHandle::Task(GuestTask::new(task)),
         };
-        (tie, fate)
+        (tie, broken)
     }
 }

@@ -90,7 +90,7 @@ impl TermRoutes {
     fn find(
         &self,
         mut request: Request<Incoming>,
-        caller: ConnectionInfo,
+        info: ConnectionInfo,
     ) -> Result<(Arc<ActionServer>, TaskTrackerToken, Request<RequestBody>), ActionRefusal> {
         let found = self.paths.find(request.uri().path(), |path, slot, taken| {
             (slot.acquire(), (taken > 0).then(|| (taken, Arc::clone(path))))
@@ -107,7 +107,7 @@ impl TermRoutes {
                 return Err(ActionRefusal::Nowhere(known));
             }
         };
-        set_forwarded(request.headers_mut(), caller, server.trusted_proxies());
+        set_forwarded(request.headers_mut(), info, server.trusted_proxies());
         if let Some((taken, path)) = prefix {
             strip_prefix(&mut request, taken, Some(&path)).ok_or(ActionRefusal::NoTarget)?;
         }
@@ -121,13 +121,13 @@ impl RequestHandler for TermRoutes {
     async fn respond(
         &self,
         mut request: Request<Incoming>,
-        caller: ConnectionInfo,
+        info: ConnectionInfo,
     ) -> Result<Response<ResponseBody>, Infallible> {
-        if caller.secure {
+        if info.secure {
             request.extensions_mut().insert(OverTls);
         }
         TermHeaders::strip_reserved(request.headers_mut());
-        let refusal = match self.find(request, caller) {
+        let refusal = match self.find(request, info) {
             Ok((server, _occupied, request)) => return Ok(server.respond(request).await),
             Err(refusal) => refusal,
         };

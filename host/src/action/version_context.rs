@@ -68,8 +68,8 @@ impl ResponseMonitor for VersionContext {
         &self.term.gate
     }
 
-    fn response_aborted(&self, asked: &RequestLine, why: &ResponseAbort) {
-        self.log_request_error(asked, "the plugin broke off its answer", &with_causes(why));
+    fn response_aborted(&self, request: &RequestLine, why: &ResponseAbort) {
+        self.log_request_error(request, "the plugin broke off its answer", &with_causes(why));
     }
 }
 
@@ -143,9 +143,9 @@ impl VersionContext {
     /// the first time, errors of earlier terms are forgotten.
     pub(super) fn mark_up(&self, kind: Kind) {
         let waits = {
-            let mut missing = self.not_up_yet.lock();
-            missing.retain(|other| *other != kind);
-            !missing.is_empty()
+            let mut not_up_yet = self.not_up_yet.lock();
+            not_up_yet.retain(|other| *other != kind);
+            !not_up_yet.is_empty()
         };
         if waits {
             return;
@@ -197,12 +197,12 @@ impl VersionContext {
     }
 
     /// Logs an error of a request, with a limit, since it may happen with every request.
-    pub(super) fn log_request_error(&self, asked: &dyn fmt::Display, what: &str, error: &str) {
-        self.request_errors.said(&format!("{asked} {what} {error}"), |told| {
+    pub(super) fn log_request_error(&self, request: &dyn fmt::Display, what: &str, error: &str) {
+        self.request_errors.said(&format!("{request} {what} {error}"), |told| {
             let term = self.gate().term();
             warn!(
                 action = %self.action.name(), group = %term.group, token = term.token.0,
-                request = %asked, error, "{what}{told}",
+                request = %request, error, "{what}{told}",
             );
         });
         self.action.live_status().lock().last_error = Some(error.to_owned());

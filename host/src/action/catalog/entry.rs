@@ -94,8 +94,9 @@ impl CatalogEntry {
                 humantime::format_duration(SETTLE)
             );
         }
-        let (seen, since) = ((action.config().clone(), stamp), since.unwrap_or_else(BootTime::now));
-        self.pending = Some(PendingProgram { version: seen, action, since });
+        let (version, since) =
+            ((action.config().clone(), stamp), since.unwrap_or_else(BootTime::now));
+        self.pending = Some(PendingProgram { version, action, since });
     }
 
     /// Whether settings without a plugin came a moment ago, or a plugin has just been removed.

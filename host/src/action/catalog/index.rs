@@ -50,14 +50,14 @@ pub(super) struct CatalogIndex {
 type ReplacedActions = BTreeMap<Arc<str>, Option<Arc<Action>>>;
 
 impl CatalogIndex {
-    /// Prepares everything; this blocks. `told` gets the progress.
+    /// Prepares everything; this blocks. `progress` gets the progress.
     pub(super) fn fill(
         source: Arc<ActionSource>,
         reading: ActionSet,
         engine: Arc<PluginEngine>,
-        told: &watch::Sender<StartupProgress>,
+        progress: &watch::Sender<StartupProgress>,
     ) -> Self {
-        let mut shelf = Self {
+        let mut index = Self {
             source,
             engine,
             entries: BTreeMap::new(),
@@ -68,12 +68,12 @@ impl CatalogIndex {
             preparation_done: Arc::default(),
             compiled_since: false,
         };
-        shelf.apply_reading(reading, |action, number, of| {
+        index.apply_reading(reading, |action, number, of| {
             let action = Arc::clone(action);
-            told.send_replace(StartupProgress::Compiling { action, number, of });
+            progress.send_replace(StartupProgress::Compiling { action, number, of });
         });
-        shelf.initial_load_done = true;
-        shelf
+        index.initial_load_done = true;
+        index
     }
 
     /// Notified when a plugin has been compiled, so that another scan is due.
@@ -84,8 +84,8 @@ impl CatalogIndex {
     /// The current programme. Logs the actions that answer elsewhere from now on.
     pub(super) fn programme(&mut self) -> Programme {
         let mut programme = Programme::default();
-        for (name, known) in &self.entries {
-            match (&known.action, &known.refused) {
+        for (name, entry) in &self.entries {
+            match (&entry.action, &entry.refused) {
                 (Some(action), refused) => {
                     action.live_status().lock().refused.clone_from(refused);
                     programme.actions.push(Arc::clone(action));
@@ -98,7 +98,7 @@ impl CatalogIndex {
                         programme.obstacles.entry(group).or_insert(obstacle);
                     }
                     let (name, reason) = (name.to_string(), reason.clone());
-                    let reserved = known.reserved.clone();
+                    let reserved = entry.reserved.clone();
                     programme.refused.push(RefusedPlugin { name, reason, reserved });
                 }
                 (None, None) => {}
@@ -129,30 +129,34 @@ impl CatalogIndex {
         self.apply_reading(reading, |_, _, _| {})
     }
 
-    /// Applies what was read; `say` gets the number of each action before it is prepared.
-    fn apply_reading(&mut self, reading: ActionSet, say: impl Fn(&Arc<str>, usize, usize)) -> bool {
+    /// Applies what was read; `report` gets the number of each action before it is prepared.
+    fn apply_reading(
+        &mut self,
+        reading: ActionSet,
+        report: impl Fn(&Arc<str>, usize, usize),
+    ) -> bool {
         let names: BTreeSet<_> = (reading.actions.iter().map(|config| config.name.to_string()))
             .chain(reading.refused.iter().map(|refused| refused.name.clone()))
             .collect();
         let gone = self.remove_all_but(&names);
         let mut changed = gone;
-        let mut taken = ReplacedActions::new();
+        let mut replaced = ReplacedActions::new();
         let of = reading.actions.len();
         for (before, config) in reading.actions.into_iter().enumerate() {
-            say(&config.name, before + 1, of);
-            changed |= self.apply_config(config, &mut taken);
+            report(&config.name, before + 1, of);
+            changed |= self.apply_config(config, &mut replaced);
         }
         for refused in &reading.refused {
             changed |= self.refuse_settings(refused);
         }
-        self.resolve_mount_conflicts(&mut taken);
+        self.resolve_mount_conflicts(&mut replaced);
         // An action that was compiled late may have been refused because of a conflict that is
         // gone.
-        let arrived = mem::take(&mut self.compiled_since);
-        if gone || arrived || !taken.is_empty() {
+        let compiled = mem::take(&mut self.compiled_since);
+        if gone || compiled || !replaced.is_empty() {
             // There may be room for these now.
-            let displaced = self.entries.values_mut().filter(|known| known.displaced);
-            displaced.for_each(|known| known.last_seen = None);
+            let displaced = self.entries.values_mut().filter(|entry| entry.displaced);
+            displaced.for_each(|entry| entry.last_seen = None);
         }
         changed
     }
@@ -168,80 +172,80 @@ impl CatalogIndex {
     }
 
     /// Prepares an action, if it is new or has changed.
-    fn apply_config(&mut self, config: ActionConfig, taken: &mut ReplacedActions) -> bool {
+    fn apply_config(&mut self, config: ActionConfig, replaced: &mut ReplacedActions) -> bool {
         let name = Arc::clone(&config.name);
-        let known = self.entries.entry(Arc::clone(&name)).or_default();
+        let entry = self.entries.entry(Arc::clone(&name)).or_default();
         // Taken before the file is read: what is written meanwhile is noticed by the next scan.
         let stamp = PluginFileStamp::of(&config.plugin);
-        let seen = (config, stamp);
+        let version = (config, stamp);
         // A host that starts waits for no file; what it refuses, it checks again when the file
         // changes.
         let unfinished =
             self.initial_load_done && stamp.is_some_and(|stamp| stamp.is_just_written());
-        let is_news = known.last_seen.as_ref() != Some(&seen) || known.preparation.is_some();
-        if unfinished || (!is_news && !known.take_due_retry()) {
+        let is_news = entry.last_seen.as_ref() != Some(&version) || entry.preparation.is_some();
+        if unfinished || (!is_news && !entry.take_due_retry()) {
             return false;
         }
-        let waiting = known.pending.take().filter(|waiting| waiting.version == seen);
+        let waiting = entry.pending.take().filter(|waiting| waiting.version == version);
         let since = waiting.as_ref().map(|waiting| waiting.since);
         let prepared = match waiting {
             Some(waiting) => Ok(waiting.action),
-            None if self.initial_load_done => match self.prepare(&seen) {
+            None if self.initial_load_done => match self.prepare(&version) {
                 Some(prepared) => prepared,
                 None => return false,
             },
-            None => Action::prepare(&seen.0, &self.engine),
+            None => Action::prepare(&version.0, &self.engine),
         };
-        let known = self.entries.entry(Arc::clone(&name)).or_default();
+        let entry = self.entries.entry(Arc::clone(&name)).or_default();
         if let (Ok(action), true) = (&prepared, self.initial_load_done) {
-            action.start_trial_after(known.action.as_ref());
+            action.start_trial_after(entry.action.as_ref());
         }
         match prepared {
             Ok(action)
-                if self.initial_load_done && known.must_wait_for_settings(&action, since) =>
+                if self.initial_load_done && entry.must_wait_for_settings(&action, since) =>
             {
-                known.wait_for_settings(action, stamp, since);
+                entry.wait_for_settings(action, stamp, since);
                 return false;
             }
-            Ok(action) if known.lost_its_schedule(&action) => {
-                known.last_seen = Some(seen);
-                return known.refuse(&name, lost_schedule(&name));
+            Ok(action) if entry.lost_its_schedule(&action) => {
+                entry.last_seen = Some(version);
+                return entry.refuse(&name, lost_schedule(&name));
             }
             // The file was only rewritten: a service need not be restarted for that.
-            Ok(action) if known.action.as_ref().is_some_and(|now| now.is_same_version(&action)) => {
-                known.accept();
+            Ok(action) if entry.action.as_ref().is_some_and(|now| now.is_same_version(&action)) => {
+                entry.accept();
             }
             Ok(action) => {
                 log_prepared(&action, self.initial_load_done);
-                taken.insert(Arc::clone(&name), known.action.replace(action));
-                known.accept();
+                replaced.insert(Arc::clone(&name), entry.action.replace(action));
+                entry.accept();
             }
             Err(error) => {
-                known.reserved = ReservedMount::from_config(&seen.0);
-                known.last_seen = (!error.may_pass()).then_some(seen);
-                return known.refuse(&name, with_causes(&error));
+                entry.reserved = ReservedMount::from_config(&version.0);
+                entry.last_seen = (!error.may_pass()).then_some(version);
+                return entry.refuse(&name, with_causes(&error));
             }
         }
-        known.last_seen = Some(seen);
+        entry.last_seen = Some(version);
         true
     }
 
     /// Prepares a version, at once if nothing has to be compiled; `None` while it is being
     /// compiled.
-    fn prepare(&mut self, seen: &FolderVersion) -> Option<Result<Arc<Action>, PrepareError>> {
-        let (config, _) = seen;
-        let known = self.entries.get_mut(&config.name)?;
-        if known.preparation.as_ref().is_none_or(|it| !it.is_for(seen)) {
+    fn prepare(&mut self, version: &FolderVersion) -> Option<Result<Arc<Action>, PrepareError>> {
+        let (config, _) = version;
+        let entry = self.entries.get_mut(&config.name)?;
+        if entry.preparation.as_ref().is_none_or(|it| !it.is_for(version)) {
             if !needs_compiling(&self.engine, &config.plugin) {
-                self.compiled_since |= known.preparation.take().is_some();
+                self.compiled_since |= entry.preparation.take().is_some();
                 return Some(Action::prepare(config, &self.engine));
             }
-            known.preparation = Some(Preparation::of(seen.clone()));
+            entry.preparation = Some(Preparation::of(version.clone()));
         }
-        let preparation = known.preparation.as_mut()?;
+        let preparation = entry.preparation.as_mut()?;
         preparation.begin(&self.engine, &self.compile_permits, &self.preparation_done);
         let outcome = preparation.outcome()?;
-        known.preparation = None;
+        entry.preparation = None;
         self.compiled_since = true;
         Some(outcome)
     }
@@ -249,59 +253,59 @@ impl CatalogIndex {
     /// Notes that the settings or the file of an action are invalid.
     fn refuse_settings(&mut self, refused: &RefusedAction) -> bool {
         let name: Arc<str> = refused.name.as_str().into();
-        let known = self.entries.entry(Arc::clone(&name)).or_default();
+        let entry = self.entries.entry(Arc::clone(&name)).or_default();
         let reason = refused.to_string();
-        let gone = known.action.as_ref().is_some_and(|action| !action.plugin().file().exists());
+        let gone = entry.action.as_ref().is_some_and(|action| !action.plugin().file().exists());
         // The old file is no longer in the folder, so removing the action was intended.
         if gone {
-            known.action = None;
+            entry.action = None;
         }
-        if known.stray_recently(refused.lacks_plugin()) && self.initial_load_done {
+        if entry.stray_recently(refused.lacks_plugin()) && self.initial_load_done {
             if gone {
                 info!(event = "removed", action = %name, "action {name} is removed");
             }
-            known.last_seen = None;
-            return known.refused.take().is_some() || gone;
+            entry.last_seen = None;
+            return entry.refused.take().is_some() || gone;
         }
-        let news = known.refuse(&name, reason);
-        (known.last_seen, known.reserved) = (None, refused.reserved().cloned());
+        let news = entry.refuse(&name, reason);
+        (entry.last_seen, entry.reserved) = (None, refused.reserved().cloned());
         news || gone
     }
 
     /// Goes back to the version before one that failed on trial.
     pub(super) fn roll_back(&mut self, failure: &ActionFailure) -> bool {
-        let Some(known) = self.entries.get_mut(failure.action.name()) else { return false };
-        let newest = known.action.as_ref().is_some_and(|now| Arc::ptr_eq(now, &failure.action));
+        let Some(entry) = self.entries.get_mut(failure.action.name()) else { return false };
+        let newest = entry.action.as_ref().is_some_and(|now| Arc::ptr_eq(now, &failure.action));
         // It was replaced meanwhile.
         if !newest {
             return false;
         }
-        known.roll_back(failure);
+        entry.roll_back(failure);
         true
     }
 
     /// Undoes the changes by which two actions would answer at one address and path; the others
-    /// stay in `taken`. Actions in the settings file win over others.
-    fn resolve_mount_conflicts(&mut self, taken: &mut ReplacedActions) {
+    /// stay in `replaced`. Actions in the settings file win over others.
+    fn resolve_mount_conflicts(&mut self, replaced: &mut ReplacedActions) {
         while let Err(error) = self.check_mounts() {
             let (first, second) = error.actions();
             let mut both = [second, first];
             both.sort_by_key(|name| self.source.configured_group(name).is_some());
             // Only a change of this scan can have caused the conflict.
-            let newer = both.into_iter().find_map(|name| taken.remove_entry(name));
+            let newer = both.into_iter().find_map(|name| replaced.remove_entry(name));
             let Some((name, before)) = newer else { break };
-            let Some(known) = self.entries.get_mut(&name) else { break };
+            let Some(entry) = self.entries.get_mut(&name) else { break };
             // Its address and path belong to the other action.
-            known.reserved = None;
-            known.action = before;
-            known.refuse(&name, error.to_string());
-            known.displaced = true;
+            entry.reserved = None;
+            entry.action = before;
+            entry.refuse(&name, error.to_string());
+            entry.displaced = true;
         }
     }
 
     fn check_mounts(&self) -> Result<(), MountError> {
         let actions: Vec<_> =
-            self.entries.values().filter_map(|known| known.action.as_ref()).collect();
+            self.entries.values().filter_map(|entry| entry.action.as_ref()).collect();
         let http = actions.iter().filter(|action| action.kinds().has(Kind::Http));
         check_mounts(http.map(|action| action.config()))
     }

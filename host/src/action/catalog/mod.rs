@@ -57,12 +57,12 @@ impl Catalog {
         engine: Arc<PluginEngine>,
         preparing: &watch::Sender<StartupProgress>,
     ) -> Self {
-        let mut shelf =
+        let mut index =
             CatalogIndex::fill(Arc::clone(&source), reading, Arc::clone(&engine), preparing);
         preparing.send_replace(StartupProgress::Compiled);
-        let (published, _) = watch::channel(shelf.programme().into());
+        let (published, _) = watch::channel(index.programme().into());
         let (failure_sender, failures) = mpsc::unbounded_channel();
-        let index = Arc::new(Mutex::new(shelf));
+        let index = Arc::new(Mutex::new(index));
         Self { index, engine, source, published, failures, failure_sender }
     }
 
@@ -96,9 +96,9 @@ impl Catalog {
                 () = prepared.notified() => None,
                 () = sleep(LOOK) => None,
             };
-            self.change_index(move |shelf| match &failure {
-                Some(failure) => shelf.roll_back(failure),
-                None => shelf.rescan(),
+            self.change_index(move |index| match &failure {
+                Some(failure) => index.roll_back(failure),
+                None => index.rescan(),
             })
             .await;
         }
@@ -106,10 +106,10 @@ impl Catalog {
 
     /// Changes the index on a thread that may block, and publishes the result.
     async fn change_index(&self, change: impl FnOnce(&mut CatalogIndex) -> bool + Send + 'static) {
-        let shelf = Arc::clone(&self.index);
+        let index = Arc::clone(&self.index);
         let changed = spawn_blocking(move || {
-            let mut shelf = shelf.lock();
-            change(&mut shelf).then(|| shelf.programme())
+            let mut index = index.lock();
+            change(&mut index).then(|| index.programme())
         });
         // An error is a panic, which ends the process by itself.
         if let Ok(Some(programme)) = changed.await {

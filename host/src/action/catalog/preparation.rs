@@ -37,23 +37,23 @@ impl Preparation {
         Self { version, outcome: None }
     }
 
-    /// Whether it is for `seen`.
-    pub(super) fn is_for(&self, seen: &FolderVersion) -> bool {
-        self.version == *seen
+    /// Whether it is for `version`.
+    pub(super) fn is_for(&self, version: &FolderVersion) -> bool {
+        self.version == *version
     }
 
-    /// Starts it on a thread of its own, unless it has started or `room` is used up; `done` is
+    /// Starts it on a thread of its own, unless it has started or `permits` is used up; `done` is
     /// notified of the end.
     pub(super) fn begin(
         &mut self,
         engine: &Arc<PluginEngine>,
-        room: &Arc<Semaphore>,
+        permits: &Arc<Semaphore>,
         done: &Arc<Notify>,
     ) {
         if self.outcome.is_some() {
             return;
         }
-        let Ok(permit) = Arc::clone(room).try_acquire_owned() else { return };
+        let Ok(permit) = Arc::clone(permits).try_acquire_owned() else { return };
         let (to, outcome) = channel();
         let (config, engine, done) = (self.version.0.clone(), Arc::clone(engine), Arc::clone(done));
         let prepare = move || {

@@ -59,40 +59,40 @@ pub(super) struct JobRunner {
     missed_log: LogThrottle,
 }
 
-/// Runs a job by its schedule until its version is leaving; `runs` own its firings.
+/// Runs a job by its schedule until its version is leaving; `tasks` own its firings.
 pub(super) async fn run_job(
-    run: Arc<VersionContext>,
+    version: Arc<VersionContext>,
     entry: ServiceEntry,
     job: Arc<JobConfig>,
     jobs: JobServices,
-    runs: TaskScope,
+    tasks: TaskScope,
 ) {
-    let (name, term) = (Arc::clone(run.action.name()), run.term().clone());
-    let told = Arc::clone(&run);
+    let (name, term) = (Arc::clone(version.action.name()), version.term().clone());
+    let reporter = Arc::clone(&version);
     let ledger = Ledger::new(Arc::clone(&name), term, jobs.ledger)
-        .on_trouble(move |trouble| told.action.live_status().set_job_trouble(trouble));
+        .on_trouble(move |trouble| reporter.action.live_status().set_job_trouble(trouble));
     let ledger = Arc::new(ledger);
     let schedule = job.schedule.to_string();
-    let opened = ledger.open(jobs.clock.now(), &schedule, LedgerOpening::First).await;
-    let Ok((mark, records)) = opened else { return };
-    let mut keeper = JobRunner {
+    let opening = ledger.open(jobs.clock.now(), &schedule, LedgerOpening::First).await;
+    let Ok((mark, records)) = opening else { return };
+    let mut runner = JobRunner {
         triggers: jobs.triggers.register(&name),
         planner: JobPlanner::new(name, mark, ids(&records)),
-        version: run,
+        version,
         entry,
         job,
         ledger,
         clock: jobs.clock,
-        tasks: runs,
+        tasks,
         under_way: FuturesUnordered::new(),
         running: Arc::new(()),
         latest: String::new(),
         replaced: CancellationToken::new(),
         missed_log: LogThrottle::default(),
     };
-    keeper.report_up(&records);
+    runner.report_up(&records);
     // An error means that the term has ended, and so has this.
-    let _: Result<(), TermOver> = keeper.run().await;
+    let _: Result<(), TermOver> = runner.run().await;
 }
 
 impl JobRunner {
@@ -163,7 +163,7 @@ impl JobRunner {
             biased;
             () = access.ending() => {}
             Some(ended) = self.under_way.next() => self.on_firing_end(ended.ok().flatten()),
-            Some(order) = self.triggers.next() => self.fire_on_request(order).await?,
+            Some(request) = self.triggers.next() => self.fire_on_request(request).await?,
             () = self.clock.changed() => {}
             () = timer => {}
         }
@@ -207,8 +207,8 @@ impl JobRunner {
         Ok(())
     }
 
-    async fn fire_on_request(&mut self, order: TriggerRequest) -> Result<(), TermOver> {
-        let is_wanted = || !order.answer.is_closed();
+    async fn fire_on_request(&mut self, request: TriggerRequest) -> Result<(), TermOver> {
+        let is_wanted = || !request.answer.is_closed();
         if !is_wanted() {
             return Ok(());
         }
@@ -218,7 +218,7 @@ impl JobRunner {
                 _ => TriggerRefusal::Busy(self.latest.clone()),
             };
             // A client that no longer waits for the answer does not need it.
-            let _ = order.answer.send(Err(why));
+            let _ = request.answer.send(Err(why));
             return Ok(());
         }
         let now = self.clock.now();
@@ -228,8 +228,8 @@ impl JobRunner {
             firing = Firing::by_hand(&name, firing.scheduled + Duration::from_millis(1));
         }
         // Without an answer, the client learns that the request was not handled.
-        if let Some(begun) = self.fire(&firing, now, is_wanted).await? {
-            let _ = order.answer.send(Ok(begun));
+        if let Some(fired) = self.fire(&firing, now, is_wanted).await? {
+            let _ = request.answer.send(Ok(fired));
         }
         Ok(())
     }
@@ -295,10 +295,10 @@ impl JobRunner {
         };
         let record = page.record.clone();
         let (tell, end) = oneshot::channel();
-        let place = Arc::clone(&self.running);
+        let running = Arc::clone(&self.running);
         let task = self.tasks.spawn(async move {
             let ended = attempts.run(page).await;
-            drop(place);
+            drop(running);
             let record = ended?;
             let missed = (record.outcome == FiringOutcome::Missed).then_some(record.scheduled);
             // Usually nobody waits for it.
