@@ -1,4 +1,5 @@
-//! Actions that the leader goes on without: they keep their places, and come back to them.
+//! Actions that the leader goes on without: they keep their addresses and paths, and come back to
+//! them.
 
 use std::{collections::BTreeMap, net::TcpListener, sync::Arc, time::Duration};
 
@@ -8,14 +9,14 @@ use tokio::time::{sleep, timeout};
 
 use crate::rig::{PATIENCE, RunningAction, free_address, gate, prepare};
 
-/// That the action is parked.
+/// The set in which the action is parked.
 fn parked(rig: &RunningAction) -> InactiveActions {
     let reason = "it ended: it trapped".to_owned();
     let parked = BTreeMap::from([(Arc::clone(rig.action.name()), reason)]);
     InactiveActions { parked, ..InactiveActions::default() }
 }
 
-/// Waits until requests are answered with `status`, and tells the text.
+/// Waits until requests get `status`, and returns the text.
 async fn answers(rig: &RunningAction, status: u16) -> String {
     let asked = timeout(PATIENCE, async {
         loop {

@@ -1,4 +1,4 @@
-//! Requests and answers, and the gate between them.
+//! Requests, responses, and the gate between them.
 
 use std::time::Duration;
 
@@ -97,7 +97,7 @@ async fn what_the_gate_refuses_is_counted() {
     let mut rig = RunningAction::start(prepare_named("counted"), gate(1, BootTime::NEVER));
     rig.running.started().await.unwrap();
     assert_eq!(rig.get("/").await.status(), StatusCode::OK);
-    // The phase alone: the action still listens.
+    // Only the gate: the action still listens.
     rig.gate.drain();
     assert_eq!(count("draining"), None);
     for refused in 1..=2 {
@@ -113,7 +113,7 @@ async fn past_the_deadline_nothing_comes_in_or_goes_out() {
     let mut rig =
         RunningAction::start(prepare("spin", free_address()), gate(1, BootTime::now() + lease));
     rig.running.started().await.unwrap();
-    // It begins in time, and its answer would leave too late.
+    // The request starts in time, but its response would be sent too late.
     let began = async {
         rig.instances(1).await;
         rig.gate.pass().expect("the machine is too slow for this lease");

@@ -1,4 +1,4 @@
-//! Components of WASI 0.3: they answer, reach out under the same gates, and end.
+//! Components of WASI 0.3: they answer, send requests under the same gates, and end.
 
 use soloist_guests::plugin::Kind;
 use soloist_heart::clock::BootTime;
@@ -36,7 +36,7 @@ async fn answers_with_the_token() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_short_answer_has_its_length() {
     let rig = RunningAction::up(GUEST).await;
-    // Where the machine is busy, a head may go out before the guest is done.
+    // On a busy machine a head may be sent before the guest has finished.
     let length = async { while rig.get("/").await.content_length() != Some(2) {} };
     timeout(PATIENCE, length).await.expect("a length");
     rig.stop().await;
@@ -107,7 +107,7 @@ async fn half_a_response_does_not_look_whole() {
     for _ in 0..20 {
         let head = "POST /half HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\n";
         let mut stream = rig.send(head).await;
-        // It comes while the guest waits.
+        // The first half comes while the guest waits.
         read_until(&mut stream, "half").await;
         stream.write_all(b"all").await.unwrap();
         let (rest, _) = rest_of(stream).await;

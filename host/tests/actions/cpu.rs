@@ -1,4 +1,4 @@
-//! The processors: guests that compute without end, and who lives beside them.
+//! Guests that compute without end, and their neighbours.
 
 use std::num::NonZeroUsize;
 
@@ -9,7 +9,7 @@ use crate::rig::{PATIENCE, RunningAction, TestStore, prepare_within, read_until}
 
 const SPIN: &str = "POST /spin-later HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n";
 
-/// So many guests that compute, all at it.
+/// This many guests, all of them computing.
 async fn spinning(count: usize, cpu: Option<usize>) -> (RunningAction, Vec<tokio::net::TcpStream>) {
     let cpu = cpu.and_then(NonZeroUsize::new);
     let limits = Limits { requests: count, cpu, ..Limits::default() };
@@ -22,8 +22,8 @@ async fn spinning(count: usize, cpu: Option<usize>) -> (RunningAction, Vec<tokio
     (rig, streams)
 }
 
-/// With a turn for each of them before its own, the neighbour would wait for
-/// seconds at every step that it takes, and it takes many.
+/// If each of them got a turn before the neighbour's turn, the neighbour would wait for seconds at
+/// each of its many steps.
 async fn a_neighbour_of_two_hundred_answers() {
     let (rig, streams) = spinning(200, None).await;
     let neighbour = rig.neighbour().await;
@@ -48,8 +48,8 @@ async fn a_neighbour_of_two_hundred_answers_on_several_threads() {
     a_neighbour_of_two_hundred_answers().await;
 }
 
-/// The figures of the documentation: how long a neighbour takes to answer, alone
-/// and beside guests that compute. `cargo test -- --ignored --nocapture` prints them.
+/// The figures for the documentation: how long a neighbour takes to answer, alone and next to
+/// guests that compute. `cargo test -- --ignored --nocapture` prints them.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "measures, and asserts nothing"]
 #[allow(clippy::print_stdout, reason = "figures")]

@@ -1,10 +1,10 @@
-//! The stop without mercy: whatever a guest is at, it is soon gone.
+//! Stopping at once: whatever a guest is doing, it is soon gone.
 
 use soloist_heart::clock::BootTime;
 
 use crate::rig::{RunningAction, free_address, gate, prepare, read_until, rest_of};
 
-/// Stops while `count` requests are in flight; `begun` has come back of each.
+/// Stops while `count` requests are in flight, after `begun` has come back on each.
 async fn stop_during(request: &str, count: usize, begun: &str) {
     let rig = RunningAction::up("spin").await;
     let mut streams = rig.begin(request, count).await;
@@ -63,7 +63,7 @@ async fn before_it_is_up() {
     rig.stop().await;
 }
 
-/// No stop, no task, no message: the gate alone.
+/// No stop, no task, no message: only the gate.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_closed_gate_alone_interrupts_a_busy_guest() {
     let rig = RunningAction::up("spin").await;

@@ -1,4 +1,4 @@
-//! Folders that an action is granted.
+//! Folders that an action may use.
 
 use soloist_config::{FolderGrant, Grants};
 

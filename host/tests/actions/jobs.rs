@@ -1,4 +1,4 @@
-//! Jobs: when they fire, what their guests are told, how they end and what is kept of that.
+//! Jobs: when they fire, what their guests are told, how they end and what is recorded.
 
 mod clock;
 
@@ -18,7 +18,7 @@ use crate::rig::{
     PATIENCE, RunningAction, TestStore, config, free_address, guest_file, prepare_as,
 };
 
-/// A job that runs when it is asked to.
+/// A job that runs only on request.
 pub(crate) fn on_demand() -> JobConfig {
     JobConfig {
         schedule: Schedule::OnDemand,
@@ -34,7 +34,7 @@ fn every_second() -> JobConfig {
     JobConfig { schedule: Schedule::Every(Duration::from_secs(1)), ..on_demand() }
 }
 
-/// The guest `job`, told to do `orders`.
+/// The guest `job`, which does what `orders` say.
 pub(crate) fn doing(orders: &str, job: JobConfig) -> ActionConfig {
     let grants = Grants { args: words(orders), ..Grants::default() };
     granted(grants, job)
@@ -62,7 +62,7 @@ async fn kept(world: &TestStore) -> Vec<FiringRecord> {
     history(&*ledger, "report", RECORDS_MAX as usize).await.unwrap().1
 }
 
-/// What is kept, once `wanted` likes it. The store tells nobody of it.
+/// Polls the records until `wanted` accepts them; the store sends no notifications.
 async fn kept_until(
     world: &TestStore,
     what: &str,
@@ -84,7 +84,7 @@ async fn kept_until(
     }
 }
 
-/// Has the job run, and waits for its end.
+/// Triggers the job, and waits for its end.
 async fn run(rig: &RunningAction) -> FiringRecord {
     let begun = rig.desk.trigger("report").await.unwrap();
     assert_eq!(begun.record.outcome, FiringOutcome::Running);
@@ -121,7 +121,7 @@ async fn it_fires_by_its_schedule_and_is_told_of_what() {
 async fn a_failure_is_shown_until_it_runs_well_and_ends_no_term() {
     let (world, notes) = (TestStore::new(), tempfile::tempdir().unwrap());
     let folder = FolderGrant { from: notes.path().to_owned(), at: "/notes".into(), write: true };
-    // The first time it trips, and leaves a mark.
+    // The first attempt fails, and leaves a file as a mark.
     let grants = Grants { args: words("trip"), folders: vec![folder], ..Grants::default() };
     let mut rig = started(&world, granted(grants, on_demand())).await;
     let failed = run(&rig).await;
@@ -142,10 +142,10 @@ async fn it_is_tried_again_under_the_same_id() {
     let rig = started(&world, doing("say until 3", job)).await;
     let record = run(&rig).await;
     assert_eq!((record.outcome, record.attempt, record.exit), (FiringOutcome::Done, 3, Some(0)));
-    // Of the last attempt alone.
+    // Only the output of the last attempt is kept.
     assert!(record.output.starts_with(&record.id) && record.output.lines().count() == 1);
     assert!(record.output.contains(" 3 "), "{}", record.output);
-    // After some pause each time.
+    // Each retry comes after a pause.
     assert!(record.ended.unwrap() - record.started > chrono::TimeDelta::milliseconds(1400));
     rig.stop().await;
 
@@ -164,7 +164,7 @@ async fn an_attempt_that_takes_too_long_or_traps_has_failed() {
         ("spin", "it was not done within 300ms; `timeout` gives it more"),
         ("wait 60000", "it was not done within 300ms; `timeout` gives it more"),
         ("trap", "it trapped: wasm trap: wasm `unreachable` instruction executed"),
-        // WASI 0.2 knows of success and failure alone.
+        // WASI 0.2 knows only success and failure.
         ("exit 9", "it exited with code 1"),
     ] {
         let world = TestStore::new();
@@ -206,7 +206,7 @@ async fn firings_meet_as_the_settings_say() {
         rig.desk.trigger("report").await.unwrap();
     }
     rig.instances(16).await;
-    // Which is a limit, and no matter of the one before.
+    // The limit is reached, whatever firing came before.
     assert_eq!(rig.desk.trigger("report").await.unwrap_err(), TriggerRefusal::Full(16));
     rig.stop().await;
 }
@@ -232,7 +232,7 @@ async fn what_a_stop_cuts_off_is_interrupted_and_not_run_again() {
         records[0].error.as_deref(),
         Some("a lost its leadership, or stopped, while this ran")
     );
-    // All that were missed meanwhile follow, each once.
+    // All missed firings follow, each once.
     for (earlier, later) in records.iter().zip(&records[1..]) {
         assert_eq!(
             later.scheduled - earlier.scheduled,
@@ -258,8 +258,8 @@ async fn a_drain_lets_it_finish_and_begins_nothing() {
     rig.stop().await;
 }
 
-/// Retries are of one term: what a hand-over leaves of them is not taken up by the next
-/// leader, and the history says so.
+/// Retries belong to one term: what a hand-over leaves of them is not continued by the next leader,
+/// and the history says so.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drain_ends_the_retries_and_says_so() {
     let world = TestStore::new();
@@ -283,7 +283,7 @@ async fn one_that_is_fenced_begins_nothing() {
     let world = TestStore::new();
     let mut rig = started(&world, doing("say", on_demand())).await;
     run(&rig).await;
-    // Another host leads, and this one has not heard of it.
+    // Another host leads, and this one does not know it yet.
     world.store.resign(&rig.key).await.unwrap();
     assert_eq!(rig.desk.trigger("report").await.unwrap_err(), TriggerRefusal::NotHere);
     assert_eq!(rig.notices.recv().await, Some(TermNotice::Fenced));
@@ -292,8 +292,8 @@ async fn one_that_is_fenced_begins_nothing() {
     rig.stop().await;
 }
 
-/// A version that is replaced begins nothing more, and what it has begun it may finish
-/// before the next one fires.
+/// A replaced version starts nothing more, and the firing that it has may finish before the next
+/// version fires.
 #[tokio::test(flavor = "multi_thread")]
 async fn versions_do_not_overlap() {
     let world = TestStore::new();

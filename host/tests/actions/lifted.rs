@@ -17,7 +17,7 @@ use crate::{
     rig::{RunningAction, config, free_address, gate, until},
 };
 
-/// A module that exports `wasi:cli/run` as `wit-bindgen` has it, world and all.
+/// A module that exports `wasi:cli/run` as `wit-bindgen` writes it, with its world.
 fn reactor() -> Vec<u8> {
     let mut module = ModuleParts {
         exports: &["wasi:cli/run@0.2.0#run"],
@@ -67,12 +67,12 @@ fn the_digest_is_the_files_and_the_cache_knows_it_again() {
     assert_eq!(load(), first, "it was compiled again");
 }
 
-/// How many compiled components are in and below `folder`.
+/// How many compiled components are in `folder` and below.
 fn artefacts(folder: &Path) -> usize {
     let entries = folder.read_dir().unwrap().map(|entry| entry.unwrap().path());
     let count = |path: PathBuf| match path.is_dir() {
         true => artefacts(&path),
-        // Beside each the cache keeps when it was used.
+        // Next to each, the cache keeps when it was last used.
         false => usize::from(path.extension().is_none()),
     };
     entries.map(count).sum()
@@ -105,7 +105,7 @@ fn what_preview_1_does_not_have_is_named() {
     let parts = ModuleParts { imports: &imports, exports: &["_start"], ..ModuleParts::default() };
     let error = refusal_of(&parts.assemble());
     assert!(matches!(error, PluginError::Lift { .. }), "{error}");
-    // Deep among its causes.
+    // Deep in the chain of causes.
     assert!(format!("{error:?}").contains("fd_wriggle"), "{error:?}");
 }
 
@@ -140,7 +140,7 @@ fn a_damaged_module() {
     let whole = parts.assemble();
     for length in 9..whole.len() {
         let error = refusal_of(&whole[..length]);
-        // Cut between two sections, it is a whole module without an entry.
+        // Cut between two sections, the file is a valid module without an entry point.
         let expected = matches!(error, PluginError::Compile { .. } | PluginError::NoStart { .. });
         assert!(expected, "{length}: {error}");
     }

@@ -1,4 +1,4 @@
-//! What an action is held to: a guest tries to take more, and its neighbour does not notice.
+//! The limits of an action: a guest tries to exceed them, and its neighbour does not notice.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ async fn memory() {
     assert_eq!(rig.ask("/grow?16").await, (200, "grown".to_owned()));
     assert_eq!(rig.ask("/grow?64").await.0, 500);
     neighbour.answers().await;
-    // Each instance has its own.
+    // Each instance has its own memory.
     assert_eq!(rig.ask("/grow?16").await.0, 200);
     neighbour.stop().await;
     rig.stop().await;
@@ -70,7 +70,7 @@ async fn who_finds_the_queue_full_is_told_at_once() {
     let rig = up("spin", Limits { requests: 1, queue: 0, ..Limits::default() }).await;
     let neighbour = rig.neighbour().await;
     let busy = rig.begin("GET /sleep?ms=60000 HTTP/1.1\r\nhost: a\r\n\r\n", 1).await;
-    // To wait would take a second each time.
+    // Waiting would take a second each time.
     let refusals = async {
         for _ in 0..100 {
             let refused = rig.get("/").await;
@@ -107,7 +107,7 @@ async fn the_body_of_a_request() {
         (response.status().as_u16(), response.text().await.unwrap())
     };
     assert_eq!(post(100_000).await, (200, "100000".to_owned()));
-    // It says itself what it is, so none of it has to come.
+    // The request declares its size, so nothing of the body has to arrive.
     let head = "POST /swallow HTTP/1.1\r\nhost: a\r\ncontent-length: 100001\r\n\r\n";
     let (refused, _) = rest_of(rig.send(head).await).await;
     assert!(refused.starts_with("HTTP/1.1 413") && refused.contains("soloist-token"), "{refused}");

@@ -1,4 +1,4 @@
-//! What guests send, and that it carries the token.
+//! Requests that guests send, and that these carry the token.
 
 use soloist_config::Grants;
 use tokio::io::AsyncWriteExt;

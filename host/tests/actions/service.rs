@@ -1,4 +1,4 @@
-//! Services: they run, they are started again, they are given up.
+//! Services: they run, they are restarted, they are given up.
 
 use std::time::Duration;
 
@@ -81,7 +81,7 @@ async fn runs_until_it_is_stopped() {
     rig.stop().await;
 }
 
-/// The clock is paused, so the pauses between the starts take no time.
+/// The clock is paused, so the pauses between starts take no time.
 async fn is_given_up(guest: &str, reason: &str) {
     let mut rig = RunningAction::start(prepare(guest, free_address()), gate(1, BootTime::NEVER));
     let failure = rig.failures.recv().await.unwrap();
@@ -121,20 +121,20 @@ async fn nothing_is_started_again_once_the_gate_drains() {
     let rig = RunningAction::up("service-exit").await;
     until("it ended", || rig.action.status().state == ActionState::Restarting).await;
     rig.gate.drain();
-    // On a paused clock: far beyond every pause before a start.
+    // On the paused clock: far longer than any pause before a start.
     sleep(Duration::from_secs(600)).await;
     assert_eq!((rig.engine.live_instances(), rig.action.status().restarts), (0, 1));
     rig.stop().await;
 }
 
-/// A service that ended as it should, or not, and is not started again.
+/// A service that ended, well or not, and is not started again.
 async fn ends_for_good(guest: &str, restart: Option<RestartPolicy>, state: ActionState) {
     let config = config(guest_file(guest), free_address());
     let prepared = prepare_as(ActionConfig { restart, ..config });
     let mut rig = RunningAction::start(prepared, gate(1, BootTime::NEVER));
     rig.running.started().await.unwrap();
     until("it ended", || rig.action.status().state == state).await;
-    // On a paused clock: far beyond every pause before a start.
+    // On the paused clock: far longer than any pause before a start.
     sleep(Duration::from_secs(600)).await;
     let status = rig.action.status();
     assert_eq!((status.state, status.restarts, rig.engine.live_instances()), (state, 0, 0));

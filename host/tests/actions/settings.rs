@@ -1,4 +1,4 @@
-//! What an action is told: arguments, environment, secrets, and its settings.
+//! What an action gets from its settings: arguments, environment, secrets and values.
 
 use soloist_config::{Grants, Secret};
 
@@ -14,7 +14,7 @@ fn texts(pairs: &[(&str, &str)]) -> std::collections::BTreeMap<String, String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn by_default_a_guest_is_told_nothing() {
     let rig = TestStore::new().start(prepare_with("escape", Grants::default())).await;
-    // This process has one.
+    // This process has one, but the guest must not see it.
     assert!(std::env::var("PATH").is_ok());
     assert_eq!(rig.ask("/env?PATH").await.0, 502);
     assert_eq!(rig.ask("/config").await, (200, "[]".to_owned()));

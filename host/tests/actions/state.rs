@@ -1,4 +1,4 @@
-//! What an action keeps: `wasi:keyvalue`, as a guest sees it.
+//! What an action stores: `wasi:keyvalue`, as a guest sees it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,14 +18,14 @@ fn granted() -> Grants {
     Grants { state: true, ..Grants::default() }
 }
 
-/// The answer, which must be a good one.
+/// The text of the response, which must be a success.
 async fn told(rig: &RunningAction, path: &str) -> String {
     let (status, text) = rig.ask(path).await;
     assert_eq!(status, 200, "{path}: {text}");
     text
 }
 
-/// The text of the error, which must be one.
+/// The text of the error, which there must be.
 async fn refused(rig: &RunningAction, path: &str) -> String {
     let (status, text) = rig.ask(path).await;
     assert_eq!(status, 500, "{path}: {text}");
@@ -43,7 +43,7 @@ async fn every_call_does_what_the_standard_says() {
     assert_eq!(told(&rig, "/get/b").await, "-\n");
     assert_eq!(told(&rig, "/exists/a").await, "true");
     assert_eq!(told(&rig, "/exists/b").await, "false");
-    // The last of two values for one key counts.
+    // Of two values for one key, the last one counts.
     told(&rig, "/set/b/2/c/3/b/4").await;
     assert_eq!(told(&rig, "/get/c/b/x/a").await, "3\n4\n-\n1\n");
     assert_eq!(told(&rig, "/increment/a/41").await, "42");
@@ -75,7 +75,7 @@ async fn a_write_of_a_former_leader_is_refused_and_ends_the_term() {
     let (world, prepared) = (TestStore::new(), prepare_with("state", granted()));
     let mut rig = world.start(prepared.clone()).await;
     told(&rig, "/set/a/old").await;
-    // Nobody tells the host that its key is gone.
+    // Nothing tells the host that its key is gone.
     world.store.resign(&rig.key).await.unwrap();
     let (status, text) = rig.ask("/set/a/late").await;
     assert_eq!(status, 503, "{text}");
@@ -155,8 +155,8 @@ async fn counters_lose_nothing() {
     rig.stop().await;
 }
 
-/// What a guest waits for it is not handed while it waits for the processor: the neighbour
-/// would wait for all that compute before it may write.
+/// A guest that waits for the store is not delayed by guests that compute: the neighbour may write
+/// without waiting for all of their turns.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_neighbour_writes_beside_guests_that_compute_and_write() {
     let world = TestStore::answering_within(Duration::from_secs(1));
