@@ -9,7 +9,7 @@ use soloist_text::sanitize;
 use soloist_trace::TraceContext;
 
 /// The longest path that is logged, in bytes.
-const PATH: usize = 1024;
+const PATH_MAX: usize = 1024;
 
 /// A request, by its method and path. The query is left out, because people put secrets there.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ impl RequestLine {
 
     fn path(&self) -> String {
         let path = self.uri.path();
-        sanitize(&path[..path.floor_char_boundary(PATH)])
+        sanitize(&path[..path.floor_char_boundary(PATH_MAX)])
     }
 }
 
@@ -71,7 +71,7 @@ mod tests {
     fn a_request_is_named_by_its_path_alone_and_not_at_any_length() {
         let asked = |uri: &str| RequestLine::of(&Request::post(uri).body(()).unwrap()).to_string();
         assert_eq!(asked("/a/b?token=secret"), "POST /a/b");
-        let long = asked(&format!("/{}", "\u{e4}".repeat(PATH)));
-        assert!(long.len() <= "POST ".len() + PATH, "{}", long.len());
+        let long = asked(&format!("/{}", "\u{e4}".repeat(PATH_MAX)));
+        assert!(long.len() <= "POST ".len() + PATH_MAX, "{}", long.len());
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ::http::{HeaderValue, Response, StatusCode, header};
 
-use super::{limited_body::BodyDefect, limits::ANSWER_HEADERS, response_abort::ResponseAbort};
+use super::{limited_body::BodyDefect, limits::RESPONSE_HEADERS, response_abort::ResponseAbort};
 use crate::http::{BAD_BODY, plain_response, too_large, unknown_path};
 use soloist_guests::capability::PoolExhausted;
 use soloist_leadership::GateShut;
@@ -44,7 +44,7 @@ pub(super) enum ActionRefusal {
     BrokenOff(String),
     #[error("the plugin answered with the status {0}, which announces an answer and is none")]
     NotFinal(StatusCode),
-    #[error("the plugin answered with {0} headers; {ANSWER_HEADERS} are the most that pass")]
+    #[error("the plugin answered with {0} headers; {RESPONSE_HEADERS} are the most that pass")]
     Headers(usize),
     #[error("wasi:http has no upgrades: ask again without the header `upgrade`")]
     Upgrade,

@@ -15,10 +15,10 @@ use super::{
     action_refusal::ActionRefusal,
     guest_errors::{FAILED, log_refusal},
     guest_handle::GuestHandle,
+    guest_request::{GuestRequest, RequestPermit},
     http_instances::{HttpInstances, HttpReservation},
     limited_body::{DefectWatch, LimitedBody},
-    limits::{ANSWER_HEADERS, REHEARSAL, REQUEST_TURN},
-    request_permit::RequestPermit,
+    limits::{RESPONSE_HEADERS, START_TIMEOUT, TURN_TIMEOUT},
     response_body::ResponseBody,
     version_context::VersionContext,
 };
@@ -135,7 +135,7 @@ impl ActionServer {
 
     /// Instantiates once as a test: a version that cannot even start gets no requests.
     pub(super) async fn try_instantiate(&self) -> Result<(), String> {
-        match timeout(REHEARSAL, self.instances.try_instantiate()).await {
+        match timeout(START_TIMEOUT, self.instances.try_instantiate()).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(format!("it trapped at its start: {}", error.root_cause())),
             Err(_) => Err("its start does not end".to_owned()),
@@ -150,12 +150,12 @@ impl ActionServer {
         self.gate().admit().map_err(ActionRefusal::NotBegun)?;
         refuse_upgrade(&request)?;
         let (request, defects) = self.limit_body(request)?;
-        let (permit, place) = self.acquire().await?;
+        let (permit, reservation) = self.acquire().await?;
         // The request may have waited, and the term may have ended meanwhile.
         self.gate().admit().map_err(ActionRefusal::NotBegun)?;
         let blame = |refusal| Err(log_refusal(&self.version, &line, refusal));
-        let (head, answer) = oneshot::channel();
-        let (guest, broken) = place.start(permit, request, head).await;
+        let (sender, answer) = oneshot::channel();
+        let (guest, broken) = reservation.start(GuestRequest { request, sender, permit }).await;
         let limit = self.version.action.config().limits.first_byte;
         let answered = tokio::select! {
             biased;
@@ -176,7 +176,7 @@ impl ActionServer {
         // Hosts tell each other by these headers what happened; a guest must not be able to.
         TermHeaders::strip_reserved(response.headers_mut());
         let headers = response.headers().len();
-        if headers > ANSWER_HEADERS {
+        if headers > RESPONSE_HEADERS {
             return blame(ActionRefusal::Headers(headers));
         }
         let overseer = self.version.clone();
@@ -199,7 +199,7 @@ impl ActionServer {
         Ok((Request::from_parts(head, body), defects))
     }
 
-    /// Waits for a turn and an instance, for at most [`REQUEST_TURN`]; refuses at once if the queue
+    /// Waits for a turn and an instance, for at most [`TURN_TIMEOUT`]; refuses at once if the queue
     /// is full.
     async fn acquire(&self) -> Result<(RequestPermit, HttpReservation), ActionRefusal> {
         let place =
@@ -209,7 +209,7 @@ impl ActionServer {
             let permit = self.run_permits.clone().acquire_owned().await.ok();
             (RequestPermit::new(place, permit), self.instances.reserve().await)
         };
-        timeout(REQUEST_TURN, wait).await.map_err(|_| ActionRefusal::Busy)
+        timeout(TURN_TIMEOUT, wait).await.map_err(|_| ActionRefusal::Busy)
     }
 
     /// Why a guest ended without a response.

@@ -12,7 +12,7 @@ use super::{
     action_server::ActionServer,
     action_status::ActionState,
     job::{JobHandle, JobServices},
-    limits::GOOD_RUN,
+    limits::STABLE_RUN,
     prepared_action::Action,
     service::{self, ServiceHandle},
     term_services::TermServices,
@@ -195,7 +195,7 @@ async fn end_trial_when_stable(context: Arc<VersionContext>) {
         return;
     }
     if context.action.kinds().has(Kind::Service) {
-        sleep(GOOD_RUN).await;
+        sleep(STABLE_RUN).await;
     }
     context.action.end_trial();
 }

@@ -2,13 +2,10 @@
 
 use std::sync::Arc;
 
-use ::http::Request;
-
 use super::{
     broken_flag::BrokenFlag,
     guest_handle::GuestHandle,
-    limited_body::LimitedBody,
-    request_permit::{RequestPermit, ResponseSender},
+    guest_request::GuestRequest,
     shared_instances::{self, SharedInstances},
     single_instances::{self, SingleInstances},
     version_context::VersionContext,
@@ -70,18 +67,13 @@ impl HttpInstances {
 }
 
 impl HttpReservation {
-    /// Starts to answer a request. The permit is released when the guest is done with it.
-    pub(super) async fn start(
-        self,
-        permit: RequestPermit,
-        request: Request<LimitedBody>,
-        head: ResponseSender,
-    ) -> (GuestHandle, BrokenFlag) {
+    /// Starts to answer a request. Its permit is released when the guest is done with it.
+    pub(super) async fn start(self, request: GuestRequest) -> (GuestHandle, BrokenFlag) {
         match self {
-            Self::Single(place) => place.start(permit, request, head).await,
-            Self::Shared(place) => {
-                let (ticket, fate) = place.start(permit, request, head);
-                (GuestHandle::Ticket(ticket), fate)
+            Self::Single(reservation) => reservation.start(request).await,
+            Self::Shared(reservation) => {
+                let (ticket, broken) = reservation.start(request);
+                (GuestHandle::Ticket(ticket), broken)
             }
         }
     }

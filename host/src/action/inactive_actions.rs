@@ -8,7 +8,7 @@ use soloist_config::ReservedMount;
 
 /// The longest reason that a client gets, in characters. A reason may list everything that a plugin
 /// imports.
-const REASON: usize = 1000;
+const REASON_MAX: usize = 1000;
 
 /// What does not run in a group, and why.
 #[derive(Clone, Debug, Default)]
@@ -65,5 +65,5 @@ pub(super) fn reserved_mounts(refused: &[RefusedPlugin]) -> impl Iterator<Item =
 }
 
 fn truncated_reason(text: &str) -> Arc<str> {
-    text.chars().take(REASON).collect::<String>().into()
+    text.chars().take(REASON_MAX).collect::<String>().into()
 }

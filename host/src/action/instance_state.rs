@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     access_log::RequestLine, action_refusal::ActionRefusal, broken_flag::BrokenFlag,
-    request_permit::RequestPermit,
+    guest_request::RequestPermit,
 };
 
 /// One instance, as seen from outside of its task.

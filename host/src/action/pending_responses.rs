@@ -26,7 +26,7 @@ use http_body_util::{BodyExt, BodyStream, StreamBody};
 use parking_lot::{Mutex, MutexGuard};
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use super::{guest_body::CompleteBody, request_permit::ResponseSender};
+use super::{guest_body::CompleteBody, guest_request::ResponseSender};
 use crate::http::has_no_body;
 use soloist_heart::clock::BootTime;
 
@@ -35,7 +35,7 @@ use soloist_heart::clock::BootTime;
 const FRAMES: usize = 2;
 
 /// The longest that a head is held back while its guest yields again and again.
-const MOST: Duration = Duration::from_millis(1);
+const HOLD_MAX: Duration = Duration::from_millis(1);
 
 /// The responses of one instance that have started and were not sent yet.
 #[derive(Default)]
@@ -122,7 +122,8 @@ impl PendingResponses {
         let mut list = self.list();
         while let Some(first) = list.front_mut() {
             let progress = first.poll_body();
-            if progress == BodyProgress::Partial && BootTime::now().since(first.started) < MOST {
+            if progress == BodyProgress::Partial && BootTime::now().since(first.started) < HOLD_MAX
+            {
                 return;
             }
             if let Some(first) = list.pop_front() {

@@ -15,7 +15,7 @@ use tokio::{
 };
 use wasmtime_wasi::I32Exit;
 
-use super::{action_status::ActionState, limits::RESTART, version_context::VersionContext};
+use super::{action_status::ActionState, limits::RESTART_PAUSE, version_context::VersionContext};
 use crate::task_scope::TaskScope;
 use soloist_config::{RestartLimit, RestartPolicy};
 use soloist_guests::{
@@ -173,7 +173,8 @@ impl RestartBackoff {
         self.ends.push_back(now);
         // All restarts must fit into the window, however long the last run is.
         let longest = window / u32::try_from(max_restarts + 1).unwrap_or(u32::MAX);
-        let doubled = RESTART.saturating_mul(2_u32.saturating_pow(count.try_into().unwrap_or(31)));
+        let doubled =
+            RESTART_PAUSE.saturating_mul(2_u32.saturating_pow(count.try_into().unwrap_or(31)));
         Some(doubled.min(longest))
     }
 }

@@ -14,32 +14,24 @@ use std::{
     time::Duration,
 };
 
-use ::http::{Request, header, uri::Scheme};
 use futures::{StreamExt, stream::FuturesUnordered};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::{sync::mpsc, time::sleep};
 use tokio_util::sync::CancellationToken;
 use wasmtime::component::Accessor;
-use wasmtime_wasi_http::{
-    FieldMap, WasiHttpView,
-    p3::{
-        self,
-        bindings::{Service, ServicePre},
-    },
-};
+use wasmtime_wasi_http::p3::bindings::ServicePre;
 
 use super::{
     access_log::RequestLine,
     broken_flag::BrokenFlag,
     guest_errors::{InstanceTimeout, refusal_of_error},
+    guest_request::GuestRequest,
     instance_state::{InstanceState, RequestTicket},
-    limited_body::LimitedBody,
-    limits::AT_ONCE,
+    limits::REQUESTS_AT_ONCE,
     pending_responses::PendingResponses,
-    request_permit::{RequestPermit, ResponseSender},
+    queued_request::{QueuedRequest, answer_request},
     version_context::VersionContext,
 };
-use crate::http::is_over_tls;
 use soloist_config::{InstancePolicy, ReuseLimits};
 use soloist_guests::{
     capability::GuestState,
@@ -48,13 +40,10 @@ use soloist_guests::{
 use soloist_trace::TraceContext;
 
 /// How often an instance is checked, unless it may be idle for a shorter time only.
-const LOOK: Duration = Duration::from_secs(10);
-const LOOK_LEAST: Duration = Duration::from_millis(100);
+const CHECK: Duration = Duration::from_secs(10);
+const CHECK_MIN: Duration = Duration::from_millis(100);
 /// For instances that are not used again.
-const ONCE: ReuseLimits = ReuseLimits { max: 1, idle: LOOK };
-
-/// A request, and where the head of its response goes.
-type QueuedRequest = (Request<LimitedBody>, ResponseSender);
+const ONCE: ReuseLimits = ReuseLimits { max: 1, idle: CHECK };
 
 /// The instances of one action under one term.
 pub(super) struct SharedInstances {
@@ -79,7 +68,7 @@ struct SharedInstance {
 /// An instance, or the right to create one, reserved for a request.
 pub(super) struct SharedReservation {
     instances: Arc<SharedInstances>,
-    found: MemberOrSlot,
+    source: MemberOrSlot,
 }
 
 /// An instance with a ticket for the request, or the right to create one.
@@ -102,11 +91,11 @@ impl SharedInstances {
 
     /// Reserves an instance, or waits for the right to create one.
     pub(super) async fn reserve(self: &Arc<Self>) -> SharedReservation {
-        let found = match self.least_busy() {
-            Some(found) => found,
+        let source = match self.least_busy() {
+            Some(source) => source,
             None => MemberOrSlot::Slot(self.version.action.slot().await),
         };
-        SharedReservation { instances: self.clone(), found }
+        SharedReservation { instances: self.clone(), source }
     }
 
     fn least_busy(&self) -> Option<MemberOrSlot> {
@@ -115,7 +104,7 @@ impl SharedInstances {
         let busy =
             |instance: &SharedInstance| instance.state.active_requests().unwrap_or(usize::MAX);
         let least = open.iter().min_by_key(|instance| busy(instance))?;
-        let most = if open.len() < self.parallel_instances { 1 } else { AT_ONCE };
+        let most = if open.len() < self.parallel_instances { 1 } else { REQUESTS_AT_ONCE };
         if busy(least) >= most {
             return None;
         }
@@ -210,7 +199,7 @@ impl SharedInstances {
                         && let Poll::Ready(Some(call)) = queue.poll_recv(cx)
                     {
                         state.set_guest_idle(false);
-                        begun.push(answer(accessor, service, responses, call));
+                        begun.push(answer_request(accessor, service, responses, call));
                     } else {
                         let idle = accessor.poll_no_interesting_tasks(cx).is_ready();
                         state.set_guest_idle(idle);
@@ -233,7 +222,7 @@ impl SharedInstances {
     /// that computes lets nothing else of its instance run.
     async fn supervise_instance(&self, state: &InstanceState) -> wasmtime::Error {
         let limit = self.version.action.config().limits.request_timeout;
-        let pause = self.reuse.idle.min(limit).clamp(LOOK_LEAST, LOOK);
+        let pause = self.reuse.idle.min(limit).clamp(CHECK_MIN, CHECK);
         let look = async {
             loop {
                 sleep(pause).await;
@@ -256,63 +245,20 @@ impl SharedInstances {
 
 impl SharedReservation {
     /// Hands the request over.
-    pub(super) fn start(
-        self,
-        permit: RequestPermit,
-        mut request: Request<LimitedBody>,
-        head: ResponseSender,
-    ) -> (RequestTicket, BrokenFlag) {
+    pub(super) fn start(self, request: GuestRequest) -> (RequestTicket, BrokenFlag) {
+        let GuestRequest { mut request, sender, permit } = request;
         // With several requests in one instance, nobody can tell for which of them the guest does
         // something.
         if self.instances.reuse.max > 1 {
             request.extensions_mut().remove::<TraceContext>();
         }
-        let (instance, ticket) = match self.found {
+        let (instance, ticket) = match self.source {
             MemberOrSlot::Instance(instance, ticket) => (instance, ticket),
             MemberOrSlot::Slot(slot) => self.instances.start_instance(slot),
         };
         ticket.set_request_line(RequestLine::of(&request));
         // An instance that has just ended drops the sender, and the receiver learns of it.
-        let _ = instance.queue.send((request, head));
+        let _ = instance.queue.send((request, sender));
         (ticket.with_permit(permit), instance.state.broken.clone())
     }
-}
-
-/// Hands one request to the guest, and passes its response on. An error is a trap, which ends the
-/// instance.
-async fn answer(
-    accessor: &Accessor<GuestState>,
-    service: &Service,
-    responses: &PendingResponses,
-    (request, head): QueuedRequest,
-) -> wasmtime::Result<()> {
-    if head.is_closed() {
-        return Ok(());
-    }
-    let (request, sent) = accessor.with(|mut store| to_guest_request(store.data_mut(), request));
-    match service.handle(accessor, request).await? {
-        Ok(response) => {
-            let response = accessor.with(|store| response.into_http(store, sent))?;
-            responses.add(response, head);
-        }
-        // The client may be gone.
-        Err(code) => drop(head.send(Err(code.to_string()))),
-    }
-    Ok(())
-}
-
-/// The request as the guest sees it, and a future that tells whether its body could be read.
-fn to_guest_request(
-    state: &mut GuestState,
-    mut request: Request<LimitedBody>,
-) -> (p3::Request, impl Future<Output = Result<(), wasmtime_wasi_http::Error>> + Send + use<>) {
-    let scheme = if is_over_tls(&request) { Scheme::HTTPS } else { Scheme::HTTP };
-    state.set_trace(request.extensions_mut().remove());
-    let (parts, body) = request.into_parts();
-    let uri = parts.uri.into_parts();
-    let named = || parts.headers.get(header::HOST)?.to_str().ok()?.parse().ok();
-    let authority = uri.authority.or_else(named);
-    let headers = FieldMap::new_immutable(state.http().hooks, parts.headers);
-    let path = uri.path_and_query;
-    p3::Request::new(parts.method, Some(scheme), authority, path, headers, None, body)
 }

@@ -24,8 +24,8 @@ use super::{
     broken_flag::BrokenFlag,
     guest_errors::{log_refusal, refusal_of_error},
     guest_handle::{GuestHandle, GuestTask},
+    guest_request::{GuestRequest, ResponseSender},
     limited_body::LimitedBody,
-    request_permit::{RequestPermit, ResponseSender},
     version_context::VersionContext,
     warm_pool::{WarmInstance, WarmPool},
 };
@@ -76,19 +76,19 @@ impl SingleInstances {
     }
 
     /// Answers one request. `broken` is set before the store is dropped, whichever way this ends;
-    /// `_permit` is released after that.
+    /// the request's permit is released after that.
     async fn serve(
         self: Arc<Self>,
         source: WarmOrSlot,
-        request: Request<LimitedBody>,
-        head: ResponseSender,
+        request: GuestRequest,
         broken: BrokenFlag,
-        _permit: RequestPermit,
     ) -> Result<(), ActionRefusal> {
+        // The permit is dropped last, after the instance.
+        let GuestRequest { request, sender, permit: _permit } = request;
         let (action, request_line) = (&self.version.action, RequestLine::of(&request));
         // Boxed, because the futures around it would otherwise contain its full size, some of them
         // twice.
-        let answered = Box::pin(self.answer(source, request, head, broken));
+        let answered = Box::pin(self.answer(source, request, sender, broken));
         let answered = action.run(answered);
         match timeout(action.config().limits.request_timeout, answered).await {
             Ok(Ok(instance)) => {
@@ -107,7 +107,7 @@ impl SingleInstances {
         &self,
         source: WarmOrSlot,
         mut request: Request<LimitedBody>,
-        head: ResponseSender,
+        sender: ResponseSender,
         broken: BrokenFlag,
     ) -> wasmtime::Result<Box<WarmInstance<Proxy>>> {
         let mut instance = match source {
@@ -122,7 +122,7 @@ impl SingleInstances {
         let request = http.new_incoming_request(scheme, request)?;
         let out = http.new_response_outparam_from_callback(move |answer| {
             // The client may be gone.
-            let _ = head.send(answer.map_err(|code| code.to_string()));
+            let _ = sender.send(answer.map_err(|code| code.to_string()));
         })?;
         let unset = Resource::<HostResponseOutparam>::new_borrow(out.rep());
         instance
@@ -161,19 +161,14 @@ impl SingleInstances {
 
 impl SingleReservation {
     /// Hands the request over. Most guests finish it in one step, and then no task is needed.
-    pub(super) async fn start(
-        self,
-        permit: RequestPermit,
-        request: Request<LimitedBody>,
-        head: ResponseSender,
-    ) -> (GuestHandle, BrokenFlag) {
+    pub(super) async fn start(self, request: GuestRequest) -> (GuestHandle, BrokenFlag) {
         let broken = BrokenFlag::default();
         let instances = self.instances.clone();
-        let serve = self.instances.serve(self.source, request, head, broken.clone(), permit);
-        let tie = match instances.version.requests.start_inline(serve).await {
+        let serve = self.instances.serve(self.source, request, broken.clone());
+        let guest = match instances.version.requests.start_inline(serve).await {
             FirstStep::Finished(ended) => GuestHandle::Finished(ended),
             FirstStep::Running(task) => GuestHandle::Task(GuestTask::new(task)),
         };
-        (tie, broken)
+        (guest, broken)
     }
 }

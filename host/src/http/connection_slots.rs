@@ -42,9 +42,9 @@ pub(crate) struct ConnectionSlots {
 }
 
 /// How many evicted connections may be open in addition to the limit.
-const ENDING: usize = 8;
+const EVICTED_MAX: usize = 8;
 /// How long an evicted connection may take to end before new ones are accepted regardless.
-const END: Duration = Duration::from_secs(1);
+const EVICTION_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 struct SlotList {
@@ -100,14 +100,14 @@ impl ConnectionSlots {
     /// Waits until all but a few of the evicted connections are closed: in a burst there would be
     /// as many of them as new ones, and they would use up the process's files.
     pub(super) async fn wait_for_closing(&self) {
-        let few = |open: &usize| *open < self.most + ENDING;
+        let few = |open: &usize| *open < self.most + EVICTED_MAX;
         if few(&self.open.borrow()) {
             return;
         }
         let mut open = self.open.subscribe();
         // The sender is `self`, so an error is impossible; and one connection that does not end in
         // time blocks nobody.
-        let _ = timeout(END, open.wait_for(few)).await;
+        let _ = timeout(EVICTION_TIMEOUT, open.wait_for(few)).await;
     }
 
     /// A slot for a connection of the client at `ip`; an idle connection may be evicted for it.
@@ -269,19 +269,20 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_burst_waits_for_those_that_have_given_way_to_end() {
         let places = ConnectionSlots::for_control(4);
-        let mut all: Vec<_> = (0..4 + ENDING).map(|_| places.acquire(ip(1)).unwrap()).collect();
+        let mut all: Vec<_> =
+            (0..4 + EVICTED_MAX).map(|_| places.acquire(ip(1)).unwrap()).collect();
         let begun = tokio::time::Instant::now();
         places.wait_for_closing().await;
-        assert_eq!(begun.elapsed(), END, "one that hangs keeps nobody out");
+        assert_eq!(begun.elapsed(), EVICTION_TIMEOUT, "one that hangs keeps nobody out");
         let settle = places.wait_for_closing();
         let end = async {
-            tokio::time::sleep(END / 2).await;
+            tokio::time::sleep(EVICTION_TIMEOUT / 2).await;
             all.pop();
         };
         tokio::join!(settle, end);
-        assert_eq!(begun.elapsed(), END * 3 / 2);
+        assert_eq!(begun.elapsed(), EVICTION_TIMEOUT * 3 / 2);
         places.wait_for_closing().await;
-        assert_eq!(begun.elapsed(), END * 3 / 2);
+        assert_eq!(begun.elapsed(), EVICTION_TIMEOUT * 3 / 2);
     }
 
     #[test]

@@ -16,9 +16,9 @@ use parking_lot::{Mutex, MutexGuard};
 use soloist_resources::budget::{Account, Charge};
 
 /// The memory that a piece takes in addition to its bytes, in bytes.
-const PIECE: usize = 256;
+const PIECE_OVERHEAD: usize = 256;
 /// The most pieces that are kept: a body may come byte by byte.
-const PIECES: usize = 1024;
+const PIECES_MAX: usize = 1024;
 
 /// The body of a request.
 pub(crate) enum RequestBody {
@@ -176,8 +176,8 @@ impl<B: Body<Data = Bytes> + Unpin> ReplaySource<B> {
         let Some(room) = self.room else { return frame };
         let length = frame.data_ref().map_or(0, Buf::remaining);
         self.room = room.checked_sub(length);
-        let few = self.pieces.len() < PIECES;
-        if self.room.is_none() || !few || !self.charge.try_grow((length + PIECE) as u64) {
+        let few = self.pieces.len() < PIECES_MAX;
+        if self.room.is_none() || !few || !self.charge.try_grow((length + PIECE_OVERHEAD) as u64) {
             self.room = None;
             self.pieces = Vec::new();
             self.charge.shrink_to(0);
@@ -308,7 +308,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_comes_byte_by_byte_is_not_kept_for_ever() {
-        for (pieces, whole) in [(PIECES - 1, true), (PIECES, false)] {
+        for (pieces, whole) in [(PIECES_MAX - 1, true), (PIECES_MAX, false)] {
             let kept = ReplayableBody::new(body(&vec!["x"; pieces]), 64 << 10, &account());
             assert_eq!(kept.read().collect().await.unwrap().to_bytes().len(), pieces);
             assert_eq!(kept.is_replayable(), whole, "{pieces} and the trailers");

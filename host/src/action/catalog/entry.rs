@@ -49,10 +49,10 @@ pub(super) struct PendingProgram {
 
 /// How long a plugin waits for its settings, and settings for their plugin: longer than a person or
 /// a script takes from one copy to the next.
-const SETTLE: Duration = Duration::from_secs(5);
+const SETTINGS_WAIT: Duration = Duration::from_secs(5);
 /// How long to wait before a failed version is tried again, if the cause lies elsewhere and may go
 /// away at any moment.
-const SOON: Duration = Duration::from_secs(10);
+const TRANSIENT_RETRY: Duration = Duration::from_secs(10);
 
 /// Whether there are no settings at all.
 fn has_no_settings(action: &Action) -> bool {
@@ -66,7 +66,7 @@ impl CatalogEntry {
     pub(super) fn must_wait_for_settings(&self, action: &Action, since: Option<BootTime>) -> bool {
         let is_service = |action: &Action| action.kinds().has(Kind::Service);
         let served = self.action.as_ref().is_some_and(|now| is_service(now));
-        let new = since.is_none_or(|since| BootTime::now().since(since) < SETTLE);
+        let new = since.is_none_or(|since| BootTime::now().since(since) < SETTINGS_WAIT);
         has_no_settings(action) && new && is_service(action) && !served
     }
 
@@ -91,7 +91,7 @@ impl CatalogEntry {
                 event = "waits", action = %name,
                 "action {name} is a program without settings: it begins as a service in {}, \
                  unless {name}.toml comes; `schedule` in it makes it a job",
-                humantime::format_duration(SETTLE)
+                humantime::format_duration(SETTINGS_WAIT)
             );
         }
         let (version, since) =
@@ -103,7 +103,7 @@ impl CatalogEntry {
     pub(super) fn stray_recently(&mut self, is_stray: bool) -> bool {
         let since = is_stray.then(|| self.stray_since.unwrap_or_else(BootTime::now));
         self.stray_since = since;
-        since.is_some_and(|since| BootTime::now().since(since) < SETTLE)
+        since.is_some_and(|since| BootTime::now().since(since) < SETTINGS_WAIT)
     }
 
     /// Goes back to the version before one that failed on trial, if there is one.
@@ -113,7 +113,7 @@ impl CatalogEntry {
         let reason = format!("{} (`soloist logs {name}` has what it printed)", failure.reason);
         self.refuse(name, reason);
         self.reserved = failure.action.reserved();
-        let pause = if failure.may_pass { SOON } else { FAILED_AGAIN };
+        let pause = if failure.may_pass { TRANSIENT_RETRY } else { FAILED_AGAIN };
         self.retry_at = self.action.is_none().then(|| BootTime::now() + pause);
     }
 

@@ -10,7 +10,7 @@ use std::{
 use soloist_config::ActionConfig;
 
 /// Much longer than the pause between two writes of one copy.
-const FRESH: Duration = Duration::from_millis(50);
+const WRITE_PAUSE: Duration = Duration::from_millis(50);
 
 /// The settings of an action and the state of its file, as seen in the folder.
 pub(super) type FolderVersion = (ActionConfig, Option<PluginFileStamp>);
@@ -33,6 +33,6 @@ impl PluginFileStamp {
     /// follow.
     pub(super) fn is_just_written(&self) -> bool {
         let age = self.modified.and_then(|modified| modified.elapsed().ok());
-        age.is_some_and(|age| age < FRESH)
+        age.is_some_and(|age| age < WRITE_PAUSE)
     }
 }

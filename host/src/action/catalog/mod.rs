@@ -35,7 +35,7 @@ pub use self::{
 };
 
 /// How often the folder is scanned even without a notification: some file systems send none.
-const LOOK: Duration = Duration::from_millis(800);
+const RESCAN: Duration = Duration::from_millis(800);
 
 /// Keeps the programme up to date with the plugins folder.
 pub struct Catalog {
@@ -94,7 +94,7 @@ impl Catalog {
                 Some(failure) = self.failures.recv() => Some(failure),
                 () = folder.changed() => None,
                 () = prepared.notified() => None,
-                () = sleep(LOOK) => None,
+                () = sleep(RESCAN) => None,
             };
             self.change_index(move |index| match &failure {
                 Some(failure) => index.roll_back(failure),

@@ -29,10 +29,10 @@ use soloist_guests::plugin::{Kind, ServiceEntry};
 use soloist_telemetry::{log_throttle::LogThrottle, measure};
 
 /// The most firings of a job that run in parallel, if its settings allow that.
-const AT_ONCE: usize = 16;
+const FIRINGS_AT_ONCE: usize = 16;
 /// The longest wait before the clock is read again: a clock may run slower or faster without being
 /// set.
-const LOOK: Duration = Duration::from_secs(60);
+const CLOCK_CHECK: Duration = Duration::from_secs(60);
 
 /// What a firing that has ended leaves to report: its time, if it was missed after all.
 type FiringEnd = Option<DateTime<Utc>>;
@@ -139,7 +139,7 @@ impl JobRunner {
         let count = Arc::strong_count(&self.running) - 1;
         match self.job.concurrency {
             ConcurrencyPolicy::Forbid => count > 0,
-            ConcurrencyPolicy::Allow => count >= AT_ONCE,
+            ConcurrencyPolicy::Allow => count >= FIRINGS_AT_ONCE,
             ConcurrencyPolicy::Replace => false,
         }
     }
@@ -151,8 +151,9 @@ impl JobRunner {
         until: Option<DateTime<Utc>>,
     ) -> Result<(), TermOver> {
         let access = Arc::clone(&self.version.access);
-        let timer = until
-            .map(|until| Instant::now() + (until - now).to_std().unwrap_or_default().min(LOOK));
+        let timer = until.map(|until| {
+            Instant::now() + (until - now).to_std().unwrap_or_default().min(CLOCK_CHECK)
+        });
         let timer = async {
             match timer {
                 Some(timer) => sleep_until(timer).await,
@@ -214,7 +215,7 @@ impl JobRunner {
         }
         if self.is_busy() {
             let why = match self.job.concurrency {
-                ConcurrencyPolicy::Allow => TriggerRefusal::Full(AT_ONCE),
+                ConcurrencyPolicy::Allow => TriggerRefusal::Full(FIRINGS_AT_ONCE),
                 _ => TriggerRefusal::Busy(self.latest.clone()),
             };
             // A client that no longer waits for the answer does not need it.

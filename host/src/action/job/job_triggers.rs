@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::firing_record::FiringRecord;
 
 /// How many requests may wait for a job.
-const ORDERS: usize = 16;
+const REQUESTS: usize = 16;
 
 /// The jobs that run on this host now, by name. Clones share them.
 #[derive(Clone, Default)]
@@ -55,7 +55,7 @@ impl JobTriggers {
 
     /// Receives the requests for `action` until the returned queue is dropped.
     pub(super) fn register(&self, action: &Arc<str>) -> TriggerQueue {
-        let (to, orders) = mpsc::channel(ORDERS);
+        let (to, orders) = mpsc::channel(REQUESTS);
         self.lock().insert(Arc::clone(action), to.clone());
         TriggerQueue {
             triggers: self.clone(),

@@ -23,7 +23,7 @@ use tokio::{
 use super::error::TaskError;
 use crate::{
     action::{
-        limits::REHEARSAL,
+        limits::START_TIMEOUT,
         prepared_action::Action,
         warm_pool::{WarmInstance, WarmPool},
     },
@@ -207,7 +207,7 @@ impl TaskPool {
 
     /// Instantiates once as a test.
     pub(super) async fn try_instantiate(&self) -> Result<(), String> {
-        let made = timeout(REHEARSAL, self.action.run(self.instantiate())).await;
+        let made = timeout(START_TIMEOUT, self.action.run(self.instantiate())).await;
         match made {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(format!("it does not come up: {}", error.root_cause())),

@@ -1,8 +1,10 @@
-//! What a request holds until its guest is done with it.
+//! A request as it is handed to a guest, with what it holds until the guest is done with it.
 
-use ::http::Response;
+use ::http::{Request, Response};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use wasmtime_wasi_http::WasiBody;
+
+use super::limited_body::LimitedBody;
 
 /// Where a guest's response goes: the response, or the error that the guest returned instead.
 pub(super) type ResponseSender = oneshot::Sender<Result<Response<WasiBody>, String>>;
@@ -18,4 +20,13 @@ impl RequestPermit {
     pub(super) fn new(place: OwnedSemaphorePermit, turn: Option<OwnedSemaphorePermit>) -> Self {
         Self { _place: place, _turn: turn }
     }
+}
+
+/// A request for a guest.
+pub(super) struct GuestRequest {
+    pub(super) request: Request<LimitedBody>,
+    /// Where the head of the response goes.
+    pub(super) sender: ResponseSender,
+    /// Released when the guest is done with the request.
+    pub(super) permit: RequestPermit,
 }
