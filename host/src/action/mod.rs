@@ -80,11 +80,3 @@ pub use prepared_action::Action;
 pub(crate) use response_body::ResponseBody;
 pub use task::{TaskError, TaskOffers, TaskPools};
 pub use term_services::TermServices;
-
-pub(crate) use crate::http::{
-    AddressListener, BAD_BODY, BindRetry, ConnectionContext, ConnectionInfo, ConnectionSlots,
-    DeferredError, EarlyResponse, ListenerOptions, ListenerState, OverTls, PathMap, ReplayableBody,
-    RequestBody, RequestHandler, accept_all, accepts_trailers, add_forwarded, is_host,
-    plain_response, set_forwarded, strip_hop_by_hop, strip_prefix, too_large, unknown_path,
-};
-pub use crate::{http::PreflightError, task_scope::TaskScope};

@@ -36,12 +36,13 @@ use super::{
     tasks,
 };
 use crate::{
-    action::{
-        ConnectionContext, ConnectionInfo, ConnectionSlots, EarlyResponse, RequestHandler,
-        TaskScope, accept_all,
-    },
     cluster::Commands,
+    http::{
+        ConnectionContext, ConnectionInfo, ConnectionSlots, EarlyResponse, RequestHandler,
+        accept_all,
+    },
     relay::Relay,
+    task_scope::TaskScope,
 };
 use soloist_resources::{budget::ClientBudget, shares::Client};
 use soloist_stores as store;

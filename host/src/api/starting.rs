@@ -18,8 +18,10 @@ use super::{
     browser_policy,
     server::{close, connection_context},
 };
-use crate::action::{
-    ConnectionInfo, EarlyResponse, RequestHandler, StartupProgress, TaskScope, accept_all,
+use crate::{
+    action::StartupProgress,
+    http::{ConnectionInfo, EarlyResponse, RequestHandler, accept_all},
+    task_scope::TaskScope,
 };
 
 /// When it may be asked again, in seconds.

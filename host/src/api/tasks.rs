@@ -203,8 +203,9 @@ pub(super) mod tests {
 
     use super::*;
     use crate::{
-        action::{TaskPools, TaskScope},
+        action::TaskPools,
         cluster::{PeerClient, PeerCredentials},
+        task_scope::TaskScope,
         tasks::{Dispatcher, casts::CastService},
     };
     use soloist_stores::Store;

@@ -9,9 +9,10 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    action::{ActionFailure, Programme, TaskOffers, TaskPools, TaskScope},
+    action::{ActionFailure, Programme, TaskOffers, TaskPools},
     api::TaskApi,
     cluster::PeerClient,
+    task_scope::TaskScope,
     tasks::{
         Dispatcher,
         casts::{CastExecutor, CastService, CastWorker},

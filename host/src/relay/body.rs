@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::http2_pool::Http2Connection;
-use crate::action::{DeferredError, ResponseBody};
+use crate::{action::ResponseBody, http::DeferredError};
 use soloist_resources::shares::Share;
 
 type BoxError = Box<dyn Error + Send + Sync>;

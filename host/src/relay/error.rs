@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use ::http::{Response, StatusCode};
 
 use super::{RelayBody, unserved_header};
-use crate::action::{BAD_BODY, Unserved, plain_response, too_large, unknown_path};
+use crate::{
+    action::Unserved,
+    http::{BAD_BODY, plain_response, too_large, unknown_path},
+};
 
 /// Why the relay cannot pass an answer on.
 #[derive(Debug, thiserror::Error)]

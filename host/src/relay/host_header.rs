@@ -2,7 +2,7 @@
 
 use ::http::{HeaderValue, Request, header};
 
-use crate::action::is_host;
+use crate::http::is_host;
 
 /// Says for which host a request is: the one that its client has `asked` for, which the host
 /// that passes it on says of every request.

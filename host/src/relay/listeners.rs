@@ -9,9 +9,9 @@ use super::{
     context::RelayContext,
     service::{RelayService, RelayTarget},
 };
-use crate::action::{
-    self, AddressListener, BindRetry, ListenerKey, ListenerOptions, ListenerState, Programme,
-    keep_reserved_paths, listener_key,
+use crate::{
+    action::{self, ListenerKey, Programme, keep_reserved_paths, listener_key},
+    http::{AddressListener, BindRetry, ListenerOptions, ListenerState},
 };
 use soloist_tls::ReloadingAcceptor;
 

@@ -17,9 +17,12 @@ use super::{
     relay_headers::RelayHeaders,
     relayed_request::RelayedRequest,
 };
-use crate::action::{
-    Action, ConnectionInfo, EarlyResponse, PathMap, RequestHandler, plain_response, set_forwarded,
-    strip_prefix,
+use crate::{
+    action::Action,
+    http::{
+        ConnectionInfo, EarlyResponse, PathMap, RequestHandler, plain_response, set_forwarded,
+        strip_prefix,
+    },
 };
 use soloist_config::StandbyMode;
 use soloist_guests::{capability::TermHeaders, plugin::Kind};

@@ -15,8 +15,9 @@ use super::{
     load_balancer::{InFlightCall, LoadBalancer},
 };
 use crate::{
-    action::{Action, Programme, TaskError, TaskPools, TaskScope},
+    action::{Action, Programme, TaskError, TaskPools},
     cluster::PeerClient,
+    task_scope::TaskScope,
 };
 use soloist_guests::{
     capability::{CallError, CastFailure, TaskCaller, TaskReply, TaskRequest},

@@ -1,7 +1,7 @@
 //! What a host finds out about its leading a group, and what it tells its heart of it: the
 //! pure part of [`Readiness`](super::Readiness), so that the simulation has the same.
 
-use crate::action::PreflightError;
+use crate::http::PreflightError;
 use soloist_heart::{EndCause, Group, HeartEvent, LeaseId, Token};
 use soloist_leadership::{GroupRole, HostView};
 use soloist_stores::Roster;

@@ -2,9 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use soloist::action::{
-    Action, ActionDirectory, ActionFailure, ActionState, GroupTerm, LeaderHooks, TaskScope,
-    TermServices,
+use soloist::{
+    action::{
+        Action, ActionDirectory, ActionFailure, ActionState, GroupTerm, LeaderHooks, TermServices,
+    },
+    task_scope::TaskScope,
 };
 use soloist_config::{ActionConfig, Grants, Limits};
 use soloist_guests::{

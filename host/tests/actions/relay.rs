@@ -9,8 +9,8 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use sha2::{Digest, Sha256};
 use soloist::{
-    action::PreflightError,
     api::{ApiServices, Entrance, serve},
+    http::PreflightError,
 };
 use soloist_config::{ApiConfig, ApiRole, ApiToken, HostConfig};
 use soloist_heart::{Group, Token};

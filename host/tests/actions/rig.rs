@@ -11,8 +11,9 @@ use std::{
 use soloist::{
     action::{
         Action, ActionDirectory, ActionFailure, ActionState, GroupTerm, JobServices, JobTriggers,
-        TaskScope, TermServices,
+        TermServices,
     },
+    task_scope::TaskScope,
     wall_clock::WallClock,
 };
 use soloist_config::{ActionConfig, Grants, InstancePolicy, Limits, ReuseLimits, StoreUrl};

@@ -4,9 +4,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use soloist::{
-    action::{Action, Programme, TaskError, TaskPools, TaskScope},
+    action::{Action, Programme, TaskError, TaskPools},
     api::TaskApi,
     cluster::{PeerClient, PeerCredentials},
+    task_scope::TaskScope,
     tasks::{Dispatcher, casts::CastService},
 };
 use soloist_config::{ActionConfig, Grants, InstancePolicy, Limits, ReuseLimits, TaskConfig};

@@ -12,8 +12,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use soloist::{
     action::{
         Action, ActionDirectory, FiringOutcome, FiringRecord, GroupTerm, JobServices, JobTriggers,
-        RECORDS_MAX, TaskScope, TermServices, history,
+        RECORDS_MAX, TermServices, history,
     },
+    task_scope::TaskScope,
     wall_clock::WallClock,
 };
 use soloist_config::{ActionConfig, JobConfig, MissedPolicy, Schedule, moment};
