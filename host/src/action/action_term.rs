@@ -81,29 +81,24 @@ struct ActionVersions {
 }
 
 impl ActionTerm {
-    /// Starts the desired version at once, unless it is on trial. `won` is when the term was won.
+    /// Starts the desired version at once, unless it is on trial. `won_at` is when the term was won.
     pub(super) fn new(
         services: TermServices,
-        slot: Arc<RouteTarget>,
+        target: Arc<RouteTarget>,
         mut desired: watch::Receiver<Option<DesiredVersion>>,
-        links: ActionSignals,
-        won: BootTime,
+        signals: ActionSignals,
+        won_at: BootTime,
     ) -> Self {
         let first = desired.borrow_and_update().clone();
-        let mut term = Self {
-            services,
-            target: slot,
-            desired,
-            signals: links,
-            versions: ActionVersions::default(),
-        };
+        let mut term =
+            Self { services, target, desired, signals, versions: ActionVersions::default() };
         match first {
             Some(DesiredVersion { action, listener }) if !action.on_trial() => {
                 let version = ActionVersion::new(
                     &action,
                     &term.services,
                     term.signals.started.clone(),
-                    Some(won),
+                    Some(won_at),
                 );
                 term.target.set_server(version.server().cloned());
                 term.start_version(version, listener);

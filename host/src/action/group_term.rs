@@ -143,16 +143,16 @@ impl GroupTerm {
     fn start_action(&self, desired: DesiredVersion) -> ActionTermHandle {
         let target = self.targets.get(desired.action.name()).cloned();
         let target = target.unwrap_or_else(|| self.services.directory.new_target());
-        let (desired_to, desired) = watch::channel(Some(desired));
+        let (desired_sender, desired) = watch::channel(Some(desired));
         let (started, _) = watch::channel(None);
         let drained = CancellationToken::new();
         let (services, drained_signal) = (self.services.clone(), drained.clone());
         let idle = IdleFlag::default();
-        let links =
+        let signals =
             ActionSignals { started: started.clone(), drained: drained_signal, idle: idle.clone() };
-        let act = ActionTerm::new(services, target, desired, links, self.won_at);
-        self.services.tasks.spawn_cancellable(|cut| act.run(cut));
-        ActionTermHandle { desired: desired_to, started, drained, idle }
+        let task = ActionTerm::new(services, target, desired, signals, self.won_at);
+        self.services.tasks.spawn_cancellable(|cut| task.run(cut));
+        ActionTermHandle { desired: desired_sender, started, drained, idle }
     }
 
     /// Opens new addresses, closes those without actions, and sets who answers on each.
@@ -175,11 +175,11 @@ impl GroupTerm {
         while let Some((key, WantedListener { tls, paths, .. })) = wanted.pop_first() {
             let address = key.0;
             let open = || {
-                let answers = TermRoutes::new(Arc::clone(&term.gate)).into();
+                let routes = TermRoutes::new(Arc::clone(&term.gate)).into();
                 let (outcome, _) = watch::channel(ListenerState::Starting);
                 let retry = BindRetry::Never;
                 let options = ListenerOptions { address, tls, retry, outcome };
-                AddressListener::open(options, answers, tasks)
+                AddressListener::open(options, routes, tasks)
             };
             self.listeners.entry(key).or_insert_with(open).handler().set(paths);
         }

@@ -44,24 +44,24 @@ impl HttpInstances {
     /// Reserves an instance, or waits for the right to create one.
     pub(super) async fn reserve(&self) -> HttpReservation {
         match self {
-            Self::Single(single) => HttpReservation::Single(single.reserve().await),
-            Self::Shared(shared) => HttpReservation::Shared(shared.reserve().await),
+            Self::Single(instances) => HttpReservation::Single(instances.reserve().await),
+            Self::Shared(instances) => HttpReservation::Shared(instances.reserve().await),
         }
     }
 
     /// Instantiates once as a test.
     pub(super) async fn try_instantiate(&self) -> wasmtime::Result<()> {
         match self {
-            Self::Single(single) => single.try_instantiate().await,
-            Self::Shared(shared) => shared.try_instantiate().await,
+            Self::Single(instances) => instances.try_instantiate().await,
+            Self::Shared(instances) => instances.try_instantiate().await,
         }
     }
 
     /// Ends the idle instances: no more requests will come.
     pub(super) fn close(&self) {
         match self {
-            Self::Single(single) => single.close(),
-            Self::Shared(shared) => shared.close(),
+            Self::Single(instances) => instances.close(),
+            Self::Shared(instances) => instances.close(),
         }
     }
 }

@@ -33,14 +33,14 @@ pub struct LeaderHooks {
 impl LeaderHooks {
     /// Calls `on-leader` of those of `actions` that export it.
     #[must_use]
-    pub fn start(actions: &[Arc<Action>], scope: &TermServices) -> Self {
-        let told = |action: &&Arc<Action>| action.plugin().entry_points().hooks.is_some();
-        let actions: Vec<_> = actions.iter().filter(told).cloned().collect();
-        let tasks = scope.tasks.child();
+    pub fn start(actions: &[Arc<Action>], services: &TermServices) -> Self {
+        let has_hooks = |action: &&Arc<Action>| action.plugin().entry_points().hooks.is_some();
+        let actions: Vec<_> = actions.iter().filter(has_hooks).cloned().collect();
+        let tasks = services.tasks.child();
         let call = |action: &Arc<Action>| {
             action.live_status().begin_run();
             action.live_status().lock().state = ActionState::Starting;
-            tasks.spawn(call_on_leader(Arc::clone(action), scope.clone(), tasks.child()))
+            tasks.spawn(call_on_leader(Arc::clone(action), services.clone(), tasks.child()))
         };
         let calls = actions.iter().map(call).collect();
         Self { actions, tasks, calls, failed: Vec::new() }
@@ -82,14 +82,14 @@ impl Drop for LeaderHooks {
 
 async fn call_on_leader(
     action: Arc<Action>,
-    scope: TermServices,
+    services: TermServices,
     links: TaskScope,
 ) -> Result<(), ActionFailure> {
     let Some(entry) = action.plugin().entry_points().hooks.clone() else { return Ok(()) };
-    let access = Arc::new(action.access(&scope.term, links.clone()));
+    let access = Arc::new(action.access(&services.term, links.clone()));
     let outcome = call_hook(&action, &entry, access, &LeaderChange::Leads).await;
     links.stop().await;
-    let term = scope.term.gate.term();
+    let term = services.term.gate.term();
     let (name, group, token) = (action.name(), &term.group, term.token.0);
     match outcome {
         Ok(()) => {
@@ -102,14 +102,14 @@ async fn call_on_leader(
             Ok(())
         }
         // The term has ended, which is not the action's fault.
-        Err(_) if scope.term.gate.pass().is_err() => Ok(()),
+        Err(_) if services.term.gate.pass().is_err() => Ok(()),
         Err(error) => {
             let reason = format!("its hook on-leader failed: {error}");
             warn!(event = "hook-failed", action = %name, %group, token, error, "action {name} failed when it was told that its host leads");
-            let mut board = action.live_status().lock();
-            board.state = ActionState::Failed;
-            board.last_error = Some(reason.clone());
-            drop(board);
+            let mut status = action.live_status().lock();
+            status.state = ActionState::Failed;
+            status.last_error = Some(reason.clone());
+            drop(status);
             Err(ActionFailure { action, reason, may_pass: false })
         }
     }
@@ -152,8 +152,8 @@ async fn call_hook(
         let slot = action.slot().await;
         let state = GuestState::new(&access).await.map_err(|error| error.to_string())?;
         let mut guest = Guest::new(entry.engine(), slot, state);
-        let told = entry.call(guest.store(), change);
-        match action.run(told).await {
+        let hook = entry.call(guest.store(), change);
+        match action.run(hook).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(text)) => Err(one_line(&text).unwrap_or_else(|| "it gave no reason".into())),
             Err(error) => Err(format!("it trapped: {}", error.root_cause())),

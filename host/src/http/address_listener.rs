@@ -119,7 +119,7 @@ async fn hold_address<A: RequestHandler>(
     outcome: watch::Sender<ListenerState>,
     _closed: DropGuard,
 ) {
-    let mut told = false;
+    let mut warned = false;
     while let Some(opened) = context.closing.run_until_cancelled(open(address, &outcome)).await {
         match opened {
             Ok((listener, bound)) => {
@@ -127,7 +127,7 @@ async fn hold_address<A: RequestHandler>(
                 return accept_all(&listener, &context).await;
             }
             Err(reason) if retry == BindRetry::Forever => {
-                if !std::mem::replace(&mut told, true) {
+                if !std::mem::replace(&mut warned, true) {
                     tracing::warn!(%address, reason, "an address cannot be opened yet");
                 }
                 outcome.send_replace(ListenerState::Failed(reason));

@@ -1,7 +1,7 @@
 //! HTTP on the server side: how requests come in and responses go out, whatever answers them.
 //!
-//! An [`AddressListener`] holds an address. Each connection is served from its first byte to its
-//! end, requests are checked and brought into a normal form, and a [`RequestHandler`] answers them:
+//! An `AddressListener` holds an address. Each connection is served from its first byte to its
+//! end, requests are checked and brought into a normal form, and a `RequestHandler` answers them:
 //! an action's routes, the relay, or the control API. This room knows none of these.
 //!
 //! Guarantees:

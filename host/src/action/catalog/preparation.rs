@@ -54,11 +54,11 @@ impl Preparation {
             return;
         }
         let Ok(permit) = Arc::clone(permits).try_acquire_owned() else { return };
-        let (to, outcome) = channel();
+        let (sender, outcome) = channel();
         let (config, engine, done) = (self.version.0.clone(), Arc::clone(engine), Arc::clone(done));
         let prepare = move || {
             // An error means that the file has changed meanwhile.
-            let _ = to.send(Action::prepare(&config, &engine));
+            let _ = sender.send(Action::prepare(&config, &engine));
             drop(permit);
             done.notify_one();
         };

@@ -46,23 +46,18 @@ impl JobTriggers {
     /// # Errors
     /// Why not; then nothing was started.
     pub async fn trigger(&self, action: &str) -> Result<TriggeredFiring, TriggerRefusal> {
-        let orders = self.lock().get(action).cloned().ok_or(TriggerRefusal::NotHere)?;
+        let requests = self.lock().get(action).cloned().ok_or(TriggerRefusal::NotHere)?;
         let (answer, outcome) = oneshot::channel();
         let gone = |_| TriggerRefusal::NotHere;
-        orders.send(TriggerRequest { answer }).await.map_err(gone)?;
+        requests.send(TriggerRequest { answer }).await.map_err(gone)?;
         outcome.await.unwrap_or(Err(TriggerRefusal::NotHere))
     }
 
     /// Receives the requests for `action` until the returned queue is dropped.
     pub(super) fn register(&self, action: &Arc<str>) -> TriggerQueue {
-        let (to, orders) = mpsc::channel(REQUESTS);
-        self.lock().insert(Arc::clone(action), to.clone());
-        TriggerQueue {
-            triggers: self.clone(),
-            action: Arc::clone(action),
-            sender: to,
-            requests: orders,
-        }
+        let (sender, requests) = mpsc::channel(REQUESTS);
+        self.lock().insert(Arc::clone(action), sender.clone());
+        TriggerQueue { triggers: self.clone(), action: Arc::clone(action), sender, requests }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, mpsc::Sender<TriggerRequest>>> {
@@ -96,7 +91,7 @@ impl Drop for TriggerQueue {
     fn drop(&mut self) {
         let mut open = self.triggers.lock();
         // A later version may have registered already.
-        if open.get(&self.action).is_some_and(|to| to.same_channel(&self.sender)) {
+        if open.get(&self.action).is_some_and(|sender| sender.same_channel(&self.sender)) {
             open.remove(&self.action);
         }
     }
@@ -108,27 +103,27 @@ mod tests {
 
     #[tokio::test]
     async fn a_job_is_found_while_it_is_there() {
-        let (desk, name) = (JobTriggers::default(), Arc::from("report"));
-        assert_eq!(desk.trigger("report").await.unwrap_err(), TriggerRefusal::NotHere);
-        let former = desk.register(&name);
-        let mut orders = desk.register(&name);
+        let (triggers, name) = (JobTriggers::default(), Arc::from("report"));
+        assert_eq!(triggers.trigger("report").await.unwrap_err(), TriggerRefusal::NotHere);
+        let former = triggers.register(&name);
+        let mut requests = triggers.register(&name);
         drop(former);
         let asked = tokio::spawn({
-            let desk = desk.clone();
-            async move { desk.trigger("report").await.unwrap_err() }
+            let triggers = triggers.clone();
+            async move { triggers.trigger("report").await.unwrap_err() }
         });
         let busy = TriggerRefusal::Busy("report@x".to_owned());
-        orders.next().await.unwrap().answer.send(Err(busy.clone())).unwrap();
+        requests.next().await.unwrap().answer.send(Err(busy.clone())).unwrap();
         assert_eq!(asked.await.unwrap(), busy);
-        drop(orders);
-        assert_eq!(desk.trigger("report").await.unwrap_err(), TriggerRefusal::NotHere);
+        drop(requests);
+        assert_eq!(triggers.trigger("report").await.unwrap_err(), TriggerRefusal::NotHere);
     }
 
     #[tokio::test]
     async fn an_order_that_is_never_looked_at_is_declined() {
-        let desk = JobTriggers::default();
-        let orders = desk.register(&Arc::from("report"));
-        let (declined, ()) = tokio::join!(desk.trigger("report"), async { drop(orders) });
+        let triggers = JobTriggers::default();
+        let requests = triggers.register(&Arc::from("report"));
+        let (declined, ()) = tokio::join!(triggers.trigger("report"), async { drop(requests) });
         assert_eq!(declined.unwrap_err(), TriggerRefusal::NotHere);
     }
 }
