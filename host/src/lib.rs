@@ -10,16 +10,20 @@
 //!   reachable through every host
 //! - [`action`]: runs plugins, with one runner for each kind; [`cluster`]: requests to other hosts,
 //!   and commands to the whole cluster
-//! - [`scaffold`]: projects for new plugins; [`wall_clock`]: the time that schedules go by
+//! - [`http`]: how requests come in and responses go out, whatever answers them
+//! - [`scaffold`]: projects for new plugins; [`wall_clock`]: the time that schedules go by;
+//!   [`task_scope`]: tasks that end together
 
 pub mod action;
 pub mod api;
 pub mod cli;
 pub mod cluster;
 pub mod host;
+pub mod http;
 pub mod relay;
 pub mod scaffold;
 pub mod supervisor;
+pub mod task_scope;
 pub mod tasks;
 pub mod term;
 pub mod wall_clock;

@@ -1,4 +1,4 @@
-//! What was asked for, for those who read the log, and what became of it.
+//! The access log: one line for each request, and how requests are named in the log.
 
 use std::{fmt, sync::Arc};
 
@@ -9,10 +9,9 @@ use soloist_text::sanitize;
 use soloist_trace::TraceContext;
 
 /// The longest path that is logged, in bytes.
-const PATH: usize = 1024;
+const PATH_MAX: usize = 1024;
 
-/// A request, by its method and its path. What follows the path is nobody's business: people put
-/// secrets there.
+/// A request, by its method and path. The query is left out, because people put secrets there.
 #[derive(Clone, Debug)]
 pub(super) struct RequestLine {
     pub(super) method: Method,
@@ -26,7 +25,7 @@ impl RequestLine {
 
     fn path(&self) -> String {
         let path = self.uri.path();
-        sanitize(&path[..path.floor_char_boundary(PATH)])
+        sanitize(&path[..path.floor_char_boundary(PATH_MAX)])
     }
 }
 
@@ -36,16 +35,17 @@ impl fmt::Display for RequestLine {
     }
 }
 
-/// A line of the access log, which is written when the answer has gone out, or the client has.
+/// A line of the access log. It is written on drop, when the response has been sent or the client
+/// is gone.
 pub(super) struct AccessLogEntry {
     pub(super) action: Arc<str>,
     pub(super) token: i64,
     pub(super) request: RequestLine,
     pub(super) trace: Option<TraceContext>,
-    pub(super) begun: BootTime,
-    /// Nothing, where the client had gone before there was any.
+    pub(super) started: BootTime,
+    /// `None` if the client was gone before there was a response.
     pub(super) status: Option<StatusCode>,
-    /// How much of a body was given to the client.
+    /// How many bytes of the body were handed to the client.
     pub(super) bytes: u64,
 }
 
@@ -57,7 +57,7 @@ impl Drop for AccessLogEntry {
             action = %self.action, token = self.token,
             method = %self.request.method, path = self.request.path(),
             status = self.status.map(|status| status.as_u16()), bytes = self.bytes,
-            ms = u64::try_from(BootTime::now().since(self.begun).as_millis()).unwrap_or(u64::MAX),
+            ms = u64::try_from(BootTime::now().since(self.started).as_millis()).unwrap_or(u64::MAX),
             trace, "a request was answered",
         );
     }
@@ -71,7 +71,7 @@ mod tests {
     fn a_request_is_named_by_its_path_alone_and_not_at_any_length() {
         let asked = |uri: &str| RequestLine::of(&Request::post(uri).body(()).unwrap()).to_string();
         assert_eq!(asked("/a/b?token=secret"), "POST /a/b");
-        let long = asked(&format!("/{}", "\u{e4}".repeat(PATH)));
-        assert!(long.len() <= "POST ".len() + PATH, "{}", long.len());
+        let long = asked(&format!("/{}", "\u{e4}".repeat(PATH_MAX)));
+        assert!(long.len() <= "POST ".len() + PATH_MAX, "{}", long.len());
     }
 }

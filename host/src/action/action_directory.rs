@@ -1,10 +1,11 @@
-//! The lobby: where whoever has a request finds out who answers it on this host.
+//! The directory of actions: where the relay, the control API and others find out which action
+//! answers on this host.
 //!
-//! Terms come and go, and say here what they perform; addresses that every host listens on
-//! outlive terms, and say here how they are.
+//! Terms come and go, and register here the actions that they run. Addresses on which every host
+//! listens outlive terms, and their state is kept here.
 //!
-//! Invariant: what is asked of a performer runs as a task of its term. Whoever asks holds
-//! nothing of the term but the answer, whose body the gate watches.
+//! Guarantee: a request that is handed to an action runs as a task of the action's term. The caller
+//! holds nothing of the term but the response, whose body is guarded by the gate.
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc};
 
@@ -14,20 +15,22 @@ use tokio::sync::watch;
 use tokio_util::task::{AbortOnDropHandle, task_tracker::TaskTrackerToken};
 
 use super::{
-    Action, PreflightError, TaskScope,
     action_refusal::{ActionRefusal, Unserved},
-    address_listener::{ListenerState, ListenerWatch},
-    group_term::{ListenerKey, listener_key},
-    request_body::RequestBody,
+    listener_key::{ListenerKey, listener_key},
+    prepared_action::Action,
     response_body::ResponseBody,
-    task_scope::FirstStep,
     term_routes::RouteTarget,
+};
+use crate::{
+    http::{ListenerState, ListenerWatch, PreflightError, RequestBody},
+    task_scope::{FirstStep, TaskScope},
 };
 use soloist_guests::capability::TermHeaders;
 use soloist_heart::{Group, Token};
 use soloist_leadership::Gate;
 
-/// Who performs on this host, and which addresses it has for good. Clones are the same.
+/// The actions that run on this host, and the state of the addresses that outlive terms. Clones
+/// share both.
 #[derive(Clone, Default)]
 pub struct ActionDirectory(Arc<DirectoryInner>);
 
@@ -37,7 +40,7 @@ struct DirectoryInner {
     listeners: Mutex<BTreeMap<ListenerKey, watch::Sender<ListenerState>>>,
 }
 
-/// Who performs, at one moment.
+/// The actions that run on this host at one moment.
 #[derive(Default)]
 pub(crate) struct ActiveActions {
     actions: BTreeMap<Arc<str>, ActiveAction>,
@@ -45,12 +48,12 @@ pub(crate) struct ActiveActions {
 }
 
 impl ActiveActions {
-    /// Who answers the requests of `action` on this host, be it that the term is ending.
+    /// The action called `action`, if it runs on this host; its term may be ending.
     pub(crate) fn get(&self, action: &str) -> Option<&ActiveAction> {
         self.actions.get(action)
     }
 
-    /// The token of the latest term of `group` that has begun on this host.
+    /// The token of the latest term of `group` that has started on this host.
     pub(crate) fn latest_token(&self, group: &Group) -> Option<Token> {
         self.latest_tokens.get(group).copied()
     }
@@ -59,19 +62,19 @@ impl ActiveActions {
 /// An action under a term of this host.
 #[derive(Clone)]
 pub(crate) struct ActiveAction {
-    pub(super) slot: Arc<RouteTarget>,
+    pub(super) target: Arc<RouteTarget>,
     pub(super) gate: Arc<Gate>,
-    /// What was asked here, which a drain waits for.
+    /// Requests that reached the action through the directory; a drain waits for them.
     pub(super) relayed_requests: TaskScope,
 }
 
-/// What came of a request.
+/// The outcome of a request that was offered to an action on this host.
 pub(crate) enum LocalOutcome {
-    /// An answer; the term's drain waits for it as long as the token lives.
+    /// A response; the term's drain waits for it as long as the token lives.
     Answered(Box<Response<ResponseBody>>, TaskTrackerToken),
-    /// No guest has seen anything of it.
+    /// No guest has seen anything of the request.
     NotBegun,
-    /// The term ended meanwhile: what was asked for may have been done.
+    /// The term ended meanwhile: the effect of the request may or may not have happened.
     Lost,
 }
 
@@ -81,25 +84,25 @@ impl ActiveAction {
         self.gate.admit().is_ok()
     }
 
-    /// Whether its term is that of `token`, and takes requests.
+    /// Whether the action runs under the term of `token`, and that term takes requests.
     pub(crate) fn admits_under(&self, token: Token) -> bool {
         self.gate.term().token == token && self.admits()
     }
 
-    /// Asks for an answer.
+    /// Hands over `request` and waits for the head of its response.
     pub(crate) async fn answer(&self, request: Request<RequestBody>) -> LocalOutcome {
         if !self.admits() {
             return LocalOutcome::NotBegun;
         }
         let visit = self.relayed_requests.hold();
-        let (server, occupied) = match self.slot.acquire() {
+        let (server, occupied) = match self.target.acquire() {
             Ok(entered) => entered,
             Err(refusal @ ActionRefusal::Closed(_)) => {
-                let mut response = refusal.response();
+                let mut response = refusal.response(ResponseBody::text);
                 TermHeaders::of(self.gate.term()).insert_into(response.headers_mut());
                 return LocalOutcome::Answered(Box::new(response), visit);
             }
-            // It comes up, or another version takes its place.
+            // The action is starting, or another version is taking its place.
             Err(_) => return LocalOutcome::NotBegun,
         };
         let answer = async move {
@@ -124,12 +127,12 @@ impl ActiveAction {
 }
 
 impl ActionDirectory {
-    /// Who performs, as it changes.
+    /// The running actions, as they change.
     pub(crate) fn active_actions(&self) -> watch::Receiver<ActiveActions> {
         self.0.active.subscribe()
     }
 
-    /// Takes in who performs under the term behind `gate`: these, and no others of it.
+    /// Replaces the actions of the term behind `gate` by these.
     pub(super) fn set_active(
         &self,
         gate: &Arc<Gate>,
@@ -143,31 +146,37 @@ impl ActionDirectory {
         });
     }
 
-    /// Nothing is performed any more under the term behind `gate`.
+    /// Removes all actions of the term behind `gate`.
     pub(super) fn remove_term(&self, gate: &Arc<Gate>) {
         self.0.active.send_modify(|floor| {
             floor.actions.retain(|_, performer| !Arc::ptr_eq(&performer.gate, gate));
         });
     }
 
-    /// Tells that another version answers somewhere, or none.
-    pub(super) fn notify_changed(&self) {
+    /// A target for an action, whose changes wake the subscribers of this directory.
+    pub(super) fn new_target(&self) -> Arc<RouteTarget> {
+        let directory = self.clone();
+        Arc::new(RouteTarget::new(move || directory.notify_changed()))
+    }
+
+    /// Wakes the subscribers: somewhere another version answers now, or none does.
+    fn notify_changed(&self) {
         self.0.active.send_modify(|_| {});
     }
 
-    /// Where it is told how the opening of an address goes that outlives terms.
+    /// The state of an address that outlives terms; its listener reports here.
     pub(crate) fn listener_state(&self, key: &ListenerKey) -> watch::Sender<ListenerState> {
         self.listeners().entry(key.clone()).or_default().clone()
     }
 
-    /// The opening of the address at which `action` answers, if it outlives terms.
+    /// Follows the listener of `action`, if that outlives terms.
     pub(super) fn watch_listener(&self, action: &Action) -> Option<ListenerWatch> {
         let outlives = action.config().relay.standby.listens();
         outlives.then(|| self.listener_state(&listener_key(action)).subscribe())
     }
 
-    /// Where this host answers for `action`, be it by asking the leader; nothing, where
-    /// only the leader listens.
+    /// The address on which this host answers for `action`, itself or by forwarding to the leader;
+    /// `None` if only the leader listens.
     #[must_use]
     pub fn bound_address(&self, action: &Action) -> Option<SocketAddr> {
         match *self.watch_listener(action)?.borrow() {
@@ -179,7 +188,7 @@ impl ActionDirectory {
     /// Checks what can be checked without a term: whether the action's address can be had.
     ///
     /// # Errors
-    /// When it could not be started now; the error tells whether it ever could.
+    /// The action could not be started now; the error tells whether it ever could.
     pub fn preflight(&self, action: &Action) -> Result<(), PreflightError> {
         let opening = match self.watch_listener(action) {
             Some(opened) if action.listen().is_some() => opened.borrow().clone(),
@@ -194,7 +203,7 @@ impl ActionDirectory {
         }
     }
 
-    /// Not to be held across an await.
+    /// Do not hold this lock across an await.
     fn listeners(&self) -> MutexGuard<'_, BTreeMap<ListenerKey, watch::Sender<ListenerState>>> {
         self.0.listeners.lock()
     }

@@ -1,27 +1,28 @@
-//! One request: the gate, its turn, an instance, and the answer.
+//! Serves the requests of one action under one term: the gate, waiting for a turn, an instance, and
+//! the response.
 
 use std::sync::Arc;
 
 use ::http::{Request, Response, header};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
+    sync::{Semaphore, oneshot},
     time::timeout,
 };
 use tokio_util::task::task_tracker::TaskTrackerToken;
-use wasmtime_wasi_http::WasiBody;
 
 use super::{
     access_log::{AccessLogEntry, RequestLine},
-    action_refusal::{ActionRefusal, FAILED, log_refusal},
-    action_version::VersionContext,
-    connection::OverTls,
+    action_refusal::ActionRefusal,
+    guest_errors::{FAILED, log_refusal},
     guest_handle::GuestHandle,
+    guest_request::{GuestRequest, RequestPermit},
     http_instances::{HttpInstances, HttpReservation},
     limited_body::{DefectWatch, LimitedBody},
-    limits::{ANSWER_HEADERS, REHEARSAL, REQUEST_TURN},
-    request_body::RequestBody,
+    limits::{RESPONSE_HEADERS, START_TIMEOUT, TURN_TIMEOUT},
     response_body::ResponseBody,
+    version_context::VersionContext,
 };
+use crate::http::RequestBody;
 use soloist_config::IpNetwork;
 use soloist_guests::{capability::TermHeaders, plugin::HttpEntry};
 use soloist_heart::clock::BootTime;
@@ -29,20 +30,11 @@ use soloist_leadership::{Gate, GateShut};
 use soloist_telemetry::measure::{self, RequestMetrics};
 use soloist_trace::{KeyValue, SpanRole, TraceContext, TraceSpan};
 
-/// Where a guest's answer goes: a response, or the error that it answers with.
-pub(super) type ResponseSender = oneshot::Sender<Result<Response<WasiBody>, String>>;
-
-/// The right to be answered; it is given back when the guest is done with the request.
-pub(super) struct RequestPermit {
-    _place: OwnedSemaphorePermit,
-    _turn: Option<OwnedSemaphorePermit>,
-}
-
 /// Answers the requests of one action under one term.
 pub(super) struct ActionServer {
     version: Arc<VersionContext>,
     instances: HttpInstances,
-    /// For those that are answered and those that wait.
+    /// Limits the requests that are being answered or wait for that.
     queue_permits: Arc<Semaphore>,
     run_permits: Arc<Semaphore>,
     stamp: TermHeaders,
@@ -50,9 +42,9 @@ pub(super) struct ActionServer {
 }
 
 impl ActionServer {
-    /// A server for requests that `entry` answers.
+    /// A server whose requests are answered by `entry`.
     pub(super) fn new(version: Arc<VersionContext>, entry: HttpEntry) -> Self {
-        let limits = &version.action.config.limits;
+        let limits = &version.action.config().limits;
         let queue_permits = Arc::new(Semaphore::new(limits.requests + limits.queue));
         let run_permits = Arc::new(Semaphore::new(limits.requests));
         let stamp = TermHeaders::of(version.gate().term());
@@ -61,23 +53,23 @@ impl ActionServer {
         Self { instances, queue_permits, run_permits, stamp, requests, version }
     }
 
-    /// Answers `request`, whatever happens.
+    /// Answers `request`; errors become responses as well.
     pub(super) async fn respond(
         self: &Arc<Self>,
         mut request: Request<RequestBody>,
     ) -> Response<ResponseBody> {
-        let begun = BootTime::now();
+        let started = BootTime::now();
         let mut span = self.span(&mut request);
-        let asked = RequestLine::of(&request);
-        let mut entry = self.log_entry(&asked, &span, begun);
-        let answer = self.answer(request, asked).await;
+        let line = RequestLine::of(&request);
+        let mut entry = self.log_entry(&line, &span, started);
+        let answer = self.answer(request, line).await;
         if let Err(ActionRefusal::Shut(shut) | ActionRefusal::NotBegun(shut)) = &answer {
             measure::gate_refused(self.version.action.name(), shut.word());
         }
-        let mut response = answer.unwrap_or_else(|refusal| refusal.response());
+        let mut response = answer.unwrap_or_else(|refusal| refusal.response(ResponseBody::text));
         self.stamp.insert_into(response.headers_mut());
         span.set_response_status(response.status());
-        self.requests.answered(response.status(), BootTime::now().since(begun));
+        self.requests.answered(response.status(), BootTime::now().since(started));
         if let Some(entry) = &mut entry {
             entry.status = Some(response.status());
         }
@@ -85,27 +77,27 @@ impl ActionServer {
         response
     }
 
-    /// Its line of the access log, if there is one.
+    /// The request's entry in the access log, if the log is enabled.
     fn log_entry(
         &self,
-        asked: &RequestLine,
+        line: &RequestLine,
         span: &TraceSpan,
-        begun: BootTime,
+        started: BootTime,
     ) -> Option<Box<AccessLogEntry>> {
         let action = &self.version.action;
         let entry = || AccessLogEntry {
             action: Arc::clone(action.name()),
             token: self.gate().term().token.0,
-            request: asked.clone(),
+            request: line.clone(),
             trace: span.context().cloned(),
-            begun,
+            started,
             status: None,
             bytes: 0,
         };
-        action.config.access_log.then(|| entry().into())
+        action.config().access_log.then(|| entry().into())
     }
 
-    /// The span of a request, which the guest is told of.
+    /// The trace span of a request; its context is passed on to the guest.
     fn span(&self, request: &mut Request<RequestBody>) -> TraceSpan {
         let parent = TraceContext::extract(request.headers());
         let span = TraceSpan::begin(SpanRole::Server, parent, || {
@@ -126,25 +118,24 @@ impl ActionServer {
         span
     }
 
-    /// The proxies that are believed about where requests come from.
+    /// The proxies whose statements about the client's address are believed.
     pub(super) fn trusted_proxies(&self) -> &[IpNetwork] {
-        &self.version.action.config.trusted_proxies
+        &self.version.action.config().trusted_proxies
     }
 
-    /// No request comes any more: instances that wait for one end.
+    /// Ends the idle instances: no more requests will come.
     pub(super) fn close(&self) {
         self.instances.close();
     }
 
-    /// As long as the token lives, something is regarded as in flight.
+    /// While the token lives, the version counts as having something in flight.
     pub(super) fn hold(&self) -> TaskTrackerToken {
         self.version.requests.hold()
     }
 
-    /// Instantiates once, for nothing: a version that cannot even begin is not let near
-    /// a request.
+    /// Instantiates once as a test: a version that cannot even start gets no requests.
     pub(super) async fn try_instantiate(&self) -> Result<(), String> {
-        match timeout(REHEARSAL, self.instances.try_instantiate()).await {
+        match timeout(START_TIMEOUT, self.instances.try_instantiate()).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(format!("it trapped at its start: {}", error.root_cause())),
             Err(_) => Err("its start does not end".to_owned()),
@@ -154,75 +145,75 @@ impl ActionServer {
     async fn answer(
         &self,
         request: Request<RequestBody>,
-        asked: RequestLine,
+        line: RequestLine,
     ) -> Result<Response<ResponseBody>, ActionRefusal> {
         self.gate().admit().map_err(ActionRefusal::NotBegun)?;
         refuse_upgrade(&request)?;
-        let (request, flaws) = self.limit_body(request)?;
-        let (turn, place) = self.acquire().await?;
-        // It may have waited.
+        let (request, defects) = self.limit_body(request)?;
+        let (permit, reservation) = self.acquire().await?;
+        // The request may have waited, and the term may have ended meanwhile.
         self.gate().admit().map_err(ActionRefusal::NotBegun)?;
-        let blame = |refusal| Err(log_refusal(&self.version, &asked, refusal));
-        let (head, answer) = oneshot::channel();
-        let (guest, fate) = place.start(turn, request, head).await;
-        let patience = self.version.action.config.limits.first_byte;
+        let blame = |refusal| Err(log_refusal(&self.version, &line, refusal));
+        let (sender, answer) = oneshot::channel();
+        let (guest, broken) = reservation.start(GuestRequest { request, sender, permit }).await;
+        let limit = self.version.action.config().limits.first_byte;
         let answered = tokio::select! {
             biased;
-            flaw = flaws.detected() => return Err(flaw.into()),
-            answered = timeout(patience, answer) => answered,
+            defect = defects.detected() => return Err(defect.into()),
+            answered = timeout(limit, answer) => answered,
         };
         let mut response = match answered {
-            // 101 would make a connection of which nobody knows what follows, and the others
-            // of its kind are no answers (RFC 9110, section 15.2).
+            // 101 would turn the connection into something that the host cannot understand, and the
+            // other 1xx are no final responses (RFC 9110, section 15.2).
             Ok(Ok(Ok(response))) if response.status().is_informational() => {
                 return blame(ActionRefusal::NotFinal(response.status()));
             }
             Ok(Ok(Ok(response))) => response,
             Ok(Ok(Err(code))) => return blame(ActionRefusal::Error(code)),
-            Ok(Err(_)) => return Err(self.missing_response(guest, &asked).await),
+            Ok(Err(_)) => return Err(self.missing_response(guest, &line).await),
             Err(_) => return blame(ActionRefusal::Timeout),
         };
-        // What hosts say to each other, a guest cannot.
+        // Hosts tell each other by these headers what happened; a guest must not be able to.
         TermHeaders::strip_reserved(response.headers_mut());
         let headers = response.headers().len();
-        if headers > ANSWER_HEADERS {
+        if headers > RESPONSE_HEADERS {
             return blame(ActionRefusal::Headers(headers));
         }
         let overseer = self.version.clone();
-        Ok(ResponseBody::from_guest(response, asked, overseer, fate, guest)?)
+        Ok(ResponseBody::from_guest(response, line, overseer, broken, guest)?)
     }
 
     fn gate(&self) -> &Gate {
         self.version.gate()
     }
 
-    /// Holds the body of a request to its limit.
+    /// Limits the size of the request's body.
     fn limit_body(
         &self,
         request: Request<RequestBody>,
     ) -> Result<(Request<LimitedBody>, DefectWatch), ActionRefusal> {
-        let limit = self.version.action.config.limits.body;
+        let limit = self.version.action.config().limits.body;
         let (head, body) = request.into_parts();
-        let (body, flaws) =
+        let (body, defects) =
             LimitedBody::bounded(body, limit).ok_or(ActionRefusal::TooLarge(limit))?;
-        Ok((Request::from_parts(head, body), flaws))
+        Ok((Request::from_parts(head, body), defects))
     }
 
-    /// Waits for this action's turn and for an instance, for a while and if there is
-    /// room to wait.
+    /// Waits for a turn and an instance, for at most [`TURN_TIMEOUT`]; refuses at once if the queue
+    /// is full.
     async fn acquire(&self) -> Result<(RequestPermit, HttpReservation), ActionRefusal> {
-        let room =
+        let place =
             self.queue_permits.clone().try_acquire_owned().map_err(|_| ActionRefusal::Busy)?;
         let wait = async {
             // The semaphore is never closed, so there always is a permit.
-            let turn = self.run_permits.clone().acquire_owned().await.ok();
-            (RequestPermit { _place: room, _turn: turn }, self.instances.reserve().await)
+            let permit = self.run_permits.clone().acquire_owned().await.ok();
+            (RequestPermit::new(place, permit), self.instances.reserve().await)
         };
-        timeout(REQUEST_TURN, wait).await.map_err(|_| ActionRefusal::Busy)
+        timeout(TURN_TIMEOUT, wait).await.map_err(|_| ActionRefusal::Busy)
     }
 
-    /// Why a guest ended without an answer.
-    async fn missing_response(&self, guest: GuestHandle, asked: &RequestLine) -> ActionRefusal {
+    /// Why a guest ended without a response.
+    async fn missing_response(&self, guest: GuestHandle, line: &RequestLine) -> ActionRefusal {
         let ended = match guest {
             GuestHandle::Finished(ended) => Ok(ended),
             GuestHandle::Task(task) => task.await,
@@ -232,29 +223,24 @@ impl ActionServer {
             Ok(Some(Err(refusal))) => refusal,
             Ok(None) => GateShut::Closed.into(),
             Ok(Some(Ok(()))) => {
-                self.version.log_request_error(asked, FAILED, "it returned without an answer");
+                self.version.log_request_error(line, FAILED, "it returned without an answer");
                 ActionRefusal::Failed
             }
             Err(panic) => {
                 let error = panic.to_string();
-                self.version.log_request_error(asked, "the host failed in a request", &error);
+                self.version.log_request_error(line, "the host failed in a request", &error);
                 ActionRefusal::Failed
             }
         }
     }
 }
 
-/// Refuses what no guest could answer: what follows on the connection would be none of HTTP's,
-/// and wasi:http has no words for that. (Whoever only offers HTTP/2 does not ask for it.)
+/// Refuses upgrades: no guest could answer one, because wasi:http has no way to express what
+/// follows on the connection. (A client that only offers HTTP/2 does not ask for an upgrade.)
 fn refuse_upgrade(request: &Request<RequestBody>) -> Result<(), ActionRefusal> {
     if request.headers().contains_key(header::UPGRADE) {
         Err(ActionRefusal::Upgrade)
     } else {
         Ok(())
     }
-}
-
-/// Whether it came by TLS.
-pub(super) fn is_over_tls<B>(request: &Request<B>) -> bool {
-    request.extensions().get::<OverTls>().is_some()
 }

@@ -1,4 +1,4 @@
-//! How an action is, for `GET /v1/status`.
+//! The state of an action, as `GET /v1/status` shows it.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -13,30 +13,30 @@ pub enum ActionState {
     /// It can be started; this host does not lead its group.
     #[default]
     Ready,
-    /// It was started, and does not answer yet.
+    /// It was started and does not answer yet.
     Starting,
     /// It runs.
     Running,
-    /// It ended, and will be started again.
+    /// It ended and will be started again.
     Restarting,
-    /// It ended well, and is not started again within the term.
+    /// It ended well and is not started again in this term.
     Done,
-    /// It was given up; or it is not to be started again.
+    /// It was given up, or it failed and is not started again.
     Failed,
-    /// It finishes what was begun.
+    /// It finishes the work that it has started.
     Draining,
-    /// It failed on every host that could run it: the leader goes on without it.
+    /// It failed on every host that could run it; the leader goes on without it.
     Parked,
 }
 
 impl ActionState {
-    /// Whether it does what it should.
+    /// Whether the action is in the state that it should be in.
     #[must_use]
     pub fn is_up(self) -> bool {
         matches!(self, Self::Running | Self::Done)
     }
 
-    /// As it is shown.
+    /// The name of the state in the status and the log.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -52,12 +52,12 @@ impl ActionState {
     }
 }
 
-/// An action at one moment.
+/// The state of an action at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActionStatus {
-    /// Its name.
+    /// The name of the action.
     pub name: Arc<str>,
-    /// Its kinds.
+    /// The kinds that it runs as.
     pub kinds: Kinds,
     /// The group that it belongs to.
     pub group: Group,
@@ -67,18 +67,18 @@ pub struct ActionStatus {
     pub plugin: String,
     /// The SHA-256 of the plugin's file.
     pub sha256: Arc<str>,
-    /// How often it was started again, because it had ended, in its latest term.
+    /// How often it was restarted after it had ended, in its latest term.
     pub restarts: u64,
-    /// Where it answers, or would.
+    /// The address on which it answers, or would answer.
     pub listen: Option<SocketAddr>,
-    /// What went wrong last, until a later term is up; or why a newer version of the
-    /// plugin is not taken, until it is changed.
+    /// The latest error, until a later term has the action running; or why a newer version of the
+    /// plugin was refused, until that changes.
     pub last_error: Option<String>,
-    /// Why none of its firings can begin here, as a job that runs here.
+    /// For a job that runs here: why none of its firings can start.
     pub job_trouble: Option<String>,
 }
 
-/// The part of the status that changes.
+/// The part of the status that changes at run time.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LiveStatus {
     pub(super) state: ActionState,
@@ -86,25 +86,26 @@ pub(super) struct LiveStatus {
     pub(super) listen: Option<SocketAddr>,
     pub(super) last_error: Option<String>,
     pub(super) job_trouble: Option<String>,
-    /// Why a newer version is not taken.
+    /// Why a newer version was refused.
     pub(super) refused: Option<String>,
-    /// How many versions of it run: more than one, where it comes back while it still ends.
+    /// How many runs of this version are alive: more than one if it is started again while an
+    /// earlier run still ends.
     runs: usize,
 }
 
-/// A [`Progress`] that outlives terms, and that several tasks write to.
+/// A [`LiveStatus`] that outlives terms and that several tasks write to.
 #[derive(Debug, Default)]
 pub(super) struct LiveStatusCell(Mutex<LiveStatus>);
 
 impl LiveStatusCell {
-    /// Forgets what was true of the latest run alone.
+    /// Starts a run: forgets what was true of the latest run only.
     pub(super) fn begin_run(&self) {
         let mut progress = self.lock();
         (progress.restarts, progress.listen, progress.job_trouble) = (0, None, None);
         progress.runs += 1;
     }
 
-    /// Nothing of a run is left.
+    /// Ends a run: nothing of it is left.
     pub(super) fn end_run(&self) {
         let mut progress = self.lock();
         progress.runs = progress.runs.saturating_sub(1);
@@ -113,14 +114,14 @@ impl LiveStatusCell {
         }
     }
 
-    /// Takes down what keeps the firings of a job from beginning, or that nothing does.
+    /// Sets why the firings of a job cannot start; `None` if they can.
     pub(super) fn set_job_trouble(&self, trouble: Option<&str>) {
         let mut progress = self.lock();
         let trouble = trouble.map(str::to_owned);
         (progress.job_trouble, progress.last_error) = (trouble.clone(), trouble);
     }
 
-    /// To read or write; not to be held across an await.
+    /// Locks it to read or write. Do not hold this lock across an await.
     pub(super) fn lock(&self) -> MutexGuard<'_, LiveStatus> {
         self.0.lock()
     }

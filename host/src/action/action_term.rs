@@ -1,8 +1,8 @@
 //! One action under a term, through its versions.
 //!
-//! A new version comes up beside the old one. Requests move over in one step, and what
-//! the old one has begun it may finish. Of a service there is never more than one: the
-//! old one ends before the new one begins.
+//! A new version starts in parallel with the old one. Then all new requests go to the new version,
+//! and the old one finishes those that it has. Of a service there is never more than one: the old
+//! one ends before the new one starts.
 
 use std::sync::{
     Arc,
@@ -14,19 +14,18 @@ use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Action,
-    action_version::{ActionVersion, StartOutcome, TermServices},
-    address_listener::ListenerWatch,
-    term_routes::RouteTarget,
+    action_failure::StartOutcome, action_version::ActionVersion, prepared_action::Action,
+    term_routes::RouteTarget, term_services::TermServices,
 };
+use crate::http::ListenerWatch;
 use soloist_heart::clock::BootTime;
 
-/// What is to run.
+/// What should run.
 #[derive(Clone)]
 pub(super) struct DesiredVersion {
     /// The action, in one version.
     pub(super) action: Arc<Action>,
-    /// Where its requests come in, if it answers any.
+    /// The listener through which its requests come, if it answers any.
     pub(super) listener: Option<ListenerWatch>,
 }
 
@@ -40,7 +39,7 @@ impl PartialEq for DesiredVersion {
     }
 }
 
-/// Whether nothing runs. Clones are the same.
+/// Whether nothing runs. Clones share the flag.
 #[derive(Clone, Default)]
 pub(super) struct IdleFlag(Arc<AtomicBool>);
 
@@ -54,27 +53,27 @@ impl IdleFlag {
     }
 }
 
-/// What the task tells.
+/// What the task of an action reports.
 pub(super) struct ActionSignals {
-    /// How the version that runs has started.
+    /// Whether the current version has started.
     pub(super) started: watch::Sender<StartOutcome>,
-    /// Told when everything in flight is finished, in a term that drains.
+    /// Cancelled when everything in flight is finished, in a term that drains.
     pub(super) drained: CancellationToken,
-    /// Whether the task could as well end.
+    /// Whether the task has nothing to do and may be dropped.
     pub(super) idle: IdleFlag,
 }
 
-/// The task that runs an action.
+/// The task that runs an action under a term.
 pub(super) struct ActionTerm {
     services: TermServices,
     target: Arc<RouteTarget>,
-    /// Nothing, while the action is not to run.
+    /// `None` while the action should not run.
     desired: watch::Receiver<Option<DesiredVersion>>,
     signals: ActionSignals,
     versions: ActionVersions,
 }
 
-/// The version that runs, and those that are finishing.
+/// The current version, and the older ones that finish their requests.
 #[derive(Default)]
 struct ActionVersions {
     current: Option<ActionVersion>,
@@ -82,40 +81,34 @@ struct ActionVersions {
 }
 
 impl ActionTerm {
-    /// Begins at once with what is desired, unless that is on trial, in a term that was
-    /// `won` then.
+    /// Starts the desired version at once, unless it is on trial. `won_at` is when the term was won.
     pub(super) fn new(
-        scope: TermServices,
-        slot: Arc<RouteTarget>,
+        services: TermServices,
+        target: Arc<RouteTarget>,
         mut desired: watch::Receiver<Option<DesiredVersion>>,
-        links: ActionSignals,
-        won: BootTime,
+        signals: ActionSignals,
+        won_at: BootTime,
     ) -> Self {
         let first = desired.borrow_and_update().clone();
-        let mut act = Self {
-            services: scope,
-            target: slot,
-            desired,
-            signals: links,
-            versions: ActionVersions::default(),
-        };
+        let mut term =
+            Self { services, target, desired, signals, versions: ActionVersions::default() };
         match first {
-            Some(DesiredVersion { action, listener: door }) if !action.on_trial() => {
+            Some(DesiredVersion { action, listener }) if !action.on_trial() => {
                 let version = ActionVersion::new(
                     &action,
-                    &act.services,
-                    act.signals.started.clone(),
-                    Some(won),
+                    &term.services,
+                    term.signals.started.clone(),
+                    Some(won_at),
                 );
-                act.target.set_server(version.server().cloned());
-                act.start_version(version, door);
+                term.target.set_server(version.server().cloned());
+                term.start_version(version, listener);
             }
-            _ => act.desired.mark_changed(),
+            _ => term.desired.mark_changed(),
         }
-        act
+        term
     }
 
-    /// Runs what is desired, until it is `cut`; then nothing of the action is left.
+    /// Keeps the desired version running until `cut`; afterwards nothing of the action is left.
     pub(super) async fn run(mut self, cut: CancellationToken) {
         let gate = Arc::clone(&self.services.term.gate);
         loop {
@@ -127,7 +120,7 @@ impl ActionTerm {
                     self.versions.drain(&cut).await;
                     self.signals.drained.cancel();
                 }
-                // Without a stage there is no term; or the action has left it.
+                // The sender is gone: the group's term is over, or the action was removed from it.
                 changed = self.desired.changed() => match changed {
                     Ok(()) => self.apply_desired().await,
                     Err(_) => break,
@@ -139,7 +132,7 @@ impl ActionTerm {
         self.versions.stop().await;
     }
 
-    /// Brings what is desired about.
+    /// Starts, replaces or ends the version so that what is desired runs.
     async fn apply_desired(&mut self) {
         self.signals.idle.set(false);
         let desired = self.desired.borrow_and_update().clone();
@@ -156,7 +149,7 @@ impl ActionTerm {
         }
     }
 
-    async fn replace(&mut self, DesiredVersion { action, listener: door }: DesiredVersion) {
+    async fn replace(&mut self, DesiredVersion { action, listener }: DesiredVersion) {
         let version =
             ActionVersion::new(&action, &self.services, self.signals.started.clone(), None);
         if action.on_trial()
@@ -164,16 +157,17 @@ impl ActionTerm {
         {
             return version.reject(reason).await;
         }
-        // Requests move over first, so that none finds nobody.
+        // Requests move to the new version before the old one goes, so that none is left without a
+        // server.
         self.target.set_server(version.server().cloned());
         self.versions.retire_current(&self.services).await;
-        // From here on nothing is said by the old one.
+        // From here on the old version reports nothing.
         self.signals.started.send_replace(None);
-        self.start_version(version, door);
+        self.start_version(version, listener);
     }
 
-    fn start_version(&mut self, mut version: ActionVersion, door: Option<ListenerWatch>) {
-        version.start(door);
+    fn start_version(&mut self, mut version: ActionVersion, listener: Option<ListenerWatch>) {
+        version.start(listener);
         self.versions.current = Some(version);
     }
 }
@@ -183,14 +177,13 @@ impl ActionVersions {
         self.current.is_none() && self.leaving.is_empty()
     }
 
-    /// Lets the version that runs finish what it has begun. Its service has ended when
-    /// this resolves.
-    async fn retire_current(&mut self, scope: &TermServices) {
+    /// Lets the current version finish in the background. Its service has ended when this resolves.
+    async fn retire_current(&mut self, services: &TermServices) {
         let Some(mut old) = self.current.take() else { return };
-        old.end_background(scope.drain).await;
-        let drain = scope.drain;
+        old.end_background(services.drain).await;
+        let drain = services.drain;
         self.leaving.push(Box::pin(async move {
-            // What is not finished by then is cut off.
+            // Requests that are not finished by then are cut off.
             let _ = timeout(drain, old.drain()).await;
             old.stop().await;
         }));
@@ -204,7 +197,7 @@ impl ActionVersions {
             }
             while leaving.next().await.is_some() {}
         };
-        // The term has a limit of its own for this.
+        // The term limits the time of the drain as a whole.
         let _ = cut.run_until_cancelled(drained).await;
     }
 

@@ -1,4 +1,4 @@
-//! What an action is run as: of what its plugin can be, what its settings want.
+//! The kinds an action runs as: those that its plugin exports, narrowed by its settings.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use super::prepare_error::PrepareError;
 use soloist_config::ActionConfig;
 use soloist_guests::plugin::Kinds;
 
-/// What a plugin that could be run as all of `offered` is run as under `config`.
+/// The kinds under `config` of a plugin that could run as all of `offered`.
 pub(super) fn effective_kinds(
     config: &ActionConfig,
     offered: &Kinds,

@@ -1,82 +1,79 @@
-//! The instances that answer the requests of one action, of whichever WASI.
+//! The instances that answer the requests of one action, for WASI 0.2 and 0.3.
 
 use std::sync::Arc;
 
-use ::http::Request;
-
 use super::{
-    action_server::{RequestPermit, ResponseSender},
-    action_version::VersionContext,
-    guest_handle::{BrokenFlag, GuestHandle},
-    limited_body::LimitedBody,
+    broken_flag::BrokenFlag,
+    guest_handle::GuestHandle,
+    guest_request::GuestRequest,
     shared_instances::{self, SharedInstances},
     single_instances::{self, SingleInstances},
+    version_context::VersionContext,
 };
 use soloist_guests::plugin::HttpEntry;
 
 /// The instances of one action under one term.
 pub(super) enum HttpInstances {
-    /// Each answers one request at a time.
+    /// WASI 0.2: each instance answers one request at a time.
     Single(Arc<SingleInstances>),
-    /// Each answers several at once.
+    /// WASI 0.3: each instance answers several requests at once.
     Shared(Arc<SharedInstances>),
 }
 
-/// What a request is answered by.
+/// An instance, or the right to create one, reserved for a request.
 pub(super) enum HttpReservation {
-    /// Of [`Instances::Single`].
+    /// WASI 0.2.
     Single(single_instances::SingleReservation),
-    /// Of [`Instances::Shared`].
+    /// WASI 0.3.
     Shared(shared_instances::SharedReservation),
 }
 
 impl HttpInstances {
-    /// No instances yet.
-    pub(super) fn new(run: &Arc<VersionContext>, entry: HttpEntry) -> Self {
+    /// A set without instances.
+    pub(super) fn new(version: &Arc<VersionContext>, entry: HttpEntry) -> Self {
         match entry {
-            HttpEntry::V02(entry) => Self::Single(SingleInstances::new(run.clone(), entry).into()),
-            HttpEntry::V03(entry) => Self::Shared(SharedInstances::new(run.clone(), entry).into()),
+            HttpEntry::V02(entry) => {
+                Self::Single(SingleInstances::new(version.clone(), entry).into())
+            }
+            HttpEntry::V03(entry) => {
+                Self::Shared(SharedInstances::new(version.clone(), entry).into())
+            }
         }
     }
 
-    /// Finds an instance, or waits for a slot of the engine.
+    /// Reserves an instance, or waits for the right to create one.
     pub(super) async fn reserve(&self) -> HttpReservation {
         match self {
-            Self::Single(single) => HttpReservation::Single(single.reserve().await),
-            Self::Shared(shared) => HttpReservation::Shared(shared.reserve().await),
+            Self::Single(instances) => HttpReservation::Single(instances.reserve().await),
+            Self::Shared(instances) => HttpReservation::Shared(instances.reserve().await),
         }
     }
 
-    /// Instantiates once, for nothing.
+    /// Instantiates once as a test.
     pub(super) async fn try_instantiate(&self) -> wasmtime::Result<()> {
         match self {
-            Self::Single(single) => single.try_instantiate().await,
-            Self::Shared(shared) => shared.try_instantiate().await,
+            Self::Single(instances) => instances.try_instantiate().await,
+            Self::Shared(instances) => instances.try_instantiate().await,
         }
     }
 
-    /// No request comes any more: those that wait for one end.
+    /// Ends the idle instances: no more requests will come.
     pub(super) fn close(&self) {
         match self {
-            Self::Single(single) => single.close(),
-            Self::Shared(shared) => shared.close(),
+            Self::Single(instances) => instances.close(),
+            Self::Shared(instances) => instances.close(),
         }
     }
 }
 
 impl HttpReservation {
-    /// Hands a request over. The turn is given back when it is done with.
-    pub(super) async fn start(
-        self,
-        turn: RequestPermit,
-        request: Request<LimitedBody>,
-        head: ResponseSender,
-    ) -> (GuestHandle, BrokenFlag) {
+    /// Starts to answer a request. Its permit is released when the guest is done with it.
+    pub(super) async fn start(self, request: GuestRequest) -> (GuestHandle, BrokenFlag) {
         match self {
-            Self::Single(place) => place.start(turn, request, head).await,
-            Self::Shared(place) => {
-                let (ticket, fate) = place.start(turn, request, head);
-                (GuestHandle::Ticket(ticket), fate)
+            Self::Single(reservation) => reservation.start(request).await,
+            Self::Shared(reservation) => {
+                let (ticket, broken) = reservation.start(request);
+                (GuestHandle::Ticket(ticket), broken)
             }
         }
     }

@@ -1,21 +1,21 @@
-//! Those who do not perform and keep their places: what is parked, and what cannot be had.
-//! Whoever asks for them is told why, instead of being answered by a neighbour.
+//! Actions that do not run but keep their addresses and paths: those that are parked, and plugins
+//! that were refused. Their clients are told why, instead of being answered by another action.
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use super::catalog::RefusedPlugin;
 use soloist_config::ReservedMount;
 
-/// The longest reason that a client is told, in characters: names that a plugin imports, as
-/// many as it likes, may be part of it.
-const REASON: usize = 1000;
+/// The longest reason that a client gets, in characters. A reason may list everything that a plugin
+/// imports.
+const REASON_MAX: usize = 1000;
 
-/// What does not perform in a group, and why.
+/// What does not run in a group, and why.
 #[derive(Clone, Debug, Default)]
 pub struct InactiveActions {
-    /// Actions that the leader goes on without, and what they failed by.
+    /// Actions that the leader goes on without, and the error of each.
     pub parked: BTreeMap<Arc<str>, String>,
-    /// What cannot be had.
+    /// Plugins that were refused.
     pub refused: Vec<RefusedPlugin>,
 }
 
@@ -32,8 +32,8 @@ impl InactiveActions {
 }
 
 impl RefusedPlugin {
-    /// The place that is kept for it, if it may be one that answers requests, and what its
-    /// clients are told there.
+    /// Where the plugin would answer requests, if it might do so, and what its clients are told
+    /// there.
     pub(crate) fn reserved_with_reason(&self) -> Option<(&ReservedMount, Arc<str>)> {
         let reserved = self.reserved.as_ref()?;
         let told = format!("the action {} cannot be had: {}", self.name, self.reason);
@@ -41,9 +41,9 @@ impl RefusedPlugin {
     }
 }
 
-/// Adds to `paths`, those of the address `listen` and who is at each, what is `refused` there
-/// and keeps its place; `closed` is somebody who tells clients no more than this. Who is there
-/// already comes before what cannot be had.
+/// Adds the reserved paths of `refused` plugins to `paths`, the paths of the address `listen`.
+/// `closed` makes a target that answers with the given reason only. Paths that are taken already
+/// stay as they are.
 pub(crate) fn keep_reserved_paths<T>(
     refused: &[RefusedPlugin],
     listen: SocketAddr,
@@ -59,11 +59,11 @@ pub(crate) fn keep_reserved_paths<T>(
     }
 }
 
-/// The places that are kept for `refused`.
+/// The addresses and paths that are reserved for `refused`.
 pub(super) fn reserved_mounts(refused: &[RefusedPlugin]) -> impl Iterator<Item = &ReservedMount> {
     refused.iter().filter_map(|refused| refused.reserved.as_ref())
 }
 
 fn truncated_reason(text: &str) -> Arc<str> {
-    text.chars().take(REASON).collect::<String>().into()
+    text.chars().take(REASON_MAX).collect::<String>().into()
 }

@@ -1,5 +1,5 @@
-//! What is known of an instance that answers several requests at once, and the
-//! tickets of those requests.
+//! The state of an instance that answers several requests at once, and the tickets of those
+//! requests.
 
 use std::{
     sync::{
@@ -14,41 +14,41 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    access_log::RequestLine, action_refusal::ActionRefusal, action_server::RequestPermit,
-    guest_handle::BrokenFlag,
+    access_log::RequestLine, action_refusal::ActionRefusal, broken_flag::BrokenFlag,
+    guest_request::RequestPermit,
 };
 
-/// One instance, seen from outside of its task.
+/// One instance, as seen from outside of its task.
 pub(super) struct InstanceState {
     load: Mutex<InstanceLoad>,
-    /// Whether the guest has nothing to do, as was seen last.
+    /// Whether the guest had nothing to do when it was last polled.
     guest_idle: AtomicBool,
-    /// Whether the instance came to a bad end, for all of its responses.
-    pub(super) fate: BrokenFlag,
-    /// It takes nothing more, and nobody waits for it.
-    pub(super) over: CancellationToken,
-    /// Some client has gone, and no other waits: it is to end at once.
+    /// Whether the instance failed, which breaks all of its responses.
+    pub(super) broken: BrokenFlag,
+    /// Cancelled when it takes no more requests and nobody waits for it.
+    pub(super) finished: CancellationToken,
+    /// Cancelled when a client is gone and no other waits: the instance must end at once.
     pub(super) abort: CancellationToken,
-    /// Its task has ended; if that was for a reason of its own, the next one says so.
+    /// Cancelled when its task has ended; `failure` says why, unless the term ended it.
     pub(super) ended: CancellationToken,
     pub(super) failure: OnceLock<ActionRefusal>,
 }
 
 struct InstanceLoad {
-    /// The requests that are answered now.
+    /// The requests that are being answered.
     active: Vec<ActiveRequest>,
-    /// How many requests it may still take, which is the number of the latest.
+    /// How many more requests it may take; also the number of the latest request.
     remaining: usize,
-    /// Since when there was none.
+    /// Since when it has no requests.
     idle_since: Instant,
     abandoned: bool,
 }
 
-/// A request that is answered.
+/// A request that is being answered.
 struct ActiveRequest {
     number: usize,
     since: Instant,
-    /// What it is, once that is known.
+    /// Its method and path, once they are known.
     line: Option<RequestLine>,
 }
 
@@ -72,8 +72,8 @@ impl InstanceState {
         let worker = Arc::new(Self {
             load: Mutex::new(load),
             guest_idle: AtomicBool::new(false),
-            fate: BrokenFlag::default(),
-            over: CancellationToken::new(),
+            broken: BrokenFlag::default(),
+            finished: CancellationToken::new(),
             abort: CancellationToken::new(),
             ended: CancellationToken::new(),
             failure: OnceLock::new(),
@@ -82,7 +82,7 @@ impl InstanceState {
         (worker, ticket)
     }
 
-    /// A ticket for one more request, unless it takes no more.
+    /// A ticket for one more request, unless the instance takes no more.
     pub(super) fn admit(self: &Arc<Self>) -> Option<RequestTicket> {
         let mut load = self.load();
         load.remaining = load.remaining.checked_sub(1)?;
@@ -91,13 +91,13 @@ impl InstanceState {
         Some(RequestTicket::new(self, number))
     }
 
-    /// How many requests it answers now, if it may take more.
+    /// How many requests it is answering; `None` if it takes no more.
     pub(super) fn active_requests(&self) -> Option<usize> {
         let load = self.load();
         (load.remaining > 0).then_some(load.active.len())
     }
 
-    /// It takes no more requests.
+    /// Lets it take no more requests.
     pub(super) fn close(&self) {
         self.finish_if_unused(&mut self.load());
     }
@@ -105,19 +105,18 @@ impl InstanceState {
     fn finish_if_unused(&self, load: &mut InstanceLoad) {
         load.remaining = 0;
         if load.active.is_empty() {
-            self.over.cancel();
+            self.finished.cancel();
         }
     }
 
-    /// Whether the guest has anything to do is seen by whoever drives it. One that computes
-    /// is not looked at, and so is not seen to rest.
-    pub(super) fn rests(&self, resting: bool) {
-        self.guest_idle.store(resting, Ordering::Release);
+    /// Notes whether the guest has nothing to do. A guest that computes is not polled, so it is not
+    /// seen as idle.
+    pub(super) fn set_guest_idle(&self, idle: bool) {
+        self.guest_idle.store(idle, Ordering::Release);
     }
 
-    /// It takes no more requests if there was none for so long. Returns whether one
-    /// of those that it has, or what it does after them, takes longer than `limit`: one that
-    /// has nothing to do takes no time for that.
+    /// Takes no more requests if there was none for `idle`. Returns whether a request, or the work
+    /// after the last one, takes longer than `limit`; an idle guest never does.
     pub(super) fn check_limits(&self, idle: Duration, limit: Duration) -> bool {
         let mut load = self.load();
         match load.active.iter().map(|request| request.since).min() {
@@ -132,11 +131,11 @@ impl InstanceState {
         }
     }
 
-    /// What it is at, for who reads the log: nobody can tell which of them is to blame.
+    /// Its requests, for the log: nobody can tell which of them is to blame.
     pub(super) fn describe_requests(&self) -> String {
         let load = self.load();
-        let asked = load.active.iter().filter_map(|request| request.line.as_ref());
-        let all: Vec<_> = asked.map(RequestLine::to_string).collect();
+        let line = load.active.iter().filter_map(|request| request.line.as_ref());
+        let all: Vec<_> = line.map(RequestLine::to_string).collect();
         if all.is_empty() { "after its requests".to_owned() } else { all.join(", ") }
     }
 
@@ -160,8 +159,8 @@ impl InstanceState {
     }
 }
 
-/// One request of an instance, from before it is handed over until its response
-/// has left. Dropping it tells that nobody waits for the response any more.
+/// One request of an instance, from before it is handed over until its response has been sent.
+/// Dropping it means that nobody waits for the response any more.
 pub(super) struct RequestTicket {
     instance: Arc<InstanceState>,
     number: usize,
@@ -174,27 +173,27 @@ impl RequestTicket {
         Self { instance: worker.clone(), number, finished: false, permit: None }
     }
 
-    /// Gives the request's turn back when the ticket is.
-    pub(super) fn with_permit(mut self, turn: RequestPermit) -> Self {
-        self.permit = Some(turn);
+    /// Releases the request's permit together with the ticket.
+    pub(super) fn with_permit(mut self, permit: RequestPermit) -> Self {
+        self.permit = Some(permit);
         self
     }
 
-    /// Says what it is for.
-    pub(super) fn set_request_line(&self, asked: RequestLine) {
+    /// Sets the request that the ticket is for.
+    pub(super) fn set_request_line(&self, line: RequestLine) {
         let mut load = self.instance.load();
         let own = load.active.iter_mut().find(|request| request.number == self.number);
         if let Some(own) = own {
-            own.line = Some(asked);
+            own.line = Some(line);
         }
     }
 
-    /// Everything was said. The instance runs on.
+    /// The response was sent in full. The instance runs on.
     pub(super) fn finish(mut self) {
         self.finished = true;
     }
 
-    /// Why the instance ended, once it has; nothing if the term has ended it.
+    /// Why the instance ended, once it has; `None` if the term ended it.
     pub(super) async fn failure(&self) -> Option<ActionRefusal> {
         self.instance.ended.cancelled().await;
         self.instance.failure.get().cloned()
@@ -221,9 +220,9 @@ mod tests {
         let two = worker.admit().unwrap();
         assert!(worker.active_requests().is_none() && worker.admit().is_none());
         one.finish();
-        assert!(!worker.over.is_cancelled());
+        assert!(!worker.finished.is_cancelled());
         two.finish();
-        assert!(worker.over.is_cancelled() && !worker.abort.is_cancelled());
+        assert!(worker.finished.is_cancelled() && !worker.abort.is_cancelled());
     }
 
     #[test]
@@ -243,14 +242,14 @@ mod tests {
         assert!(!worker.check_limits(HOUR / 2, HOUR * 2) && worker.active_requests() == Some(1));
         assert!(worker.check_limits(HOUR / 2, HOUR), "a request takes too long");
         ticket.finish();
-        assert!(!worker.check_limits(HOUR, HOUR) && !worker.over.is_cancelled());
+        assert!(!worker.check_limits(HOUR, HOUR) && !worker.finished.is_cancelled());
         tokio::time::advance(HOUR).await;
         assert!(worker.check_limits(HOUR * 2, HOUR), "what comes after takes too long");
-        worker.rests(true);
+        worker.set_guest_idle(true);
         assert!(
-            !worker.check_limits(HOUR * 2, HOUR) && !worker.over.is_cancelled(),
+            !worker.check_limits(HOUR * 2, HOUR) && !worker.finished.is_cancelled(),
             "it does nothing"
         );
-        assert!(!worker.check_limits(HOUR, HOUR) && worker.over.is_cancelled());
+        assert!(!worker.check_limits(HOUR, HOUR) && worker.finished.is_cancelled());
     }
 }

@@ -1,8 +1,8 @@
-//! Hooks: an action is told that its host has come to lead, or stands by.
+//! Hooks: an action is called when its host becomes the leader, or stands by.
 //!
-//! Invariants:
-//! - A hook is a guest as any other: it has a slot, turns, limits and a gate. Dropping
-//!   the future of a call ends its instance.
+//! Guarantees:
+//! - A hook is a guest like any other: it has a slot, turns, limits and a gate. Dropping the future
+//!   of a call ends its instance.
 //! - What a hook has opened ends with its call.
 
 use std::{sync::Arc, time::Duration};
@@ -11,14 +11,18 @@ use futures::{StreamExt, stream::FuturesUnordered};
 use tokio::{task::JoinHandle, time::timeout};
 use tracing::{info, warn};
 
-use super::{Action, ActionFailure, ActionState, TaskScope, TermServices};
+use super::{
+    action_failure::ActionFailure, action_status::ActionState, prepared_action::Action,
+    term_services::TermServices,
+};
+use crate::task_scope::TaskScope;
 use soloist_guests::{
     capability::{ActionAccess, GuestState, one_line},
     plugin::{Guest, HookLeader, HooksEntry, LeaderChange},
 };
 use soloist_leadership::Gate;
 
-/// The hooks that a term begins with, side by side. Dropping them cancels them.
+/// The hooks at the start of a term, which run in parallel. Dropping them cancels them.
 pub struct LeaderHooks {
     actions: Vec<Arc<Action>>,
     tasks: TaskScope,
@@ -27,16 +31,16 @@ pub struct LeaderHooks {
 }
 
 impl LeaderHooks {
-    /// Calls `on-leader` of those of `actions` that have it.
+    /// Calls `on-leader` of those of `actions` that export it.
     #[must_use]
-    pub fn start(actions: &[Arc<Action>], scope: &TermServices) -> Self {
-        let told = |action: &&Arc<Action>| action.plugin().entry_points().hooks.is_some();
-        let actions: Vec<_> = actions.iter().filter(told).cloned().collect();
-        let tasks = scope.tasks.child();
+    pub fn start(actions: &[Arc<Action>], services: &TermServices) -> Self {
+        let has_hooks = |action: &&Arc<Action>| action.plugin().entry_points().hooks.is_some();
+        let actions: Vec<_> = actions.iter().filter(has_hooks).cloned().collect();
+        let tasks = services.tasks.child();
         let call = |action: &Arc<Action>| {
             action.live_status().begin_run();
             action.live_status().lock().state = ActionState::Starting;
-            tasks.spawn(call_on_leader(Arc::clone(action), scope.clone(), tasks.child()))
+            tasks.spawn(call_on_leader(Arc::clone(action), services.clone(), tasks.child()))
         };
         let calls = actions.iter().map(call).collect();
         Self { actions, tasks, calls, failed: Vec::new() }
@@ -45,10 +49,10 @@ impl LeaderHooks {
     /// Waits until all have returned.
     ///
     /// # Errors
-    /// As soon as one has failed. The others run on, and can be waited for.
+    /// As soon as one has failed. The others run on and can still be waited for.
     pub async fn done(&mut self) -> Result<(), ActionFailure> {
         while let Some(call) = self.calls.next().await {
-            // One that was cancelled belongs to a term that ends; a panic ends the process.
+            // A cancelled call belongs to a term that is ending; a panic ends the process.
             if let Ok(Some(Err(failure))) = call {
                 self.failed.push(Arc::clone(failure.action.name()));
                 return Err(failure);
@@ -62,7 +66,7 @@ impl LeaderHooks {
         self.actions.iter().filter(|action| !self.failed.contains(action.name()))
     }
 
-    /// Interrupts those that still run; nothing of them is left when this resolves.
+    /// Interrupts the hooks that still run; nothing of them is left when this resolves.
     pub async fn stop(&self) {
         let _hurry = self.actions.first().map(|action| action.engine().tick_fast());
         self.tasks.stop().await;
@@ -78,48 +82,48 @@ impl Drop for LeaderHooks {
 
 async fn call_on_leader(
     action: Arc<Action>,
-    scope: TermServices,
+    services: TermServices,
     links: TaskScope,
 ) -> Result<(), ActionFailure> {
     let Some(entry) = action.plugin().entry_points().hooks.clone() else { return Ok(()) };
-    let access = Arc::new(action.access(&scope.term, links.clone()));
+    let access = Arc::new(action.access(&services.term, links.clone()));
     let outcome = call_hook(&action, &entry, access, &LeaderChange::Leads).await;
     links.stop().await;
-    let term = scope.term.gate.term();
+    let term = services.term.gate.term();
     let (name, group, token) = (action.name(), &term.group, term.token.0);
     match outcome {
         Ok(()) => {
             info!(event = "hook", action = %name, %group, token, "action {name} was told that its host leads");
-            // One with more to it has to show that this runs as well.
+            // An action with other kinds must also show that those run.
             if !action.kinds().run_all_term() {
                 action.live_status().lock().last_error = None;
                 action.end_trial();
             }
             Ok(())
         }
-        // The term is over, and nobody's fault.
-        Err(_) if scope.term.gate.pass().is_err() => Ok(()),
+        // The term has ended, which is not the action's fault.
+        Err(_) if services.term.gate.pass().is_err() => Ok(()),
         Err(error) => {
             let reason = format!("its hook on-leader failed: {error}");
             warn!(event = "hook-failed", action = %name, %group, token, error, "action {name} failed when it was told that its host leads");
-            let mut board = action.live_status().lock();
-            board.state = ActionState::Failed;
-            board.last_error = Some(reason.clone());
-            drop(board);
+            let mut status = action.live_status().lock();
+            status.state = ActionState::Failed;
+            status.last_error = Some(reason.clone());
+            drop(status);
             Err(ActionFailure { action, reason, may_pass: false })
         }
     }
 }
 
 impl Action {
-    /// Whether it is to be told who leads while its host stands by.
+    /// Whether the action exports hooks, so that it is called while its host stands by.
     #[must_use]
     pub fn has_hooks(&self) -> bool {
         self.plugin().entry_points().hooks.is_some()
     }
 
-    /// Calls `on-standby`, outside of a term, as long as `gate` lets it; `links` own what
-    /// it opens. A failure is logged and noted.
+    /// Calls `on-standby`, outside of a term, as long as `gate` is open; `links` own what it opens.
+    /// A failure is logged and shown in the status.
     pub async fn on_standby(&self, gate: Arc<Gate>, leader: Option<HookLeader>, links: TaskScope) {
         let Some(entry) = &self.plugin().entry_points().hooks else { return };
         let access = Arc::new(self.access_outside_term(&gate, None, links.clone()));
@@ -136,7 +140,7 @@ impl Action {
     }
 }
 
-/// One call, within its limit of time.
+/// One call, with the time limit of the action's settings.
 async fn call_hook(
     action: &Action,
     entry: &HooksEntry,
@@ -148,8 +152,8 @@ async fn call_hook(
         let slot = action.slot().await;
         let state = GuestState::new(&access).await.map_err(|error| error.to_string())?;
         let mut guest = Guest::new(entry.engine(), slot, state);
-        let told = entry.call(guest.store(), change);
-        match action.run(told).await {
+        let hook = entry.call(guest.store(), change);
+        match action.run(hook).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(text)) => Err(one_line(&text).unwrap_or_else(|| "it gave no reason".into())),
             Err(error) => Err(format!("it trapped: {}", error.root_cause())),

@@ -1,10 +1,9 @@
-//! How the responses of WASI 0.3 begin.
+//! How responses of WASI 0.3 start.
 //!
-//! Such a guest hands the head out first, and then the body piece by piece; but most
-//! bodies are whole before the guest pauses. Those go out together with their head: in one
-//! write instead of two, and with their length. No other waits for more than that pause:
-//! until the guest waits for something, has computed for a tick, or waits for its turn to
-//! compute.
+//! Such a guest hands out the head first and then the body piece by piece, but most bodies are
+//! complete before the guest pauses. Those are sent together with their head: in one write instead
+//! of two, and with a content-length. No response is held back longer than until the guest pauses:
+//! until it waits for something, has computed for a tick, or waits for its turn to compute.
 
 use std::{
     collections::VecDeque,
@@ -27,24 +26,22 @@ use http_body_util::{BodyExt, BodyStream, StreamBody};
 use parking_lot::{Mutex, MutexGuard};
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use super::{
-    action_server::ResponseSender,
-    response_body::{CompleteBody, has_no_body},
-};
+use super::{guest_body::CompleteBody, guest_request::ResponseSender};
+use crate::http::has_no_body;
 use soloist_heart::clock::BootTime;
 
-/// A piece of a body, and the end or the trailers: the next piece comes when somebody has
-/// taken the first.
+/// A piece of a body, and the end or the trailers: the next piece comes only when the first has
+/// been taken.
 const FRAMES: usize = 2;
 
-/// The longest that a head is kept while its guest yields again and again.
-const MOST: Duration = Duration::from_millis(1);
+/// The longest that a head is held back while its guest yields again and again.
+const HOLD_MAX: Duration = Duration::from_millis(1);
 
-/// The responses of one instance that have begun and are not out yet.
+/// The responses of one instance that have started and were not sent yet.
 #[derive(Default)]
 pub(super) struct PendingResponses {
     list: Mutex<VecDeque<PendingResponse>>,
-    /// Whether the instance has run since this was asked last.
+    /// Whether the instance has been polled since this was last read.
     ran: AtomicBool,
 }
 
@@ -60,15 +57,15 @@ struct PendingResponse {
 /// How far a body has come.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum BodyProgress {
-    /// The frames are all of it.
+    /// The frames are the whole body.
     Complete,
-    /// No more comes before somebody takes them.
+    /// No more comes before the frames are taken.
     BufferFull,
-    /// The guest is at it.
+    /// The guest is still writing.
     Partial,
 }
 
-/// The waker of a task, which notes whether it was used.
+/// The waker of a task that notes whether it was used.
 #[derive(Default)]
 struct WakeFlag {
     task: AtomicWaker,
@@ -76,21 +73,21 @@ struct WakeFlag {
 }
 
 impl PendingResponses {
-    /// Runs the instance, and lets its responses out at the right moments.
+    /// Runs the instance, and sends its responses at the right moments.
     pub(super) async fn run<T>(
         &self,
         instance: impl Future<Output = wasmtime::Result<T>>,
     ) -> wasmtime::Result<T> {
         let mut instance = pin!(instance);
-        let bell = Arc::new(WakeFlag::default());
-        let waker = Waker::from(bell.clone());
+        let flag = Arc::new(WakeFlag::default());
+        let waker = Waker::from(flag.clone());
         let run = poll_fn(|cx| {
-            bell.reset(cx.waker());
+            flag.reset(cx.waker());
             self.ran.store(true, Ordering::Relaxed);
             let ended = instance.as_mut().poll(&mut Context::from_waker(&waker));
             match &ended {
                 Poll::Ready(Err(_)) => self.flush_on_failure(),
-                Poll::Pending if bell.was_woken() => self.flush_complete(),
+                Poll::Pending if flag.was_woken() => self.flush_complete(),
                 Poll::Ready(Ok(_)) | Poll::Pending => self.flush_all(),
             }
             ended
@@ -98,8 +95,8 @@ impl PendingResponses {
         run.await
     }
 
-    /// Sees to it that none waits while its instance, which is `run` within `paced`, waits
-    /// for its turn.
+    /// Sends the responses when their instance, which is [`run`](Self::run) within `paced`, waits
+    /// for its turn to compute.
     pub(super) async fn flush_while_paced<F: Future>(&self, paced: F) -> F::Output {
         let mut paced = pin!(paced);
         let beside = poll_fn(|cx| {
@@ -112,50 +109,45 @@ impl PendingResponses {
         beside.await
     }
 
-    /// Has a response go out, to a client that waits for its head.
-    pub(super) fn add(&self, response: Response<WasiBody>, to: ResponseSender) {
+    /// Adds a response whose head the receiver of `sender` is waiting for.
+    pub(super) fn add(&self, response: Response<WasiBody>, sender: ResponseSender) {
         let (head, body) = response.into_parts();
         let rest = BodyStream::new(body);
-        let begun = BootTime::now();
-        self.list().push_back(PendingResponse {
-            sender: to,
-            head,
-            frames: Vec::new(),
-            rest,
-            started: begun,
-        });
+        let started = BootTime::now();
+        self.list().push_back(PendingResponse { sender, head, frames: Vec::new(), rest, started });
     }
 
-    /// The guest has yielded, and goes on: lets out what is complete, one after the other.
+    /// The guest has yielded and goes on: sends the complete responses, in order.
     fn flush_complete(&self) {
         let mut list = self.list();
         while let Some(first) = list.front_mut() {
-            let sight = first.poll_body();
-            if sight == BodyProgress::Partial && BootTime::now().since(first.started) < MOST {
+            let progress = first.poll_body();
+            if progress == BodyProgress::Partial && BootTime::now().since(first.started) < HOLD_MAX
+            {
                 return;
             }
             if let Some(first) = list.pop_front() {
-                first.send(sight);
+                first.send(progress);
             }
         }
     }
 
-    /// The guest pauses: lets all of them out.
+    /// The guest pauses: sends all responses.
     fn flush_all(&self) {
         let all = mem::take(&mut *self.list());
-        for mut opening in all {
-            let sight = opening.poll_body();
-            opening.send(sight);
+        for mut response in all {
+            let progress = response.poll_body();
+            response.send(progress);
         }
     }
 
-    /// The guest has failed: what is whole goes out. Clients of the others hear of the
-    /// failure, instead of getting a part.
+    /// The guest has failed: sends the complete responses. The clients of the others are told of
+    /// the failure instead of getting a part.
     fn flush_on_failure(&self) {
         let all = mem::take(&mut *self.list());
-        for mut opening in all {
-            if opening.poll_body() == BodyProgress::Complete {
-                opening.send(BodyProgress::Complete);
+        for mut response in all {
+            if response.poll_body() == BodyProgress::Complete {
+                response.send(BodyProgress::Complete);
             }
         }
     }
@@ -169,40 +161,40 @@ impl PendingResponse {
     /// Takes what there is of the body.
     fn poll_body(&mut self) -> BodyProgress {
         while self.frames.len() < FRAMES {
-            // Whoever sends the body on asks again.
+            // No waker is needed: whoever sends the body polls it again.
             let frame = match self.rest.poll_next_unpin(&mut Context::from_waker(Waker::noop())) {
                 Poll::Ready(Some(frame)) => frame,
                 Poll::Ready(None) => return BodyProgress::Complete,
                 Poll::Pending => return BodyProgress::Partial,
             };
-            let sight = match &frame {
+            let progress = match &frame {
                 Ok(frame) if frame.is_trailers() => BodyProgress::Complete,
                 Ok(frame) if frame.data_ref().is_some_and(Bytes::is_empty) => continue,
                 Ok(_) => BodyProgress::Partial,
                 Err(_) => BodyProgress::BufferFull,
             };
             self.frames.push(frame);
-            if sight != BodyProgress::Partial {
-                return sight;
+            if progress != BodyProgress::Partial {
+                return progress;
             }
         }
         BodyProgress::BufferFull
     }
 
-    fn send(mut self, sight: BodyProgress) {
-        if sight == BodyProgress::Complete {
+    fn send(mut self, progress: BodyProgress) {
+        if progress == BodyProgress::Complete {
             set_content_length(&mut self.head, &self.frames);
             self.head.extensions.insert(CompleteBody);
         }
         let body = StreamBody::new(stream::iter(self.frames).chain(self.rest));
         let response = Response::from_parts(self.head, body.boxed_unsync());
-        // The client may have gone.
+        // The client may be gone.
         let _ = self.sender.send(Ok(response));
     }
 }
 
 impl WakeFlag {
-    /// It has not rung yet; when it does, `task` is woken.
+    /// Clears the flag, and has `task` woken when it is set.
     fn reset(&self, task: &Waker) {
         self.woken.store(false, Ordering::Relaxed);
         self.task.register(task);
@@ -224,8 +216,8 @@ impl Wake for WakeFlag {
     }
 }
 
-/// Says how long a body is that consists of one piece, unless the guest has said so. Of no
-/// body nothing is said: it may be the answer to HEAD.
+/// Sets the content-length of a body of one piece, unless the guest did. Without a body it stays
+/// unset: the response may be to a HEAD.
 fn set_content_length(head: &mut Parts, frames: &[Result<Frame<Bytes>, Error>]) {
     let [Ok(frame)] = frames else { return };
     if let Some(data) = frame.data_ref()

@@ -1,4 +1,4 @@
-//! Why an action cannot be run here.
+//! Why an action cannot run on this host.
 
 use std::sync::Arc;
 
@@ -9,13 +9,13 @@ use soloist_tls::TlsError;
 /// Why an action cannot be prepared.
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
-    /// Its plugin is nothing that this host can run.
+    /// This host cannot run its plugin.
     #[error(transparent)]
     Plugin(#[from] PluginError),
     /// Its certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// It has a schedule, and nothing that could be run by it.
+    /// It has a schedule, and its plugin has no program to run.
     #[error(
         "the action {action} has a schedule and no program to run: its plugin exports no \
          `wasi:cli/run`; drop `schedule`, or give the plugin a `main`"
@@ -24,7 +24,7 @@ pub enum PrepareError {
         /// The action.
         action: Arc<str>,
     },
-    /// It is to be what its plugin is not.
+    /// The settings ask for a kind that its plugin does not export.
     #[error(
         "the action {action} is to be run as {kind}, and its plugin can be run as {offered}: drop \
          `{kind}` from `kinds`, or put the right plugin there"
@@ -32,25 +32,25 @@ pub enum PrepareError {
     NotOffered {
         /// The action.
         action: Arc<str>,
-        /// What it is to be.
+        /// The kind that the settings ask for.
         kind: Kind,
-        /// What its plugin can be.
+        /// The kinds that its plugin exports.
         offered: Kinds,
     },
-    /// Standbys are to do something with its requests, and it takes none.
+    /// Standbys should handle its requests, and it takes none.
     #[error(
         "the action {action} answers no requests, so standbys cannot {standby} them: drop `standby`"
     )]
     NoRequests {
         /// The action.
         action: Arc<str>,
-        /// What standbys should do.
+        /// What standbys should do with requests.
         standby: StandbyMode,
     },
 }
 
 impl PrepareError {
-    /// The key of the settings that is about it.
+    /// The settings key that the error is about.
     pub(crate) fn key(&self) -> &'static str {
         match self {
             Self::Plugin(_) => "plugin",
@@ -61,7 +61,7 @@ impl PrepareError {
         }
     }
 
-    /// Whether the same file under the same settings may be taken at another time.
+    /// Whether the same file with the same settings might be accepted later.
     pub(super) fn may_pass(&self) -> bool {
         match self {
             Self::Plugin(PluginError::Read { .. } | PluginError::CompileProcess { .. })

@@ -1,234 +1,65 @@
-//! The body of a response, on its way out.
+//! The body of a response on its way to the client.
 
 use std::{
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll},
 };
 
-use ::http::{HeaderMap, Method, Response, StatusCode, header};
+use ::http::Response;
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
-use wasmtime_wasi_http::{Error, p2::body::HyperOutgoingBody};
+use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
 use super::{
     access_log::{AccessLogEntry, RequestLine},
-    guest_handle::{BrokenFlag, GuestHandle},
-    headers::sanitize_trailers,
+    broken_flag::BrokenFlag,
+    guest_body::GuestBody,
+    guest_handle::GuestHandle,
+    response_abort::ResponseAbort,
+    response_monitor::ResponseMonitor,
 };
-use soloist_leadership::{Gate, GateShut};
-
-/// Why a response was cut off.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ResponseAbort {
-    #[error("{0}")]
-    GateShut(#[from] GateShut),
-    #[error("the plugin failed before its response was complete")]
-    GuestFailed,
-    #[error("the plugin dropped its body, or wrote another length of it than it had said")]
-    BodyFailed(#[source] Error),
-    #[error("{0} bytes are missing of those that `content-length` had promised")]
-    TooShort(u64),
-}
-
-/// Who hears how an answer ends.
-pub(super) trait ResponseMonitor: Send + Sync {
-    /// The gate of the term that answers.
-    fn gate(&self) -> &Gate;
-
-    /// The guest, which did not fail, broke its answer off.
-    fn response_aborted(&self, asked: &RequestLine, why: &ResponseAbort);
-}
-
-/// An error that is told one poll later than it is known: hyper drops what it has not sent when
-/// a body fails, and sends it where the body pauses.
-#[derive(Debug)]
-pub(crate) struct DeferredError<E>(Option<E>);
-
-impl<E> Default for DeferredError<E> {
-    fn default() -> Self {
-        Self(None)
-    }
-}
-
-impl<E> DeferredError<E> {
-    /// Keeps `error` for the next poll, which comes at once.
-    pub(crate) fn keep<T>(&mut self, error: E, cx: &Context<'_>) -> Poll<T> {
-        self.0 = Some(error);
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    }
-
-    /// The error, if there is one to tell.
-    pub(crate) fn take(&mut self) -> Option<E> {
-        self.0.take()
-    }
-}
-
-/// Marks a response whose body is all there: whatever becomes of its guest, it is good.
-#[derive(Clone)]
-pub(super) struct CompleteBody;
 
 /// The body that a client gets.
 pub(crate) struct ResponseBody {
     source: ResponseSource,
-    /// Its line of the access log, which is written when this is gone.
+    /// Its entry in the access log, which is written when this body is dropped.
     log_entry: Option<Box<AccessLogEntry>>,
 }
 
 enum ResponseSource {
-    /// A text of the host's own.
+    /// A text from the host.
     Text(Full<Bytes>),
-    /// What the guest writes.
+    /// The body that a guest writes.
     Guest(Box<GuestBody>),
 }
 
-/// What the guest writes, under the eyes of the gate.
-pub(crate) struct GuestBody {
-    inner: HyperOutgoingBody,
-    request: RequestLine,
-    monitor: Arc<dyn ResponseMonitor>,
-    /// What was there before the head went out: a piece, or the end.
-    first_frame: Option<Option<Frame<Bytes>>>,
-    deferred_abort: DeferredError<ResponseAbort>,
-    /// Whether the guest broke off, if that matters.
-    broken: Option<BrokenFlag>,
-    /// Ends the guest when this body is dropped before its end: the client has gone.
-    guest: Option<GuestHandle>,
-    /// What is still to come, if the response said how much it is.
-    remaining: Option<u64>,
-}
-
 impl ResponseBody {
-    /// A text.
+    /// A body with this text.
     pub(crate) fn text(text: String) -> Self {
         Self { source: ResponseSource::Text(Full::new(text.into())), log_entry: None }
     }
 
-    /// Has what becomes of it noted there.
+    /// Writes this access-log entry when the body ends.
     pub(super) fn attach_log_entry(&mut self, entry: Option<Box<AccessLogEntry>>) {
         self.log_entry = entry;
     }
 
-    /// Lets the head of a response out, with the guest's body under watch; or says why not,
-    /// where the body has broken off by now.
-    /// Where the client gets no body, hyper never asks for it; then the guest
-    /// just runs to its end.
+    /// Makes the client's response from the guest's, with the body guarded by the gate. If no body
+    /// is sent to the client, hyper never polls it, and the guest just runs to its end.
+    ///
+    /// Fails if the gate is shut, or the body has already broken off.
     pub(super) fn from_guest(
         response: Response<HyperOutgoingBody>,
-        asked: RequestLine,
-        overseer: Arc<dyn ResponseMonitor>,
-        fate: BrokenFlag,
+        request: RequestLine,
+        monitor: Arc<dyn ResponseMonitor>,
+        broken: BrokenFlag,
         guest: GuestHandle,
     ) -> Result<Response<Self>, ResponseAbort> {
-        overseer.gate().pass()?;
-        let mut guest = Some(guest);
-        let left = content_length(response.headers());
-        let head = asked.method == Method::HEAD;
-        let none = head || has_no_body(response.status()) || left == Some(0);
-        if none {
-            detach_guest(&mut guest);
-        }
-        let fate = response.extensions().get::<CompleteBody>().is_none().then_some(fate);
-        let (head, inner) = response.into_parts();
-        let (ahead, cut) = (None, DeferredError::default());
-        let mut body = GuestBody {
-            inner,
-            request: asked,
-            monitor: overseer,
-            first_frame: ahead,
-            deferred_abort: cut,
-            broken: fate,
-            guest,
-            remaining: left,
-        };
-        if !none {
-            body.look_ahead()?;
-        }
-        let from = ResponseSource::Guest(Box::new(body));
-        Ok(Response::from_parts(head, Self { source: from, log_entry: None }))
-    }
-}
-
-/// Whether responses of `status` never have a body (RFC 9110, 15.3.5 and 15.4.5).
-pub(super) fn has_no_body(status: StatusCode) -> bool {
-    status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
-}
-
-fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-fn detach_guest(guest: &mut Option<GuestHandle>) {
-    if let Some(guest) = guest.take() {
-        guest.detach();
-    }
-}
-
-impl GuestBody {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ResponseAbort>>> {
-        if let Some(ahead) = self.first_frame.take() {
-            self.monitor.gate().pass()?;
-            return Poll::Ready(ahead.map(Ok));
-        }
-        if let Some(cut) = self.deferred_abort.take() {
-            return Poll::Ready(Some(Err(cut)));
-        }
-        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
-        self.monitor.gate().pass()?;
-        match self.check_frame(frame) {
-            Ok(frame) => Poll::Ready(frame.map(Ok)),
-            Err(cut) => self.deferred_abort.keep(cut, cx),
-        }
-    }
-
-    /// Takes what there is of the body before anything is sent. Whoever sends it asks again.
-    fn look_ahead(&mut self) -> Result<(), ResponseAbort> {
-        match self.poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(ahead) => self.first_frame = Some(ahead.transpose()?),
-            Poll::Pending => self.deferred_abort.take().map_or(Ok(()), Err)?,
-        }
-        Ok(())
-    }
-
-    /// Holds what the guest gives against what it has promised.
-    fn check_frame(
-        &mut self,
-        frame: Option<Result<Frame<Bytes>, Error>>,
-    ) -> Result<Option<Frame<Bytes>>, ResponseAbort> {
-        let cut = match frame {
-            Some(Ok(mut frame)) => {
-                if let Some(trailers) = frame.trailers_mut() {
-                    sanitize_trailers(trailers);
-                }
-                self.count_remaining(&frame);
-                return Ok(Some(frame));
-            }
-            // Why the guest failed was told by whoever ran it.
-            _ if self.broken.as_ref().is_some_and(BrokenFlag::broken) => {
-                return Err(ResponseAbort::GuestFailed);
-            }
-            Some(Err(error)) => ResponseAbort::BodyFailed(error),
-            None => match self.remaining {
-                Some(left) if left > 0 && self.guest.is_some() => ResponseAbort::TooShort(left),
-                _ => {
-                    detach_guest(&mut self.guest);
-                    return Ok(None);
-                }
-            },
-        };
-        self.monitor.response_aborted(&self.request, &cut);
-        Err(cut)
-    }
-
-    /// After the last byte that was promised, hyper does not ask again.
-    fn count_remaining(&mut self, frame: &Frame<Bytes>) {
-        let length = frame.data_ref().map_or(0, Buf::remaining) as u64;
-        self.remaining = self.remaining.map(|left| left.saturating_sub(length));
-        if self.remaining == Some(0) {
-            detach_guest(&mut self.guest);
-        }
+        let (head, body) = GuestBody::split(response, request, monitor, broken, guest)?;
+        let source = ResponseSource::Guest(Box::new(body));
+        Ok(Response::from_parts(head, Self { source, log_entry: None }))
     }
 }
 
@@ -256,7 +87,7 @@ impl Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         match &self.source {
             ResponseSource::Text(text) => text.is_end_stream(),
-            ResponseSource::Guest(body) => matches!(body.first_frame, Some(None)),
+            ResponseSource::Guest(body) => body.has_ended(),
         }
     }
 
@@ -272,15 +103,19 @@ impl Body for ResponseBody {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use ::http::Request;
+    use ::http::{Method, Request, header};
     use futures::{FutureExt, stream};
     use http_body_util::{BodyExt, StreamBody};
     use tokio::task::{AbortHandle, yield_now};
 
-    use super::{super::guest_handle::GuestTask, *};
+    use super::{
+        super::{guest_body::CompleteBody, guest_handle::GuestTask},
+        *,
+    };
     use soloist_heart::Group;
+    use soloist_leadership::{Gate, GateShut};
 
-    /// A term, and how many answers broke off in it.
+    /// A term, and how many responses broke off in it.
     struct TestMonitor {
         gate: Arc<Gate>,
         broken: AtomicUsize,
@@ -296,7 +131,7 @@ mod tests {
         }
     }
 
-    /// A response of two pieces, on its way out; and what decides about it.
+    /// A response of two pieces on its way out, and what decides about it.
     struct ResponseFixture {
         watch: Arc<TestMonitor>,
         fate: BrokenFlag,
@@ -385,7 +220,7 @@ mod tests {
     #[tokio::test]
     async fn half_a_body_does_not_look_whole() {
         let reply = reply(true, None, false);
-        drop(reply.fate.broken_unless_told());
+        drop(reply.fate.guard());
         let end = reply.response.unwrap().into_body().collect().await;
         assert!(matches!(end, Err(ResponseAbort::GuestFailed)));
     }
@@ -413,7 +248,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_whole_stays_whole() {
         let fate = BrokenFlag::default();
-        drop(fate.broken_unless_told());
+        drop(fate.guard());
         let body = stream::iter([Ok(Frame::data(Bytes::from("whole")))]);
         let mut response = Response::new(StreamBody::new(body).boxed_unsync());
         response.extensions_mut().insert(CompleteBody);

@@ -1,11 +1,11 @@
 //! The runner of kind `service`: one instance for as long as the term lives.
 //!
-//! A service that fails is started again after a pause, and one that ends well has
-//! done its work, unless its settings say otherwise (`restart`); the term goes on
-//! without one that is not started again. One that was, more often than its settings
-//! bear (`max_restarts` in `window`), is given up.
-//! Once the term is ending, none is started any more, and the one that runs is
-//! waited for if it has asked to be told of the end.
+//! A service that fails is started again after a pause. One that ends well has done its work and is
+//! not started again, unless its settings say otherwise (`restart`); the term goes on without it.
+//! One that fails more often than its settings allow (`max_restarts` in `window`) is given up.
+//!
+//! Once the term is ending, no service is started any more, and a running one is waited for if it
+//! has subscribed to the end of its term.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -15,7 +15,8 @@ use tokio::{
 };
 use wasmtime_wasi::I32Exit;
 
-use super::{ActionState, TaskScope, action_version::VersionContext, limits::RESTART};
+use super::{action_status::ActionState, limits::RESTART_PAUSE, version_context::VersionContext};
+use crate::task_scope::TaskScope;
 use soloist_config::{RestartLimit, RestartPolicy};
 use soloist_guests::{
     capability::{EndingInterest, GuestState},
@@ -23,16 +24,16 @@ use soloist_guests::{
 };
 use soloist_telemetry::measure;
 
-/// The instance that runs now, if one does.
+/// The instance that is running, if there is one.
 #[derive(Debug)]
 pub(super) struct ServiceHandle(watch::Receiver<Option<EndingInterest>>);
 
 impl ServiceHandle {
-    /// Waits until the instance that runs now has ended, if it has asked to be
-    /// told of that. It is leaving, so no other follows.
+    /// Waits until the running instance has ended, if it has subscribed to the end of its term. The
+    /// version is leaving, so no other instance follows.
     pub(super) async fn wait_for_end(&mut self) {
         if self.0.borrow().as_ref().is_some_and(EndingInterest::is_registered) {
-            // An error means that the supervision itself is over.
+            // An error means that the supervising task has ended.
             let _ = self.0.wait_for(Option::is_none).await;
         }
     }
@@ -40,88 +41,88 @@ impl ServiceHandle {
 
 /// Starts the task that keeps the service running; `tasks` own it.
 pub(super) fn start_service(
-    run: Arc<VersionContext>,
+    version: Arc<VersionContext>,
     entry: ServiceEntry,
     tasks: &TaskScope,
 ) -> ServiceHandle {
     let (tell, current) = watch::channel(None);
-    tasks.spawn(supervise(run, entry, tell));
+    tasks.spawn(supervise(version, entry, tell));
     ServiceHandle(current)
 }
 
 async fn supervise(
-    run: Arc<VersionContext>,
+    version: Arc<VersionContext>,
     entry: ServiceEntry,
     current: watch::Sender<Option<EndingInterest>>,
 ) {
-    let mut restarts = RestartBackoff::new(run.action.config().restart_limit);
+    let mut restarts = RestartBackoff::new(version.action.config().restart_limit);
     loop {
-        let slot = run.action.slot().await;
-        // Nothing begins anew in a term that is ending, or of a version that goes.
-        if run.is_leaving() {
+        let slot = version.action.slot().await;
+        // Nothing is started in a term that is ending, or for a version that is being replaced.
+        if version.is_leaving() {
             return;
         }
-        let end = run_once(&run, &entry, slot, &current).await;
-        if run.gate().pass().is_err() {
+        let end = run_once(&version, &entry, slot, &current).await;
+        if version.gate().pass().is_err() {
             return;
         }
         let well = end.is_ok();
-        // It was told of the end, and left.
-        if well && run.is_leaving() {
+        // The guest learned of the end and left.
+        if well && version.is_leaving() {
             return;
         }
-        let restart = run.action.restart_policy();
+        let restart = version.action.restart_policy();
         if well && restart != RestartPolicy::Always {
-            return run.mark_not_restarted(ActionState::Done);
+            return version.mark_not_restarted(ActionState::Done);
         }
         let (Ok(end) | Err(end)) = end;
-        run.note_error("the service ended", &end);
-        if run.is_leaving() {
+        version.note_error("the service ended", &end);
+        if version.is_leaving() {
             return;
         }
-        if !well && run.action.on_trial() {
-            return run.fail(&format!("it did not run well at first: {end}"));
+        if !well && version.action.on_trial() {
+            return version.fail(&format!("it did not run well at first: {end}"));
         }
         if restart == RestartPolicy::Never {
-            return run.mark_not_restarted(ActionState::Failed);
+            return version.mark_not_restarted(ActionState::Failed);
         }
         let Some(pause) = restarts.next(Instant::now()) else {
-            return run.fail(&too_often_message(&restarts.patience, &end));
+            return version.fail(&too_often_message(&restarts.patience, &end));
         };
-        run.action.live_status().lock().restarts += 1;
-        measure::restarted(run.action.name());
-        run.set_state(ActionState::Restarting);
+        version.action.live_status().lock().restarts += 1;
+        measure::restarted(version.action.name());
+        version.set_state(ActionState::Restarting);
         sleep(pause).await;
     }
 }
 
-/// Runs one instance to its end, and says how it ended, well or not.
+/// Runs one instance to its end; `Ok` if it ended well.
 async fn run_once(
-    run: &VersionContext,
+    version: &VersionContext,
     entry: &ServiceEntry,
     slot: InstanceSlot,
     current: &watch::Sender<Option<EndingInterest>>,
 ) -> Result<String, String> {
-    let state = GuestState::new(&run.access).await.map_err(|error| error.to_string())?;
+    let state = GuestState::new(&version.access).await.map_err(|error| error.to_string())?;
     current.send_replace(Some(state.ending_interest().clone()));
     let mut guest = Guest::new(entry.engine(), slot, state);
     let store = guest.store();
     let ended = async {
         let program = entry.instantiate(store).await?;
-        run.mark_up(Kind::Service);
+        version.mark_up(Kind::Service);
         program.run(store).await
     };
-    let ended = run.action.run(ended).await;
-    // After the store: whoever waits for the instance must not find it alive.
+    let ended = version.action.run(ended).await;
+    // The store goes first: whoever waits for the instance must not find it alive.
     drop(guest);
     current.send_replace(None);
     match ended {
         Ok(Ok(())) => Ok("it returned".to_owned()),
         Ok(Err(())) => Err("it returned an error".to_owned()),
         Err(error) => {
-            // Leaving by an exit code is no trap, nor is what a stop interrupts.
-            if !error.is::<I32Exit>() && run.gate().pass().is_ok() {
-                measure::trapped(run.action.name());
+            // Exiting with a code is no trap, and neither is being interrupted by a stop.
+            if !error.is::<I32Exit>() && version.gate().pass().is_ok() {
+                measure::trapped(version.action.name());
             }
             describe_exit(&error)
         }
@@ -146,11 +147,11 @@ fn describe_exit(error: &wasmtime::Error) -> Result<String, String> {
     }
 }
 
-/// How often it was started again of late, and how long to pause before the next time.
+/// How often the service was restarted lately, and how long to pause before the next time.
 #[derive(Debug)]
 struct RestartBackoff {
     patience: RestartLimit,
-    /// When it ended, each time that it was started again.
+    /// When it ended, for each restart within the window.
     ends: VecDeque<Instant>,
 }
 
@@ -159,7 +160,7 @@ impl RestartBackoff {
         Self { patience, ends: VecDeque::new() }
     }
 
-    /// The pause after an end at `now`, or `None` if it was one too many.
+    /// The pause after an end at `now`; `None` if it was restarted too often.
     fn next(&mut self, now: Instant) -> Option<Duration> {
         let RestartLimit { max_restarts, window } = self.patience;
         while self.ends.front().is_some_and(|end| now.duration_since(*end) > window) {
@@ -170,9 +171,10 @@ impl RestartBackoff {
             return None;
         }
         self.ends.push_back(now);
-        // So that there is room for all of them in the window, however long the last is.
+        // All restarts must fit into the window, however long the last run is.
         let longest = window / u32::try_from(max_restarts + 1).unwrap_or(u32::MAX);
-        let doubled = RESTART.saturating_mul(2_u32.saturating_pow(count.try_into().unwrap_or(31)));
+        let doubled =
+            RESTART_PAUSE.saturating_mul(2_u32.saturating_pow(count.try_into().unwrap_or(31)));
         Some(doubled.min(longest))
     }
 }
@@ -185,7 +187,8 @@ mod tests {
         RestartLimit { max_restarts, window: Duration::from_secs(window) }
     }
 
-    /// The pauses of one that runs for `ran` each time, in milliseconds, until it is given up.
+    /// The pauses of a service that runs for `ran` each time, in milliseconds, until it is given
+    /// up.
     async fn pauses(patience: RestartLimit, ran: Duration) -> Vec<u128> {
         let mut restarts = RestartBackoff::new(patience);
         let mut list = Vec::new();
@@ -218,7 +221,7 @@ mod tests {
     async fn what_is_older_than_the_window_does_not_count() {
         let five = patience(4, 10);
         assert_eq!(pauses(five, Duration::from_millis(500)).await.len(), 4);
-        // Of those within ten seconds there are never more than two.
+        // There are never more than two within ten seconds.
         let long = pauses(five, Duration::from_secs(4)).await;
         assert_eq!((long.len(), long[99]), (100, 2000));
         let well = pauses(five, Duration::from_secs(11)).await;

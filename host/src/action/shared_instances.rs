@@ -1,16 +1,9 @@
 //! Instances of WASI 0.3, which answer several requests at once.
 //!
-//! Each instance has a task, which drives all of its requests and ends with the
-//! action's others; each request has a [`Ticket`]. A guest cannot be told that
-//! one of its clients has gone: an instance whose client has gone takes no more
-//! requests, and is cut off as soon as no other client waits for it.
-//!
-//! wasmtime-wasi-http has a pool as well (`ProxyHandler`, version 48, `src/handler.rs`). It tells an
-//! idle instance from one with work left by the same call (`poll_no_interesting_tasks`), but cannot
-//! replace this one: it polls each store in a task that it spawns and never joins, while instances
-//! here must end with their term, and run in the CPU turns and on the blocking threads of their
-//! action; it does not notice that a client has gone (a TODO in `Prepared::run`); and a request is
-//! done there once the head of its response is, here once the body has left.
+//! Each instance has a task, which drives all of its requests and ends together with the action's
+//! other tasks; each request has a [`RequestTicket`]. A guest cannot be told that one of its
+//! clients is gone: an instance whose client is gone takes no more requests, and is cut off as soon
+//! as no other client waits for it.
 
 use std::{
     future::{pending, poll_fn},
@@ -21,30 +14,23 @@ use std::{
     time::Duration,
 };
 
-use ::http::{Request, header, uri::Scheme};
 use futures::{StreamExt, stream::FuturesUnordered};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::{sync::mpsc, time::sleep};
 use tokio_util::sync::CancellationToken;
 use wasmtime::component::Accessor;
-use wasmtime_wasi_http::{
-    FieldMap, WasiHttpView,
-    p3::{
-        self,
-        bindings::{Service, ServicePre},
-    },
-};
+use wasmtime_wasi_http::p3::bindings::ServicePre;
 
 use super::{
     access_log::RequestLine,
-    action_refusal::{InstanceTimeout, refusal_of_error},
-    action_server::{RequestPermit, ResponseSender, is_over_tls},
-    action_version::VersionContext,
-    guest_handle::BrokenFlag,
+    broken_flag::BrokenFlag,
+    guest_errors::{InstanceTimeout, refusal_of_error},
+    guest_request::GuestRequest,
     instance_state::{InstanceState, RequestTicket},
-    limited_body::LimitedBody,
-    limits::AT_ONCE,
+    limits::REQUESTS_AT_ONCE,
     pending_responses::PendingResponses,
+    queued_request::{QueuedRequest, answer_request},
+    version_context::VersionContext,
 };
 use soloist_config::{InstancePolicy, ReuseLimits};
 use soloist_guests::{
@@ -53,111 +39,109 @@ use soloist_guests::{
 };
 use soloist_trace::TraceContext;
 
-/// How often an instance is looked at, unless it may be idle for a shorter time.
-const LOOK: Duration = Duration::from_secs(10);
-const LOOK_LEAST: Duration = Duration::from_millis(100);
-/// An instance that is not used again.
-const ONCE: ReuseLimits = ReuseLimits { max: 1, idle: LOOK };
-
-/// A request, and where the head of its response goes.
-type QueuedRequest = (Request<LimitedBody>, ResponseSender);
+/// How often an instance is checked, unless it may be idle for a shorter time only.
+const CHECK: Duration = Duration::from_secs(10);
+const CHECK_MIN: Duration = Duration::from_millis(100);
+/// For instances that are not used again.
+const ONCE: ReuseLimits = ReuseLimits { max: 1, idle: CHECK };
 
 /// The instances of one action under one term.
 pub(super) struct SharedInstances {
-    run: Arc<VersionContext>,
+    version: Arc<VersionContext>,
     entry: ServicePre<GuestState>,
     reuse: ReuseLimits,
-    /// Up to so many instances, the next one is made when all are busy: one for each
-    /// processor. From then on they share what comes.
+    /// Up to this number of instances, one per processor, the next one is created when all others
+    /// have a request. From then on they share the requests.
     parallel_instances: usize,
-    /// Those that may take requests.
+    /// The instances that may take requests.
     accepting: Mutex<Vec<SharedInstance>>,
-    /// No request comes any more.
+    /// Cancelled when no more requests come.
     closing: CancellationToken,
 }
 
 #[derive(Clone)]
 struct SharedInstance {
-    worker: Arc<InstanceState>,
+    state: Arc<InstanceState>,
     queue: mpsc::UnboundedSender<QueuedRequest>,
 }
 
-/// What a request is answered by.
+/// An instance, or the right to create one, reserved for a request.
 pub(super) struct SharedReservation {
     instances: Arc<SharedInstances>,
-    found: MemberOrSlot,
+    source: MemberOrSlot,
 }
 
-/// An instance that is there, or the right to make one.
+/// An instance with a ticket for the request, or the right to create one.
 enum MemberOrSlot {
     Instance(SharedInstance, RequestTicket),
     Slot(InstanceSlot),
 }
 
 impl SharedInstances {
-    /// No instances yet.
-    pub(super) fn new(run: Arc<VersionContext>, entry: ServicePre<GuestState>) -> Self {
-        let reuse = match run.action.config.instances {
+    /// A set without instances.
+    pub(super) fn new(version: Arc<VersionContext>, entry: ServicePre<GuestState>) -> Self {
+        let reuse = match version.action.config().instances {
             InstancePolicy::Fresh => ONCE,
             InstancePolicy::Reuse(reuse) => reuse,
         };
         let parallel_instances = available_parallelism().map_or(1, usize::from);
         let closing = CancellationToken::new();
-        Self { run, entry, reuse, parallel_instances, accepting: Mutex::default(), closing }
+        Self { version, entry, reuse, parallel_instances, accepting: Mutex::default(), closing }
     }
 
-    /// Finds an instance, or waits for a slot of the engine.
+    /// Reserves an instance, or waits for the right to create one.
     pub(super) async fn reserve(self: &Arc<Self>) -> SharedReservation {
-        let found = match self.least_busy() {
-            Some(found) => found,
-            None => MemberOrSlot::Slot(self.run.action.slot().await),
+        let source = match self.least_busy() {
+            Some(source) => source,
+            None => MemberOrSlot::Slot(self.version.action.slot().await),
         };
-        SharedReservation { instances: self.clone(), found }
+        SharedReservation { instances: self.clone(), source }
     }
 
     fn least_busy(&self) -> Option<MemberOrSlot> {
         let mut open = self.accepting();
-        open.retain(|member| member.worker.active_requests().is_some());
-        let busy = |member: &SharedInstance| member.worker.active_requests().unwrap_or(usize::MAX);
-        let least = open.iter().min_by_key(|member| busy(member))?;
-        let most = if open.len() < self.parallel_instances { 1 } else { AT_ONCE };
+        open.retain(|instance| instance.state.active_requests().is_some());
+        let busy =
+            |instance: &SharedInstance| instance.state.active_requests().unwrap_or(usize::MAX);
+        let least = open.iter().min_by_key(|instance| busy(instance))?;
+        let most = if open.len() < self.parallel_instances { 1 } else { REQUESTS_AT_ONCE };
         if busy(least) >= most {
             return None;
         }
-        let ticket = least.worker.admit()?;
+        let ticket = least.state.admit()?;
         Some(MemberOrSlot::Instance(least.clone(), ticket))
     }
 
     /// Starts the task of one more instance.
     fn start_instance(self: &Arc<Self>, slot: InstanceSlot) -> (SharedInstance, RequestTicket) {
-        let (worker, ticket) = InstanceState::new(self.reuse.max);
+        let (state, ticket) = InstanceState::new(self.reuse.max);
         let (calls, queue) = mpsc::unbounded_channel();
-        self.run.requests.spawn(self.clone().run_instance(worker.clone(), slot, queue));
-        let member = SharedInstance { worker, queue: calls };
-        if member.worker.active_requests().is_some() {
-            self.accepting().push(member.clone());
+        self.version.requests.spawn(self.clone().run_instance(state.clone(), slot, queue));
+        let instance = SharedInstance { state, queue: calls };
+        if instance.state.active_requests().is_some() {
+            self.accepting().push(instance.clone());
         }
-        (member, ticket)
+        (instance, ticket)
     }
 
-    /// Instantiates once, for nothing.
+    /// Instantiates once as a test.
     pub(super) async fn try_instantiate(&self) -> wasmtime::Result<()> {
-        let mut guest = self.guest(self.run.action.slot().await).await?;
+        let mut guest = self.guest(self.version.action.slot().await).await?;
         let instantiated = self.entry.instantiate_async(guest.store());
-        self.run.action.run(instantiated).await.map(drop)
+        self.version.action.run(instantiated).await.map(drop)
     }
 
-    /// Instances that have no request end, and the others after their last one.
+    /// Ends instances without requests at once, and the others after their last request.
     pub(super) fn close(&self) {
         self.closing.cancel();
     }
 
     async fn guest(&self, slot: InstanceSlot) -> wasmtime::Result<Guest> {
-        let state = GuestState::new(&self.run.access).await?;
+        let state = GuestState::new(&self.version.access).await?;
         Ok(Guest::new(self.entry.engine(), slot, state))
     }
 
-    /// Not to be held across an await.
+    /// Do not hold this lock across an await.
     fn accepting(&self) -> MutexGuard<'_, Vec<SharedInstance>> {
         self.accepting.lock()
     }
@@ -165,47 +149,48 @@ impl SharedInstances {
     /// The task of one instance.
     async fn run_instance(
         self: Arc<Self>,
-        worker: Arc<InstanceState>,
+        state: Arc<InstanceState>,
         slot: InstanceSlot,
         queue: mpsc::UnboundedReceiver<QueuedRequest>,
     ) {
-        let _ended = worker.ended.clone().drop_guard();
-        // Boxed, or each future around it would carry it along, some of them twice.
-        let openings = PendingResponses::default();
-        let driven = Box::pin(self.answer_requests(&worker, slot, queue, &openings));
+        let _ended = state.ended.clone().drop_guard();
+        // Boxed, because the futures around it would otherwise contain its full size, some of them
+        // twice.
+        let responses = PendingResponses::default();
+        let driven = Box::pin(self.answer_requests(&state, slot, queue, &responses));
         let ended = tokio::select! {
             biased;
-            () = worker.abort.cancelled() => return,
-            ended = openings.flush_while_paced(self.run.action.run(driven)) => ended,
-            error = self.supervise_instance(&worker) => Err(error),
+            () = state.abort.cancelled() => return,
+            ended = responses.flush_while_paced(self.version.action.run(driven)) => ended,
+            error = self.supervise_instance(&state) => Err(error),
         };
-        worker.close();
+        state.close();
         if let Err(error) = ended {
-            // Nobody else sets it.
-            let _ = worker.failure.set(refusal_of_error(
-                &self.run,
-                &worker.describe_requests(),
+            // It is set here only.
+            let _ = state.failure.set(refusal_of_error(
+                &self.version,
+                &state.describe_requests(),
                 &error,
             ));
         }
     }
 
-    /// Makes the instance, and lets it answer until it is over.
+    /// Creates the instance, and lets it answer requests until it is finished.
     async fn answer_requests(
         &self,
-        worker: &InstanceState,
+        state: &InstanceState,
         slot: InstanceSlot,
         mut queue: mpsc::UnboundedReceiver<QueuedRequest>,
-        openings: &PendingResponses,
+        responses: &PendingResponses,
     ) -> wasmtime::Result<()> {
         let mut guest = self.guest(slot).await?;
-        // After the guest, so that it is told before the store is dropped.
-        let broken = worker.fate.broken_unless_told();
+        // Declared after the guest, so that it is dropped before the store.
+        let broken = state.broken.guard();
         let service = &self.entry.instantiate_async(guest.store()).await?;
         let handle = *service.wasi_http_handler().func_handle().func();
         let answer_all = async |accessor: &Accessor<GuestState>| {
             let mut begun = FuturesUnordered::new();
-            let mut over = pin!(worker.over.cancelled());
+            let mut finished = pin!(state.finished.cancelled());
             poll_fn(|cx| {
                 loop {
                     if let Poll::Ready(Some(answered)) = begun.poll_next_unpin(cx) {
@@ -213,12 +198,12 @@ impl SharedInstances {
                     } else if accessor.poll_ready_for_concurrent_call(handle, cx).is_ready()
                         && let Poll::Ready(Some(call)) = queue.poll_recv(cx)
                     {
-                        worker.rests(false);
-                        begun.push(answer(accessor, service, openings, call));
+                        state.set_guest_idle(false);
+                        begun.push(answer_request(accessor, service, responses, call));
                     } else {
-                        let rests = accessor.poll_no_interesting_tasks(cx).is_ready();
-                        worker.rests(rests);
-                        if over.as_mut().poll(cx).is_ready() && rests {
+                        let idle = accessor.poll_no_interesting_tasks(cx).is_ready();
+                        state.set_guest_idle(idle);
+                        if finished.as_mut().poll(cx).is_ready() && idle {
                             return Poll::Ready(wasmtime::error::Ok(()));
                         }
                         return Poll::Pending;
@@ -228,27 +213,27 @@ impl SharedInstances {
             .await
         };
         let answered = async { guest.store().run_concurrent(answer_all).await? };
-        openings.run(answered).await?;
-        broken.tell_finished();
+        responses.run(answered).await?;
+        broken.mark_finished();
         Ok(())
     }
 
-    /// Sees to it that the instance ends in time. It is looked at from outside: a
-    /// guest that computes lets nothing else of its instance run.
-    async fn supervise_instance(&self, worker: &InstanceState) -> wasmtime::Error {
-        let limit = self.run.action.config().limits.request_timeout;
-        let pause = self.reuse.idle.min(limit).clamp(LOOK_LEAST, LOOK);
+    /// Ends the instance when a limit is exceeded. This is checked from outside, because a guest
+    /// that computes lets nothing else of its instance run.
+    async fn supervise_instance(&self, state: &InstanceState) -> wasmtime::Error {
+        let limit = self.version.action.config().limits.request_timeout;
+        let pause = self.reuse.idle.min(limit).clamp(CHECK_MIN, CHECK);
         let look = async {
             loop {
                 sleep(pause).await;
-                if worker.check_limits(self.reuse.idle, limit) {
+                if state.check_limits(self.reuse.idle, limit) {
                     return InstanceTimeout.into();
                 }
             }
         };
         let closing = async {
             self.closing.cancelled().await;
-            worker.close();
+            state.close();
             pending().await
         };
         tokio::select! {
@@ -259,63 +244,21 @@ impl SharedInstances {
 }
 
 impl SharedReservation {
-    /// Hands a request over.
-    pub(super) fn start(
-        self,
-        turn: RequestPermit,
-        mut request: Request<LimitedBody>,
-        head: ResponseSender,
-    ) -> (RequestTicket, BrokenFlag) {
-        // Of several at once, nobody can tell for which of them the guest does something.
+    /// Hands the request over.
+    pub(super) fn start(self, request: GuestRequest) -> (RequestTicket, BrokenFlag) {
+        let GuestRequest { mut request, sender, permit } = request;
+        // With several requests in one instance, nobody can tell for which of them the guest does
+        // something.
         if self.instances.reuse.max > 1 {
             request.extensions_mut().remove::<TraceContext>();
         }
-        let (member, ticket) = match self.found {
-            MemberOrSlot::Instance(member, ticket) => (member, ticket),
+        let (instance, ticket) = match self.source {
+            MemberOrSlot::Instance(instance, ticket) => (instance, ticket),
             MemberOrSlot::Slot(slot) => self.instances.start_instance(slot),
         };
         ticket.set_request_line(RequestLine::of(&request));
-        // An instance that has just ended lets go of the head, which tells of it.
-        let _ = member.queue.send((request, head));
-        (ticket.with_permit(turn), member.worker.fate.clone())
+        // An instance that has just ended drops the sender, and the receiver learns of it.
+        let _ = instance.queue.send((request, sender));
+        (ticket.with_permit(permit), instance.state.broken.clone())
     }
-}
-
-/// Hands one request to the guest, and its answer on. An error is a trap, and the end of
-/// the instance.
-async fn answer(
-    accessor: &Accessor<GuestState>,
-    service: &Service,
-    openings: &PendingResponses,
-    (request, head): QueuedRequest,
-) -> wasmtime::Result<()> {
-    if head.is_closed() {
-        return Ok(());
-    }
-    let (request, sent) = accessor.with(|mut store| to_guest_request(store.data_mut(), request));
-    match service.handle(accessor, request).await? {
-        Ok(response) => {
-            let response = accessor.with(|store| response.into_http(store, sent))?;
-            openings.add(response, head);
-        }
-        // The client may have gone.
-        Err(code) => drop(head.send(Err(code.to_string()))),
-    }
-    Ok(())
-}
-
-/// The request as the guest sees it, and whether its body could be read.
-fn to_guest_request(
-    state: &mut GuestState,
-    mut request: Request<LimitedBody>,
-) -> (p3::Request, impl Future<Output = Result<(), wasmtime_wasi_http::Error>> + Send + use<>) {
-    let scheme = if is_over_tls(&request) { Scheme::HTTPS } else { Scheme::HTTP };
-    state.set_trace(request.extensions_mut().remove());
-    let (parts, body) = request.into_parts();
-    let uri = parts.uri.into_parts();
-    let named = || parts.headers.get(header::HOST)?.to_str().ok()?.parse().ok();
-    let authority = uri.authority.or_else(named);
-    let headers = FieldMap::new_immutable(state.http().hooks, parts.headers);
-    let path = uri.path_and_query;
-    p3::Request::new(parts.method, Some(scheme), authority, path, headers, None, body)
 }

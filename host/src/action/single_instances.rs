@@ -1,9 +1,9 @@
 //! Instances of WASI 0.2, which answer one request at a time.
 //!
-//! Each request has a future, which holds its instance: its first step is taken on the
-//! spot, and it becomes a task if that was not all. So whatever ends it early, be it the
-//! end of the term or a client that has gone, ends the instance. One that has answered in full may be kept for the next request; the memory of
-//! one that has not is in an unknown state.
+//! Each request has a future that holds its instance. Its first step is taken inline; it becomes a
+//! task only if it is not finished then. Whatever ends the future early, such as the end of the
+//! term or of the client's connection, ends the instance as well. An instance that has answered in
+//! full may be kept for the next request; the memory of any other is in an unknown state.
 
 use std::sync::Arc;
 
@@ -20,14 +20,16 @@ use wasmtime_wasi_http::{
 
 use super::{
     access_log::RequestLine,
-    action_refusal::{ActionRefusal, log_refusal, refusal_of_error},
-    action_server::{RequestPermit, ResponseSender, is_over_tls},
-    action_version::VersionContext,
-    guest_handle::{BrokenFlag, GuestHandle, GuestTask},
+    action_refusal::ActionRefusal,
+    broken_flag::BrokenFlag,
+    guest_errors::{log_refusal, refusal_of_error},
+    guest_handle::{GuestHandle, GuestTask},
+    guest_request::{GuestRequest, ResponseSender},
     limited_body::LimitedBody,
-    task_scope::FirstStep,
+    version_context::VersionContext,
     warm_pool::{WarmInstance, WarmPool},
 };
+use crate::{http::is_over_tls, task_scope::FirstStep};
 use soloist_config::InstancePolicy;
 use soloist_guests::{
     capability::GuestState,
@@ -41,106 +43,111 @@ pub(super) struct SingleInstances {
     warm: Option<Arc<WarmPool<Proxy>>>,
 }
 
-/// What a request is answered by.
+/// An instance, or the right to create one, reserved for a request.
 pub(super) struct SingleReservation {
     instances: Arc<SingleInstances>,
-    found: WarmOrSlot,
+    source: WarmOrSlot,
 }
 
-/// The right to make an instance, or one that is there.
+/// The right to create an instance, or a warm one.
 enum WarmOrSlot {
     Slot(InstanceSlot),
     Warm(Box<WarmInstance<Proxy>>),
 }
 
 impl SingleInstances {
-    /// No instances yet.
+    /// A set without instances.
     pub(super) fn new(version: Arc<VersionContext>, entry: ProxyPre<GuestState>) -> Self {
-        let warm = match version.action.config.instances {
+        let warm = match version.action.config().instances {
             InstancePolicy::Fresh => None,
-            // Not one of those that a drain waits for.
-            InstancePolicy::Reuse(reuse) => Some(WarmPool::start(&version.services.tasks, reuse)),
+            // The pool's task is not among those that a drain waits for.
+            InstancePolicy::Reuse(reuse) => Some(WarmPool::start(&version.tasks, reuse)),
         };
         Self { version, entry, warm }
     }
 
-    /// Finds an instance, or waits for a slot of the engine.
+    /// Reserves an instance, or waits for the right to create one.
     pub(super) async fn reserve(self: &Arc<Self>) -> SingleReservation {
-        let found = match self.warm.as_ref().and_then(|kept| kept.take()) {
-            Some(warm) => WarmOrSlot::Warm(warm),
+        let source = match self.warm.as_ref().and_then(|warm| warm.take()) {
+            Some(instance) => WarmOrSlot::Warm(instance),
             None => WarmOrSlot::Slot(self.version.action.slot().await),
         };
-        SingleReservation { instances: self.clone(), found }
+        SingleReservation { instances: self.clone(), source }
     }
 
-    /// The task of one request. `fate` is told before the store is dropped,
-    /// whichever way it ends; `_turn` is given back after that.
+    /// Answers one request. `broken` is set before the store is dropped, whichever way this ends;
+    /// the request's permit is released after that.
     async fn serve(
         self: Arc<Self>,
-        found: WarmOrSlot,
-        request: Request<LimitedBody>,
-        head: ResponseSender,
-        fate: BrokenFlag,
-        _turn: RequestPermit,
+        source: WarmOrSlot,
+        request: GuestRequest,
+        broken: BrokenFlag,
     ) -> Result<(), ActionRefusal> {
-        let (action, asked) = (&self.version.action, RequestLine::of(&request));
-        // Boxed, or each future around it would carry it along, some of them twice.
-        let answered = Box::pin(self.answer(found, request, head, fate));
+        // The permit is dropped last, after the instance.
+        let GuestRequest { request, sender, permit: _permit } = request;
+        let (action, request_line) = (&self.version.action, RequestLine::of(&request));
+        // Boxed, because the futures around it would otherwise contain its full size, some of them
+        // twice.
+        let answered = Box::pin(self.answer(source, request, sender, broken));
         let answered = action.run(answered);
         match timeout(action.config().limits.request_timeout, answered).await {
-            Ok(Ok(warm)) => {
-                if let Some(kept) = &self.warm {
-                    kept.put(warm);
+            Ok(Ok(instance)) => {
+                if let Some(warm) = &self.warm {
+                    warm.put(instance);
                 }
                 Ok(())
             }
-            Ok(Err(error)) => Err(refusal_of_error(&self.version, &asked, &error)),
-            Err(_) => Err(log_refusal(&self.version, &asked, ActionRefusal::Timeout)),
+            Ok(Err(error)) => Err(refusal_of_error(&self.version, &request_line, &error)),
+            Err(_) => Err(log_refusal(&self.version, &request_line, ActionRefusal::Timeout)),
         }
     }
 
-    /// Hands the request over, and lets the guest run to its end.
+    /// Hands the request to the guest, and lets the guest run to its end.
     async fn answer(
         &self,
-        found: WarmOrSlot,
+        source: WarmOrSlot,
         mut request: Request<LimitedBody>,
-        head: ResponseSender,
-        fate: BrokenFlag,
+        sender: ResponseSender,
+        broken: BrokenFlag,
     ) -> wasmtime::Result<Box<WarmInstance<Proxy>>> {
-        let mut warm = match found {
+        let mut instance = match source {
             WarmOrSlot::Slot(slot) => Box::new(self.instantiate(slot).await?),
-            WarmOrSlot::Warm(warm) => warm,
+            WarmOrSlot::Warm(instance) => instance,
         };
-        let broken = fate.broken_unless_told();
-        let store = warm.guest.store();
+        let broken = broken.guard();
+        let store = instance.guest.store();
         store.data_mut().set_trace(request.extensions_mut().remove());
         let mut http = store.data_mut().http();
         let scheme = if is_over_tls(&request) { Scheme::Https } else { Scheme::Http };
         let request = http.new_incoming_request(scheme, request)?;
         let out = http.new_response_outparam_from_callback(move |answer| {
-            // The client may have gone.
-            let _ = head.send(answer.map_err(|code| code.to_string()));
+            // The client may be gone.
+            let _ = sender.send(answer.map_err(|code| code.to_string()));
         })?;
         let unset = Resource::<HostResponseOutparam>::new_borrow(out.rep());
-        warm.exports.wasi_http_incoming_handler().call_handle(&mut *store, request, out).await?;
+        instance
+            .exports
+            .wasi_http_incoming_handler()
+            .call_handle(&mut *store, request, out)
+            .await?;
         if store.data_mut().http().table.get(&unset).is_ok() {
             wasmtime::bail!("it returned without an answer");
         }
-        broken.tell_finished();
-        warm.served += 1;
-        Ok(warm)
+        broken.mark_finished();
+        instance.served += 1;
+        Ok(instance)
     }
 
-    /// Instantiates once, for nothing.
+    /// Instantiates once as a test.
     pub(super) async fn try_instantiate(&self) -> wasmtime::Result<()> {
         let slot = self.version.action.slot().await;
         self.version.action.run(self.instantiate(slot)).await.map(drop)
     }
 
-    /// Ends those that are kept, and keeps no more.
+    /// Ends the warm instances, and keeps no more.
     pub(super) fn close(&self) {
-        if let Some(kept) = &self.warm {
-            kept.close();
+        if let Some(warm) = &self.warm {
+            warm.close();
         }
     }
 
@@ -153,21 +160,15 @@ impl SingleInstances {
 }
 
 impl SingleReservation {
-    /// Hands a request over. Most guests are done with it in one step, and then there is
-    /// no need of a task.
-    pub(super) async fn start(
-        self,
-        turn: RequestPermit,
-        request: Request<LimitedBody>,
-        head: ResponseSender,
-    ) -> (GuestHandle, BrokenFlag) {
-        let fate = BrokenFlag::default();
-        let single = self.instances.clone();
-        let serve = self.instances.serve(self.found, request, head, fate.clone(), turn);
-        let tie = match single.version.requests.start_inline(serve).await {
+    /// Hands the request over. Most guests finish it in one step, and then no task is needed.
+    pub(super) async fn start(self, request: GuestRequest) -> (GuestHandle, BrokenFlag) {
+        let broken = BrokenFlag::default();
+        let instances = self.instances.clone();
+        let serve = self.instances.serve(self.source, request, broken.clone());
+        let guest = match instances.version.requests.start_inline(serve).await {
             FirstStep::Finished(ended) => GuestHandle::Finished(ended),
             FirstStep::Running(task) => GuestHandle::Task(GuestTask::new(task)),
         };
-        (tie, fate)
+        (guest, broken)
     }
 }

@@ -1,4 +1,4 @@
-//! Which action answers a request: the one whose path it begins with.
+//! Which action answers a request: the one whose path the request's path starts with.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -8,58 +8,54 @@ use parking_lot::RwLock;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::{
-    action_directory::ActionDirectory,
-    action_refusal::ActionRefusal,
-    action_server::ActionServer,
-    connection::{ConnectionInfo, OverTls, RequestHandler},
-    headers::set_forwarded,
-    path_map::{PathMap, strip_prefix},
-    request_body::RequestBody,
-    response_body::ResponseBody,
-    validation::EarlyResponse,
+    action_refusal::ActionRefusal, action_server::ActionServer, response_body::ResponseBody,
+};
+use crate::http::{
+    ConnectionInfo, EarlyResponse, OverTls, PathMap, RequestBody, RequestHandler, set_forwarded,
+    strip_prefix,
 };
 use soloist_guests::capability::TermHeaders;
 use soloist_leadership::Gate;
 
-/// The place of one action among the routes. Versions of it come and go there.
+/// One action among the routes. Versions of the action come and go in it.
 pub(super) struct RouteTarget {
     state: RwLock<TargetState>,
-    /// Who is told of it.
-    directory: ActionDirectory,
+    /// Called after a change of the server.
+    on_change: Box<dyn Fn() + Send + Sync>,
 }
 
 #[derive(Default)]
 struct TargetState {
     /// The version that answers.
     server: Option<Arc<ActionServer>>,
-    /// Why none does, if none is to.
+    /// Why no version answers, if none should.
     closed: Option<Arc<str>>,
 }
 
 impl RouteTarget {
-    /// Nobody answers here yet.
-    pub(super) fn new(directory: ActionDirectory) -> Self {
-        Self { state: RwLock::default(), directory }
+    /// A target where nothing answers yet; `on_change` is called after each change of the server.
+    pub(super) fn new(on_change: impl Fn() + Send + Sync + 'static) -> Self {
+        Self { state: RwLock::default(), on_change: Box::new(on_change) }
     }
 
-    /// Lets nobody answer from now on, and tells clients why; or, without a reason, whoever
-    /// is there.
+    /// With a reason, no version answers from now on and clients are told why. Without one, the
+    /// current version answers again.
     pub(super) fn close(&self, why: Option<Arc<str>>) {
         self.state.write().closed = why;
     }
 
-    /// Lets another version answer from now on, or none.
+    /// Sets the version that answers from now on.
     pub(super) fn set_server(&self, server: Option<Arc<ActionServer>>) {
         self.state.write().server = server;
-        self.directory.notify_changed();
+        (self.on_change)();
     }
 
-    /// The version that answers now. As long as the token lives, that version is not
-    /// regarded as idle; it is taken together with it, so that no request falls
-    /// between a version that goes and the one that comes.
+    /// The version that answers now. While the token lives, that version does not count as idle.
+    /// Both are taken in one step, so that no request falls between a version that leaves and its
+    /// successor.
     ///
     /// # Errors
-    /// Says why there is none.
+    /// Says why no version answers.
     pub(super) fn acquire(&self) -> Result<(Arc<ActionServer>, TaskTrackerToken), ActionRefusal> {
         let now = self.state.read();
         if let Some(why) = &now.closed {
@@ -80,26 +76,26 @@ pub(super) struct TermRoutes {
 }
 
 impl TermRoutes {
-    /// No routes yet, under the term behind `gate`.
+    /// An address without routes, under the term behind `gate`.
     pub(super) fn new(gate: Arc<Gate>) -> Self {
         Self { stamp: TermHeaders::of(gate.term()), gate, paths: PathMap::default() }
     }
 
-    /// Replaces them.
+    /// Replaces the routes.
     pub(super) fn set(&self, routes: Vec<(Arc<str>, Arc<RouteTarget>)>) {
         self.paths.set(routes);
     }
 
-    /// Who answers `request`, and the request as the plugin sees it.
+    /// The server for `request`, and the request as the plugin gets it.
     fn find(
         &self,
         mut request: Request<Incoming>,
-        caller: ConnectionInfo,
+        info: ConnectionInfo,
     ) -> Result<(Arc<ActionServer>, TaskTrackerToken, Request<RequestBody>), ActionRefusal> {
         let found = self.paths.find(request.uri().path(), |path, slot, taken| {
             (slot.acquire(), (taken > 0).then(|| (taken, Arc::clone(path))))
         });
-        // Where somebody answers, it is for him to ask the gate.
+        // A server checks the gate itself.
         let (server, token, prefix) = match found {
             Ok((Ok((server, token)), prefix)) => (server, token, prefix),
             Ok((Err(refusal), _)) => {
@@ -111,7 +107,7 @@ impl TermRoutes {
                 return Err(ActionRefusal::Nowhere(known));
             }
         };
-        set_forwarded(request.headers_mut(), caller, server.trusted_proxies());
+        set_forwarded(request.headers_mut(), info, server.trusted_proxies());
         if let Some((taken, path)) = prefix {
             strip_prefix(&mut request, taken, Some(&path)).ok_or(ActionRefusal::NoTarget)?;
         }
@@ -125,17 +121,17 @@ impl RequestHandler for TermRoutes {
     async fn respond(
         &self,
         mut request: Request<Incoming>,
-        caller: ConnectionInfo,
+        info: ConnectionInfo,
     ) -> Result<Response<ResponseBody>, Infallible> {
-        if caller.secure {
+        if info.secure {
             request.extensions_mut().insert(OverTls);
         }
         TermHeaders::strip_reserved(request.headers_mut());
-        let refusal = match self.find(request, caller) {
+        let refusal = match self.find(request, info) {
             Ok((server, _occupied, request)) => return Ok(server.respond(request).await),
             Err(refusal) => refusal,
         };
-        let mut response = refusal.response();
+        let mut response = refusal.response(ResponseBody::text);
         self.stamp.insert_into(response.headers_mut());
         Ok(response)
     }

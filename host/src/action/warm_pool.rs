@@ -1,6 +1,6 @@
-//! Instances that have done what they were made for, and wait to be used again.
+//! Instances that have finished a request or call and wait for the next one.
 //!
-//! Invariant: they end with the task that looks after them, whoever holds the reserve.
+//! Guarantee: they end together with the task that cleans up the pool, whoever else holds the pool.
 
 use std::sync::Arc;
 
@@ -10,34 +10,34 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::TaskScope;
+use crate::task_scope::TaskScope;
 use soloist_config::ReuseLimits;
 use soloist_guests::plugin::Guest;
 
-/// An instance that was made.
+/// An instance that was created.
 pub(super) struct WarmInstance<T> {
     pub(super) guest: Guest,
-    /// Where it is called.
+    /// Its exports, through which it is called.
     pub(super) exports: T,
-    /// How often it was.
+    /// How often it was called.
     pub(super) served: usize,
 }
 
-/// The instances that wait to be used again.
+/// The instances that wait for their next use.
 pub(super) struct WarmPool<T> {
     reuse: ReuseLimits,
     idle: Mutex<IdleInstances<T>>,
     not_empty: Notify,
 }
 
-/// By the time since when they wait; the last is taken first.
+/// Ordered by the time since when they wait; the last one is taken first.
 struct IdleInstances<T> {
     list: Vec<(Instant, Box<WarmInstance<T>>)>,
     closed: bool,
 }
 
 impl<T: Send + 'static> WarmPool<T> {
-    /// Nothing yet; `tasks` own what looks after it.
+    /// An empty pool; `tasks` own the task that cleans it up.
     pub(super) fn start(tasks: &TaskScope, reuse: ReuseLimits) -> Arc<Self> {
         let idle = Mutex::new(IdleInstances { list: Vec::new(), closed: false });
         let reserve = Arc::new(Self { reuse, idle, not_empty: Notify::new() });
@@ -45,12 +45,12 @@ impl<T: Send + 'static> WarmPool<T> {
         reserve
     }
 
-    /// One, if there is any.
+    /// Takes an instance, if there is one.
     pub(super) fn take(&self) -> Option<Box<WarmInstance<T>>> {
         self.idle().list.pop().map(|(_, warm)| warm)
     }
 
-    /// Keeps an instance, unless it has served enough or nobody comes any more.
+    /// Keeps an instance, unless it was used often enough or the pool is closed.
     pub(super) fn put(&self, warm: Box<WarmInstance<T>>) {
         if warm.served >= self.reuse.max {
             return;
@@ -67,7 +67,7 @@ impl<T: Send + 'static> WarmPool<T> {
         }
     }
 
-    /// Ends all, and keeps no more.
+    /// Ends all instances, and keeps no more.
     pub(super) fn close(&self) {
         let mut idle = self.idle();
         idle.closed = true;
@@ -76,7 +76,7 @@ impl<T: Send + 'static> WarmPool<T> {
         drop(list);
     }
 
-    /// Takes out those that nobody has wanted for too long.
+    /// Takes out the instances that have been idle for too long.
     fn expired(&self) -> Vec<(Instant, Box<WarmInstance<T>>)> {
         let mut idle = self.idle();
         let fresh = idle.list.partition_point(|(since, _)| since.elapsed() >= self.reuse.idle);
@@ -87,13 +87,13 @@ impl<T: Send + 'static> WarmPool<T> {
         self.idle().list.first().map(|&(since, _)| since)
     }
 
-    /// Not to be held across an await, nor while an instance is dropped.
+    /// Do not hold this lock across an await, nor while an instance is dropped.
     fn idle(&self) -> MutexGuard<'_, IdleInstances<T>> {
         self.idle.lock()
     }
 }
 
-/// Looks after the instances that are kept, and ends them all when it is dropped.
+/// Removes instances that are idle for too long, and ends all of them when it is dropped.
 struct PoolCleaner<T: Send + 'static>(Arc<WarmPool<T>>);
 
 impl<T: Send + 'static> PoolCleaner<T> {

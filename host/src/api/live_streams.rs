@@ -20,7 +20,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::api_error::ApiError;
-use crate::action::TaskScope;
+use crate::task_scope::TaskScope;
 
 /// So many listen at a time.
 const LISTENERS: usize = 64;

@@ -36,12 +36,13 @@ use super::{
     tasks,
 };
 use crate::{
-    action::{
-        ConnectionContext, ConnectionInfo, ConnectionSlots, EarlyResponse, RequestHandler,
-        TaskScope, accept_all,
-    },
     cluster::Commands,
+    http::{
+        ConnectionContext, ConnectionInfo, ConnectionSlots, EarlyResponse, RequestHandler,
+        accept_all,
+    },
     relay::Relay,
+    task_scope::TaskScope,
 };
 use soloist_resources::{budget::ClientBudget, shares::ClientAddress};
 use soloist_stores as store;
@@ -151,7 +152,7 @@ pub(super) fn connection_context<A>(
         tasks,
         slots: ConnectionSlots::for_control(MAX_CONNECTIONS),
         max_streams: MAX_STREAMS,
-        headers: Some(Relay::HEADERS),
+        max_headers: Some(Relay::HEADERS),
         client_timeout: REQUEST_TIME,
     }
 }

@@ -18,8 +18,10 @@ use super::{
     browser_policy,
     server::{close, connection_context},
 };
-use crate::action::{
-    ConnectionInfo, EarlyResponse, Preparing, RequestHandler, TaskScope, accept_all,
+use crate::{
+    action::StartupProgress,
+    http::{ConnectionInfo, EarlyResponse, RequestHandler, accept_all},
+    task_scope::TaskScope,
 };
 
 /// When it may be asked again, in seconds.
@@ -30,7 +32,7 @@ const AGAIN: HeaderValue = HeaderValue::from_static("1");
 pub async fn while_starting<T>(
     listener: &TcpListener,
     entrance: &Arc<Entrance>,
-    preparing: watch::Receiver<Preparing>,
+    preparing: watch::Receiver<StartupProgress>,
     starting: impl Future<Output = T>,
 ) -> T {
     let started = CancellationToken::new();
@@ -48,14 +50,15 @@ pub async fn while_starting<T>(
 
 struct StartingServer {
     entrance: Arc<Entrance>,
-    preparing: watch::Receiver<Preparing>,
+    preparing: watch::Receiver<StartupProgress>,
 }
 
 impl StartingServer {
     /// What is said to `caller`: names of actions are for those who may know them.
     async fn refusal(&self, request: &Request<Incoming>, caller: ConnectionInfo) -> ApiError {
         let known = self.entrance.may_read(caller, request.uri(), request.headers()).await;
-        let preparing = if known { self.preparing.borrow().clone() } else { Preparing::Starting };
+        let preparing =
+            if known { self.preparing.borrow().clone() } else { StartupProgress::Starting };
         let help = "ask again in a moment; its log says what it does";
         let error = format!("this host starts: {preparing}");
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, error, help).retry_after(AGAIN)
@@ -94,7 +97,7 @@ mod tests {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (started, starts) = oneshot::channel();
         let (entrance, (preparing, told)) =
-            (Arc::new(Entrance::open()), watch::channel(Preparing::default()));
+            (Arc::new(Entrance::open()), watch::channel(StartupProgress::default()));
         let asking = async {
             let client = reqwest::Client::new();
             let ask = async |path: &str| client.get(format!("{url}{path}")).send().await.unwrap();
@@ -106,7 +109,7 @@ mod tests {
                 assert!(answer.text().await.unwrap().contains("this host starts"), "{path}");
             }
             let action = "web".into();
-            preparing.send_replace(Preparing::Compiling { action, number: 2, of: 7 });
+            preparing.send_replace(StartupProgress::Compiling { action, number: 2, of: 7 });
             let text = ask("/v1/status").await.text().await.unwrap();
             assert!(text.contains("now that of web (2 of 7)"), "{text}");
             started.send("prepared").unwrap();
@@ -126,7 +129,7 @@ mod tests {
         let url = format!("http://{}/v1/status", listener.local_addr().unwrap());
         let entrance = Arc::new(Entrance::with_tokens([("t0", ApiRole::Read)]));
         let action = "web".into();
-        let (_to, told) = watch::channel(Preparing::Compiling { action, number: 1, of: 1 });
+        let (_to, told) = watch::channel(StartupProgress::Compiling { action, number: 1, of: 1 });
         let asking = async {
             for (token, knows) in [(None, false), (Some("t1"), false), (Some("t0"), true)] {
                 let mut question = reqwest::Client::new().get(&url);

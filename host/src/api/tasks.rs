@@ -203,27 +203,28 @@ pub(super) mod tests {
 
     use super::*;
     use crate::{
-        action::{TaskPools, TaskScope},
+        action::TaskPools,
         cluster::{PeerClient, PeerCredentials},
+        task_scope::TaskScope,
         tasks::{Dispatcher, DispatcherParts, casts::CastService},
     };
     use soloist_stores::Store;
 
-    /// The desk of a host that has no tasks.
+    /// The tasks of a host that has none.
     pub(in crate::api) fn nothing(store: &Arc<dyn Store>) -> TaskApi {
-        let (host, workshop) =
+        let (host, pools) =
             (Arc::from("a"), Arc::new(TaskPools::new("a".into(), Default::default())));
         let (programme, roster) = (watch::channel(Arc::default()).1, watch::channel(None).1);
         let casts = store.casts().unwrap();
         let parts = DispatcherParts {
             host,
             peers: PeerClient::new(&PeerCredentials::default()).unwrap(),
-            pools: Arc::clone(&workshop),
+            pools: Arc::clone(&pools),
             programme,
             roster,
             casts: CastService { casts, tasks: watch::channel(Arc::default()).1 },
         };
         let dispatcher = Dispatcher::new(parts, &TaskScope::new());
-        TaskApi { dispatcher: dispatcher.into(), workshop }
+        TaskApi { dispatcher: dispatcher.into(), workshop: pools }
     }
 }

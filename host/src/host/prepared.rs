@@ -7,7 +7,7 @@ use tracing::warn;
 
 use super::HostError;
 use crate::{
-    action::{Catalog, Preparing},
+    action::{Catalog, StartupProgress},
     api::{self, Entrance},
     cluster::{PeerClient, PeerCredentials},
     term::PluginRanking,
@@ -38,7 +38,7 @@ impl PreparedHost {
         let listener = listen(config).await?;
         let bound = listener.local_addr().map_err(HostError::System)?;
         let entrance = Arc::new(Entrance::of(&config.host, bound).map_err(HostError::Entrance)?);
-        let (progress, preparing) = watch::channel(Preparing::default());
+        let (progress, preparing) = watch::channel(StartupProgress::default());
         let starting = async {
             let (catalog, ranking) = compile(config, progress).await?;
             let store = open_store(config, election).await?;
@@ -59,7 +59,7 @@ async fn listen(config: &Config) -> Result<TcpListener, HostError> {
 /// Compiles and links all plugins, before this host stands for election.
 async fn compile(
     config: &Config,
-    progress: watch::Sender<Preparing>,
+    progress: watch::Sender<StartupProgress>,
 ) -> Result<(Catalog, PluginRanking), HostError> {
     let source = Arc::clone(&config.source);
     let (actions, refused) = (config.actions.clone(), config.refused.clone());

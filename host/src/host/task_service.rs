@@ -10,8 +10,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::context::HostContext;
 use crate::{
-    action::{ActionFailure, TaskOffers, TaskPools, TaskScope},
+    action::{ActionFailure, TaskOffers, TaskPools},
     api::TaskApi,
+    task_scope::TaskScope,
     tasks::{
         Dispatcher, DispatcherParts,
         casts::{CastExecutor, CastService, CastWorker},
@@ -59,7 +60,7 @@ impl TaskService {
         };
         let dispatcher = Arc::new(Dispatcher::new(parts, &connections));
         let calls: Weak<dyn TaskCaller> = Arc::downgrade(&dispatcher) as Weak<dyn TaskCaller>;
-        pools.connect(calls);
+        pools.set_calls(calls);
         let service = Self {
             pools,
             dispatcher,

@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::http2_pool::Http2Connection;
-use crate::action::{DeferredError, ResponseBody};
+use crate::{action::ResponseBody, http::DeferredError};
 use soloist_resources::shares::Share;
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -97,7 +97,7 @@ impl Body for RelayBody {
         match ready!(Pin::new(&mut this.source).poll_frame(cx)) {
             // The bytes that arrived before the error are flushed to the client first.
             Some(Err(error)) if matches!(this.source, BodySource::Right(_)) => {
-                this.delayed_error.keep(error, cx)
+                this.delayed_error.defer(error, cx)
             }
             frame => Poll::Ready(frame),
         }

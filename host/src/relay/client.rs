@@ -19,8 +19,9 @@ use super::{
     limits::{BUFFER, CONNECT, HEADERS, IDLE, IDLE_EACH},
 };
 use crate::{
-    action::{RequestBody, TaskScope, accepts_trailers},
     cluster::PeerClient,
+    http::{RequestBody, accepts_trailers},
+    task_scope::TaskScope,
 };
 use soloist_tls::{HttpProtocol, MaybeTlsConnector};
 

@@ -6,7 +6,10 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::client::RelayClient;
-use crate::action::{ActionDirectory, Programme, TaskScope};
+use crate::{
+    action::{ActionDirectory, Programme},
+    task_scope::TaskScope,
+};
 use soloist_heart::{Group, Token};
 use soloist_stores::Roster;
 

@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use ::http::{Response, StatusCode};
 
 use super::{RelayBody, unserved_header};
-use crate::action::{BAD_BODY, Unserved, told, too_large, unknown_path};
+use crate::{
+    action::Unserved,
+    http::{BAD_BODY, plain_response, too_large, unknown_path},
+};
 
 /// Why a request could not be relayed. Its text is the body of the response.
 #[derive(Debug, thiserror::Error)]
@@ -99,7 +102,7 @@ impl RelayError {
     /// The response for the client; with `to_host` for a forwarding host, which also gets the
     /// header by which it may ask another leader.
     pub(super) fn response(&self, to_host: bool) -> Response<RelayBody> {
-        let mut response = told(self.status(), RelayBody::text(format!("{self}\n")));
+        let mut response = plain_response(self.status(), RelayBody::text(format!("{self}\n")));
         if let Some(unserved) = self.unserved().filter(|_| to_host) {
             unserved_header::mark_unserved(response.headers_mut(), unserved);
         }

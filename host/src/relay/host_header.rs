@@ -2,7 +2,7 @@
 
 use ::http::{HeaderValue, Request, header};
 
-use crate::action::is_host;
+use crate::http::is_host;
 
 /// Sets the `host` header back to the one that the client sent. The forwarding host replaced it
 /// by this host's address and passed the client's along as `requested`.

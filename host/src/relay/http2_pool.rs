@@ -21,7 +21,7 @@ use super::{
     forward_error::ForwardError,
     limits::{HEADER_LIST, IDLE, IDLE_EACH, PING, WINDOW},
 };
-use crate::action::{RequestBody, TaskScope};
+use crate::{http::RequestBody, task_scope::TaskScope};
 use soloist_text::with_causes;
 use soloist_tls::MaybeTlsConnector;
 

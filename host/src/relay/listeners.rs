@@ -10,9 +10,9 @@ use super::{
     context::RelayContext,
     service::{RelayService, RelayTarget},
 };
-use crate::action::{
-    self, AddressListener, BindRetry, ListenerKey, ListenerState, Programme, keep_reserved_paths,
-    listener_key,
+use crate::{
+    action::{self, ListenerKey, Programme, keep_reserved_paths, listener_key},
+    http::{AddressListener, BindRetry, ListenerOptions, ListenerState},
 };
 use soloist_tls::ReloadingAcceptor;
 
@@ -64,10 +64,11 @@ impl RelayListeners {
             let (context, address) = (&self.context, key.0);
             let open = || {
                 let service = Arc::new(RelayService::new(context));
-                let tasks = &context.tasks;
-                AddressListener::open(address, tls, service, tasks, BindRetry::Forever, state)
+                let retry = BindRetry::Forever;
+                let options = ListenerOptions { address, tls, retry, outcome: state };
+                AddressListener::open(options, service, &context.tasks)
             };
-            self.open.entry(key).or_insert_with(open).answers().set_targets(targets);
+            self.open.entry(key).or_insert_with(open).handler().set_targets(targets);
         }
     }
 }

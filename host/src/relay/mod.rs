@@ -49,8 +49,10 @@ use self::{
     client::RelayClient, context::RelayContext, listeners::RelayListeners, service::RelayService,
 };
 use crate::{
-    action::{ActionDirectory, ConnectionInfo, Programme, TaskScope},
+    action::{ActionDirectory, Programme},
     cluster::PeerClient,
+    http::ConnectionInfo,
+    task_scope::TaskScope,
 };
 use soloist_guests::capability::TermHeaders;
 use soloist_stores::Roster;

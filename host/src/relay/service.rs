@@ -18,9 +18,12 @@ use super::{
     relay_headers::RelayHeaders,
     relayed_request::{RelayRoute, RelayedRequest},
 };
-use crate::action::{
-    Action, ConnectionInfo, EarlyResponse, PathMap, RequestHandler, set_forwarded, strip_prefix,
-    told,
+use crate::{
+    action::Action,
+    http::{
+        ConnectionInfo, EarlyResponse, PathMap, RequestHandler, plain_response, set_forwarded,
+        strip_prefix,
+    },
 };
 use soloist_config::StandbyMode;
 use soloist_guests::{capability::TermHeaders, plugin::Kind};
@@ -119,7 +122,7 @@ impl RelayService {
         let active = active.borrow();
         match (active.get(action.name()), &headers.target_term) {
             (Some(local), Some((_, token))) if local.admits_under(*token) => {
-                told(StatusCode::OK, RelayBody::text("the term goes on\n".to_owned()))
+                plain_response(StatusCode::OK, RelayBody::text("the term goes on\n".to_owned()))
             }
             _ => RelayError::TermEnded.response(true),
         }

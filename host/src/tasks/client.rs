@@ -12,8 +12,9 @@ use hyper_util::{
 
 use super::forwarded_call::{self, ForwardedCall};
 use crate::{
-    action::{TaskError, TaskScope},
+    action::TaskError,
     cluster::{PeerClient, STRANGER, is_unauthorized},
+    task_scope::TaskScope,
 };
 use soloist_guests::plugin::{TaskCall, TaskOutput};
 use soloist_resources::budget::{Account, CollectError, OverBudget};

@@ -17,8 +17,9 @@ use super::{
     load_balancer::LoadBalancer,
 };
 use crate::{
-    action::{Action, Programme, TaskPools, TaskScope},
+    action::{Action, Programme, TaskPools},
     cluster::PeerClient,
+    task_scope::TaskScope,
 };
 use soloist_guests::capability::{CallError, CastFailure, TaskCaller, TaskReply, TaskRequest};
 use soloist_stores::{CONTENT_TYPE_MAX, Roster, is_content_type};

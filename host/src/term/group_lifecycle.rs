@@ -35,7 +35,7 @@ impl GroupLifecycle {
         health: ActionHealth,
     ) -> Self {
         let stage = GroupTerm::new(scope.clone());
-        let actions = programme.borrow_and_update().of(&group);
+        let actions = programme.borrow_and_update().for_group(&group);
         let hooked = actions.iter().filter(|action| action.has_hooks());
         let awaiting_hooks = hooked.map(|action| Arc::clone(action.name())).collect();
         // So that the first `advance` applies the programme at once.
@@ -56,7 +56,7 @@ impl GroupLifecycle {
     pub(super) fn apply_programme(&mut self) -> bool {
         let programme = Arc::clone(&self.programme.borrow_and_update());
         self.health.apply_programme(&programme);
-        let all = programme.of(&self.group);
+        let all = programme.for_group(&self.group);
         if self.handing_over || self.hooks.is_some() {
             return !all.is_empty();
         }
@@ -127,7 +127,7 @@ impl GroupLifecycle {
         }
         self.health.forgive_recovered(BootTime::now());
         self.apply_programme();
-        let actions = self.programme.borrow().of(&self.group);
+        let actions = self.programme.borrow().for_group(&self.group);
         self.health.better_host(&self.group, &actions)
     }
 

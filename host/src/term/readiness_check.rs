@@ -1,7 +1,7 @@
 //! Decides what a host reports to its heart about its ability to lead a group. This is the part of
 //! [`ReadinessWatch`](super::ReadinessWatch) without I/O, which the simulation shares.
 
-use crate::action::PreflightError;
+use crate::http::PreflightError;
 use soloist_heart::{EndCause, Group, HeartEvent, LeaseId, Token};
 use soloist_leadership::{GroupRole, HostView};
 use soloist_stores::Roster;

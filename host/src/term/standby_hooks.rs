@@ -13,7 +13,10 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::action::{Action, Programme, TaskScope};
+use crate::{
+    action::{Action, Programme},
+    task_scope::TaskScope,
+};
 use soloist_guests::plugin::HookLeader;
 use soloist_heart::Group;
 use soloist_leadership::Gate;

@@ -18,8 +18,9 @@ use super::{
     health::{ActionHealth, FailureVerdict},
     standby_hooks::StandbyHooks,
 };
-use crate::action::{
-    ActionDirectory, ActionFailure, JobServices, Programme, TaskScope, TermServices,
+use crate::{
+    action::{ActionDirectory, ActionFailure, JobServices, Programme, TermServices},
+    task_scope::TaskScope,
 };
 use soloist_guests::capability::{TaskCaller, TermLink, TermNotice};
 use soloist_heart::{EndCause, clock::BootTime};

@@ -1,4 +1,5 @@
-//! Actions that the leader goes on without: they keep their places, and come back to them.
+//! Actions that the leader goes on without: they keep their addresses and paths, and come back to
+//! them.
 
 use std::{collections::BTreeMap, net::TcpListener, sync::Arc, time::Duration};
 
@@ -6,17 +7,17 @@ use soloist::action::InactiveActions;
 use soloist_heart::clock::BootTime;
 use tokio::time::{sleep, timeout};
 
-use crate::rig::{PATIENCE, Rig, free_address, gate, prepare};
+use crate::rig::{PATIENCE, RunningAction, free_address, gate, prepare};
 
-/// That the action is parked.
-fn parked(rig: &Rig) -> InactiveActions {
+/// The set in which the action is parked.
+fn parked(rig: &RunningAction) -> InactiveActions {
     let reason = "it ended: it trapped".to_owned();
     let parked = BTreeMap::from([(Arc::clone(rig.action.name()), reason)]);
     InactiveActions { parked, ..InactiveActions::default() }
 }
 
-/// Waits until requests are answered with `status`, and tells the text.
-async fn answers(rig: &Rig, status: u16) -> String {
+/// Waits until requests get `status`, and returns the text.
+async fn answers(rig: &RunningAction, status: u16) -> String {
     let asked = timeout(PATIENCE, async {
         loop {
             let (seen, text) = rig.ask("/").await;
@@ -31,7 +32,7 @@ async fn answers(rig: &Rig, status: u16) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_parked_keeps_its_address_and_comes_back() {
-    let mut rig = Rig::up("hello").await;
+    let mut rig = RunningAction::up("hello").await;
     answers(&rig, 200).await;
     let all = [Arc::clone(&rig.action)];
     for _ in 0..3 {
@@ -50,7 +51,7 @@ async fn who_is_parked_keeps_its_address_and_comes_back() {
 async fn an_address_that_was_taken_is_tried_for_when_its_action_is() {
     let taken = TcpListener::bind(free_address()).unwrap();
     let prepared = prepare("hello", taken.local_addr().unwrap());
-    let mut rig = Rig::start(prepared, gate(1, BootTime::NEVER));
+    let mut rig = RunningAction::start(prepared, gate(1, BootTime::NEVER));
     let failure = timeout(PATIENCE, rig.failures.recv()).await.expect("it fails").unwrap();
     assert!(failure.reason.contains("cannot listen"), "{failure}");
     let (all, absent) = ([Arc::clone(&rig.action)], parked(&rig));

@@ -1,4 +1,4 @@
-//! Requests and answers, and the gate between them.
+//! Requests, responses, and the gate between them.
 
 use std::time::Duration;
 
@@ -8,7 +8,9 @@ use soloist_heart::clock::BootTime;
 use soloist_telemetry::measure::Measurements;
 use tokio::io::AsyncWriteExt;
 
-use crate::rig::{Rig, free_address, gate, prepare, prepare_named, read_until, rest_of, until};
+use crate::rig::{
+    RunningAction, free_address, gate, prepare, prepare_named, read_until, rest_of, until,
+};
 
 /// The headers that every response carries.
 fn stamp(response: &Response) -> (&str, &str) {
@@ -25,7 +27,8 @@ async fn answers_under_each_term_with_its_token() {
     );
     action.preflight().unwrap();
     for token in [7, 9] {
-        let mut rig = Rig::start((engine.clone(), action.clone()), gate(token, BootTime::NEVER));
+        let mut rig =
+            RunningAction::start((engine.clone(), action.clone()), gate(token, BootTime::NEVER));
         rig.running.started().await.unwrap();
         assert_eq!(action.status().state, ActionState::Running);
         let response = rig.get("/").await;
@@ -39,13 +42,13 @@ async fn answers_under_each_term_with_its_token() {
 async fn each_term_has_an_address_and_no_errors_of_its_own() {
     let any_port = ([127, 0, 0, 1], 0).into();
     let (engine, action) = prepare("spin", any_port);
-    let mut rig = Rig::start((engine.clone(), action.clone()), gate(1, BootTime::NEVER));
+    let mut rig = RunningAction::start((engine.clone(), action.clone()), gate(1, BootTime::NEVER));
     rig.running.started().await.unwrap();
     assert_eq!(rig.get("/trap").await.status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert_ne!(rig.address(), any_port);
     rig.stop().await;
 
-    let mut rig = Rig::start((engine, action.clone()), gate(2, BootTime::NEVER));
+    let mut rig = RunningAction::start((engine, action.clone()), gate(2, BootTime::NEVER));
     let starting = action.status();
     assert_eq!(starting.listen, Some(any_port));
     assert!(starting.last_error.is_some(), "the error is over only when this term is up");
@@ -56,7 +59,7 @@ async fn each_term_has_an_address_and_no_errors_of_its_own() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_without_a_body() {
-    let rig = Rig::up("i-am-server").await;
+    let rig = RunningAction::up("i-am-server").await;
     let url = format!("http://{}/", rig.address());
     let client = reqwest::Client::new();
     let head = client.head(&url).send().await.unwrap();
@@ -69,7 +72,7 @@ async fn answers_without_a_body() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn echoes_a_large_body() {
-    let rig = Rig::up("spin").await;
+    let rig = RunningAction::up("spin").await;
     let sent = "0123456789abcdef".repeat(64 << 10);
     let url = format!("http://{}/echo", rig.address());
     let request = reqwest::Client::new().post(url).body(sent.clone());
@@ -91,10 +94,10 @@ async fn what_the_gate_refuses_is_counted() {
         let line = text.lines().find(wanted)?;
         line.rsplit_once(' ')?.1.parse::<u64>().ok()
     };
-    let mut rig = Rig::start(prepare_named("counted"), gate(1, BootTime::NEVER));
+    let mut rig = RunningAction::start(prepare_named("counted"), gate(1, BootTime::NEVER));
     rig.running.started().await.unwrap();
     assert_eq!(rig.get("/").await.status(), StatusCode::OK);
-    // The phase alone: the action still listens.
+    // Only the gate: the action still listens.
     rig.gate.drain();
     assert_eq!(count("draining"), None);
     for refused in 1..=2 {
@@ -107,9 +110,10 @@ async fn what_the_gate_refuses_is_counted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn past_the_deadline_nothing_comes_in_or_goes_out() {
     let lease = Duration::from_secs(1);
-    let mut rig = Rig::start(prepare("spin", free_address()), gate(1, BootTime::now() + lease));
+    let mut rig =
+        RunningAction::start(prepare("spin", free_address()), gate(1, BootTime::now() + lease));
     rig.running.started().await.unwrap();
-    // It begins in time, and its answer would leave too late.
+    // The request starts in time, but its response would be sent too late.
     let began = async {
         rig.instances(1).await;
         rig.gate.pass().expect("the machine is too slow for this lease");
@@ -125,7 +129,7 @@ async fn past_the_deadline_nothing_comes_in_or_goes_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drained_gate_lets_finish_what_has_begun() {
-    let mut rig = Rig::up("spin").await;
+    let mut rig = RunningAction::up("spin").await;
     let mut idle = rig.send("GET /sleep?ms=0 HTTP/1.1\r\nhost: a\r\n\r\n").await;
     read_until(&mut idle, "\r\n\r\n").await;
     let untouched = rig.send("").await;
@@ -151,7 +155,7 @@ async fn a_drained_gate_lets_finish_what_has_begun() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_closed_gate_cuts_a_response_off() {
-    let rig = Rig::up("spin").await;
+    let rig = RunningAction::up("spin").await;
     let mut stream = rig.send("GET /slow-body HTTP/1.1\r\nhost: a\r\n\r\n").await;
     read_until(&mut stream, "\r\n\r\n").await;
     rig.gate.close();
@@ -162,7 +166,7 @@ async fn a_closed_gate_cuts_a_response_off() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trap_spoils_one_request_only() {
-    let rig = Rig::up("spin").await;
+    let rig = RunningAction::up("spin").await;
     for _ in 0..3 {
         let response = rig.get("/trap").await;
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
@@ -178,7 +182,7 @@ async fn a_trap_spoils_one_request_only() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_goes_takes_its_guest_along() {
-    let rig = Rig::up("spin").await;
+    let rig = RunningAction::up("spin").await;
     for path in ["/spin", "/sleep?ms=60000", "/slow-body"] {
         let streams = rig.begin(&format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n"), 1).await;
         drop(streams);
@@ -189,7 +193,7 @@ async fn a_client_that_goes_takes_its_guest_along() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_without_a_host_is_refused() {
-    let rig = Rig::up("i-am-server").await;
+    let rig = RunningAction::up("i-am-server").await;
     for (request, status) in [
         ("GET / HTTP/1.1\r\nconnection: close\r\n\r\n", "HTTP/1.1 400"),
         ("GET / HTTP/1.0\r\n\r\n", "HTTP/1.0 200"),
@@ -202,7 +206,7 @@ async fn a_request_without_a_host_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_beyond_the_limit_are_told_so() {
-    let rig = Rig::up("spin").await;
+    let rig = RunningAction::up("spin").await;
     let waiting = rig.begin("GET /sleep?ms=60000 HTTP/1.1\r\nhost: a\r\n\r\n", 256).await;
     let busy = rig.get("/sleep?ms=0").await;
     assert_eq!((busy.status(), stamp(&busy)), (StatusCode::SERVICE_UNAVAILABLE, ("a", "1")));
@@ -214,7 +218,7 @@ async fn requests_beyond_the_limit_are_told_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn busy_guests_leave_room_for_others() {
-    let rig = Rig::up("spin").await;
+    let rig = RunningAction::up("spin").await;
     let _spinning = rig.begin("GET /spin HTTP/1.1\r\nhost: a\r\n\r\n", 8).await;
     assert_eq!(rig.get("/sleep?ms=0").await.status(), StatusCode::OK);
     rig.stop().await;
@@ -226,7 +230,7 @@ async fn an_address_in_use_is_waited_for() {
     let holder = std::net::TcpListener::bind(address).unwrap();
     let (engine, action) = prepare("i-am-server", address);
     assert!(action.preflight().is_err());
-    let mut rig = Rig::start((engine, action), gate(1, BootTime::NEVER));
+    let mut rig = RunningAction::start((engine, action), gate(1, BootTime::NEVER));
     until("the wait is noted", || rig.action.status().last_error.is_some()).await;
     assert_eq!(rig.action.status().state, ActionState::Starting);
     drop(holder);
@@ -239,7 +243,7 @@ async fn an_address_in_use_is_waited_for() {
 async fn an_address_that_stays_in_use_is_a_failure() {
     let address = free_address();
     let holder = std::net::TcpListener::bind(address).unwrap();
-    let mut rig = Rig::start(prepare("i-am-server", address), gate(1, BootTime::NEVER));
+    let mut rig = RunningAction::start(prepare("i-am-server", address), gate(1, BootTime::NEVER));
     let failure = rig.running.started().await.unwrap_err();
     assert_eq!(rig.failures.recv().await.unwrap().reason, failure.reason);
     assert!(failure.to_string().contains(&address.to_string()), "{failure}");

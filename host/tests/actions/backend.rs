@@ -1,4 +1,4 @@
-//! A server that guests send requests to, and that answers as a test wants.
+//! A server for guests to send requests to; it answers as the test wants.
 
 use std::{
     net::SocketAddr,
@@ -18,23 +18,23 @@ use tokio_util::sync::CancellationToken;
 
 use crate::rig::until;
 
-/// What it does with a request.
+/// What the server does with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BackendBehaviour {
-    /// Answers at once, and keeps the connection.
+    /// Answers at once and keeps the connection open.
     Prompt,
-    /// Answers what is no HTTP, whatever it is sent.
+    /// Answers with bytes that are not HTTP, whatever it gets.
     Garbage,
-    /// Answers when a body has come in whole.
+    /// Answers when the whole body has arrived.
     Patient,
     /// Never answers.
     Silent,
-    /// Answers with a head and the first half of a body.
+    /// Sends a head and the first half of a body.
     Half,
 }
 
-/// It ends when it is dropped. Its thread and runtime are its own, so that its
-/// tasks are not counted among those of a term.
+/// Ends on drop. It has its own thread and runtime, so that its tasks are not counted among those
+/// of a term.
 pub(crate) struct Backend {
     pub(crate) address: SocketAddr,
     connections: Arc<Mutex<Vec<String>>>,
@@ -60,12 +60,12 @@ impl Backend {
         Self { address, connections, end, thread: Some(thread) }
     }
 
-    /// What has come, by connection.
+    /// What has arrived, by connection.
     pub(crate) fn seen(&self) -> Vec<String> {
         self.connections.lock().unwrap().clone()
     }
 
-    /// Waits until `text` has come.
+    /// Waits until `text` has arrived.
     pub(crate) async fn sees(&self, text: &str) {
         until(text, || self.seen().concat().contains(text)).await;
     }
@@ -74,7 +74,7 @@ impl Backend {
         format!("http://{}", self.address)
     }
 
-    /// The grant to send requests here.
+    /// The grant to send requests to this server.
     pub(crate) fn granted(&self) -> Grants {
         outbound(&self.url())
     }
@@ -136,7 +136,7 @@ async fn serve(
     seen.lock().unwrap()[index].push_str("<closed>");
 }
 
-/// A listener that takes no connection any more: whoever connects waits.
+/// A listener whose backlog is full: new connections wait.
 pub(crate) struct FullBacklog {
     pub(crate) address: SocketAddr,
     _listener: TcpListener,
@@ -150,7 +150,7 @@ impl FullBacklog {
         let listener = socket.listen(1).unwrap();
         let address = listener.local_addr().unwrap();
         let mut waiting = Vec::new();
-        // Until the kernel drops what knocks; it tells nobody but by silence.
+        // Until the kernel drops new connections; it only shows by silence.
         while let Ok(stream) =
             timeout(Duration::from_millis(200), TcpStream::connect(address)).await
         {

@@ -1,4 +1,4 @@
-//! Code from the compile cache is run as it was put there, or not at all.
+//! Code from the compile cache is run exactly as it was stored, or not at all.
 
 use std::{
     fs,
@@ -9,13 +9,13 @@ use soloist_guests::plugin::{Plugin, PluginEngine};
 
 use crate::{log::Log, rig::guest_file};
 
-/// An engine that believes its cache no more than a host does.
+/// An engine that trusts its cache as little as a host does.
 fn engine(cache: &Path) -> PluginEngine {
     let program = env!("CARGO_BIN_EXE_soloist").into();
     PluginEngine::new(Some(cache.to_owned())).unwrap().with_vetting(program, None)
 }
 
-/// The pieces that wasmtime would load.
+/// The files that wasmtime would load.
 fn pieces(folder: &Path) -> Vec<PathBuf> {
     let entries = folder.read_dir().unwrap().map(|entry| entry.unwrap().path());
     let below = |path: PathBuf| match path.is_dir() {
@@ -59,7 +59,7 @@ fn what_no_note_speaks_of_is_not_believed() {
     let folder = tempfile::tempdir().unwrap();
     let cache = folder.path().join("cache");
     let file = guest_file("i-am-server");
-    // By an engine that vets nothing: nobody has written down what this should be.
+    // This engine checks nothing: there is no record of what the file should contain.
     Plugin::load(&PluginEngine::new(Some(cache.clone())).unwrap(), &file).unwrap();
     let before = pieces(&cache.join("wasmtime"));
     assert_eq!(before.len(), 1);

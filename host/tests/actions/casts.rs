@@ -1,4 +1,4 @@
-//! Casts of a real task, done by a worker in a host's workshop.
+//! Casts of a real task, done by a worker of a host.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::rig::{PATIENCE, guest_file};
 
-/// A host that does casts of the task `work`.
+/// A host that runs casts of the task `work`.
 struct CastHost {
     engine: Arc<PluginEngine>,
     desk: CastService,
@@ -69,7 +69,7 @@ impl CastHost {
                     hands.run(keeper.clone())
                 )
             };
-            // The worker first: what it has under way needs the workshop.
+            // The worker ends first: its casts under way need the pools.
             let working = async {
                 worker.run(until, Duration::ZERO).await;
                 ending.cancel();
@@ -87,7 +87,7 @@ impl CastHost {
         self.desk.cast("work", payload, Some("text/plain".into())).await.unwrap()
     }
 
-    /// How a cast ends, and what its answer or its error says.
+    /// How a cast ends, and its answer or error.
     async fn end(&self, key: &CastKey) -> (CastEntry, String) {
         let ended = async {
             let mut queue = self.desk.casts.watch().await.unwrap();
@@ -138,7 +138,7 @@ async fn the_settings_of_a_task_hold_for_its_casts() {
     let long = "echo ".repeat(50).into();
     let error = host.desk.cast("work", long, None).await.unwrap_err();
     assert_eq!(error.kind, CastErrorKind::TooLong);
-    // A task that is gone takes no casts.
+    // Casts of a task that is gone are not taken.
     host.programme.send_replace(Arc::default());
     let mut known = host.desk.tasks.clone();
     timeout(PATIENCE, known.wait_for(|tasks| tasks.is_empty())).await.unwrap().unwrap();

@@ -1,4 +1,4 @@
-//! Plugins that come to a running host while another one is compiled, which takes long.
+//! Plugins that come to a running host while another one is being compiled, which takes long.
 
 use std::{
     fs,
@@ -14,10 +14,11 @@ use crate::{
     rig::{self, PATIENCE, guest_file},
 };
 
-/// More than the plugins have that are not to be slow.
+/// Larger than the plugins that should compile fast, in bytes.
 const LARGE: usize = 1 << 20;
 
-/// A program that compiles as soloist does; of what is large it says `began`, and waits for `go`.
+/// A program that compiles like soloist. Given a large plugin, it creates the file `began` and
+/// waits for `go`.
 fn slow_compiler(folder: &Path) -> PathBuf {
     let program = folder.join("compiler");
     let script = format!(
@@ -32,7 +33,7 @@ fn slow_compiler(folder: &Path) -> PathBuf {
     program
 }
 
-/// Lets the slow compiler go on when this is dropped, whatever becomes of the test.
+/// Lets the slow compiler go on when this is dropped, however the test ends.
 struct ReleaseCompiler(PathBuf);
 
 impl Drop for ReleaseCompiler {
@@ -42,10 +43,10 @@ impl Drop for ReleaseCompiler {
     }
 }
 
-/// A plugin of more than [`LARGE`] bytes, most of which mean nothing.
+/// A plugin of more than [`LARGE`] bytes, most of which are padding.
 fn large() -> Vec<u8> {
     let mut plugin = fs::read(guest_file("hello")).unwrap();
-    // A custom section: its number, its size, and a name of no bytes (WebAssembly, 5.5.3).
+    // A custom section: its id, its size, and an empty name (WebAssembly, 5.5.3).
     let mut size = [0; 4];
     for (place, byte) in size.iter_mut().enumerate() {
         let more = if place < 3 { 0x80 } else { 0 };
@@ -83,7 +84,7 @@ async fn nothing_waits_for_what_is_compiled() {
     kept.down().await;
 }
 
-/// Waits until these are the actions.
+/// Waits until exactly these actions are there.
 async fn these(kept: &mut WatchedFolder, names: &[&str]) {
     let are = kept.programme.wait_for(|programme| {
         programme.actions.iter().map(|action| &**action.name()).eq(names.iter().copied())

@@ -1,4 +1,4 @@
-//! Components of WASI 0.3: they answer, reach out under the same gates, and end.
+//! Components of WASI 0.3: they answer, send requests under the same gates, and end.
 
 use soloist_guests::plugin::Kind;
 use soloist_heart::clock::BootTime;
@@ -7,8 +7,8 @@ use tokio::{io::AsyncWriteExt, time::timeout};
 use crate::{
     backend::{Backend, BackendBehaviour},
     rig::{
-        PATIENCE, Rig, World, action_of, free_address, gate, prepare, prepare_with, read_until,
-        rest_of, until,
+        PATIENCE, RunningAction, TestStore, action_of, free_address, gate, prepare, prepare_with,
+        read_until, rest_of, until,
     },
 };
 
@@ -20,7 +20,7 @@ fn get(path: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_with_the_token() {
-    let rig = Rig::up(GUEST).await;
+    let rig = RunningAction::up(GUEST).await;
     assert!(rig.action.kinds().has(Kind::Http));
     let response = rig.get("/").await;
     assert_eq!(response.headers()["soloist-host"], "a");
@@ -35,8 +35,8 @@ async fn answers_with_the_token() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_short_answer_has_its_length() {
-    let rig = Rig::up(GUEST).await;
-    // Where the machine is busy, a head may go out before the guest is done.
+    let rig = RunningAction::up(GUEST).await;
+    // On a busy machine a head may be sent before the guest has finished.
     let length = async { while rig.get("/").await.content_length() != Some(2) {} };
     timeout(PATIENCE, length).await.expect("a length");
     rig.stop().await;
@@ -44,7 +44,7 @@ async fn a_short_answer_has_its_length() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_request_has_an_instance_of_its_own() {
-    let rig = Rig::up(GUEST).await;
+    let rig = RunningAction::up(GUEST).await;
     for _ in 0..3 {
         assert_eq!(rig.ask("/count").await, (200, "1".to_owned()));
     }
@@ -57,7 +57,7 @@ async fn each_request_has_an_instance_of_its_own() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn echoes_a_large_body() {
-    let rig = Rig::up(GUEST).await;
+    let rig = RunningAction::up(GUEST).await;
     let sent = "0123456789abcdef".repeat(64 << 10);
     let url = format!("http://{}/echo", rig.address());
     let response = reqwest::Client::new().post(url).body(sent.clone()).send().await.unwrap();
@@ -67,7 +67,7 @@ async fn echoes_a_large_body() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn traps_and_errors_spoil_one_request_only() {
-    let rig = Rig::up(GUEST).await;
+    let rig = RunningAction::up(GUEST).await;
     for _ in 0..3 {
         let (status, text) = rig.ask("/trap").await;
         assert!(status == 500 && text.contains("the plugin failed"), "{status} {text}");
@@ -81,7 +81,7 @@ async fn traps_and_errors_spoil_one_request_only() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_goes_takes_its_guest_along() {
-    let rig = Rig::up(GUEST).await;
+    let rig = RunningAction::up(GUEST).await;
     for path in ["/spin", "/sleep?ms=60000", "/endless"] {
         drop(rig.begin(&get(path), 1).await);
         rig.instances(0).await;
@@ -92,7 +92,7 @@ async fn a_client_that_goes_takes_its_guest_along() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_closed_gate_cuts_a_response_off() {
-    let rig = Rig::up(GUEST).await;
+    let rig = RunningAction::up(GUEST).await;
     let mut stream = rig.send(&get("/endless")).await;
     read_until(&mut stream, "one more line").await;
     rig.gate.close();
@@ -103,11 +103,11 @@ async fn a_closed_gate_cuts_a_response_off() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn half_a_response_does_not_look_whole() {
-    let rig = Rig::up(GUEST).await;
+    let rig = RunningAction::up(GUEST).await;
     for _ in 0..20 {
         let head = "POST /half HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\n";
         let mut stream = rig.send(head).await;
-        // It comes while the guest waits.
+        // The first half comes while the guest waits.
         read_until(&mut stream, "half").await;
         stream.write_all(b"all").await.unwrap();
         let (rest, _) = rest_of(stream).await;
@@ -119,7 +119,7 @@ async fn half_a_response_does_not_look_whole() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drain_lets_finish_what_comes_after_the_answer() {
-    let mut rig = Rig::up(GUEST).await;
+    let mut rig = RunningAction::up(GUEST).await;
     assert_eq!(rig.ask("/after?ms=300").await.0, 200);
     assert_eq!(rig.engine.live_instances(), 1, "it still works");
     rig.gate.drain();
@@ -131,7 +131,7 @@ async fn a_drain_lets_finish_what_comes_after_the_answer() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_sent_that_was_not_granted() {
     let backend = Backend::start(BackendBehaviour::Prompt);
-    let rig = Rig::up(GUEST).await;
+    let rig = RunningAction::up(GUEST).await;
     let (status, text) = rig.ask(&format!("/fetch?{}", backend.url())).await;
     assert_eq!(status, 502);
     assert!(text.contains("HttpRequestDenied"), "{text}");
@@ -142,7 +142,7 @@ async fn nothing_is_sent_that_was_not_granted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_sent_carries_the_token() {
     let backend = Backend::start(BackendBehaviour::Prompt);
-    let world = World::new();
+    let world = TestStore::new();
     let rig = world.start(prepare_with(GUEST, backend.granted())).await;
     let token = rig.gate.term().token.0;
     let answer = rig.ask(&format!("/fetch?{}", backend.url())).await;
@@ -155,7 +155,7 @@ async fn what_is_sent_carries_the_token() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_whose_guest_has_trapped_does_not_look_whole() {
     let backend = Backend::start(BackendBehaviour::Half);
-    let world = World::new();
+    let world = TestStore::new();
     let rig = world.start(prepare_with(GUEST, backend.granted())).await;
     assert_eq!(rig.ask(&format!("/break?{}", backend.url())).await.0, 500);
     backend.sees("<closed>").await;
@@ -166,7 +166,7 @@ async fn a_request_whose_guest_has_trapped_does_not_look_whole() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_runs_until_it_is_stopped() {
-    let rig = Rig::up("service-concurrent").await;
+    let rig = RunningAction::up("service-concurrent").await;
     assert!(rig.action.kinds().has(Kind::Service));
     assert_eq!(rig.engine.live_instances(), 1);
     rig.stop().await;
@@ -176,8 +176,8 @@ async fn a_service_runs_until_it_is_stopped() {
 async fn both_kinds_of_wasi_share_the_slots() {
     let (engine, action) = prepare(GUEST, free_address());
     let plain = action_of(&engine, "spin");
-    let mut one = Rig::start((engine.clone(), action), gate(1, BootTime::NEVER));
-    let mut other = Rig::start((engine.clone(), plain), gate(1, BootTime::NEVER));
+    let mut one = RunningAction::start((engine.clone(), action), gate(1, BootTime::NEVER));
+    let mut other = RunningAction::start((engine.clone(), plain), gate(1, BootTime::NEVER));
     one.running.started().await.unwrap();
     other.running.started().await.unwrap();
     let _waiting =

@@ -1,19 +1,19 @@
-//! The processors: guests that compute without end, and who lives beside them.
+//! Guests that compute without end, and their neighbours.
 
 use std::num::NonZeroUsize;
 
 use soloist_config::{Grants, Limits};
 use tokio::time::{Instant, timeout};
 
-use crate::rig::{PATIENCE, Rig, World, prepare_within, read_until};
+use crate::rig::{PATIENCE, RunningAction, TestStore, prepare_within, read_until};
 
 const SPIN: &str = "POST /spin-later HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n";
 
-/// So many guests that compute, all at it.
-async fn spinning(count: usize, cpu: Option<usize>) -> (Rig, Vec<tokio::net::TcpStream>) {
+/// This many guests, all of them computing.
+async fn spinning(count: usize, cpu: Option<usize>) -> (RunningAction, Vec<tokio::net::TcpStream>) {
     let cpu = cpu.and_then(NonZeroUsize::new);
     let limits = Limits { requests: count, cpu, ..Limits::default() };
-    let rig = World::new().start(prepare_within("spin", limits, Grants::default())).await;
+    let rig = TestStore::new().start(prepare_within("spin", limits, Grants::default())).await;
     let mut streams = rig.begin(SPIN, count).await;
     for stream in &streams {
         assert_eq!(stream.try_write(b"go").unwrap(), 2);
@@ -22,8 +22,8 @@ async fn spinning(count: usize, cpu: Option<usize>) -> (Rig, Vec<tokio::net::Tcp
     (rig, streams)
 }
 
-/// With a turn for each of them before its own, the neighbour would wait for
-/// seconds at every step that it takes, and it takes many.
+/// If each of them got a turn before the neighbour's turn, the neighbour would wait for seconds at
+/// each of its many steps.
 async fn a_neighbour_of_two_hundred_answers() {
     let (rig, streams) = spinning(200, None).await;
     let neighbour = rig.neighbour().await;
@@ -48,15 +48,15 @@ async fn a_neighbour_of_two_hundred_answers_on_several_threads() {
     a_neighbour_of_two_hundred_answers().await;
 }
 
-/// The figures of the documentation: how long a neighbour takes to answer, alone
-/// and beside guests that compute. `cargo test -- --ignored --nocapture` prints them.
+/// The figures for the documentation: how long a neighbour takes to answer, alone and next to
+/// guests that compute. `cargo test -- --ignored --nocapture` prints them.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "measures, and asserts nothing"]
 #[allow(clippy::print_stdout, reason = "figures")]
 async fn figures() {
     for (count, cpu) in [(0, None), (1, None), (16, None), (256, None)] {
         let (rig, streams) = match count {
-            0 => (Rig::up("spin").await, Vec::new()),
+            0 => (RunningAction::up("spin").await, Vec::new()),
             _ => spinning(count, cpu).await,
         };
         let neighbour = rig.neighbour().await;

@@ -1,12 +1,12 @@
-//! The stop without mercy: whatever a guest is at, it is soon gone.
+//! Stopping at once: whatever a guest is doing, it is soon gone.
 
 use soloist_heart::clock::BootTime;
 
-use crate::rig::{Rig, free_address, gate, prepare, read_until, rest_of};
+use crate::rig::{RunningAction, free_address, gate, prepare, read_until, rest_of};
 
-/// Stops while `count` requests are in flight; `begun` has come back of each.
+/// Stops while `count` requests are in flight, after `begun` has come back on each.
 async fn stop_during(request: &str, count: usize, begun: &str) {
-    let rig = Rig::up("spin").await;
+    let rig = RunningAction::up("spin").await;
     let mut streams = rig.begin(request, count).await;
     for stream in &mut streams {
         read_until(stream, begun).await;
@@ -58,15 +58,15 @@ async fn in_a_streaming_response() {
 async fn before_it_is_up() {
     let address = free_address();
     let holder = std::net::TcpListener::bind(address).unwrap();
-    let rig = Rig::start(prepare("i-am-server", address), gate(1, BootTime::NEVER));
+    let rig = RunningAction::start(prepare("i-am-server", address), gate(1, BootTime::NEVER));
     drop(holder);
     rig.stop().await;
 }
 
-/// No stop, no task, no message: the gate alone.
+/// No stop, no task, no message: only the gate.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_closed_gate_alone_interrupts_a_busy_guest() {
-    let rig = Rig::up("spin").await;
+    let rig = RunningAction::up("spin").await;
     let mut streams = rig.begin("GET /spin HTTP/1.1\r\nhost: a\r\n\r\n", 1).await;
     rig.gate.close();
     rig.instances(0).await;

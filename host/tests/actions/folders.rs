@@ -1,8 +1,8 @@
-//! Folders that an action is granted.
+//! Folders that an action may use.
 
 use soloist_config::{FolderGrant, Grants};
 
-use crate::rig::{World, prepare_with};
+use crate::rig::{TestStore, prepare_with};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_guest_sees_what_it_is_granted_and_nothing_else() {
@@ -15,7 +15,7 @@ async fn a_guest_sees_what_it_is_granted_and_nothing_else() {
         let shown =
             FolderGrant { from: folder.path().join("shown"), at: "/data".to_owned(), write };
         let grants = Grants { folders: vec![shown], ..Grants::default() };
-        let rig = World::new().start(prepare_with("reach", grants)).await;
+        let rig = TestStore::new().start(prepare_with("reach", grants)).await;
         assert_eq!(rig.ask("/read?/data/deep/file").await, (200, "content".to_owned()));
         for hidden in ["/data/link", "/data/../secret", "/etc/passwd"] {
             assert_eq!(rig.ask(&format!("/read?{hidden}")).await.0, 502, "{hidden}");
@@ -33,7 +33,7 @@ async fn a_folder_that_has_gone_is_told() {
     let gone =
         FolderGrant { from: folder.path().join("gone"), at: "/data".to_owned(), write: false };
     let grants = Grants { folders: vec![gone], ..Grants::default() };
-    let rig = World::new().start(prepare_with("reach", grants)).await;
+    let rig = TestStore::new().start(prepare_with("reach", grants)).await;
     assert_eq!(rig.ask("/read?/data/x").await.0, 500);
     let error = rig.action.status().last_error.unwrap();
     assert!(error.contains("cannot open the folder") && error.contains("/gone"), "{error}");

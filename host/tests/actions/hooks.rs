@@ -1,10 +1,12 @@
-//! Hooks: what they may, how they fail, and that they end.
+//! Hooks: what they may do, how they fail, and that they end.
 
 use std::{sync::Arc, time::Duration};
 
-use soloist::action::{
-    Action, ActionDirectory, ActionFailure, ActionState, GroupTerm, LeaderHooks, TaskScope,
-    TermServices,
+use soloist::{
+    action::{
+        Action, ActionDirectory, ActionFailure, ActionState, GroupTerm, LeaderHooks, TermServices,
+    },
+    task_scope::TaskScope,
 };
 use soloist_config::{ActionConfig, Grants, Limits};
 use soloist_guests::{
@@ -21,12 +23,12 @@ use tokio::{
 use crate::{
     backend::{Backend, BackendBehaviour},
     log::Log,
-    rig::{PATIENCE, STOP, World, config, free_address, gate, guest_file, until},
+    rig::{PATIENCE, STOP, TestStore, config, free_address, gate, guest_file, until},
 };
 
 /// A term that was won, for actions with hooks.
 struct HookTerm {
-    world: World,
+    world: TestStore,
     key: LeaderKey,
     engine: Arc<PluginEngine>,
     gate: Arc<Gate>,
@@ -35,7 +37,7 @@ struct HookTerm {
 
 impl HookTerm {
     async fn won() -> Self {
-        let world = World::new();
+        let world = TestStore::new();
         let key = world.win().await;
         let gate = gate(key.token.0, BootTime::NEVER);
         let engine = Arc::new(PluginEngine::new(None).unwrap());
@@ -63,7 +65,7 @@ impl HookTerm {
         }
     }
 
-    /// An action of hooks alone, which do what `on_leader` and `on_standby` say.
+    /// An action with hooks only, which do what `on_leader` and `on_standby` say.
     fn action(&self, name: &str, on_leader: &str, on_standby: &str, grants: Grants) -> Arc<Action> {
         let orders = [("on-leader", on_leader), ("on-standby", on_standby)];
         let orders = orders.map(|(hook, order)| (hook.to_owned(), order.to_owned())).into();
@@ -92,7 +94,7 @@ impl HookTerm {
         assert_eq!((action.status().state, self.engine.live_instances()), (ActionState::Ready, 0));
     }
 
-    /// Tells `action` of a leader, and returns what it logged.
+    /// Calls the standby hook of `action` with a leader, and returns what it logged.
     async fn told(&self, action: &Arc<Action>, leader: Option<HookLeader>) {
         let links = self.tasks.child();
         timeout(PATIENCE, action.on_standby(outside(), leader, links)).await.expect("it returns");
@@ -144,7 +146,7 @@ async fn every_way_to_fail_is_a_failure_of_the_action() {
 #[tokio::test(flavor = "multi_thread")]
 async fn hooks_run_side_by_side_and_the_first_failure_counts() {
     let term = HookTerm::won().await;
-    // Each waits for the one beside it, so to speak: the first would take all the time.
+    // The two must run in parallel: one after the other, the first would use up the time.
     let actions = [
         term.action("waiting", "wait", "", Grants::default()),
         term.action("failing", "fail at once", "", Grants::default()),
@@ -152,7 +154,7 @@ async fn hooks_run_side_by_side_and_the_first_failure_counts() {
     let mut hooks = LeaderHooks::start(&actions, &term.scope());
     let failure = timeout(PATIENCE, hooks.done()).await.expect("it fails").unwrap_err();
     assert_eq!(&**failure.action.name(), "failing");
-    // The other one is waited for, if the term goes on.
+    // The other hook can still be waited for, if the term goes on.
     let failure = timeout(PATIENCE, hooks.done()).await.expect("it fails").unwrap_err();
     assert_eq!(&**failure.action.name(), "waiting");
     timeout(PATIENCE, hooks.done()).await.expect("all have returned").unwrap();
@@ -222,7 +224,7 @@ async fn on_standby_has_neither_state_nor_a_token() {
     term.told(&action, None).await;
     let seen = backend.seen().concat();
     assert!(seen.starts_with("GET / ") && !seen.contains("soloist"), "{seen}");
-    // In a term the same request names it.
+    // Under a term the same request carries the token.
     term.led(std::slice::from_ref(&action)).await.unwrap();
     let token = format!("soloist-token: {}", term.key.token.0);
     assert!(backend.seen().concat().contains(&token), "{:?}", backend.seen());

@@ -1,4 +1,4 @@
-//! Files that are made to do harm are refused, or come to nothing.
+//! Malicious files are refused, or do no harm.
 
 use std::{fs::File, os::unix::fs::symlink, path::Path, process::Command};
 
@@ -13,16 +13,16 @@ use wasm_encoder::{
 use crate::{
     module::{ModuleParts, SPIN, file_in},
     refused::{refusal, refusal_of},
-    rig::{Rig, config, free_address, gate, guest_file},
+    rig::{RunningAction, config, free_address, gate, guest_file},
 };
 
 /// The instruction that ends a function (WebAssembly: `end`).
 const END: u8 = 0x0b;
 
-/// How deep a file nests what it nests.
+/// How many levels a file nests.
 const DEPTH: usize = 10_000;
 
-/// A program whose one function has this body, and whose memory so many pages.
+/// A program with one function of this body, and a memory of this many pages.
 fn function(body: &[u8], pages: u64) -> Vec<u8> {
     let mut types = TypeSection::new();
     types.ty().function([], []);
@@ -40,7 +40,7 @@ fn function(body: &[u8], pages: u64) -> Vec<u8> {
     module.finish()
 }
 
-/// One memory of at least so many pages.
+/// One memory of at least this many pages.
 fn memory(minimum: u64) -> MemorySection {
     let mut memories = MemorySection::new();
     memories.memory(MemoryType {
@@ -71,7 +71,7 @@ fn a_component_in_a_component_in_a_component() {
     let empty = Component::new().finish();
     let mut nested = Vec::new();
     for _ in 0..DEPTH {
-        // What is inside comes last, so it is written from the inside out, backwards.
+        // The innermost part comes last, so it is written backwards, from the inside out.
         let length = empty.len() + nested.len();
         nested.extend(empty.iter().rev());
         nested.extend(leb(length).iter().rev());
@@ -83,7 +83,7 @@ fn a_component_in_a_component_in_a_component() {
     assert!(matches!(error, PluginError::TooDeep { .. }), "{error}");
 }
 
-/// A number as WebAssembly writes it.
+/// A number in WebAssembly's LEB128 encoding.
 fn leb(mut number: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     loop {
@@ -139,7 +139,7 @@ async fn a_start_function_without_an_end_is_stopped() {
     let file = file_in(folder.path(), &parts.assemble());
     let engine = PluginEngine::new(None).unwrap().into();
     let action = Action::prepare(&config(file, free_address()), &engine).unwrap();
-    let rig = Rig::start((engine, action), gate(1, BootTime::NEVER));
+    let rig = RunningAction::start((engine, action), gate(1, BootTime::NEVER));
     rig.instances(1).await;
     rig.stop().await;
 }
@@ -149,7 +149,7 @@ fn vetted_by(program: &str, cache: &Path) -> PluginEngine {
     PluginEngine::new(Some(cache.to_owned())).unwrap().with_vetting(program.into(), None)
 }
 
-/// This one would take the compiler minutes.
+/// This one would keep the compiler busy for minutes.
 #[test]
 fn blocks_in_blocks_in_blocks() {
     let folder = tempfile::tempdir().unwrap();
@@ -176,7 +176,7 @@ fn what_has_compiled_once_is_compiled_by_no_other_process_again() {
     );
 }
 
-/// A strategy is no less a file that somebody has put there.
+/// A strategy is a file that somebody has put there, like any plugin.
 #[test]
 fn a_strategy_is_compiled_by_another_process_first() {
     let folder = tempfile::tempdir().unwrap();
@@ -186,12 +186,12 @@ fn a_strategy_is_compiled_by_another_process_first() {
     assert!(matches!(broken, PluginError::CompilerCrash { .. }), "{broken}");
     load(env!("CARGO_BIN_EXE_soloist")).expect("it is good");
     load("no-such-program").expect("it is known to be good");
-    // As an action it is nothing, so no process is asked to compile it.
+    // It could not be an action, so no process is asked to compile it.
     let other = Plugin::load(&vetted_by("false", &cache), &guest_file("strategy"));
     assert!(matches!(other, Err(PluginError::NoKind { .. })));
 }
 
-/// What is wrong with a file is told as it is without another process.
+/// The error of a bad file is the same with and without another process.
 #[test]
 fn a_bad_file_is_told_of_by_what_is_wrong_with_it() {
     let folder = tempfile::tempdir().unwrap();

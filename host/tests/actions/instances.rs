@@ -11,22 +11,22 @@ use tokio::{
 };
 
 use crate::rig::{
-    PATIENCE, Rig, World, config, free_address, guest_file, prepare_as, prepare_reusing,
-    read_until, rest_of, until,
+    PATIENCE, RunningAction, TestStore, config, free_address, guest_file, prepare_as,
+    prepare_reusing, read_until, rest_of, until,
 };
 
 const LONG: Duration = Duration::from_secs(600);
 
-async fn up(guest: &str, reuse: ReuseLimits) -> Rig {
-    World::new().start(prepare_reusing(guest, reuse)).await
+async fn up(guest: &str, reuse: ReuseLimits) -> RunningAction {
+    TestStore::new().start(prepare_reusing(guest, reuse)).await
 }
 
 fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n")
 }
 
-/// What `/count` answers, asked so many times.
-async fn counts(rig: &Rig, times: usize) -> Vec<String> {
+/// The answers of `/count`, asked this many times.
+async fn counts(rig: &RunningAction, times: usize) -> Vec<String> {
     let mut counts = Vec::new();
     for _ in 0..times {
         counts.push(rig.ask("/count").await.1);
@@ -59,8 +59,8 @@ async fn one_that_nobody_wants_ends() {
     }
 }
 
-/// One that has nothing to do takes too long for nothing, though it may be kept for longer
-/// than a request may take.
+/// An idle instance does not count as taking too long, although it may be kept for longer than a
+/// request may take.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_is_kept_does_not_hang() {
     let limit = Duration::from_secs(2);
@@ -69,9 +69,9 @@ async fn one_that_is_kept_does_not_hang() {
         let instances = InstancePolicy::Reuse(ReuseLimits { max: 100, idle: LONG });
         let config =
             ActionConfig { limits, instances, ..config(guest_file(guest), free_address()) };
-        let rig = World::new().start(prepare_as(config)).await;
+        let rig = TestStore::new().start(prepare_as(config)).await;
         assert_eq!(counts(&rig, 1).await, ["1"]);
-        // Time itself is what is waited for: two looks at it, and more.
+        // This waits for time itself: two checks and more.
         sleep(limit * 5 / 2).await;
         assert_eq!(counts(&rig, 1).await, ["2"], "{guest}");
         assert_eq!(rig.action.status().last_error, None, "{guest}");
@@ -87,7 +87,7 @@ async fn a_trap_takes_the_instance_with_it() {
         let (status, text) = rig.ask("/trap").await;
         assert!(status == 500 && text.contains("the plugin failed"), "{status} {text}");
         assert_eq!(counts(&rig, 1).await, ["1"], "{guest}");
-        // It is kept a moment after its client has the answer.
+        // It is kept a moment after its client has the response.
         let kept = async { while counts(&rig, 1).await != ["2"] {} };
         timeout(PATIENCE, kept).await.unwrap_or_else(|_| panic!("{guest} is not kept"));
         rig.stop().await;
@@ -115,7 +115,7 @@ async fn one_whose_client_has_gone_is_not_kept() {
             for _ in 0..17 {
                 streams.push(rig.send(&get(path)).await);
             }
-            // Another one is made when the one that was kept is busy.
+            // Another one is created when the kept one is busy.
             until("it is busy", || rig.engine.live_instances() > 1).await;
             drop(streams);
             rig.instances(0).await;
@@ -131,7 +131,7 @@ async fn an_instance_of_0_2_answers_one_at_a_time() {
     assert_eq!(counts(&rig, 2).await, ["1", "2"]);
     assert_eq!(rig.engine.live_instances(), 6);
     drop(waiting);
-    // The one that was done is kept.
+    // The one that has finished is kept.
     rig.instances(1).await;
     rig.stop().await;
 }
@@ -148,7 +148,7 @@ async fn a_client_that_goes_leaves_the_others_be() {
     let stays = streams.split_off(60);
     drop(streams);
     for mut stream in stays {
-        // What was read before is not what is waited for.
+        // Text that was read before does not count.
         for _ in 0..3 {
             read_until(&mut stream, "one more line").await;
         }
@@ -176,7 +176,7 @@ async fn what_is_kept_goes_with_its_version() {
         let mut rig = up(guest, ReuseLimits { max: 100, idle: LONG }).await;
         assert_eq!(counts(&rig, 1).await, ["1"]);
         rig.running.set(&[]);
-        // Long before the version is stopped for want of patience.
+        // Long before the version is stopped at the end of its patience.
         timeout(PATIENCE / 2, rig.instances(0)).await.expect("what is kept is waited for");
         rig.stop().await;
     }
@@ -191,7 +191,7 @@ async fn trailers_and_bodies_pass_both_ways() {
                         trailer: x-sum\r\ntransfer-encoding: chunked\r\n\r\n";
             let mut stream = rig.send(head).await;
             send(&mut stream, "4\r\nhalf\r\n").await;
-            // It comes back before the other half is sent.
+            // The response comes before the other half of the request is sent.
             let come = read_until(&mut stream, "half").await;
             send(&mut stream, "5\r\nwhole\r\n0\r\nx-sum: 9\r\n\r\n").await;
             let (rest, in_order) = rest_of(stream).await;

@@ -1,4 +1,4 @@
-//! Jobs: when they fire, what their guests are told, how they end and what is kept of that.
+//! Jobs: when they fire, what their guests are told, how they end and what is recorded.
 
 mod clock;
 
@@ -14,9 +14,11 @@ use soloist_config::{
 use soloist_guests::capability::TermNotice;
 use tokio::time::{sleep, timeout};
 
-use crate::rig::{PATIENCE, Rig, World, config, free_address, guest_file, prepare_as};
+use crate::rig::{
+    PATIENCE, RunningAction, TestStore, config, free_address, guest_file, prepare_as,
+};
 
-/// A job that runs when it is asked to.
+/// A job that runs only on request.
 pub(crate) fn on_demand() -> JobConfig {
     JobConfig {
         schedule: Schedule::OnDemand,
@@ -32,7 +34,7 @@ fn every_second() -> JobConfig {
     JobConfig { schedule: Schedule::Every(Duration::from_secs(1)), ..on_demand() }
 }
 
-/// The guest `job`, told to do `orders`.
+/// The guest `job`, which does what `orders` say.
 pub(crate) fn doing(orders: &str, job: JobConfig) -> ActionConfig {
     let grants = Grants { args: words(orders), ..Grants::default() };
     granted(grants, job)
@@ -51,18 +53,18 @@ fn words(orders: &str) -> Vec<String> {
     orders.split(' ').map(str::to_owned).collect()
 }
 
-async fn started(world: &World, config: ActionConfig) -> Rig {
+async fn started(world: &TestStore, config: ActionConfig) -> RunningAction {
     world.start(prepare_as(config)).await
 }
 
-async fn kept(world: &World) -> Vec<FiringRecord> {
+async fn kept(world: &TestStore) -> Vec<FiringRecord> {
     let ledger = world.store.ledger().unwrap();
     history(&*ledger, "report", RECORDS_MAX as usize).await.unwrap().1
 }
 
-/// What is kept, once `wanted` likes it. The store tells nobody of it.
+/// Polls the records until `wanted` accepts them; the store sends no notifications.
 async fn kept_until(
-    world: &World,
+    world: &TestStore,
     what: &str,
     wanted: impl Fn(&[FiringRecord]) -> bool,
 ) -> Vec<FiringRecord> {
@@ -82,8 +84,8 @@ async fn kept_until(
     }
 }
 
-/// Has the job run, and waits for its end.
-async fn run(rig: &Rig) -> FiringRecord {
+/// Triggers the job, and waits for its end.
+async fn run(rig: &RunningAction) -> FiringRecord {
     let begun = rig.desk.trigger("report").await.unwrap();
     assert_eq!(begun.record.outcome, FiringOutcome::Running);
     let ended = timeout(PATIENCE, begun.end).await.expect("it ends").expect("the term goes on");
@@ -93,7 +95,7 @@ async fn run(rig: &Rig) -> FiringRecord {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_fires_by_its_schedule_and_is_told_of_what() {
-    let world = World::new();
+    let world = TestStore::new();
     let forged = [("SOLOIST_TOKEN".to_owned(), "forged".to_owned())].into();
     let grants = Grants { args: words("say"), env: forged, ..Grants::default() };
     let rig = started(&world, granted(grants, every_second())).await;
@@ -117,9 +119,9 @@ async fn it_fires_by_its_schedule_and_is_told_of_what() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failure_is_shown_until_it_runs_well_and_ends_no_term() {
-    let (world, notes) = (World::new(), tempfile::tempdir().unwrap());
+    let (world, notes) = (TestStore::new(), tempfile::tempdir().unwrap());
     let folder = FolderGrant { from: notes.path().to_owned(), at: "/notes".into(), write: true };
-    // The first time it trips, and leaves a mark.
+    // The first attempt fails, and leaves a file as a mark.
     let grants = Grants { args: words("trip"), folders: vec![folder], ..Grants::default() };
     let mut rig = started(&world, granted(grants, on_demand())).await;
     let failed = run(&rig).await;
@@ -135,19 +137,19 @@ async fn a_failure_is_shown_until_it_runs_well_and_ends_no_term() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_is_tried_again_under_the_same_id() {
-    let world = World::new();
+    let world = TestStore::new();
     let job = JobConfig { retries: 2, ..on_demand() };
     let rig = started(&world, doing("say until 3", job)).await;
     let record = run(&rig).await;
     assert_eq!((record.outcome, record.attempt, record.exit), (FiringOutcome::Done, 3, Some(0)));
-    // Of the last attempt alone.
+    // Only the output of the last attempt is kept.
     assert!(record.output.starts_with(&record.id) && record.output.lines().count() == 1);
     assert!(record.output.contains(" 3 "), "{}", record.output);
-    // After some pause each time.
+    // Each retry comes after a pause.
     assert!(record.ended.unwrap() - record.started > chrono::TimeDelta::milliseconds(1400));
     rig.stop().await;
 
-    let world = World::new();
+    let world = TestStore::new();
     let job = JobConfig { retries: 1, ..on_demand() };
     let rig = started(&world, doing("until 3", job)).await;
     let record = run(&rig).await;
@@ -162,10 +164,10 @@ async fn an_attempt_that_takes_too_long_or_traps_has_failed() {
         ("spin", "it was not done within 300ms; `timeout` gives it more"),
         ("wait 60000", "it was not done within 300ms; `timeout` gives it more"),
         ("trap", "it trapped: wasm trap: wasm `unreachable` instruction executed"),
-        // WASI 0.2 knows of success and failure alone.
+        // WASI 0.2 knows only success and failure.
         ("exit 9", "it exited with code 1"),
     ] {
-        let world = World::new();
+        let world = TestStore::new();
         let job = JobConfig { timeout: Duration::from_millis(300), ..on_demand() };
         let rig = started(&world, doing(orders, job)).await;
         let record = run(&rig).await;
@@ -178,7 +180,7 @@ async fn an_attempt_that_takes_too_long_or_traps_has_failed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn firings_meet_as_the_settings_say() {
-    let world = World::new();
+    let world = TestStore::new();
     let job = |concurrency| JobConfig { concurrency, ..on_demand() };
     let rig = started(&world, doing("wait 600000", job(ConcurrencyPolicy::Forbid))).await;
     let first = rig.desk.trigger("report").await.unwrap();
@@ -186,7 +188,7 @@ async fn firings_meet_as_the_settings_say() {
     assert_eq!(busy, TriggerRefusal::Busy(first.record.id));
     rig.stop().await;
 
-    let world = World::new();
+    let world = TestStore::new();
     let rig = started(&world, doing("wait 600000", job(ConcurrencyPolicy::Replace))).await;
     let first = rig.desk.trigger("report").await.unwrap();
     let second = rig.desk.trigger("report").await.unwrap();
@@ -198,20 +200,20 @@ async fn firings_meet_as_the_settings_say() {
     assert!(!records.last().unwrap().is_over());
     rig.stop().await;
 
-    let world = World::new();
+    let world = TestStore::new();
     let rig = started(&world, doing("wait 600000", job(ConcurrencyPolicy::Allow))).await;
     for _ in 0..16 {
         rig.desk.trigger("report").await.unwrap();
     }
     rig.instances(16).await;
-    // Which is a limit, and no matter of the one before.
+    // The limit is reached, whatever firing came before.
     assert_eq!(rig.desk.trigger("report").await.unwrap_err(), TriggerRefusal::Full(16));
     rig.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_stop_cuts_off_is_interrupted_and_not_run_again() {
-    let world = World::new();
+    let world = TestStore::new();
     let job = JobConfig { missed: MissedPolicy::All, ..every_second() };
     let rig = started(&world, doing("spin", job.clone())).await;
     kept_until(&world, "one runs", |records| records.len() == 1).await;
@@ -230,7 +232,7 @@ async fn what_a_stop_cuts_off_is_interrupted_and_not_run_again() {
         records[0].error.as_deref(),
         Some("a lost its leadership, or stopped, while this ran")
     );
-    // All that were missed meanwhile follow, each once.
+    // All missed firings follow, each once.
     for (earlier, later) in records.iter().zip(&records[1..]) {
         assert_eq!(
             later.scheduled - earlier.scheduled,
@@ -244,7 +246,7 @@ async fn what_a_stop_cuts_off_is_interrupted_and_not_run_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drain_lets_it_finish_and_begins_nothing() {
-    let world = World::new();
+    let world = TestStore::new();
     let mut rig = started(&world, doing("wait 1500 say", every_second())).await;
     rig.instances(1).await;
     rig.gate.drain();
@@ -256,11 +258,11 @@ async fn a_drain_lets_it_finish_and_begins_nothing() {
     rig.stop().await;
 }
 
-/// Retries are of one term: what a hand-over leaves of them is not taken up by the next
-/// leader, and the history says so.
+/// Retries belong to one term: what a hand-over leaves of them is not continued by the next leader,
+/// and the history says so.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drain_ends_the_retries_and_says_so() {
-    let world = World::new();
+    let world = TestStore::new();
     let job = JobConfig { retries: 100, ..on_demand() };
     let mut rig = started(&world, doing("exit 1", job)).await;
     let begun = rig.desk.trigger("report").await.unwrap();
@@ -278,10 +280,10 @@ async fn a_drain_ends_the_retries_and_says_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_is_fenced_begins_nothing() {
-    let world = World::new();
+    let world = TestStore::new();
     let mut rig = started(&world, doing("say", on_demand())).await;
     run(&rig).await;
-    // Another host leads, and this one has not heard of it.
+    // Another host leads, and this one does not know it yet.
     world.store.resign(&rig.key).await.unwrap();
     assert_eq!(rig.desk.trigger("report").await.unwrap_err(), TriggerRefusal::NotHere);
     assert_eq!(rig.notices.recv().await, Some(TermNotice::Fenced));
@@ -290,11 +292,11 @@ async fn one_that_is_fenced_begins_nothing() {
     rig.stop().await;
 }
 
-/// A version that is replaced begins nothing more, and what it has begun it may finish
-/// before the next one fires.
+/// A replaced version starts nothing more, and the firing that it has may finish before the next
+/// version fires.
 #[tokio::test(flavor = "multi_thread")]
 async fn versions_do_not_overlap() {
-    let world = World::new();
+    let world = TestStore::new();
     let mut rig = started(&world, doing("wait 1200", every_second())).await;
     rig.instances(1).await;
     let newer = Action::prepare(&doing("say", every_second()), &rig.engine).unwrap();
@@ -334,7 +336,7 @@ async fn without_a_schedule_it_is_a_service() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_is_as_quick_as_ever() {
-    let world = World::new();
+    let world = TestStore::new();
     let job = JobConfig { concurrency: ConcurrencyPolicy::Allow, ..on_demand() };
     let rig = started(&world, doing("spin", job)).await;
     for _ in 0..8 {

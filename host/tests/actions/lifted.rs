@@ -14,10 +14,10 @@ use crate::{
     log::Log,
     module::{ModuleParts, PREVIEW_1, SPIN, file_in, program},
     refused::refusal_of,
-    rig::{Rig, config, free_address, gate, until},
+    rig::{RunningAction, config, free_address, gate, until},
 };
 
-/// A module that exports `wasi:cli/run` as `wit-bindgen` has it, world and all.
+/// A module that exports `wasi:cli/run` as `wit-bindgen` writes it, with its world.
 fn reactor() -> Vec<u8> {
     let mut module = ModuleParts {
         exports: &["wasi:cli/run@0.2.0#run"],
@@ -44,7 +44,7 @@ async fn a_program_of_preview_1_runs_and_is_stopped() {
     let engine = PluginEngine::new(None).unwrap().into();
     let action = Action::prepare(&config(file, free_address()), &engine).unwrap();
     assert_eq!(action.kinds().to_string(), "service");
-    let rig = Rig::start((engine, action), gate(1, BootTime::NEVER));
+    let rig = RunningAction::start((engine, action), gate(1, BootTime::NEVER));
     until("it prints", || log.text().contains("straight from the compiler")).await;
     rig.stop().await;
 }
@@ -67,12 +67,12 @@ fn the_digest_is_the_files_and_the_cache_knows_it_again() {
     assert_eq!(load(), first, "it was compiled again");
 }
 
-/// How many compiled components are in and below `folder`.
+/// How many compiled components are in `folder` and below.
 fn artefacts(folder: &Path) -> usize {
     let entries = folder.read_dir().unwrap().map(|entry| entry.unwrap().path());
     let count = |path: PathBuf| match path.is_dir() {
         true => artefacts(&path),
-        // Beside each the cache keeps when it was used.
+        // Next to each, the cache keeps when it was last used.
         false => usize::from(path.extension().is_none()),
     };
     entries.map(count).sum()
@@ -105,7 +105,7 @@ fn what_preview_1_does_not_have_is_named() {
     let parts = ModuleParts { imports: &imports, exports: &["_start"], ..ModuleParts::default() };
     let error = refusal_of(&parts.assemble());
     assert!(matches!(error, PluginError::Lift { .. }), "{error}");
-    // Deep among its causes.
+    // Deep in the chain of causes.
     assert!(format!("{error:?}").contains("fd_wriggle"), "{error:?}");
 }
 
@@ -140,7 +140,7 @@ fn a_damaged_module() {
     let whole = parts.assemble();
     for length in 9..whole.len() {
         let error = refusal_of(&whole[..length]);
-        // Cut between two sections, it is a whole module without an entry.
+        // Cut between two sections, the file is a valid module without an entry point.
         let expected = matches!(error, PluginError::Compile { .. } | PluginError::NoStart { .. });
         assert!(expected, "{length}: {error}");
     }

@@ -1,4 +1,4 @@
-//! What an action is held to: a guest tries to take more, and its neighbour does not notice.
+//! The limits of an action: a guest tries to exceed them, and its neighbour does not notice.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use tokio::{io::AsyncWriteExt, time::timeout};
 
 use crate::{
     log::Log,
-    rig::{PATIENCE, Rig, World, prepare_within, read_until, rest_of, until},
+    rig::{PATIENCE, RunningAction, TestStore, prepare_within, read_until, rest_of, until},
 };
 
-async fn up(guest: &str, limits: Limits) -> Rig {
-    World::new().start(prepare_within(guest, limits, Grants::default())).await
+async fn up(guest: &str, limits: Limits) -> RunningAction {
+    TestStore::new().start(prepare_within(guest, limits, Grants::default())).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -21,7 +21,7 @@ async fn memory() {
     assert_eq!(rig.ask("/grow?16").await, (200, "grown".to_owned()));
     assert_eq!(rig.ask("/grow?64").await.0, 500);
     neighbour.answers().await;
-    // Each instance has its own.
+    // Each instance has its own memory.
     assert_eq!(rig.ask("/grow?16").await.0, 200);
     neighbour.stop().await;
     rig.stop().await;
@@ -31,7 +31,7 @@ async fn memory() {
 }
 
 /// The guest is ended, and the client learns why.
-async fn is_too_late(rig: &Rig, path: &str) {
+async fn is_too_late(rig: &RunningAction, path: &str) {
     let (status, text) = timeout(PATIENCE, rig.ask(path)).await.expect("it goes on");
     assert!(status == 504 && text.contains("in time"), "{status} {text}");
     rig.instances(0).await;
@@ -70,7 +70,7 @@ async fn who_finds_the_queue_full_is_told_at_once() {
     let rig = up("spin", Limits { requests: 1, queue: 0, ..Limits::default() }).await;
     let neighbour = rig.neighbour().await;
     let busy = rig.begin("GET /sleep?ms=60000 HTTP/1.1\r\nhost: a\r\n\r\n", 1).await;
-    // To wait would take a second each time.
+    // Waiting would take a second each time.
     let refusals = async {
         for _ in 0..100 {
             let refused = rig.get("/").await;
@@ -107,7 +107,7 @@ async fn the_body_of_a_request() {
         (response.status().as_u16(), response.text().await.unwrap())
     };
     assert_eq!(post(100_000).await, (200, "100000".to_owned()));
-    // It says itself what it is, so none of it has to come.
+    // The request declares its size, so nothing of the body has to arrive.
     let head = "POST /swallow HTTP/1.1\r\nhost: a\r\ncontent-length: 100001\r\n\r\n";
     let (refused, _) = rest_of(rig.send(head).await).await;
     assert!(refused.starts_with("HTTP/1.1 413") && refused.contains("soloist-token"), "{refused}");

@@ -1,4 +1,4 @@
-//! What the process logs, to be searched.
+//! The log of the process, to be searched.
 
 use std::{
     io,
@@ -12,7 +12,7 @@ use tracing_subscriber::fmt::MakeWriter;
 pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// The log of the whole process: guests run on any thread.
+    /// The log of the whole process, because guests run on any thread.
     pub(crate) fn of_all() -> &'static Self {
         static LOG: OnceLock<Log> = OnceLock::new();
         LOG.get_or_init(|| {

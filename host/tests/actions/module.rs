@@ -11,19 +11,19 @@ use wasm_encoder::{
     StartSection, TypeSection, ValType,
 };
 
-/// The name by which preview 1 is imported.
+/// The module name of WASI preview 1.
 pub(crate) const PREVIEW_1: &str = "wasi_snapshot_preview1";
 
-/// Where a program finds what it writes: behind the list of one vector, and the
-/// place for the number of bytes that were written.
+/// Where a program has the text that it writes: after a list of one vector, and the place for the
+/// number of bytes written.
 const TEXT_AT: i32 = 16;
 const WRITTEN_AT: i32 = 8;
 
-/// One page, and more if it asks for it.
+/// One page, which may grow.
 const MEMORY: MemoryType =
     MemoryType { minimum: 1, maximum: None, memory64: false, shared: false, page_size_log2: None };
 
-/// Goes on for ever.
+/// Loops for ever.
 pub(crate) const SPIN: [Instruction<'static>; 3] =
     [Instruction::Loop(BlockType::Empty), Instruction::Br(0), Instruction::End];
 
@@ -34,23 +34,23 @@ pub(crate) fn file_in(folder: &Path, bytes: &[u8]) -> PathBuf {
     file
 }
 
-/// What a module has beside its one function.
+/// What a module has in addition to its one function.
 #[derive(Default)]
 pub(crate) struct ModuleParts<'a> {
     pub(crate) imports: &'a [(&'a str, &'a str)],
     pub(crate) exports: &'a [&'a str],
-    /// Whether its function runs when it is instantiated.
+    /// Whether its function runs on instantiation.
     pub(crate) starts: bool,
-    /// What its function does, and leaves behind.
+    /// The code of its function, and what it returns.
     pub(crate) code: &'a [Instruction<'a>],
     pub(crate) results: &'a [ValType],
-    /// The content of its memory, from the beginning.
+    /// The content of its memory, from the start.
     pub(crate) memory: &'a [u8],
 }
 
 impl ModuleParts<'_> {
-    /// The module. Imported functions are of the type of `fd_write`; its own
-    /// function, which has no parameters, goes by all of `exports`.
+    /// The module. Imported functions have the type of `fd_write`; its own function has no
+    /// parameters and is exported under all names of `exports`.
     pub(crate) fn assemble(&self) -> Vec<u8> {
         let mut types = TypeSection::new();
         types.ty().function([ValType::I32; 4], [ValType::I32]);
@@ -92,7 +92,7 @@ impl ModuleParts<'_> {
     }
 }
 
-/// A module of the world `http`, which its exports tell, that traps when it is instantiated.
+/// A module that exports what the world `http` does, and traps on instantiation.
 pub(crate) fn trap_at_start() -> Vec<u8> {
     let mut types = TypeSection::new();
     types.ty().function([], []);
@@ -116,7 +116,7 @@ pub(crate) fn trap_at_start() -> Vec<u8> {
     module.finish()
 }
 
-/// A program for preview 1 that writes `text` to its stdout, and then does what `code` does.
+/// A program for preview 1 that writes `text` to stdout and then runs `code`.
 pub(crate) fn program(text: &str, code: &[Instruction<'_>]) -> Vec<u8> {
     let length = i32::try_from(text.len()).unwrap();
     let vector = [TEXT_AT.to_le_bytes(), length.to_le_bytes()].concat();

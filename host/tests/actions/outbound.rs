@@ -1,15 +1,15 @@
-//! What guests send, and that it carries the token.
+//! Requests that guests send, and that these carry the token.
 
 use soloist_config::Grants;
 use tokio::io::AsyncWriteExt;
 
 use crate::{
     backend::{Backend, BackendBehaviour, FullBacklog, outbound},
-    rig::{Rig, World, prepare_with, read_until, until},
+    rig::{RunningAction, TestStore, prepare_with, read_until, until},
 };
 
-async fn up(grants: Grants) -> Rig {
-    World::new().start(prepare_with("reach", grants)).await
+async fn up(grants: Grants) -> RunningAction {
+    TestStore::new().start(prepare_with("reach", grants)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,7 +71,7 @@ async fn this_machine_is_reached_by_its_name_only_if_that_is_granted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_is_longer_than_it_says_is_told_as_that() {
     let backend = Backend::start(BackendBehaviour::Patient);
-    let rig = World::new().start(prepare_with("concurrent", backend.granted())).await;
+    let rig = TestStore::new().start(prepare_with("concurrent", backend.granted())).await;
     let (status, text) = rig.ask(&format!("/long?{}", backend.url())).await;
     assert_eq!(status, 502, "{text}");
     assert!(text.contains("HttpRequestBodySize"), "{text}");

@@ -1,4 +1,4 @@
-//! A name is no way to this machine, whichever address of it the name stands for.
+//! A granted name gives no access to this machine, whichever of its addresses the name resolves to.
 
 use std::{
     io::{Read, Write},
@@ -15,14 +15,14 @@ use soloist_config::Grants;
 
 use crate::{
     backend::outbound,
-    rig::{Rig, World, prepare_with},
+    rig::{RunningAction, TestStore, prepare_with},
 };
 
-/// Addresses that this machine gets, as one of a private network and a public one, and the
-/// names that stand for them.
+/// Addresses that this machine gets, one private and one public, and the names that resolve to
+/// them.
 const ADDRESSES: [(&str, &str); 2] = [("10.77.0.5", "lan.test"), ("8.8.4.4", "public.test")];
 
-/// A network, and a file of names, of its own for the test that is run there.
+/// Runs a test in its own network and with its own hosts file.
 const ALONE: [&str; 4] = ["--user", "--map-root-user", "--net", "--mount"];
 
 #[test]
@@ -49,7 +49,7 @@ fn no_name_stands_for_this_machine() {
     assert!(ended.status.success() && text.contains("1 passed"), "{text}");
 }
 
-/// Answers whoever connects, and counts them.
+/// Accepts connections and counts them.
 fn server() -> (u16, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("0.0.0.0:0").unwrap();
     let (port, seen) = (listener.local_addr().unwrap().port(), Arc::<AtomicUsize>::default());
@@ -64,8 +64,8 @@ fn server() -> (u16, Arc<AtomicUsize>) {
     (port, seen)
 }
 
-async fn up(guest: &str, grants: Grants) -> Rig {
-    World::new().start(prepare_with(guest, grants)).await
+async fn up(guest: &str, grants: Grants) -> RunningAction {
+    TestStore::new().start(prepare_with(guest, grants)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,7 +85,7 @@ async fn within() {
         assert_eq!(status, 502, "{name}: {text}");
         rig.stop().await;
         assert_eq!(seen.load(Ordering::SeqCst), 0, "{name} leads to this machine");
-        // What names the address does so on purpose.
+        // A grant that contains the address itself means it.
         let url = format!("http://{address}:{port}");
         let rig = up("reach", outbound(&url)).await;
         assert_eq!(rig.ask(&format!("/fetch?{url}")).await, (200, "200 hello".to_owned()));

@@ -1,6 +1,6 @@
 //! What clients may speak: HTTP/1.1, HTTP/2 without TLS, and both within TLS.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use http_body_util::{BodyExt, Empty};
 use hyper::{Request, Version, body::Bytes};
@@ -13,13 +13,14 @@ use soloist::action::Action;
 use soloist_config::{ActionConfig, TlsFiles};
 use soloist_heart::clock::BootTime;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, copy, duplex, split},
     net::TcpStream,
     task::JoinHandle,
+    time::sleep,
 };
 use tokio_rustls::TlsConnector;
 
-use crate::rig::{Prepared, Rig, config, free_address, gate, guest_file, prepare};
+use crate::rig::{Prepared, RunningAction, config, free_address, gate, guest_file, prepare};
 
 type Sender = hyper::client::conn::http2::SendRequest<Empty<Bytes>>;
 
@@ -53,7 +54,7 @@ async fn ask_by_http2(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn http2_is_recognised_by_its_first_bytes() {
-    let rig = Rig::up("i-am-server").await;
+    let rig = RunningAction::up("i-am-server").await;
     let stream = TcpStream::connect(rig.address()).await.unwrap();
     let answer = ask_by_http2(stream, format!("http://{}/", rig.address())).await;
     assert_eq!(answer, (Version::HTTP_2, "I am server a\n".to_owned()));
@@ -61,10 +62,53 @@ async fn http2_is_recognised_by_its_first_bytes() {
     rig.stop().await;
 }
 
-/// RFC 9113, section 8.1: what has no body ends with its head, whatever its guest says.
+/// Passes on what `client` writes one byte at a time, each in a segment of its own.
+async fn send_bytewise(client: DuplexStream, server: TcpStream) {
+    server.set_nodelay(true).unwrap();
+    let (mut from_client, mut to_client) = split(client);
+    let (mut from_server, mut to_server) = server.into_split();
+    let requests = async {
+        while let Ok(byte) = from_client.read_u8().await {
+            to_server.write_u8(byte).await.unwrap();
+            sleep(Duration::from_millis(1)).await;
+        }
+        drop(to_server);
+    };
+    let _ = tokio::join!(requests, copy(&mut from_server, &mut to_client));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http2_is_recognised_however_small_its_segments_are() {
+    let rig = RunningAction::up("i-am-server").await;
+    let (client, far) = duplex(4096);
+    let server = TcpStream::connect(rig.address()).await.unwrap();
+    let passing = tokio::spawn(send_bytewise(far, server));
+    let answer = ask_by_http2(client, format!("http://{}/", rig.address())).await;
+    assert_eq!(answer, (Version::HTTP_2, "I am server a\n".to_owned()));
+    passing.await.unwrap();
+    rig.stop().await;
+}
+
+/// `PRI` alone is no sign of HTTP/2: methods of HTTP/1 may begin so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_method_that_begins_as_http2_does_is_http1() {
+    let rig = RunningAction::up("i-am-server").await;
+    for method in ["P", "PRINT", "PROPFIND"] {
+        let mut stream = TcpStream::connect(rig.address()).await.unwrap();
+        let request = format!("{method} / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        // The guest answers it, though it knows no other methods than GET and HEAD.
+        assert!(answer.starts_with("HTTP/1.1 405 "), "{method}: {answer}");
+    }
+    rig.stop().await;
+}
+
+/// RFC 9113, section 8.1: a response without a body ends with its head, whatever its guest says.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_has_no_body_has_none_by_http2() {
-    let rig = Rig::up("spin").await;
+    let rig = RunningAction::up("spin").await;
     let stream = TcpStream::connect(rig.address()).await.unwrap();
     let (mut sender, connection) = begin_http2(stream).await;
     let whole = "a body".len();
@@ -94,7 +138,7 @@ async fn what_has_no_body_has_none_by_http2() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_ends_http2_streams_that_are_open() {
-    let rig = Rig::up("spin").await;
+    let rig = RunningAction::up("spin").await;
     let stream = TcpStream::connect(rig.address()).await.unwrap();
     let (mut sender, connection) = begin_http2(stream).await;
     let asked: Vec<_> = (0..3)
@@ -118,7 +162,7 @@ pub(crate) fn files() -> Arc<TlsFiles> {
     TlsFiles { cert: folder.join("cert.pem"), key: folder.join("key.pem") }.into()
 }
 
-/// `guest`, which takes TLS.
+/// `guest`, prepared with TLS.
 fn prepare_with_tls(guest: &str, tls: Arc<TlsFiles>) -> Result<Prepared, String> {
     let (engine, _) = prepare(guest, free_address());
     let config = ActionConfig { tls: Some(tls), ..config(guest_file(guest), free_address()) };
@@ -140,7 +184,7 @@ pub(crate) fn connector(protocol: &[u8]) -> TlsConnector {
 #[tokio::test(flavor = "multi_thread")]
 async fn within_tls_the_protocol_is_agreed_upon() {
     let prepared = prepare_with_tls("i-am-server", files()).unwrap();
-    let mut rig = Rig::start(prepared, gate(1, BootTime::NEVER));
+    let mut rig = RunningAction::start(prepared, gate(1, BootTime::NEVER));
     rig.running.started().await.unwrap();
     let connect = async |protocol: &[u8]| {
         let stream = TcpStream::connect(rig.address()).await.unwrap();
@@ -160,7 +204,7 @@ async fn within_tls_the_protocol_is_agreed_upon() {
     drop(sender);
     connection.await.unwrap().unwrap();
 
-    // Whoever does not speak TLS gets no answer, and keeps nobody from getting one.
+    // A client without TLS gets no response, and blocks nobody else.
     assert!(reqwest::get(format!("http://{}/", rig.address())).await.is_err());
     connect(b"h2").await;
     rig.stop().await;

@@ -1,4 +1,4 @@
-//! What is no plugin is refused, with a reason that names it.
+//! A file that is no plugin is refused, with a reason that names what is wrong.
 
 use std::{fs, path::Path};
 
@@ -67,7 +67,7 @@ fn a_truncated_component() {
     let whole = fs::read(guest_file("i-am-server")).unwrap();
     for length in [9, 100, whole.len() / 2, whole.len() - 1] {
         let error = refusal_of(&whole[..length]);
-        // Cut between two sections, it is a whole component that exports nothing.
+        // Cut between two sections, the file is a valid component that exports nothing.
         let expected = matches!(error, PluginError::Compile { .. } | PluginError::NoKind { .. });
         assert!(expected, "{length}: {error}");
     }

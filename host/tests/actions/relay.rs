@@ -1,5 +1,4 @@
-//! The relay beside leaders that are invented: what it tells them, and what it makes of
-//! what they do.
+//! The relay with simulated leaders: what it sends them, and what it makes of their answers.
 
 mod standby_host;
 
@@ -10,8 +9,8 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use sha2::{Digest, Sha256};
 use soloist::{
-    action::PreflightError,
     api::{ApiServices, Entrance, serve},
+    http::PreflightError,
 };
 use soloist_config::{ApiConfig, ApiRole, ApiToken, HostConfig};
 use soloist_heart::{Group, Token};
@@ -32,11 +31,11 @@ use self::standby_host::{
 };
 use crate::{
     protocols::{begin_http2, connector, files},
-    rig::{PATIENCE, World, free_address, read_until, rest_of, until},
+    rig::{PATIENCE, TestStore, free_address, read_until, rest_of, until},
     tasks,
 };
 
-/// The control address of a bystander.
+/// The control address of a standby.
 struct ControlApi {
     address: SocketAddr,
     stop: CancellationToken,
@@ -44,7 +43,7 @@ struct ControlApi {
 }
 
 impl ControlApi {
-    async fn of(bystander: &StandbyHost, world: &World, api: ApiConfig) -> Self {
+    async fn of(bystander: &StandbyHost, world: &TestStore, api: ApiConfig) -> Self {
         let (listener, stop) = (leader().await, CancellationToken::new());
         let address = listener.local_addr().unwrap();
         let (state, relay) = (world.store.state().unwrap(), bystander.asked.clone());
@@ -102,12 +101,13 @@ async fn a_leader_is_told_who_asks_and_for_which_term() {
     bystander.stop().await;
 }
 
-/// The roster of another host may be ahead of this one's.
+/// The roster of another host may be ahead of this host's.
 #[tokio::test]
 async fn a_host_that_is_asked_for_a_term_to_come_waits_as_long_as_it_may_come() {
-    let (bystander, world, first) = (StandbyHost::by(PATIENCE).await, World::new(), leader().await);
+    let (bystander, world, first) =
+        (StandbyHost::by(PATIENCE).await, TestStore::new(), leader().await);
     let control = ControlApi::of(&bystander, &world, ApiConfig::default()).await;
-    // Its candidate is second in the queue, as far as it knows.
+    // As far as the relay knows, its candidate is second in the queue.
     bystander.follow(&first, 1);
     bystander.roster.send_modify(|roster| {
         let roster = roster.as_mut().unwrap();
@@ -136,7 +136,7 @@ async fn a_host_that_is_asked_for_a_term_to_come_waits_as_long_as_it_may_come() 
 #[tokio::test]
 async fn what_opens_the_control_address_is_for_no_plugin() {
     let (bystander, world, leader) =
-        (StandbyHost::by(PATIENCE).await, World::new(), leader().await);
+        (StandbyHost::by(PATIENCE).await, TestStore::new(), leader().await);
     let sha256 = Sha256::digest("t0ken").into();
     let reader = ApiToken { name: "reader".into(), role: ApiRole::Read, sha256 };
     let api = ApiConfig { tokens: vec![reader], ..ApiConfig::default() };
@@ -158,7 +158,7 @@ async fn what_opens_the_control_address_is_for_no_plugin() {
         let authorization = head.lines().find_map(|line| line.strip_prefix("authorization: "));
         assert_eq!(authorization, passed, "{head}");
         assert!(!head.contains("t0ken") && !head.contains("soloist-authorization"), "{head}");
-        // Who only looks is not believed to be a host.
+        // A request that only claims to come from a host is not believed.
         assert!(!head.contains("liar"), "{head}");
         hop.write_all(OK.as_bytes()).await.unwrap();
         assert!(rest_of(client).await.0.starts_with("HTTP/1.1 200 OK"));
@@ -174,7 +174,7 @@ async fn what_nobody_has_begun_with_waits_for_the_next_leader() {
     let client = bystander.send(POST).await;
     let (mut hop, _) = asked(&one).await;
     hop.write_all(NOT_BEGUN.as_bytes()).await.unwrap();
-    // It has heard that, and asks nobody.
+    // The relay has been told that, and asks nobody.
     rest_of(hop).await;
     assert!(timeout(Duration::from_millis(200), one.accept()).await.is_err(), "it asks again");
     bystander.follow(&two, 2);
@@ -186,7 +186,7 @@ async fn what_nobody_has_begun_with_waits_for_the_next_leader() {
     bystander.stop().await;
 }
 
-/// The question whether a leader's term goes on, which comes after it has hung up.
+/// The question whether a leader's term goes on, which follows after the leader has hung up.
 async fn probed(leader: &TcpListener) -> TcpStream {
     let (hop, head) = asked(leader).await;
     assert!(head.to_ascii_lowercase().contains("\r\nsoloist-probe: term\r\n"), "{head}");
@@ -217,7 +217,7 @@ async fn after_a_leader_that_hangs_up_another_is_asked_for_what_may_be_repeated(
     bystander.stop().await;
 }
 
-/// It is its answer that is broken, and no other leader will give another one.
+/// Only its response is broken, and no other leader would give another one.
 #[tokio::test]
 async fn a_leader_that_hangs_up_and_leads_on_is_not_asked_again() {
     let (bystander, leader) = (StandbyHost::by(PATIENCE).await, leader().await);
@@ -291,7 +291,8 @@ async fn an_answer_of_which_half_has_come_is_not_asked_for_again() {
     bystander.stop().await;
 }
 
-/// One GET by HTTP/2 on `stream`, which `leader` answers; what it was told is returned.
+/// Sends a GET by HTTP/2 on `stream`, which `leader` answers; returns the request that the leader
+/// got.
 async fn by_http2(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     uri: String,
@@ -339,7 +340,7 @@ async fn so_many_wait_and_the_others_are_refused_at_once() {
     while refused == 0 {
         let mut client = bystander.send(GET).await;
         let mut first = [0; 12];
-        // Nobody leads: an answer is a refusal.
+        // Nobody leads, so a response is a refusal.
         match timeout(Duration::from_millis(2), client.read_exact(&mut first)).await {
             Ok(read) => {
                 read.unwrap();
@@ -350,7 +351,7 @@ async fn so_many_wait_and_the_others_are_refused_at_once() {
         }
         assert!(waiting.len() <= 2048, "nobody is refused");
     }
-    // It has three quarters; whoever else comes finds room.
+    // It may use three quarters; other clients still find room.
     assert!(waiting.len() >= 384, "refused after {}", waiting.len());
     let other = TcpSocket::new_v4().unwrap();
     other.bind(([127, 9, 9, 9], 0).into()).unwrap();
@@ -359,14 +360,14 @@ async fn so_many_wait_and_the_others_are_refused_at_once() {
     let refusal = timeout(Duration::from_millis(100), other.read_u8()).await;
     assert!(refusal.is_err(), "it does not wait: {refusal:?}");
     waiting.insert(0, other);
-    // Whoever goes makes room, and the others are answered.
+    // Clients that leave make room, and the others are answered.
     waiting.truncate(1);
     let leader = leader().await;
     bystander.follow(&leader, 1);
     let answering = tokio::spawn(async move {
         loop {
             let (mut hop, _) = leader.accept().await.unwrap();
-            // Those whose clients have gone may break off at any moment.
+            // Connections whose clients are gone may break off at any moment.
             tokio::spawn(async move {
                 let mut head = Vec::new();
                 while !head.ends_with(b"\r\n\r\n") && hop.read_buf(&mut head).await? > 0 {}
@@ -378,7 +379,7 @@ async fn so_many_wait_and_the_others_are_refused_at_once() {
         assert!(rest_of(client).await.0.starts_with("HTTP/1.1 200 OK"));
     }
     let welcome = async {
-        // It takes a moment until it is known that somebody has gone.
+        // It takes a moment until the relay notices that a client is gone.
         while !rest_of(bystander.send(GET).await).await.0.starts_with("HTTP/1.1 200 OK") {}
     };
     timeout(PATIENCE, welcome).await.expect("there is no room");

@@ -1,5 +1,5 @@
-//! One version after another on a stage: requests move over, and nothing of the old one
-//! stays; what fails at once is not let near a request.
+//! One version after another in a term: requests move over, and nothing of the old version stays; a
+//! version that fails at once gets no requests.
 
 use std::{fs, sync::Arc};
 
@@ -18,13 +18,13 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     module::trap_at_start,
     rig::{
-        PATIENCE, Prepared, Rig, config, free_address, gate, guest_file, prepare, read_until,
-        rest_of, until,
+        PATIENCE, Prepared, RunningAction, config, free_address, gate, guest_file, prepare,
+        read_until, rest_of, until,
     },
 };
 
-/// `guest` as another version of what `rig` runs.
-fn version(rig: &Rig, guest: &str) -> Arc<Action> {
+/// `guest` as another version of the action of `rig`.
+fn version(rig: &RunningAction, guest: &str) -> Arc<Action> {
     let config = ActionConfig {
         name: rig.action.name().clone(),
         ..config(guest_file(guest), rig.action.listen().unwrap())
@@ -34,7 +34,7 @@ fn version(rig: &Rig, guest: &str) -> Arc<Action> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_old_version_has_begun_it_finishes_and_then_it_is_gone() {
-    let mut rig = Rig::up("spin").await;
+    let mut rig = RunningAction::up("spin").await;
     let mut kept_open = rig.send("GET /sleep?ms=0 HTTP/1.1\r\nhost: a\r\n\r\n").await;
     read_until(&mut kept_open, "slept").await;
     let begun =
@@ -43,7 +43,7 @@ async fn what_the_old_version_has_begun_it_finishes_and_then_it_is_gone() {
 
     let new = version(&rig, "i-am-server");
     rig.running.set(std::slice::from_ref(&new));
-    // The new one answers at once, on the very connection that the old one answered on.
+    // The new version answers at once, on the same connection that the old one answered on.
     until("the new version", || new.status().state == soloist::action::ActionState::Running).await;
     tokio::io::AsyncWriteExt::write_all(&mut kept_open, b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
         .await
@@ -52,7 +52,7 @@ async fn what_the_old_version_has_begun_it_finishes_and_then_it_is_gone() {
     let (finished, in_order) = rest_of(begun).await;
     assert!(in_order && finished.contains("slept"), "{finished}");
 
-    // Whoever holds the old version, it is not the host.
+    // Whoever still holds the old version, it is not the host.
     let old = Arc::downgrade(&std::mem::replace(&mut rig.action, new));
     until("the old version is dropped", || old.upgrade().is_none()).await;
     assert_eq!(rig.engine.pool_usage().unwrap(), PoolUsage::default());
@@ -62,7 +62,7 @@ async fn what_the_old_version_has_begun_it_finishes_and_then_it_is_gone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_in_the_midst_of_a_replacement_leaves_nothing() {
     let (engine, action): Prepared = prepare("spin", free_address());
-    let mut rig = Rig::start((engine, action), gate(1, BootTime::NEVER));
+    let mut rig = RunningAction::start((engine, action), gate(1, BootTime::NEVER));
     rig.running.started().await.unwrap();
     let _streams = rig.begin("GET /spin HTTP/1.1\r\nhost: a\r\n\r\n", 4).await;
     let new = version(&rig, "i-am-server");
@@ -73,8 +73,8 @@ async fn a_stop_in_the_midst_of_a_replacement_leaves_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_action_that_is_taken_away_lets_go_of_its_address() {
-    let mut rig = Rig::up("i-am-server").await;
-    // Its task may have ended by the time that it comes back, or may not.
+    let mut rig = RunningAction::up("i-am-server").await;
+    // Its task may or may not have ended by the time that it comes back.
     for _ in 0..50 {
         rig.running.set(&[]);
         until("the address is let go", || rig.action.preflight().is_ok()).await;
@@ -85,10 +85,10 @@ async fn an_action_that_is_taken_away_lets_go_of_its_address() {
     rig.stop().await;
 }
 
-/// Names that come and go leave nothing behind until the term ends.
+/// Names that come and go leave nothing behind, even while the term lasts.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_has_left_keeps_no_task() {
-    let mut rig = Rig::up("i-am-server").await;
+    let mut rig = RunningAction::up("i-am-server").await;
     let before = rig.tasks.len();
     for round in 0..20 {
         let config = ActionConfig {
@@ -101,13 +101,13 @@ async fn what_has_left_keeps_no_task() {
         rig.running.set(std::slice::from_ref(&rig.action));
         until("the address is let go", || passing.preflight().is_ok()).await;
     }
-    // The last one may still be there: it goes with the next change.
+    // The last one may still be there: it is removed with the next change.
     until("the tasks end", || rig.tasks.len() <= before + 2).await;
     assert_eq!(rig.ask("/").await.0, 200);
     rig.stop().await;
 }
 
-/// A folder whose only plugin is the action `web`, first as `i-am-server`, kept up with.
+/// A folder whose only plugin is the action `web`, first as `i-am-server`, followed by a catalog.
 pub(crate) struct WatchedFolder {
     pub(crate) folder: TempDir,
     engine: Arc<PluginEngine>,
@@ -152,7 +152,7 @@ impl WatchedFolder {
         self.programme.borrow().actions[0].clone()
     }
 
-    /// The action, once it is as `wanted`.
+    /// The action, as soon as `wanted` accepts it.
     async fn until(&mut self, wanted: impl Fn(&Arc<Action>) -> bool) -> Arc<Action> {
         let found = self.programme.wait_for(|programme| programme.actions.iter().any(&wanted));
         timeout(PATIENCE, found).await.expect("it does not come").unwrap();
@@ -165,7 +165,7 @@ impl WatchedFolder {
     }
 }
 
-/// Whether that is said of it last.
+/// Whether the action's latest error contains `text`.
 fn error(action: &Action, text: &str) -> bool {
     action.status().last_error.is_some_and(|error| error.contains(text))
 }
@@ -174,7 +174,8 @@ fn error(action: &Action, text: &str) -> bool {
 async fn a_version_that_traps_at_its_start_is_let_near_no_request() {
     let mut kept = WatchedFolder::up();
     let first = kept.action();
-    let mut rig = Rig::start((kept.engine.clone(), first.clone()), gate(1, BootTime::NEVER));
+    let mut rig =
+        RunningAction::start((kept.engine.clone(), first.clone()), gate(1, BootTime::NEVER));
     rig.running.started().await.unwrap();
 
     kept.put(&trap_at_start());
@@ -184,7 +185,7 @@ async fn a_version_that_traps_at_its_start_is_let_near_no_request() {
     assert!(failure.reason.contains("trapped at its start"), "{failure}");
     assert_eq!(rig.ask("/").await, (200, "I am server a\n".to_owned()));
 
-    // Whoever runs the term hands that in, and gets the one before.
+    // The term reports the failure, and gets the version before.
     kept.failed.send(failure).unwrap();
     kept.until(|it| Arc::ptr_eq(it, &first)).await;
     rig.running.set(std::slice::from_ref(&first));
@@ -195,8 +196,7 @@ async fn a_version_that_traps_at_its_start_is_let_near_no_request() {
     kept.down().await;
 }
 
-/// Neither a file that cannot be taken nor a version that nobody has tried takes away what
-/// is known to run.
+/// Neither an invalid file nor an untried version replaces a version that is known to run.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_ran_last_is_gone_back_to_over_what_never_ran() {
     let mut kept = WatchedFolder::up();

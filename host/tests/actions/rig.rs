@@ -1,4 +1,4 @@
-//! What every test needs: an action under a term that the test rules over.
+//! What every test needs: an action under a term that the test controls.
 
 use std::{
     env,
@@ -11,8 +11,9 @@ use std::{
 use soloist::{
     action::{
         Action, ActionDirectory, ActionFailure, ActionState, GroupTerm, JobServices, JobTriggers,
-        TaskScope, TermServices,
+        TermServices,
     },
+    task_scope::TaskScope,
     wall_clock::WallClock,
 };
 use soloist_config::{ActionConfig, Grants, InstancePolicy, Limits, ReuseLimits, StoreUrl};
@@ -36,7 +37,7 @@ pub(crate) const STOP: Duration = Duration::from_millis(500);
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An action, its term, and all that belongs to them.
-pub(crate) struct Rig {
+pub(crate) struct RunningAction {
     pub(crate) engine: Arc<PluginEngine>,
     pub(crate) action: Arc<Action>,
     pub(crate) gate: Arc<Gate>,
@@ -49,18 +50,18 @@ pub(crate) struct Rig {
     _folder: Arc<tempfile::TempDir>,
 }
 
-/// A cluster, as far as it is a store.
-pub(crate) struct World {
+/// The store of a cluster.
+pub(crate) struct TestStore {
     pub(crate) store: Arc<dyn Store>,
     folder: Arc<tempfile::TempDir>,
 }
 
-impl World {
+impl TestStore {
     pub(crate) fn new() -> Self {
         Self::answering_within(PATIENCE)
     }
 
-    /// One whose store answers in this time, or not at all.
+    /// A store that answers within this time or not at all.
     pub(crate) fn answering_within(request_timeout: Duration) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = StoreUrl::Sqlite(folder.path().join("soloist.db"));
@@ -68,7 +69,7 @@ impl World {
         Self { store, folder: folder.into() }
     }
 
-    /// What jobs share on a host whose clock nobody sets.
+    /// The services of jobs, with a clock that nobody sets.
     pub(crate) fn jobs(&self) -> JobServices {
         let (clock, _) = WallClock::of_this_machine();
         JobServices {
@@ -78,7 +79,7 @@ impl World {
         }
     }
 
-    /// Wins a leadership that outlasts the test, unless it is resigned.
+    /// Wins an election; the leadership outlasts the test unless it is resigned.
     pub(crate) async fn win(&self) -> LeaderKey {
         let lease = self.store.grant(Duration::from_secs(3600)).await.unwrap();
         let candidate = Candidate {
@@ -92,10 +93,10 @@ impl World {
     }
 
     /// An action that was just started, under a term that was won.
-    pub(crate) async fn start(&self, (engine, action): Prepared) -> Rig {
+    pub(crate) async fn start(&self, (engine, action): Prepared) -> RunningAction {
         let key = self.win().await;
         let gate = gate(key.token.0, BootTime::NEVER);
-        let mut rig = Rig::under(self, (engine, action), gate, key);
+        let mut rig = RunningAction::under(self, (engine, action), gate, key);
         rig.running.started().await.unwrap();
         rig
     }
@@ -103,7 +104,7 @@ impl World {
 
 pub(crate) type Prepared = (Arc<PluginEngine>, Arc<Action>);
 
-impl Rig {
+impl RunningAction {
     /// A guest on a free port, up, under a term without a deadline.
     pub(crate) async fn up(guest: &str) -> Self {
         let action = prepare(guest, free_address());
@@ -112,7 +113,7 @@ impl Rig {
         rig
     }
 
-    /// An action that was just started, under a term that nobody has won.
+    /// An action that was just started, under a term without an election.
     pub(crate) fn start(prepared: Prepared, gate: Arc<Gate>) -> Self {
         let key = LeaderKey {
             group: gate.term().group.clone(),
@@ -120,11 +121,11 @@ impl Rig {
             token: gate.term().token,
             lease: LeaseId(1),
         };
-        Self::under(&World::new(), prepared, gate, key)
+        Self::under(&TestStore::new(), prepared, gate, key)
     }
 
     pub(crate) fn under(
-        world: &World,
+        world: &TestStore,
         (engine, action): Prepared,
         gate: Arc<Gate>,
         key: LeaderKey,
@@ -180,14 +181,14 @@ impl Rig {
         reqwest::get(format!("http://{}{path}", self.address())).await.unwrap()
     }
 
-    /// Sends the head of a request, or whatever `text` is, and leaves the rest to the test.
+    /// Sends the head of a request, or any other `text`, and leaves the rest to the test.
     pub(crate) async fn send(&self, text: &str) -> TcpStream {
         let mut stream = TcpStream::connect(self.address()).await.unwrap();
         stream.write_all(text.as_bytes()).await.unwrap();
         stream
     }
 
-    /// Sends so many requests, and waits until each has an instance.
+    /// Sends this many requests, and waits until each has an instance.
     pub(crate) async fn begin(&self, request: &str, count: usize) -> Vec<TcpStream> {
         let mut streams = Vec::new();
         for _ in 0..count {
@@ -197,12 +198,12 @@ impl Rig {
         streams
     }
 
-    /// Waits until there are as many instances.
+    /// Waits until there are this many instances.
     pub(crate) async fn instances(&self, count: usize) {
         until("instances", || self.engine.live_instances() == count).await;
     }
 
-    /// Another action of the same host, up, with nothing to fear from this one.
+    /// Another action of the same host, up, which this one must not disturb.
     pub(crate) async fn neighbour(&self) -> Neighbour {
         let config = config(guest_file("i-am-server"), free_address());
         let action = Action::prepare(&config, &self.engine).unwrap();
@@ -211,7 +212,7 @@ impl Rig {
         Neighbour(rig)
     }
 
-    /// Ends the term without mercy, and finds nothing left of it.
+    /// Ends the term at once, and checks that nothing of it is left.
     pub(crate) async fn stop(self) {
         let address = self.action.status().listen;
         self.gate.close();
@@ -227,17 +228,17 @@ impl Rig {
     }
 }
 
-/// An action that must not notice what goes on beside it.
-pub(crate) struct Neighbour(Rig);
+/// An action that must not notice what goes on next to it.
+pub(crate) struct Neighbour(RunningAction);
 
 impl Neighbour {
-    /// It answers, as it does when it is alone.
+    /// Checks that it answers as it does alone.
     pub(crate) async fn answers(&self) {
         let asked = timeout(PATIENCE, self.0.ask("/")).await.expect("the neighbour is held up");
         assert_eq!(asked, (200, "I am server a\n".to_owned()));
     }
 
-    /// Ends it. Those beside it may be alive.
+    /// Ends it; other actions may still be alive.
     pub(crate) async fn stop(self) {
         self.0.gate.close();
         self.0.running.stop().await;
@@ -267,23 +268,23 @@ pub(crate) fn prepare_named(name: &str) -> Prepared {
     prepare_as(ActionConfig { name: name.into(), ..config })
 }
 
-/// The same, for an action that answers so many requests at a time.
+/// The same, for an action that answers this many requests at a time.
 pub(crate) fn prepare_for(guest: &str, requests: usize, grants: Grants) -> Prepared {
     prepare_within(guest, Limits { requests, ..Limits::default() }, grants)
 }
 
-/// The same, for one whose instances are used again.
+/// The same, for an action whose instances are used again.
 pub(crate) fn prepare_reusing(guest: &str, reuse: ReuseLimits) -> Prepared {
     let config = config(guest_file(guest), free_address());
     prepare_as(ActionConfig { instances: InstancePolicy::Reuse(reuse), ..config })
 }
 
-/// A guest on a free port, prepared by an engine that is there.
+/// A guest on a free port, prepared by an existing engine.
 pub(crate) fn action_of(engine: &Arc<PluginEngine>, guest: &str) -> Arc<Action> {
     Action::prepare(&config(guest_file(guest), free_address()), engine).unwrap()
 }
 
-/// The same, for an action that is held to `limits`.
+/// The same, for an action with these `limits`.
 pub(crate) fn prepare_within(guest: &str, limits: Limits, grants: Grants) -> Prepared {
     let config = config(guest_file(guest), free_address());
     prepare_as(ActionConfig { limits, grants: grants.into(), ..config })
@@ -300,8 +301,8 @@ pub(crate) fn config(plugin: PathBuf, listen: SocketAddr) -> ActionConfig {
     ActionConfig { listen, ..ActionConfig::with_defaults("web", plugin) }
 }
 
-/// An address that nobody uses now. Asking for port 0 would not do: the tests
-/// that start an action twice want the same one again.
+/// An address that is free now. Port 0 would not do: tests that start an action twice need the same
+/// port again.
 pub(crate) fn free_address() -> SocketAddr {
     TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap()
 }
@@ -321,7 +322,7 @@ fn folder(variable: &str, default: PathBuf) -> PathBuf {
     env::var_os(variable).map_or(default, PathBuf::from)
 }
 
-/// Waits until `condition` holds; for what tells nobody that it has changed.
+/// Polls until `condition` holds, for changes without a notification.
 pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
     let wait = async {
         while !condition() {
@@ -331,14 +332,14 @@ pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
     timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("waited in vain: {what}"));
 }
 
-/// Reads until the other side has closed, and tells whether it did so in order.
+/// Reads until the other side has closed, and returns whether it closed properly.
 pub(crate) async fn rest_of(mut stream: TcpStream) -> (String, bool) {
     let mut bytes = Vec::new();
     let read = timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("still open");
     (String::from_utf8_lossy(&bytes).into_owned(), read.is_ok())
 }
 
-/// Reads until `text` has come.
+/// Reads until `text` has arrived.
 pub(crate) async fn read_until(stream: &mut TcpStream, text: &str) -> String {
     let mut read = Vec::new();
     let wait = async {

@@ -1,4 +1,4 @@
-//! Services: they run, they are started again, they are given up.
+//! Services: they run, they are restarted, they are given up.
 
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use tokio::time::{sleep, timeout};
 use crate::{
     log::Log,
     rig::{
-        PATIENCE, Rig, World, config, free_address, gate, guest_file, prepare, prepare_as,
-        prepare_with, until,
+        PATIENCE, RunningAction, TestStore, config, free_address, gate, guest_file, prepare,
+        prepare_as, prepare_with, until,
     },
 };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_it_prints_is_logged() {
     let log = Log::of_all();
-    let rig = Rig::up("job-runner").await;
+    let rig = RunningAction::up("job-runner").await;
     until("the first unit is done", || log.text().contains("unit 1: 9592 primes")).await;
     rig.stop().await;
     let text = log.text();
@@ -32,7 +32,7 @@ async fn what_it_prints_is_logged() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_it_says_with_a_level_is_logged_with_that() {
     let log = Log::of_all();
-    let rig = Rig::up("service-levels").await;
+    let rig = RunningAction::up("service-levels").await;
     until("it is done", || rig.action.status().state == ActionState::Done).await;
     let text = log.text();
     for (level, stream) in [("INFO", "info"), ("WARN", "warn"), ("ERROR", "error")] {
@@ -49,7 +49,7 @@ async fn what_it_says_with_a_level_is_logged_with_that() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_heeds_the_end_is_waited_for() {
-    let (world, grants) = (World::new(), Grants { state: true, ..Grants::default() });
+    let (world, grants) = (TestStore::new(), Grants { state: true, ..Grants::default() });
     let log = Log::of_all();
     let prepared = prepare_with("service-farewell", grants);
     let mut rig = world.start(prepared).await;
@@ -69,7 +69,7 @@ async fn one_that_heeds_the_end_is_waited_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn runs_until_it_is_stopped() {
-    let mut rig = Rig::up("service-loop").await;
+    let mut rig = RunningAction::up("service-loop").await;
     assert_eq!(
         (rig.action.kinds().to_string(), rig.engine.live_instances()),
         ("service".to_owned(), 1)
@@ -81,9 +81,9 @@ async fn runs_until_it_is_stopped() {
     rig.stop().await;
 }
 
-/// The clock is paused, so the pauses between the starts take no time.
+/// The clock is paused, so the pauses between starts take no time.
 async fn is_given_up(guest: &str, reason: &str) {
-    let mut rig = Rig::start(prepare(guest, free_address()), gate(1, BootTime::NEVER));
+    let mut rig = RunningAction::start(prepare(guest, free_address()), gate(1, BootTime::NEVER));
     let failure = rig.failures.recv().await.unwrap();
     assert!(failure.reason.contains("it ended 5 times within 1m"), "{failure}");
     assert!(failure.reason.contains(reason), "{failure}");
@@ -105,11 +105,11 @@ async fn one_that_keeps_trapping_is_given_up() {
 
 #[tokio::test(start_paused = true)]
 async fn each_term_counts_its_restarts() {
-    let rig = Rig::up("service-exit").await;
+    let rig = RunningAction::up("service-exit").await;
     until("it was started again", || rig.action.status().restarts == 1).await;
     let prepared = (rig.engine.clone(), rig.action.clone());
     rig.stop().await;
-    let rig = Rig::start(prepared, gate(2, BootTime::NEVER));
+    let rig = RunningAction::start(prepared, gate(2, BootTime::NEVER));
     let status = rig.action.status();
     assert_eq!(status.restarts, 0);
     assert!(status.last_error.is_some(), "it is not up yet");
@@ -118,23 +118,23 @@ async fn each_term_counts_its_restarts() {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_started_again_once_the_gate_drains() {
-    let rig = Rig::up("service-exit").await;
+    let rig = RunningAction::up("service-exit").await;
     until("it ended", || rig.action.status().state == ActionState::Restarting).await;
     rig.gate.drain();
-    // On a paused clock: far beyond every pause before a start.
+    // On the paused clock: far longer than any pause before a start.
     sleep(Duration::from_secs(600)).await;
     assert_eq!((rig.engine.live_instances(), rig.action.status().restarts), (0, 1));
     rig.stop().await;
 }
 
-/// A service that ended as it should, or not, and is not started again.
+/// A service that ended, well or not, and is not started again.
 async fn ends_for_good(guest: &str, restart: Option<RestartPolicy>, state: ActionState) {
     let config = config(guest_file(guest), free_address());
     let prepared = prepare_as(ActionConfig { restart, ..config });
-    let mut rig = Rig::start(prepared, gate(1, BootTime::NEVER));
+    let mut rig = RunningAction::start(prepared, gate(1, BootTime::NEVER));
     rig.running.started().await.unwrap();
     until("it ended", || rig.action.status().state == state).await;
-    // On a paused clock: far beyond every pause before a start.
+    // On the paused clock: far longer than any pause before a start.
     sleep(Duration::from_secs(600)).await;
     let status = rig.action.status();
     assert_eq!((status.state, status.restarts, rig.engine.live_instances()), (state, 0, 0));
@@ -162,7 +162,7 @@ async fn one_that_is_never_started_again_may_fail() {
 async fn one_that_fails_is_started_again_on_failure() {
     let config = config(guest_file("service-exit"), free_address());
     let prepared = prepare_as(ActionConfig { restart: Some(RestartPolicy::OnFailure), ..config });
-    let rig = Rig::start(prepared, gate(1, BootTime::NEVER));
+    let rig = RunningAction::start(prepared, gate(1, BootTime::NEVER));
     until("it was started again", || rig.action.status().restarts == 1).await;
     rig.stop().await;
 }
@@ -171,7 +171,7 @@ async fn one_that_fails_is_started_again_on_failure() {
 async fn one_that_ends_well_is_started_again_if_that_is_wanted() {
     let config = config(guest_file("service-done"), free_address());
     let prepared = prepare_as(ActionConfig { restart: Some(RestartPolicy::Always), ..config });
-    let rig = Rig::start(prepared, gate(1, BootTime::NEVER));
+    let rig = RunningAction::start(prepared, gate(1, BootTime::NEVER));
     until("it was started again", || rig.action.status().restarts == 1).await;
     rig.stop().await;
 }

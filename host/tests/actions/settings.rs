@@ -1,10 +1,10 @@
-//! What an action is told: arguments, environment, secrets, and its settings.
+//! What an action gets from its settings: arguments, environment, secrets and values.
 
 use soloist_config::{Grants, Secret};
 
 use crate::{
     log::Log,
-    rig::{World, prepare_with},
+    rig::{TestStore, prepare_with},
 };
 
 fn texts(pairs: &[(&str, &str)]) -> std::collections::BTreeMap<String, String> {
@@ -13,8 +13,8 @@ fn texts(pairs: &[(&str, &str)]) -> std::collections::BTreeMap<String, String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn by_default_a_guest_is_told_nothing() {
-    let rig = World::new().start(prepare_with("escape", Grants::default())).await;
-    // This process has one.
+    let rig = TestStore::new().start(prepare_with("escape", Grants::default())).await;
+    // This process has one, but the guest must not see it.
     assert!(std::env::var("PATH").is_ok());
     assert_eq!(rig.ask("/env?PATH").await.0, 502);
     assert_eq!(rig.ask("/config").await, (200, "[]".to_owned()));
@@ -31,7 +31,7 @@ async fn a_guest_is_told_what_its_settings_say() {
         config: texts(&[("greeting", "hello")]),
         ..Grants::default()
     };
-    let rig = World::new().start(prepare_with("escape", grants)).await;
+    let rig = TestStore::new().start(prepare_with("escape", grants)).await;
     assert_eq!(rig.ask("/args").await, (200, "web -v two words".to_owned()));
     assert_eq!(rig.ask("/env?LEVEL").await, (200, "high".to_owned()));
     assert_eq!(rig.ask("/config?greeting").await, (200, "hello".to_owned()));
@@ -44,7 +44,7 @@ async fn a_secret_is_told_to_the_guest_and_to_nobody_else() {
     let secrets = [("API_KEY".to_owned(), Secret::new("s3cret-of-the-test"))].into();
     let grants = Grants { secrets, ..Grants::default() };
     let shown = format!("{grants:?}");
-    let rig = World::new().start(prepare_with("escape", grants)).await;
+    let rig = TestStore::new().start(prepare_with("escape", grants)).await;
     assert_eq!(rig.ask("/env?API_KEY").await, (200, "s3cret-of-the-test".to_owned()));
     assert_eq!(rig.ask("/config").await, (200, "[]".to_owned()));
     let status = format!("{:?} {:?} {:?}", rig.action.status(), rig.action, rig.running);

@@ -1,4 +1,4 @@
-//! Sockets: where the settings say, and nowhere else; and never past the gate.
+//! Sockets: only where the settings allow it, and never past the gate.
 
 use std::{
     net::{SocketAddr, TcpListener, UdpSocket},
@@ -16,7 +16,7 @@ use tokio::{
 
 use crate::{
     log::Log,
-    rig::{PATIENCE, Rig, World, prepare_with, until},
+    rig::{PATIENCE, RunningAction, TestStore, prepare_with, until},
 };
 
 fn sockets(entries: &[String]) -> Grants {
@@ -24,11 +24,11 @@ fn sockets(entries: &[String]) -> Grants {
     Grants { sockets, ..Grants::default() }
 }
 
-async fn up(grants: Grants) -> Rig {
-    World::new().start(prepare_with("escape", grants)).await
+async fn up(grants: Grants) -> RunningAction {
+    TestStore::new().start(prepare_with("escape", grants)).await
 }
 
-/// Whoever connected or sent a datagram; each gets `welcome` back.
+/// Counts connections and datagrams, and answers each with `welcome`.
 struct EchoServer {
     tcp: SocketAddr,
     udp: SocketAddr,
@@ -36,7 +36,7 @@ struct EchoServer {
 }
 
 impl EchoServer {
-    /// Its threads end with the process: they wait for what must not come.
+    /// Its threads end with the process: they wait for what must not arrive.
     fn start() -> Self {
         let (tcp, udp) = (TcpListener::bind("127.0.0.1:0"), UdpSocket::bind("127.0.0.1:0"));
         let (tcp, udp) = (tcp.unwrap(), udp.unwrap());
@@ -70,9 +70,9 @@ async fn nothing_is_reached_that_is_not_granted() {
     for grants in [
         Grants::default(),
         sockets(&[format!("tcp://{}", other.tcp), format!("udp://{}", other.udp)]),
-        // The other way round.
+        // Each protocol at the port of the other.
         sockets(&[format!("udp://{tcp}"), format!("tcp://{udp}")]),
-        // By its name alone.
+        // By its name only.
         sockets(&[
             format!("tcp://localhost:{}", tcp.port()),
             format!("udp://localhost:{}", udp.port()),
@@ -101,7 +101,7 @@ async fn what_is_granted_is_reached() {
     rig.stop().await;
 }
 
-/// Also where nothing is granted at all.
+/// Also if nothing is granted at all.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_denial_says_what_would_grant_it() {
     let log = Log::of_all();
@@ -130,7 +130,7 @@ async fn a_name_is_looked_up_only_if_it_is_granted() {
     let by_name = format!("/connect?localhost:{port}");
     let rig = up(sockets(&[format!("tcp://localhost:{port}")])).await;
     assert_eq!(rig.ask(&by_name).await, (200, "welcome".to_owned()));
-    // One instance's lookup is no grant for another.
+    // A lookup by one instance is no grant for another.
     assert_eq!(rig.ask(&format!("/connect?{}", server.tcp)).await.0, 502);
     rig.stop().await;
     let rig = up(sockets(&[format!("tcp://{}", server.tcp)])).await;
@@ -148,7 +148,7 @@ async fn past_the_gate_nothing_is_sent() {
     let (mut stream, _) = server.accept().await.unwrap();
     let mut come = [0; 64];
     assert!(stream.read(&mut come).await.unwrap() > 0);
-    // No stop, no task: the gate alone.
+    // No stop, no task: only the gate.
     rig.gate.close();
     let mut rest = Vec::new();
     let ended = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await;
@@ -157,17 +157,17 @@ async fn past_the_gate_nothing_is_sent() {
     rig.stop().await;
 }
 
-/// What a guest of WASI 0.3 has handed over in one piece is sent piece by piece, and not a
-/// moment longer than it may: none of its code has to run for that, nor any of a stop.
+/// What a guest of WASI 0.3 has handed over in one piece is sent piece by piece, and only while the
+/// gate is open. Neither the guest's code nor a stop has to run for that.
 #[tokio::test(flavor = "multi_thread")]
 async fn past_the_gate_nothing_is_sent_that_was_begun() {
     let server = AsyncListener::bind("127.0.0.1:0").await.unwrap();
     let address = server.local_addr().unwrap();
     let grants = sockets(&[format!("tcp://{address}")]);
-    let rig = World::new().start(prepare_with("concurrent", grants)).await;
+    let rig = TestStore::new().start(prepare_with("concurrent", grants)).await;
     let pour = format!("GET /pour?{address} HTTP/1.1\r\nhost: a\r\n\r\n");
     let (all, sent) = (64 << 20, Duration::from_secs(1));
-    // As long as it is open, all of it comes.
+    // While the gate is open, all of it arrives.
     let _request = rig.send(&pour).await;
     let (mut stream, _) = server.accept().await.unwrap();
     assert_eq!(taken(&mut stream, PIECE, PATIENCE).await, PIECE);
@@ -176,7 +176,7 @@ async fn past_the_gate_nothing_is_sent_that_was_begun() {
     let (mut stream, _) = server.accept().await.unwrap();
     assert_eq!(taken(&mut stream, PIECE, PATIENCE).await, PIECE);
     rig.gate.close();
-    // What the kernel has is under way.
+    // What the kernel has already is on its way.
     let came = PIECE + taken(&mut stream, all, sent).await;
     assert!(came < all / 2, "{came} bytes of {all} came");
     rig.stop().await;
@@ -184,7 +184,7 @@ async fn past_the_gate_nothing_is_sent_that_was_begun() {
 
 const PIECE: usize = 1 << 10;
 
-/// How many bytes come until there are `most`, or none for a while.
+/// How many bytes arrive until there are `most`, or until none come for `patience`.
 async fn taken(stream: &mut TcpStream, most: usize, patience: Duration) -> usize {
     let (mut count, mut piece) = (0, vec![0; PIECE.max(most.min(1 << 16))]);
     while count < most {

@@ -1,4 +1,4 @@
-//! What an action keeps: `wasi:keyvalue`, as a guest sees it.
+//! What an action stores: `wasi:keyvalue`, as a guest sees it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,22 +11,22 @@ use soloist_stores::{BATCH_BYTES_MAX, BATCH_MAX, KEY_MAX, VALUE_MAX};
 use tokio::task::JoinSet;
 
 use crate::rig::{
-    Rig, World, config, free_address, gate, guest_file, prepare_with, prepare_within,
+    RunningAction, TestStore, config, free_address, gate, guest_file, prepare_with, prepare_within,
 };
 
 fn granted() -> Grants {
     Grants { state: true, ..Grants::default() }
 }
 
-/// The answer, which must be a good one.
-async fn told(rig: &Rig, path: &str) -> String {
+/// The text of the response, which must be a success.
+async fn told(rig: &RunningAction, path: &str) -> String {
     let (status, text) = rig.ask(path).await;
     assert_eq!(status, 200, "{path}: {text}");
     text
 }
 
-/// The text of the error, which must be one.
-async fn refused(rig: &Rig, path: &str) -> String {
+/// The text of the error, which there must be.
+async fn refused(rig: &RunningAction, path: &str) -> String {
     let (status, text) = rig.ask(path).await;
     assert_eq!(status, 500, "{path}: {text}");
     text
@@ -34,7 +34,7 @@ async fn refused(rig: &Rig, path: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_call_does_what_the_standard_says() {
-    let rig = World::new().start(prepare_with("state", granted())).await;
+    let rig = TestStore::new().start(prepare_with("state", granted())).await;
     told(&rig, "/open/").await;
     told(&rig, "/open/default").await;
     assert_eq!(refused(&rig, "/open/other").await, "no such store");
@@ -43,7 +43,7 @@ async fn every_call_does_what_the_standard_says() {
     assert_eq!(told(&rig, "/get/b").await, "-\n");
     assert_eq!(told(&rig, "/exists/a").await, "true");
     assert_eq!(told(&rig, "/exists/b").await, "false");
-    // The last of two values for one key counts.
+    // Of two values for one key, the last one counts.
     told(&rig, "/set/b/2/c/3/b/4").await;
     assert_eq!(told(&rig, "/get/c/b/x/a").await, "3\n4\n-\n1\n");
     assert_eq!(told(&rig, "/increment/a/41").await, "42");
@@ -57,7 +57,7 @@ async fn every_call_does_what_the_standard_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_survives_its_leader() {
-    let (world, prepared) = (World::new(), prepare_with("state", granted()));
+    let (world, prepared) = (TestStore::new(), prepare_with("state", granted()));
     let rig = world.start(prepared.clone()).await;
     let first = rig.gate.term().token;
     told(&rig, "/set/a/kept").await;
@@ -72,10 +72,10 @@ async fn it_survives_its_leader() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_of_a_former_leader_is_refused_and_ends_the_term() {
-    let (world, prepared) = (World::new(), prepare_with("state", granted()));
+    let (world, prepared) = (TestStore::new(), prepare_with("state", granted()));
     let mut rig = world.start(prepared.clone()).await;
     told(&rig, "/set/a/old").await;
-    // Nobody tells the host that its key is gone.
+    // Nothing tells the host that its key is gone.
     world.store.resign(&rig.key).await.unwrap();
     let (status, text) = rig.ask("/set/a/late").await;
     assert_eq!(status, 503, "{text}");
@@ -90,7 +90,7 @@ async fn a_write_of_a_former_leader_is_refused_and_ends_the_term() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_grant_there_is_none() {
-    let rig = World::new().start(prepare_with("state", Grants::default())).await;
+    let rig = TestStore::new().start(prepare_with("state", Grants::default())).await;
     assert_eq!(refused(&rig, "/open/").await, "access denied");
     assert_eq!(refused(&rig, "/get/a").await, "access denied");
     rig.stop().await;
@@ -98,7 +98,7 @@ async fn without_a_grant_there_is_none() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn limits_are_told() {
-    let rig = World::new().start(prepare_with("state", granted())).await;
+    let rig = TestStore::new().start(prepare_with("state", granted())).await;
     let key = "k".repeat(KEY_MAX);
     told(&rig, &format!("/fill/{key}/{VALUE_MAX}")).await;
     let long = refused(&rig, &format!("/set/{key}k/1")).await;
@@ -121,7 +121,7 @@ async fn limits_are_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_are_listed_in_pages() {
-    let rig = World::new().start(prepare_with("state", granted())).await;
+    let rig = TestStore::new().start(prepare_with("state", granted())).await;
     assert_eq!(told(&rig, "/list").await, "\n");
     for batch in (0..200).collect::<Vec<_>>().chunks(50) {
         let pairs: Vec<_> = batch.iter().map(|number| format!("/{number:03}/x")).collect();
@@ -142,7 +142,7 @@ async fn keys_are_listed_in_pages() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn counters_lose_nothing() {
-    let rig = World::new().start(prepare_with("state", granted())).await;
+    let rig = TestStore::new().start(prepare_with("state", granted())).await;
     let mut sums = join_all((0..40).map(async |_| told(&rig, "/increment/n/1").await)).await;
     sums.sort_by_key(|sum| sum.parse::<u64>().unwrap());
     assert_eq!(sums, (1..=40).map(|sum| sum.to_string()).collect::<Vec<_>>());
@@ -155,18 +155,18 @@ async fn counters_lose_nothing() {
     rig.stop().await;
 }
 
-/// What a guest waits for it is not handed while it waits for the processor: the neighbour
-/// would wait for all that compute before it may write.
+/// A guest that waits for the store is not delayed by guests that compute: the neighbour may write
+/// without waiting for all of their turns.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_neighbour_writes_beside_guests_that_compute_and_write() {
-    let world = World::answering_within(Duration::from_secs(1));
+    let world = TestStore::answering_within(Duration::from_secs(1));
     let limits = Limits { requests: 100, ..Limits::default() };
     let rig = Arc::new(world.start(prepare_within("state", limits, granted())).await);
     let config = config(guest_file("state"), free_address());
     let config = ActionConfig { name: "other".into(), grants: granted().into(), ..config };
     let action = Action::prepare(&config, &rig.engine).unwrap();
     let (term, key) = (gate(rig.key.token.0, BootTime::NEVER), rig.key.clone());
-    let mut neighbour = Rig::under(&world, (rig.engine.clone(), action), term, key);
+    let mut neighbour = RunningAction::under(&world, (rig.engine.clone(), action), term, key);
     neighbour.running.started().await.unwrap();
 
     let computing = rig.begin("GET /spin HTTP/1.1\r\nhost: a\r\n\r\n", 60).await;

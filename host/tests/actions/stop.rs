@@ -1,5 +1,5 @@
-//! The stop, proven: whatever guests are at, within its budget nothing of the
-//! term is alive: no task, no instance, no part of the pool, no socket.
+//! Stopping: whatever guests are doing, within its time budget nothing of the term is left alive:
+//! no task, no instance, no part of the pool, no socket.
 
 use std::{fs, net::SocketAddr, thread::available_parallelism, time::Duration};
 
@@ -18,10 +18,13 @@ use tokio::{
 
 use crate::{
     backend::{Backend, BackendBehaviour, FullBacklog, outbound},
-    rig::{Prepared, Rig, STOP, World, gate, prepare_for, prepare_reusing, read_until, until},
+    rig::{
+        Prepared, RunningAction, STOP, TestStore, gate, prepare_for, prepare_reusing, read_until,
+        until,
+    },
 };
 
-/// Each on one thread and on several.
+/// Runs each test on one thread and on several.
 macro_rules! on_both_runtimes {
     ($($case:ident),* $(,)?) => {
         mod on_one_thread {
@@ -55,9 +58,9 @@ on_both_runtimes!(
     with_instances_kept,
 );
 
-/// A term, and what there was before it.
+/// An action, and the number of tasks before it.
 struct StopScene {
-    rig: Rig,
+    rig: RunningAction,
     tasks_before: usize,
 }
 
@@ -65,8 +68,7 @@ fn tasks() -> usize {
     Handle::current().metrics().num_alive_tasks()
 }
 
-/// What this process has used of the processors: on a busy machine a stop
-/// takes longer, but not more of this.
+/// The CPU time of this process: on a busy machine a stop takes longer, but not more of this.
 fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::try_from(time).unwrap()
@@ -74,11 +76,11 @@ fn cpu_time() -> Duration {
 
 impl StopScene {
     async fn with(prepared: Prepared) -> Self {
-        let world = World::new();
+        let world = TestStore::new();
         let key = world.win().await;
         let tasks_before = tasks();
         let gate = gate(key.token.0, BootTime::NEVER);
-        let mut rig = Rig::under(&world, prepared, gate, key);
+        let mut rig = RunningAction::under(&world, prepared, gate, key);
         rig.running.started().await.unwrap();
         Self { rig, tasks_before }
     }
@@ -87,7 +89,7 @@ impl StopScene {
         Self::with(prepare_for(guest, 256, grants)).await
     }
 
-    /// Stops, and finds nothing left. `kept` is what the test itself holds on to.
+    /// Stops, and checks that nothing is left. `kept` is what the test itself holds on to.
     #[allow(clippy::print_stdout, reason = "the figures of the documentation come from here")]
     async fn end<T>(self, what: &str, kept: T, others: &[SocketAddr]) {
         let Self { rig, tasks_before } = self;
@@ -96,8 +98,7 @@ impl StopScene {
         rig.stop().await;
         let (stopped, cpu) = (began.elapsed(), cpu_time() - cpu);
         assert_eq!(engine.pool_usage().unwrap(), PoolUsage::default());
-        // Those of wasmtime's are told to end and do so at their next turn,
-        // which nobody is told of.
+        // Tasks of wasmtime end at their next turn, without a notification.
         while tasks() > tasks_before && began.elapsed() < STOP {
             sleep(Duration::from_millis(1)).await;
         }
@@ -113,13 +114,13 @@ impl StopScene {
     }
 }
 
-/// The sockets that some process holds at `addresses`, on either side.
+/// The sockets that any process holds at `addresses`, on either side.
 fn sockets(addresses: &[SocketAddr]) -> Vec<String> {
     let ports: Vec<_> = addresses.iter().map(|at| format!("0100007F:{:04X}", at.port())).collect();
     let table = fs::read_to_string("/proc/self/net/tcp").unwrap();
     let held = |line: &&str| {
         let fields: Vec<_> = line.split_whitespace().collect();
-        // What the kernel only winds up belongs to no file any more: inode 0.
+        // A socket that only the kernel still closes belongs to no file: its inode is 0.
         fields[9] != "0" && ports.iter().any(|port| fields[1] == port || fields[2] == port)
     };
     table.lines().skip(1).filter(held).map(ToOwned::to_owned).collect()
@@ -167,7 +168,7 @@ async fn in_a_half_sent_request() {
     during_a_request(backend, "/send", "content-length: 9\r\n", "half-sent request").await;
 }
 
-/// Stops when the backend has got the request, and half of a body if there is one.
+/// Stops when the backend has the request, and half of the body if there is one.
 async fn during_a_request(backend: Backend, call: &str, header: &str, what: &str) {
     let scene = StopScene::of("reach", backend.granted()).await;
     let half = if header.is_empty() { "" } else { "half" };
@@ -251,7 +252,7 @@ async fn in_many_concurrent_sleeps() {
     scene.end("0.3: 256 sleeps", streams, &[]).await;
 }
 
-/// Longer than any test.
+/// Longer than any test takes.
 const REUSE: ReuseLimits = ReuseLimits { max: 1000, idle: Duration::from_secs(600) };
 
 async fn in_many_requests_of_one_instance() {
@@ -306,7 +307,7 @@ async fn in_a_thousand_endless_loops() {
     for stream in &streams {
         assert_eq!(stream.try_write(b"go").unwrap(), 2);
     }
-    // They take turns; these have had one, and the others are on their way.
+    // They take turns: these have had one, and the others follow.
     for stream in &mut streams[..16] {
         read_until(stream, "go").await;
     }

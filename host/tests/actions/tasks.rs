@@ -4,9 +4,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use soloist::{
-    action::{Action, Programme, TaskError, TaskPools, TaskScope},
+    action::{Action, Programme, TaskError, TaskPools},
     api::TaskApi,
     cluster::{PeerClient, PeerCredentials},
+    task_scope::TaskScope,
     tasks::{Dispatcher, DispatcherParts, casts::CastService},
 };
 use soloist_config::{ActionConfig, Grants, InstancePolicy, Limits, ReuseLimits, TaskConfig};
@@ -23,17 +24,17 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::rig::{PATIENCE, World, guest_file, until};
+use crate::rig::{PATIENCE, TestStore, guest_file, until};
 
-/// The desk of a host that has no tasks.
-pub(crate) fn desk(world: &World) -> TaskApi {
+/// The task API of a host without tasks.
+pub(crate) fn desk(world: &TestStore) -> TaskApi {
     let (_, programme) = watch::channel(Arc::default());
     let workshop = Arc::new(TaskPools::new("a".into(), BTreeMap::new()));
     TaskApi { dispatcher: dispatcher(world, &workshop, programme), workshop }
 }
 
 fn dispatcher(
-    world: &World,
+    world: &TestStore,
     workshop: &Arc<TaskPools>,
     programme: watch::Receiver<Arc<Programme>>,
 ) -> Arc<Dispatcher> {
@@ -58,21 +59,21 @@ struct TaskHost {
     roster: watch::Sender<Option<Roster>>,
     keeping: tokio::task::JoinHandle<()>,
     stop: CancellationToken,
-    _world: World,
+    _world: TestStore,
     _ended: DropGuard,
 }
 
 impl TaskHost {
     async fn new(change: impl FnOnce(&mut ActionConfig)) -> Self {
         let engine = Arc::new(PluginEngine::new(None).unwrap());
-        let world = World::new();
+        let world = TestStore::new();
         let labels = [("size".to_owned(), "big".to_owned())].into();
         let workshop = Arc::new(TaskPools::new("a".into(), labels));
         let (programme, told) = watch::channel(Arc::default());
         let dispatcher = dispatcher(&world, &workshop, told.clone());
         let (roster, of_roster) = watch::channel(None);
         let calls = Arc::downgrade(&dispatcher);
-        workshop.connect(calls);
+        workshop.set_calls(calls);
         let stop = CancellationToken::new();
         let (keeper, until) = (Arc::clone(&workshop), stop.clone());
         let keeping = tokio::spawn(async move {
@@ -96,7 +97,7 @@ impl TaskHost {
         shop
     }
 
-    /// Puts a version of the task there, and waits until calls of it are taken.
+    /// Installs a version of the task, and waits until it takes calls.
     async fn put(&self, change: impl FnOnce(&mut ActionConfig)) {
         self.show(change);
         self.offered(true).await;
@@ -110,7 +111,7 @@ impl TaskHost {
         self.programme.send_replace(programme.into());
     }
 
-    /// Waits until calls of it are taken, or not any more.
+    /// Waits until it takes calls, or no longer does.
     async fn offered(&self, wanted: bool) {
         let mut offers = self.workshop.offers();
         let offered = offers.wait_for(|offers| offers.contains("work") == wanted);
@@ -180,7 +181,7 @@ async fn calls_have_instances_of_their_own_unless_they_are_reused() {
         counts.push(shop.perform("count").await.unwrap());
     }
     assert_eq!(counts, ["1", "2", "3", "1"]);
-    // The memory of one that has trapped is in an unknown state.
+    // The memory of an instance that has trapped is in an unknown state.
     assert!(shop.perform("trap").await.is_err());
     assert_eq!(shop.perform("count").await, Ok("1".into()));
 }
@@ -211,7 +212,7 @@ async fn a_call_has_its_time_and_no_more() {
     let order = TaskRequest { within: Some(Duration::from_millis(50)), ..order("spin") };
     let late = shop.dispatcher.call(order).await;
     assert!(matches!(late, Err(CallError::Late { .. })), "{late:?}");
-    // No caller can have more than the settings give.
+    // No caller gets more time than the settings allow.
     let brief = TaskConfig { timeout: Duration::from_millis(100), ..TaskConfig::default() };
     let shop = TaskHost::new(|config| config.task = brief).await;
     let patient = TaskRequest { within: Some(PATIENCE), ..self::order("spin") };
@@ -243,7 +244,7 @@ async fn too_many_are_told_at_once() {
     let busy = shop.call("echo x").await.unwrap_err();
     assert!(matches!(busy, CallError::Busy { .. }), "{busy}");
     two.iter().for_each(tokio::task::JoinHandle::abort);
-    // Their places are free again.
+    // Their permits are free again.
     shop.quiet().await;
     assert_eq!(shop.perform("echo x").await, Ok("x".into()));
 }
@@ -259,7 +260,7 @@ async fn a_new_version_takes_new_calls_and_the_old_one_finishes_its_own() {
         sleep(Duration::from_millis(1)).await;
     }
     assert!(old.await.unwrap().is_ok());
-    // One that takes longer than there is time is cut off.
+    // A call that takes longer than its time is cut off.
     let (slow, workshop) = (call("sleep 60000"), Arc::clone(&shop.workshop));
     let slow = tokio::spawn(async move { workshop.perform(&slow, PATIENCE).await });
     until("an instance lives", || shop.engine.live_instances() > 0).await;
@@ -295,7 +296,7 @@ async fn what_failed_is_tried_as_often_as_it_is_asked_for() {
     assert_eq!((done.attempt, &*done.payload), (3, &b"attempt 3"[..]));
     let fewer = shop.dispatcher.call(TaskRequest { attempts: 2, ..again }).await.unwrap_err();
     assert!(matches!(fewer, CallError::Failed { attempt: 2, .. }), "{fewer}");
-    // What is wrong stays wrong.
+    // A refused call stays refused.
     let refused = shop.dispatcher.call(TaskRequest { attempts: 9, ..order("refuse") }).await;
     assert!(matches!(refused, Err(CallError::Refused { .. })), "{refused:?}");
 }

@@ -95,11 +95,11 @@ pub(crate) async fn a_firing_is_claimed_kept_and_ended(world: &World) {
     assert_eq!((page.record.outcome, page.record.missed), (FiringOutcome::Running, 0));
     page.record.outcome = FiringOutcome::Done;
     page.record.output = "hello".to_owned();
-    soon(leader.ledger.keep(&page)).await.unwrap();
+    soon(leader.ledger.update(&page)).await.unwrap();
     assert_eq!(kept_records(world).await, [page.record.clone()]);
     // A firing that has ended does not change any more.
     page.record.outcome = FiringOutcome::Failed;
-    soon(leader.ledger.keep(&page)).await.unwrap();
+    soon(leader.ledger.update(&page)).await.unwrap();
     assert_eq!(kept_records(world).await[0].outcome, FiringOutcome::Done);
     // A run by hand settles nothing of the schedule.
     let by_hand = Firing::by_hand(JOB, at(12));
@@ -159,7 +159,7 @@ pub(crate) async fn what_was_under_way_is_interrupted(world: &World) {
     let (mark, _) = leader.open(10).await;
     let (mark, mut done) = leader.claims(&mark, 11).await;
     done.record.outcome = FiringOutcome::Done;
-    soon(leader.ledger.keep(&done)).await.unwrap();
+    soon(leader.ledger.update(&done)).await.unwrap();
     leader.claims(&mark, 12).await;
     // Not when the same leader opens the ledger again.
     for again in [LedgerOpening::Again, LedgerOpening::Reset] {
@@ -313,7 +313,7 @@ pub(crate) async fn a_claim_whose_answer_was_lost_is_known_in_the_end(world: &Wo
         let (moved, mut page) = leader.claims(&mark, second).await;
         mark = moved;
         page.record.outcome = FiringOutcome::Done;
-        soon(leader.ledger.keep(&page)).await.unwrap();
+        soon(leader.ledger.update(&page)).await.unwrap();
     }
     let records = kept_records(world).await;
     assert_eq!(records.len(), 6);

@@ -29,17 +29,18 @@ struct Known {
 }
 
 /// No new circle belongs in here.
-const KNOWN: [Known; 1] = [Known { folder: "host/src/action", files: 29 }];
+const KNOWN: [Known; 0] = [];
 
 /// The rooms of the crate `soloist` (`host/src`), from above to below. A room takes of those
 /// in lower rows, and of its own row.
-const ROOMS: [&[&str]; 6] = [
+const ROOMS: [&[&str]; 7] = [
     &["cli"],
     &["supervisor", "host"],
     &["api", "term"],
     &["relay", "tasks"],
     &["action", "cluster"],
-    &["scaffold", "wall_clock"],
+    &["http"],
+    &["scaffold", "task_scope", "wall_clock"],
 ];
 
 /// Read once for all tests.

@@ -1,102 +1,72 @@
-//! What is known of one name.
+//! What is known of one action name.
 
-use std::{
-    fs,
-    os::unix::fs::MetadataExt,
-    path::Path,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{sync::Arc, time::Duration};
 
 use tracing::{info, warn};
 
-use super::preparation::Preparation;
-use crate::action::{Action, ActionFailure, FAILED_AGAIN};
+use super::{
+    folder_version::{FolderVersion, PluginFileStamp},
+    preparation::Preparation,
+};
+use crate::action::{action_failure::ActionFailure, limits::FAILED_AGAIN, prepared_action::Action};
 use soloist_config::{ActionConfig, ReservedMount};
 use soloist_guests::plugin::Kind;
 use soloist_heart::clock::BootTime;
 use soloist_telemetry::log_throttle::LogThrottle;
 
-/// One name.
+/// What is known of one action name.
 #[derive(Default)]
 pub(super) struct CatalogEntry {
-    /// What was looked at last, whatever came of it.
+    /// What was seen last in the folder, whether it was accepted or not.
     pub(super) last_seen: Option<FolderVersion>,
-    /// What is not taken yet, since it has to be compiled.
+    /// A version that is not accepted yet because it has to be compiled first.
     pub(super) preparation: Option<Preparation>,
-    /// What is not taken yet, since its settings may be on their way.
+    /// A program that is not accepted yet because its settings may be on their way.
     pub(super) pending: Option<PendingProgram>,
     /// Since when there are settings without a plugin.
     stray_since: Option<BootTime>,
-    /// What runs, or could.
+    /// The accepted version.
     pub(super) action: Option<Arc<Action>>,
-    /// Why that is not what was looked at last.
+    /// Why the accepted version is not the one that was seen last.
     pub(super) refused: Option<String>,
-    /// That it was not.
+    /// Limits how often refusals are logged.
     refusals: LogThrottle,
-    /// The place that is kept for it while there is nothing to run.
+    /// The address and path that are reserved while there is no accepted version.
     pub(super) reserved: Option<ReservedMount>,
-    /// Whether it is refused for the sake of another, which may go.
+    /// Whether it was refused because another action has its address and path; that one may go.
     pub(super) displaced: bool,
-    /// When what failed on trial is tried again, though nothing has changed.
+    /// When a version that failed on trial is tried again, even without a change.
     retry_at: Option<BootTime>,
 }
 
-/// An action as it lies in the folder.
-pub(super) type FolderVersion = (ActionConfig, Option<PluginFileStamp>);
-
-/// A program that came without a word of settings: it may be a job whose schedule comes in
-/// another file, or has just been removed before the program is.
+/// A program that came without any settings. It may be a job: its schedule may still come in
+/// another file, or was removed just before the program.
 pub(super) struct PendingProgram {
     pub(super) version: FolderVersion,
     pub(super) action: Arc<Action>,
     pub(super) since: BootTime,
 }
 
-/// Tells one content of a file from another, without reading it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct PluginFileStamp {
-    modified: Option<SystemTime>,
-    length: u64,
-    inode: u64,
-}
+/// How long a plugin waits for its settings, and settings for their plugin: longer than a person or
+/// a script takes from one copy to the next.
+const SETTINGS_WAIT: Duration = Duration::from_secs(5);
+/// How long to wait before a failed version is tried again, if the cause lies elsewhere and may go
+/// away at any moment.
+const TRANSIENT_RETRY: Duration = Duration::from_secs(10);
 
-impl PluginFileStamp {
-    pub(super) fn of(file: &Path) -> Option<Self> {
-        let file = fs::metadata(file).ok()?;
-        Some(Self { modified: file.modified().ok(), length: file.len(), inode: file.ino() })
-    }
-
-    /// Whether it was written to only just now, and may not be complete: there will be
-    /// another look.
-    pub(super) fn is_just_written(&self) -> bool {
-        let age = self.modified.and_then(|modified| modified.elapsed().ok());
-        age.is_some_and(|age| age < FRESH)
-    }
-}
-
-/// Much longer than the pause between two writes of one copy.
-const FRESH: Duration = Duration::from_millis(50);
-/// How long a plugin waits for its settings, and settings for their plugin: longer than a
-/// person or a script takes from one copy to the next.
-const SETTLE: Duration = Duration::from_secs(5);
-/// How long what failed on trial is left alone, where the reason lies elsewhere and may be gone any
-/// moment.
-const SOON: Duration = Duration::from_secs(10);
-
-/// Whether there is not a word of settings.
+/// Whether there are no settings at all.
 fn has_no_settings(action: &Action) -> bool {
     let config = action.config();
     *config == ActionConfig::with_defaults(&config.name, config.plugin.clone())
 }
 
 impl CatalogEntry {
-    /// Whether `action` may be a job that lacks its settings, and has not waited for them
-    /// since long ago.
+    /// Whether `action` may be a job whose settings are still missing, and has not waited too long
+    /// for them since `since`.
     pub(super) fn must_wait_for_settings(&self, action: &Action, since: Option<BootTime>) -> bool {
         let is_service = |action: &Action| action.kinds().has(Kind::Service);
         let served = self.action.as_ref().is_some_and(|now| is_service(now));
-        let new = since.is_none_or(|since| BootTime::now().since(since) < SETTLE);
+        let new = since.is_none_or(|since| BootTime::now().since(since) < SETTINGS_WAIT);
         has_no_settings(action) && new && is_service(action) && !served
     }
 
@@ -121,32 +91,33 @@ impl CatalogEntry {
                 event = "waits", action = %name,
                 "action {name} is a program without settings: it begins as a service in {}, \
                  unless {name}.toml comes; `schedule` in it makes it a job",
-                humantime::format_duration(SETTLE)
+                humantime::format_duration(SETTINGS_WAIT)
             );
         }
-        let (seen, since) = ((action.config().clone(), stamp), since.unwrap_or_else(BootTime::now));
-        self.pending = Some(PendingProgram { version: seen, action, since });
+        let (version, since) =
+            ((action.config().clone(), stamp), since.unwrap_or_else(BootTime::now));
+        self.pending = Some(PendingProgram { version, action, since });
     }
 
-    /// Whether settings without a plugin have just come, or a plugin has just gone.
+    /// Whether settings without a plugin came a moment ago, or a plugin has just been removed.
     pub(super) fn stray_recently(&mut self, is_stray: bool) -> bool {
         let since = is_stray.then(|| self.stray_since.unwrap_or_else(BootTime::now));
         self.stray_since = since;
-        since.is_some_and(|since| BootTime::now().since(since) < SETTLE)
+        since.is_some_and(|since| BootTime::now().since(since) < SETTINGS_WAIT)
     }
 
-    /// It failed on trial, and what ran before is all that there is now.
+    /// Goes back to the version before one that failed on trial, if there is one.
     pub(super) fn roll_back(&mut self, failure: &ActionFailure) {
         self.action = failure.action.last_good();
         let name = failure.action.name();
         let reason = format!("{} (`soloist logs {name}` has what it printed)", failure.reason);
         self.refuse(name, reason);
         self.reserved = failure.action.reserved();
-        let pause = if failure.may_pass { SOON } else { FAILED_AGAIN };
+        let pause = if failure.may_pass { TRANSIENT_RETRY } else { FAILED_AGAIN };
         self.retry_at = self.action.is_none().then(|| BootTime::now() + pause);
     }
 
-    /// Whether it is tried again now. It is asked once.
+    /// Whether a failed version should be tried again now. Returns `true` once.
     pub(super) fn take_due_retry(&mut self) -> bool {
         self.retry_at.take_if(|at| *at <= BootTime::now()).is_some()
     }
@@ -155,14 +126,14 @@ impl CatalogEntry {
         (self.refused, self.displaced) = (None, false);
     }
 
-    /// Tells whether that is news.
+    /// Notes why what was seen last is refused; returns whether that is news.
     pub(super) fn refuse(&mut self, name: &str, reason: String) -> bool {
         self.displaced = false;
         if self.refused.as_ref() == Some(&reason) {
             return false;
         }
         let goes_on = if self.action.is_some() { "; what ran before goes on" } else { "" };
-        // A plugin that is copied slowly is another bad one with each piece that arrives.
+        // A plugin that is copied slowly is a new invalid file with each piece that arrives.
         self.refusals.report(|told| {
             warn!(event = "refused", action = %name, reason, "action {name} is not taken{goes_on}{told}");
         });

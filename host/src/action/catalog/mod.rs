@@ -1,26 +1,27 @@
-//! The actions of this host, kept up with the plugins folder.
+//! The actions of this host, kept up to date with the plugins folder.
 //!
-//! Invariants:
-//! - What is published has been compiled and linked, so winning costs no compilation.
+//! Guarantees:
+//! - What is published has been compiled and linked, so winning an election costs no compilation.
 //! - Once a host runs, nothing waits for the compilation of something else.
-//! - A change that cannot be taken takes nothing away: the version before it goes on,
-//!   and the status says why.
-//! - What lies in the folder ends no start: what running hosts refuse and go on without,
-//!   one that starts refuses and goes on without as well.
+//! - A change that is refused takes nothing away: the version before it goes on, and the status
+//!   says why.
+//! - Nothing in the folder prevents a start: a host that starts refuses the same things as running
+//!   hosts, and goes on without them as well.
 
 mod entry;
+mod folder_version;
 mod index;
 mod mount_changes;
 mod preparation;
+mod programme;
 mod startup_progress;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
-
+use self::index::CatalogIndex;
+use super::action_failure::ActionFailure;
 use parking_lot::Mutex;
+use soloist_config::{ActionSet, ActionSource};
+use soloist_guests::plugin::{FolderWatch, PluginEngine};
+use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, watch},
     task::spawn_blocking,
@@ -28,89 +29,15 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::index::CatalogIndex;
-pub use self::startup_progress::Preparing;
-use super::{Action, ActionFailure};
-use soloist_config::{ActionSet, ActionSource, ReservedMount, Schedule};
-use soloist_guests::plugin::{FolderWatch, Kind, PluginEngine};
-use soloist_heart::Group;
+pub use self::{
+    programme::{Programme, RefusedPlugin},
+    startup_progress::StartupProgress,
+};
 
-/// How often the folder is looked at even if nothing was heard of it: some file systems
-/// tell of no change.
-const LOOK: Duration = Duration::from_millis(800);
+/// How often the folder is scanned even without a notification: some file systems send none.
+const RESCAN: Duration = Duration::from_millis(800);
 
-/// What this host performs, at one moment.
-#[derive(Clone, Debug, Default)]
-pub struct Programme {
-    /// The actions, by name.
-    pub actions: Vec<Arc<Action>>,
-    /// What is no action, and why.
-    pub refused: Vec<RefusedPlugin>,
-    /// The groups that this host is not to lead, since the settings file names an action of
-    /// theirs that cannot be had; with the reason.
-    pub obstacles: BTreeMap<Group, String>,
-}
-
-impl Programme {
-    /// The actions that the leader of `group` performs.
-    #[must_use]
-    pub fn of(&self, group: &Group) -> Vec<Arc<Action>> {
-        self.term_actions().filter(|action| action.group() == group).cloned().collect()
-    }
-
-    /// The same for every group that has actions.
-    #[must_use]
-    pub fn by_group(&self) -> BTreeMap<Group, Vec<Arc<Action>>> {
-        let mut groups = BTreeMap::<_, Vec<_>>::new();
-        for action in self.term_actions() {
-            groups.entry(action.group().clone()).or_default().push(Arc::clone(action));
-        }
-        groups
-    }
-
-    /// The groups that have actions, or should have.
-    #[must_use]
-    pub fn groups(&self) -> BTreeSet<Group> {
-        let groups = self.term_actions().map(|action| action.group().clone());
-        groups.chain(self.obstacles.keys().cloned()).collect()
-    }
-
-    /// Whether the leader of `group` goes by wall time: an action of it has a schedule.
-    #[must_use]
-    pub fn needs_wall_time(&self, group: &Group) -> bool {
-        let jobs = self.term_actions().filter(|action| action.group() == group);
-        jobs.filter_map(|action| action.job()).any(|job| job.schedule != Schedule::OnDemand)
-    }
-
-    /// Why the action `name` cannot be had, if it is refused.
-    #[must_use]
-    pub fn refusal(&self, name: &str) -> Option<&str> {
-        let refused = self.refused.iter().find(|refused| refused.name == name);
-        refused.map(|refused| &*refused.reason)
-    }
-
-    /// The tasks, which every host may be called for.
-    pub fn tasks(&self) -> impl Iterator<Item = &Arc<Action>> {
-        self.actions.iter().filter(|action| action.kinds().has(Kind::Task))
-    }
-
-    fn term_actions(&self) -> impl Iterator<Item = &Arc<Action>> {
-        self.actions.iter().filter(|action| action.kinds().need_term())
-    }
-}
-
-/// Something in the plugins folder that makes no action.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RefusedPlugin {
-    /// The name that the action would have.
-    pub name: String,
-    /// Why it is none, and what to do about it.
-    pub reason: String,
-    /// Where it would answer requests, if it may be one that does.
-    pub reserved: Option<ReservedMount>,
-}
-
-/// Keeps the programme up with the plugins folder.
+/// Keeps the programme up to date with the plugins folder.
 pub struct Catalog {
     index: Arc<Mutex<CatalogIndex>>,
     engine: Arc<PluginEngine>,
@@ -121,21 +48,21 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// Prepares what `source` has given; what cannot be had is refused, as it is later on.
-    /// This blocks, and compiling can take seconds: `preparing` is told how far it has come.
+    /// Prepares what was read from `source`; what is invalid is refused, as it is later on. This
+    /// blocks, and compiling can take seconds: `preparing` gets the progress.
     #[must_use]
     pub fn prepare(
         source: Arc<ActionSource>,
         reading: ActionSet,
         engine: Arc<PluginEngine>,
-        preparing: &watch::Sender<Preparing>,
+        preparing: &watch::Sender<StartupProgress>,
     ) -> Self {
-        let mut shelf =
+        let mut index =
             CatalogIndex::fill(Arc::clone(&source), reading, Arc::clone(&engine), preparing);
-        preparing.send_replace(Preparing::Compiled);
-        let (published, _) = watch::channel(shelf.programme().into());
+        preparing.send_replace(StartupProgress::Compiled);
+        let (published, _) = watch::channel(index.programme().into());
         let (failure_sender, failures) = mpsc::unbounded_channel();
-        let index = Arc::new(Mutex::new(shelf));
+        let index = Arc::new(Mutex::new(index));
         Self { index, engine, source, published, failures, failure_sender }
     }
 
@@ -145,7 +72,7 @@ impl Catalog {
         self.published.subscribe()
     }
 
-    /// Where versions that failed on trial are handed in, to be replaced by what ran before.
+    /// Where versions that failed on trial are reported, so that the version before is used again.
     #[must_use]
     pub fn failures(&self) -> mpsc::UnboundedSender<ActionFailure> {
         self.failure_sender.clone()
@@ -157,7 +84,7 @@ impl Catalog {
         Arc::clone(&self.engine)
     }
 
-    /// Keeps the programme up until `stop`.
+    /// Keeps the programme up to date until `stop`.
     pub async fn follow_folder(mut self, stop: CancellationToken) {
         let mut folder = FolderWatch::new(self.source.folder());
         let prepared = self.index.lock().preparation_done();
@@ -167,22 +94,22 @@ impl Catalog {
                 Some(failure) = self.failures.recv() => Some(failure),
                 () = folder.changed() => None,
                 () = prepared.notified() => None,
-                () = sleep(LOOK) => None,
+                () = sleep(RESCAN) => None,
             };
-            self.change_index(move |shelf| match &failure {
-                Some(failure) => shelf.roll_back(failure),
-                None => shelf.rescan(),
+            self.change_index(move |index| match &failure {
+                Some(failure) => index.roll_back(failure),
+                None => index.rescan(),
             })
             .await;
         }
     }
 
-    /// Has the shelf changed on a thread that may block, and publishes what became of it.
+    /// Changes the index on a thread that may block, and publishes the result.
     async fn change_index(&self, change: impl FnOnce(&mut CatalogIndex) -> bool + Send + 'static) {
-        let shelf = Arc::clone(&self.index);
+        let index = Arc::clone(&self.index);
         let changed = spawn_blocking(move || {
-            let mut shelf = shelf.lock();
-            change(&mut shelf).then(|| shelf.programme())
+            let mut index = index.lock();
+            change(&mut index).then(|| index.programme())
         });
         // An error is a panic, which ends the process by itself.
         if let Ok(Some(programme)) = changed.await {

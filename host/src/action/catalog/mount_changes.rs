@@ -1,20 +1,20 @@
-//! Where everybody answers, from one programme to the next: what changes there is told.
+//! Logs when actions move to another address or path.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use tracing::{info, warn};
 
-use super::Programme;
-use crate::action::mounts;
+use super::programme::Programme;
+use crate::action::mounts::mounts;
 use soloist_config::Mount;
 
-/// Where everybody answered last.
+/// Where the actions answered last.
 #[derive(Default)]
 pub(super) struct MountChanges(BTreeMap<Arc<str>, Mount>);
 
 impl MountChanges {
-    /// Takes down where everybody answers under `programme`, and tells of whoever was there
-    /// before and has lost or gained a path.
+    /// Compares where actions answer under `programme` with the last time, and logs those that have
+    /// lost or gained a path.
     pub(super) fn compare(&mut self, programme: &Programme) {
         let now = mounts(&programme.actions, &programme.refused);
         for (name, mount) in &now {
@@ -37,7 +37,7 @@ impl MountChanges {
     }
 }
 
-/// Who else is there, and what to do if that was not wanted.
+/// Who else answers there, and what to do if that was not intended.
 fn others_there(name: &str, mount: &Mount, now: &BTreeMap<Arc<str>, Mount>) -> String {
     let there = now.iter().filter(|(other, it)| &***other != name && it.listen == mount.listen);
     let there: Vec<_> = there.map(|(other, _)| &**other).collect();

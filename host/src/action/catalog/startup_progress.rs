@@ -1,28 +1,28 @@
-//! How far a host that starts has come with its plugins.
+//! How far a host has come with its plugins while it starts.
 
 use std::{fmt, sync::Arc};
 
-/// What a host is about before it has started.
+/// What a host is doing before it has started.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Preparing {
-    /// It has only begun.
+pub enum StartupProgress {
+    /// It has just begun.
     #[default]
     Starting,
-    /// It compiles the plugin of an action, and all that come after it.
+    /// It is compiling the plugin of an action; others may follow.
     Compiling {
         /// The action.
         action: Arc<str>,
-        /// Which of them it is, from 1 on.
+        /// Its number, starting at 1.
         number: usize,
         /// How many there are.
         of: usize,
     },
-    /// All of them are prepared.
+    /// All plugins are compiled.
     Compiled,
 }
 
-/// As it goes on after "this host starts: ".
-impl fmt::Display for Preparing {
+/// Continues the sentence "this host starts: ".
+impl fmt::Display for StartupProgress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Starting => f.write_str("it compiles its plugins, or waits for the store"),

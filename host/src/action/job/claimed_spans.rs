@@ -1,24 +1,24 @@
 //! Which firings of a job were claimed.
 //!
-//! A high-water mark of time cannot say that: a host whose clock is a day ahead would move
-//! it by a day with one firing, and all that lies between would be silent. So it is kept in
-//! spans, each of which has no firing in it that was not claimed. A clock that goes back,
-//! or a leader whose clock is right again, finds what was left out.
+//! A single "latest claimed" time could not say that: one claim by a host whose clock is a day
+//! ahead would move it by a day, and the firings in between would never run. So claims are kept as
+//! spans of time, each of which contains no unclaimed firing. When the clock is set back, or a
+//! leader with a right clock takes over, the firings that were left out are found.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// So many spans are kept. A span ends where firings were missed as well, so there may be
-/// more: those with the least between them come together to one. A gap that a clock has left
-/// which was hours ahead is the last to be closed.
+/// The most spans that are kept. Missed firings end a span as well, so there can be more; then the
+/// two spans with the smallest gap between them are merged. A gap of hours, left by a clock that
+/// was ahead, is merged last.
 const SPANS_MAX: usize = 16;
 
-/// The scheduled times of the firings that were claimed, in spans.
+/// The scheduled times of the firings that were claimed, as spans.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ClaimedSpans(Vec<ClaimedSpan>);
 
-/// All firings from one to another, both included.
+/// All firings between two times, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct ClaimedSpan {
     from: DateTime<Utc>,
@@ -26,13 +26,13 @@ struct ClaimedSpan {
 }
 
 impl ClaimedSpans {
-    /// All from one to another.
+    /// All firings from `from` to `to`, both included.
     #[must_use]
     pub fn all(from: DateTime<Utc>, to: DateTime<Utc>) -> Self {
         Self(vec![ClaimedSpan { from, to }])
     }
 
-    /// These and the one of `at`, the first after `settled` that was not claimed.
+    /// These, and the firing at `at`, which is the first unclaimed one after `settled`.
     #[must_use]
     pub fn including(&self, settled: DateTime<Utc>, at: DateTime<Utc>) -> Self {
         let mut spans = self.0.clone();
@@ -50,7 +50,7 @@ impl ClaimedSpans {
         }
         while apart.len() > SPANS_MAX {
             let gap = |after: &usize| apart[*after].from - apart[*after - 1].to;
-            // Of several that are as small, the oldest.
+            // Of several gaps of the same size, the oldest.
             let Some(after) = (1..apart.len()).min_by_key(gap) else { break };
             apart[after].from = apart[after - 1].from;
             apart.remove(after - 1);
@@ -58,21 +58,20 @@ impl ClaimedSpans {
         Self(apart)
     }
 
-    /// Up to where all is claimed, if `at` is.
+    /// The end of the span around `at`, if `at` is claimed.
     #[must_use]
     pub fn end_around(&self, at: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let around = self.0.iter().find(|span| span.from <= at && at <= span.to);
         around.map(|span| span.to)
     }
 
-    /// The last claim that nothing that was claimed without a gap follows, up to `now`.
+    /// The end of the last span that ends at `now` or before.
     #[must_use]
     pub fn end_before(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         self.0.iter().map(|span| span.to).rfind(|to| *to <= now)
     }
 
-    /// Those that lie between two moments, as spans: cut there, with nothing in them that was
-    /// not claimed.
+    /// The spans between two moments, cut off there.
     pub(super) fn spans_within(
         &self,
         from: DateTime<Utc>,
@@ -82,14 +81,14 @@ impl ClaimedSpans {
         cut.filter(|(from, to)| from <= to)
     }
 
-    /// Forgets what reaches from before `now` to after it.
+    /// Shortens the spans that contain `now`, so that they end there.
     pub(super) fn cut(&mut self, now: DateTime<Utc>) {
         for span in self.0.iter_mut().filter(|span| span.from <= now) {
             span.to = span.to.min(now);
         }
     }
 
-    /// Whether nothing is.
+    /// Whether no firing was claimed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -106,7 +105,7 @@ mod tests {
         DateTime::UNIX_EPOCH + TimeDelta::seconds(second)
     }
 
-    /// `claims` of firings, each after what was settled.
+    /// The spans after `claims`, each given as the time settled before and the time claimed.
     fn claimed(claims: &[(i64, i64)]) -> ClaimedSpans {
         let with = |claimed: ClaimedSpans, (settled, it): &(i64, i64)| {
             claimed.including(at(*settled), at(*it))
@@ -124,7 +123,7 @@ mod tests {
         assert_eq!(spans(&claimed(&[(0, 2), (2, 4), (4, 6)])), [(2, 6)]);
         let ahead = claimed(&[(0, 2), (2, 4), (100, 102), (102, 104)]);
         assert_eq!(spans(&ahead), [(2, 4), (102, 104)]);
-        // Who comes from before goes on from before, and over what was claimed ahead.
+        // A leader with an earlier clock goes on from there, and skips what was claimed ahead.
         let back = ahead.including(at(4), at(6));
         assert_eq!(spans(&back), [(2, 6), (102, 104)]);
         assert_eq!(spans(&back.including(at(6), at(106))), [(2, 106)]);
@@ -141,8 +140,8 @@ mod tests {
         assert_eq!(claimed.end_around(at(995)), None, "the latest stay apart");
     }
 
-    /// A job that misses a firing after each that it runs, on a host that is 20 hours ahead:
-    /// the hours are not taken for claimed, however long that goes on.
+    /// A job that misses a firing after each one that it runs, on a host whose clock is 20 hours
+    /// ahead: the 20 hours never count as claimed.
     #[test]
     fn a_clock_that_ran_ahead_leaves_its_gap() {
         let ahead = 20 * 3600;

@@ -1,5 +1,4 @@
-//! One firing of a job: a moment at which it should run, under a name that is the same
-//! on every host.
+//! One firing of a job: a moment at which it should run, with an id that is the same on every host.
 
 use std::{fmt, time::Duration};
 
@@ -8,25 +7,26 @@ use sha2::{Digest, Sha256};
 
 use soloist_config::{JobConfig, moment};
 
-/// A run that is wanted, by the schedule or by a person.
+/// A run that is due by the schedule, or that a person has asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Firing {
-    /// What tells it from every other firing in the cluster, for good.
+    /// Tells it from every other firing in the cluster, for ever.
     pub id: String,
-    /// When it should begin, its jitter left out.
+    /// When it should start, without its jitter.
     pub scheduled: DateTime<Utc>,
     /// Whether a person asked for it.
     pub by_hand: bool,
 }
 
 impl Firing {
-    /// As in `report@2026-11-22T03:00:00Z`.
+    /// A firing of the schedule, with an id such as `report@2026-11-22T03:00:00Z`.
     #[must_use]
     pub fn scheduled(action: &str, at: DateTime<Utc>) -> Self {
         Self { id: format!("{action}@{}", moment(at)), scheduled: at, by_hand: false }
     }
 
-    /// As in `report@2026-11-22T03:00:07.250Z-by-hand`, the moment when it was asked for.
+    /// A firing that was asked for at `now`, with an id such as
+    /// `report@2026-11-22T03:00:07.250Z-by-hand`.
     #[must_use]
     pub fn by_hand(action: &str, now: DateTime<Utc>) -> Self {
         let at = now.trunc_subsecs(3);
@@ -34,8 +34,8 @@ impl Firing {
         Self { id: format!("{action}@{told}-by-hand"), scheduled: at, by_hand: true }
     }
 
-    /// When it is to begin: it is put off by up to `jitter`, by a share that follows from
-    /// its id, and never beyond the firing after it. So they keep their order.
+    /// When it should start, jitter included. The delay follows from its id, is at most `jitter`,
+    /// and never reaches the next firing, so firings keep their order.
     pub(super) fn due(&self, job: &JobConfig) -> DateTime<Utc> {
         let next = job.schedule.after(self.scheduled);
         let room = next.and_then(|next| (next - self.scheduled).to_std().ok());
@@ -50,7 +50,7 @@ impl fmt::Display for Firing {
     }
 }
 
-/// A part of `most`, in whole milliseconds and less than it, that `id` decides.
+/// A delay in whole milliseconds, less than `most`, that follows from `id`.
 fn jitter_share(id: &str, most: Duration) -> Duration {
     let hash = Sha256::digest(id);
     let number = hash.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
@@ -71,7 +71,7 @@ mod tests {
         );
         let by_hand = Firing::by_hand("report", at);
         assert_eq!(by_hand.id, "report@2026-11-22T03:00:00.250Z-by-hand");
-        // Also one that was asked for in the very moment of another.
+        // Also if it was asked for at the very moment of a scheduled one.
         let whole = Firing::by_hand("report", at.trunc_subsecs(0));
         assert_eq!(whole.id, "report@2026-11-22T03:00:00.000Z-by-hand");
     }
@@ -81,7 +81,7 @@ mod tests {
         let hour = Duration::from_secs(3600);
         let shares: Vec<_> = (0..1000).map(|i| jitter_share(&format!("job-{i}@x"), hour)).collect();
         assert!(shares.iter().all(|share| *share < hour));
-        // A tenth of them in each tenth, more or less.
+        // About a tenth of them in each tenth.
         for tenth in 0..10 {
             let within = shares.iter().filter(|share| share.as_secs() / 360 == tenth).count();
             assert!((60..=140).contains(&within), "{within} in tenth {tenth}");

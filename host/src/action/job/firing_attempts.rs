@@ -1,4 +1,4 @@
-//! One firing, from its claim to its end: attempts, and the pauses between them.
+//! Runs one firing from its claim to its end: its attempts, and the pauses between them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,11 +9,11 @@ use tracing::{debug, info, warn};
 use wasmtime_wasi::I32Exit;
 
 use super::{
-    super::action_version::VersionContext,
     firing_record::{FiringOutcome, FiringRecord},
     ledger::{Ledger, NumberedRecord, TermOver},
     timetable::{self, GRACE},
 };
+use crate::action::version_context::VersionContext;
 use crate::wall_clock::WallClock;
 use soloist_config::{JobConfig, moment};
 use soloist_guests::{
@@ -24,16 +24,16 @@ use soloist_heart::clock::{BootTime, back_off};
 use soloist_telemetry::measure;
 use soloist_trace::{KeyValue, SpanRole, TraceSpan};
 
-/// What a firing is carried out with.
+/// What is needed to run a firing.
 pub(super) struct FiringAttempts {
     pub(super) version: Arc<VersionContext>,
     pub(super) entry: ServiceEntry,
     pub(super) job: Arc<JobConfig>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) clock: WallClock,
-    /// When it is due, if it is missed rather than begun late.
+    /// When the firing is due, if it must be missed rather than start late.
     pub(super) due: Option<DateTime<Utc>>,
-    /// Cancelled when a later firing takes the place of this one.
+    /// Cancelled when a later firing replaces this one.
     pub(super) replaced: CancellationToken,
 }
 
@@ -45,14 +45,14 @@ struct AttemptExit {
 }
 
 impl FiringAttempts {
-    /// Carries out the firing of `page`, and returns what became of it.
+    /// Runs the firing of `page`, and returns its final record; `None` if the term ended first.
     pub(super) async fn run(self, mut page: NumberedRecord) -> Option<FiringRecord> {
         let began = BootTime::now();
         let tail = OutputTail::default();
         let ended = self.replaced.run_until_cancelled(self.run_attempts(&mut page, &tail)).await;
         match ended {
             Some(Ok(())) => {}
-            // The next leader finds it as it was left.
+            // The next leader finds the record as it is now.
             Some(Err(TermOver)) => return None,
             None => {
                 page.record.outcome = FiringOutcome::Replaced;
@@ -64,11 +64,11 @@ impl FiringAttempts {
         // A guest that was interrupted by the end of its term has not failed.
         self.version.gate().pass().ok()?;
         self.log_end(&page.record, BootTime::now().since(began));
-        self.ledger.keep(&page).await.ok()?;
+        self.ledger.update(&page).await.ok()?;
         Some(page.record)
     }
 
-    /// Until one attempt ends well, or there are no more.
+    /// Runs attempts until one ends well or none is left.
     async fn run_attempts(
         &self,
         page: &mut NumberedRecord,
@@ -105,12 +105,12 @@ impl FiringAttempts {
                 return Ok(());
             }
             record.attempt += 1;
-            self.ledger.keep(page).await?;
+            self.ledger.update(page).await?;
         }
     }
 
-    /// What the first attempt runs in, and the last that a beginning waits for; nothing, if
-    /// it is too late to begin by then.
+    /// Waits for the slot of the first attempt, the last thing that can delay the start. `None` if
+    /// it is too late to start by then.
     async fn first_slot(
         &self,
         page: &mut NumberedRecord,
@@ -130,15 +130,16 @@ impl FiringAttempts {
         let held_up = now - page.record.started > GRACE;
         page.record.started = now;
         if held_up {
-            // Else it is soon enough to say so at its end.
-            self.ledger.keep(page).await?;
+            // Written only after a delay; otherwise the record is written soon enough at the
+            // firing's end.
+            self.ledger.update(page).await?;
             page.record.started = self.clock.now();
         }
         self.log_begin(&page.record);
         Ok(Some(slot))
     }
 
-    /// Waits before the next attempt, unless nothing is to begin any more.
+    /// Waits before the next attempt, unless the version or the term is ending.
     async fn pause(&self, record: &FiringRecord) {
         let attempts = u32::try_from(record.attempt).unwrap_or(u32::MAX);
         let pause = back_off(attempts, &mut fastrand::Rng::new());
@@ -223,7 +224,7 @@ impl FiringAttempts {
 
     fn log_end(&self, record: &FiringRecord, took: Duration) {
         if record.outcome == FiringOutcome::Missed {
-            // It has not run; the keeper tells of it.
+            // It has not run; the job's runner logs it.
             return;
         }
         let (name, term) = (self.version.action.name(), self.version.gate().term());
@@ -250,12 +251,12 @@ impl FiringAttempts {
     }
 }
 
-/// What is wrong with a job whose latest firing is this.
+/// The error to show for a job whose latest firing is this one.
 pub(super) fn describe_failure(record: &FiringRecord) -> String {
     format!("{} {}: {}", record.id, record.outcome, record.error.as_deref().unwrap_or("no reason"))
 }
 
-/// What a guest is told of its firing.
+/// The environment variables that tell a guest about its firing.
 fn environment(record: &FiringRecord) -> Vec<(&'static str, String)> {
     vec![
         ("SOLOIST_FIRING", record.id.clone()),

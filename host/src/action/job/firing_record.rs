@@ -1,31 +1,30 @@
-//! What is kept of a firing, in the store and in answers.
+//! What is recorded of a firing, in the store and in answers of the API.
 
 use std::fmt;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// How a firing stands, or has ended.
+/// The state of a firing, or how it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FiringOutcome {
-    /// It was begun, and has not ended as far as is known.
+    /// It was started, and has not ended as far as is known.
     Running,
     /// It ended well.
     Done,
     /// Its last attempt failed.
     Failed,
-    /// A later firing took its place.
+    /// A later firing replaced it.
     Replaced,
-    /// It was claimed, and could not begin within a second of its time any more. It is not
-    /// run.
+    /// It was claimed, and could not start within a second of its time. It is not run.
     Missed,
-    /// Its leader was lost, or stopped, while it ran. It is not run again.
+    /// Its leader was lost or stopped while it ran. It is not run again.
     Interrupted,
 }
 
 impl FiringOutcome {
-    /// As it is shown.
+    /// The name of the outcome, as it is shown.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -48,31 +47,31 @@ impl fmt::Display for FiringOutcome {
 /// A firing that was claimed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FiringRecord {
-    /// What tells it from every other, as the guest was told.
+    /// Tells it from every other firing; the guest gets it as well.
     pub id: String,
-    /// When it should have begun.
+    /// When it should have started.
     pub scheduled: DateTime<Utc>,
     /// Whether a person asked for it.
     pub by_hand: bool,
     /// How many firings before it were missed and dropped.
     pub missed: u64,
-    /// The host that began it.
+    /// The host that started it.
     pub host: String,
-    /// The token of the term that it was begun in.
+    /// The token of the term in which it was started.
     pub token: i64,
-    /// When it was begun; until that is known, when it was claimed.
+    /// When it was started; until that is known, when it was claimed.
     pub started: DateTime<Utc>,
-    /// When it ended, or when a later leader found that it had.
+    /// When it ended, or when a later leader found that it had ended.
     pub ended: Option<DateTime<Utc>>,
-    /// Which attempt is the latest; the first is 1.
+    /// The number of the latest attempt, starting at 1.
     pub attempt: usize,
-    /// How it stands.
+    /// Its state, or how it ended.
     pub outcome: FiringOutcome,
-    /// What the program exited with, if it came to that.
+    /// The exit code of the program, if it exited.
     pub exit: Option<i32>,
-    /// What went wrong.
+    /// The error of the latest attempt.
     pub error: Option<String>,
-    /// The end of what the latest attempt printed.
+    /// The end of the output of the latest attempt.
     pub output: String,
 }
 

@@ -1,40 +1,40 @@
-//! How far the firings of a job are settled, and what a claim makes of that.
+//! The mark of a job: up to when its firings are settled, and how a claim changes that.
 //!
-//! This is pure: the [`Ledger`](super::Ledger) reads it from the store and writes it there.
+//! This is pure: the [`Ledger`](super::Ledger) reads the mark from the store and writes it there.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{claimed_spans::ClaimedSpans, firing::Firing, firing_record::FiringRecord};
 
-/// How far the firings of a job are settled. It stands beside the records.
+/// Up to when the firings of a job are settled. It is stored next to the records.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobMark {
-    /// Up to when all firings are settled, by the clock of whoever claimed the latest.
+    /// All firings up to this time are settled, by the clock of the host that claimed the latest.
     pub settled: DateTime<Utc>,
-    /// Which were claimed: none of these is ever begun again, whatever clocks show.
+    /// The claimed firings: none of these is ever started again, whatever clocks show.
     #[serde(default)]
     pub claimed: ClaimedSpans,
-    /// The schedule that this was said of.
+    /// The schedule that the mark was made for.
     pub schedule: String,
-    /// How many records were made, ever: the number of the latest one.
+    /// How many records were ever made; also the number of the latest one.
     pub count: u64,
     /// The firing of the latest record, and the token under which it was claimed.
     pub latest: Option<(String, i64)>,
 }
 
 impl JobMark {
-    /// That of a job whose firings are settled up to `now`, of which `count` records were made.
+    /// The mark of a job whose firings are settled up to `now`, with `count` records made.
     #[must_use]
     pub fn new(now: DateTime<Utc>, schedule: &str, count: u64) -> Self {
         let (claimed, schedule) = (ClaimedSpans::default(), schedule.to_owned());
         Self { settled: now, claimed, schedule, count, latest: None }
     }
 
-    /// Up to when all firings are settled, by a clock that shows `now`. If that is earlier
-    /// than what the latest leader went by, one of the two clocks is wrong; what that one
-    /// passed over, and did not claim, is not settled. It is to be settled from there on:
-    /// asked again later, this says something else.
+    /// Up to when firings are settled, by a clock that shows `now`. If that is before the time that
+    /// the latest leader settled, one of the two clocks is wrong, and what that leader passed over
+    /// without claiming it is not settled. The result must be taken as settled from then on: asked
+    /// again later, this gives another answer.
     #[must_use]
     pub fn settled_by(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         if self.settled <= now {
@@ -44,8 +44,8 @@ impl JobMark {
         within.or_else(|| self.claimed.end_before(now)).unwrap_or(now)
     }
 
-    /// Takes in what `records` tell of claims, if it does not say itself what was claimed:
-    /// hosts of former versions wrote such.
+    /// Takes the claimed firings from `records` if the mark does not have them: former versions of
+    /// soloist wrote marks without.
     pub(super) fn complete_from(&mut self, records: &[FiringRecord]) {
         if self.claimed.is_empty() {
             let scheduled =
@@ -56,15 +56,14 @@ impl JobMark {
         }
     }
 
-    /// Whether a leader goes on from here, where the job has this schedule.
+    /// Whether the mark is for this schedule, so that a leader goes on from it.
     #[must_use]
     pub fn has_schedule(&self, schedule: &str) -> bool {
         self.schedule == schedule
     }
 
-    /// The mark from which it goes on at `now` under another schedule, or `anew`. Nothing
-    /// that was claimed comes again; but anew, what was claimed without a gap from before
-    /// `now` to after it is forgotten from there on.
+    /// The mark to go on from at `now`, with another schedule or after a reset (`anew`). Claimed
+    /// firings never run again; but a reset forgets the part after `now` of a span around `now`.
     #[must_use]
     pub fn from_now(&self, now: DateTime<Utc>, schedule: &str, anew: bool) -> Self {
         let mut claimed = self.claimed.clone();
@@ -74,7 +73,7 @@ impl JobMark {
         Self { settled: now, claimed, schedule: schedule.to_owned(), ..self.clone() }
     }
 
-    /// The mark that claims `firing` under the token, at `now`.
+    /// The mark after a claim of `firing` at `now`, under the token.
     #[must_use]
     pub fn after_claim(&self, firing: &Firing, token: i64, now: DateTime<Utc>) -> Self {
         let (settled, claimed) = if firing.by_hand {
@@ -87,8 +86,8 @@ impl JobMark {
         Self { settled, claimed, schedule, count: self.count + 1, latest }
     }
 
-    /// Whether a claim that goes by this mark may be made where `stored` stands: no other
-    /// was since.
+    /// Whether a claim that is based on this mark may replace `stored`: nothing else was claimed
+    /// since.
     #[must_use]
     pub fn is_unchanged_in(&self, stored: &Self) -> bool {
         self.count == stored.count

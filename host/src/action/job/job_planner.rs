@@ -1,5 +1,5 @@
-//! Where a leader stands in the firings of a job: the keeper without its clock, its tasks and
-//! its store, so that the simulation has the same.
+//! Plans the next step of a job: the job's runner without its clock, tasks and store. The
+//! simulation uses it as well.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -13,53 +13,54 @@ use super::{
 use soloist_config::JobConfig;
 use soloist_heart::clock::ClockTrust;
 
-/// What a leader knows of its job's firings, and goes by.
+/// What a leader knows of its job's firings, from which it plans.
 #[derive(Clone, Debug)]
 pub struct JobPlanner {
     action: Arc<str>,
     mark: JobMark,
-    /// How many were missed and dropped since the latest that was begun.
+    /// How many firings were missed and dropped since the latest one that was started.
     missed: u64,
-    /// Firings that were begun before this term: a clock may come back to them.
+    /// The ids of firings that were started before this term; a clock that is set back may come to
+    /// them again.
     begun_before: BTreeSet<String>,
 }
 
-/// What is to be done.
+/// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JobStep {
-    /// Nothing before this moment; if there is none, until something changes.
+    /// Nothing before this moment; without one, nothing until something changes.
     Wait(Option<DateTime<Utc>>),
-    /// Claim this firing, and begin it once it is claimed.
+    /// Claim this firing, and start it once it is claimed.
     Claim(Firing),
-    /// Nothing but to say it: the firings up to this time were missed, so many of them, and
-    /// are dropped. It goes to the store with the next claim.
+    /// Report that the firings up to this time, this many, were missed and are dropped. The next
+    /// claim writes that to the store.
     Missed(DateTime<Utc>, u64),
-    /// Open the ledger anew: what was claimed without a gap reaches too far ahead.
+    /// Open the ledger again: the claimed span around now reaches too far into the future.
     ReopenLedger,
 }
 
 impl JobPlanner {
-    /// That of the job called `action`, from what its ledger says: the mark, and the ids of
-    /// the firings that were begun.
+    /// A planner for the job called `action`, from what its ledger has: the mark, and the ids of
+    /// the firings that were started.
     #[must_use]
     pub fn new(action: Arc<str>, mark: JobMark, begun: impl IntoIterator<Item = String>) -> Self {
         Self { action, mark, missed: 0, begun_before: begun.into_iter().collect() }
     }
 
-    /// What claims go by.
+    /// The mark that the next claim is based on.
     #[must_use]
     pub fn mark(&self) -> &JobMark {
         &self.mark
     }
 
-    /// How many firings were missed and dropped since the latest that was begun.
+    /// How many firings were missed and dropped since the latest one that was started.
     #[must_use]
     pub fn missed(&self) -> u64 {
         self.missed
     }
 
-    /// What to do when the clock shows `now`, and may be gone by as `leave` says. No firing
-    /// can begin while the job is `busy`.
+    /// What to do when the clock shows `now` and may be used as `leave` says. No firing can start
+    /// while the job is `busy`.
     pub fn next(
         &mut self,
         job: &JobConfig,
@@ -68,7 +69,7 @@ impl JobPlanner {
         busy: bool,
     ) -> JobStep {
         if *leave != ClockTrust::Trusted {
-            // Whatever a wrong clock takes for missed is not.
+            // While the clock is in doubt, nothing counts as missed.
             return JobStep::Wait(None);
         }
         loop {
@@ -89,17 +90,17 @@ impl JobPlanner {
         }
     }
 
-    /// A firing was claimed, which made this mark. What was dropped meanwhile stays so.
+    /// Notes that a firing was claimed, which made this mark. Dropped firings stay dropped.
     pub fn claimed(&mut self, mark: JobMark) {
         (self.mark, self.missed) = (mark, 0);
     }
 
-    /// A firing that was claimed could not begin in time, and was dropped.
+    /// Notes that a claimed firing could not start in time, and was dropped.
     pub fn missed_one(&mut self) {
         self.missed = self.missed.saturating_add(1);
     }
 
-    /// The ledger was opened again: it says this.
+    /// Notes what the ledger has after it was opened again.
     pub fn reopened(&mut self, mark: JobMark, begun: impl IntoIterator<Item = String>) {
         (self.mark, self.begun_before) = (mark, begun.into_iter().collect());
     }

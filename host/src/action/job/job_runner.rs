@@ -1,4 +1,4 @@
-//! The task that keeps a job to its schedule under a term.
+//! The task that runs a job by its schedule under a term.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,31 +13,31 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::{
-    super::{TaskScope, action_version::VersionContext},
-    JobServices,
     firing::Firing,
     firing_attempts::{FiringAttempts, describe_failure},
     firing_record::{FiringOutcome, FiringRecord},
     job_planner::{JobPlanner, JobStep},
+    job_services::JobServices,
     job_triggers::{TriggerQueue, TriggerRefusal, TriggerRequest, TriggeredFiring},
     ledger::{Ledger, LedgerOpening, NumberedRecord, TermOver},
     timetable,
 };
 use crate::wall_clock::WallClock;
+use crate::{action::version_context::VersionContext, task_scope::TaskScope};
 use soloist_config::{ConcurrencyPolicy, JobConfig, MissedPolicy, moment};
 use soloist_guests::plugin::{Kind, ServiceEntry};
 use soloist_telemetry::{log_throttle::LogThrottle, measure};
 
-/// So many firings of a job run side by side, where they may.
-const AT_ONCE: usize = 16;
-/// A wait is looked at anew after so long: a clock may be slowed down or hurried up
-/// without being set.
-const LOOK: Duration = Duration::from_secs(60);
+/// The most firings of a job that run in parallel, if its settings allow that.
+const FIRINGS_AT_ONCE: usize = 16;
+/// The longest wait before the clock is read again: a clock may run slower or faster without being
+/// set.
+const CLOCK_CHECK: Duration = Duration::from_secs(60);
 
-/// What is left to say of a firing that has ended: its time, if it was missed after all.
+/// What a firing that has ended leaves to report: its time, if it was missed after all.
 type FiringEnd = Option<DateTime<Utc>>;
 
-/// Keeps one job.
+/// Runs one job.
 pub(super) struct JobRunner {
     version: Arc<VersionContext>,
     entry: ServiceEntry,
@@ -45,58 +45,58 @@ pub(super) struct JobRunner {
     ledger: Arc<Ledger>,
     clock: WallClock,
     triggers: TriggerQueue,
-    /// The firings that are under way.
+    /// The tasks of the firings that are under way.
     tasks: TaskScope,
     under_way: FuturesUnordered<JoinHandle<Option<FiringEnd>>>,
-    /// Each holds one of these until it has ended. It is given back before anybody is told
-    /// of the end, so that whoever has waited for that finds the job free.
+    /// Counts the firings: each holds a clone until it has ended. The clone is dropped before the
+    /// end is reported, so that whoever has waited for that finds the job free.
     running: Arc<()>,
-    /// The latest of them, and what makes them give way.
+    /// The id of the latest firing, and a token that makes the firings under way give way.
     latest: String,
     replaced: CancellationToken,
     planner: JobPlanner,
-    /// What is said of firings that were dropped.
+    /// Limits how often dropped firings are logged.
     missed_log: LogThrottle,
 }
 
-/// Keeps the job of `run` to its schedule until that is leaving; `runs` own its firings.
+/// Runs a job by its schedule until its version is leaving; `tasks` own its firings.
 pub(super) async fn run_job(
-    run: Arc<VersionContext>,
+    version: Arc<VersionContext>,
     entry: ServiceEntry,
     job: Arc<JobConfig>,
     jobs: JobServices,
-    runs: TaskScope,
+    tasks: TaskScope,
 ) {
-    let (name, term) = (Arc::clone(run.action.name()), run.services.term.clone());
-    let told = Arc::clone(&run);
+    let (name, term) = (Arc::clone(version.action.name()), version.term().clone());
+    let reporter = Arc::clone(&version);
     let ledger = Ledger::new(Arc::clone(&name), term, jobs.ledger)
-        .on_trouble(move |trouble| told.action.live_status().set_job_trouble(trouble));
+        .on_trouble(move |trouble| reporter.action.live_status().set_job_trouble(trouble));
     let ledger = Arc::new(ledger);
     let schedule = job.schedule.to_string();
-    let opened = ledger.open(jobs.clock.now(), &schedule, LedgerOpening::First).await;
-    let Ok((mark, records)) = opened else { return };
-    let mut keeper = JobRunner {
+    let opening = ledger.open(jobs.clock.now(), &schedule, LedgerOpening::First).await;
+    let Ok((mark, records)) = opening else { return };
+    let mut runner = JobRunner {
         triggers: jobs.triggers.register(&name),
         planner: JobPlanner::new(name, mark, ids(&records)),
-        version: run,
+        version,
         entry,
         job,
         ledger,
         clock: jobs.clock,
-        tasks: runs,
+        tasks,
         under_way: FuturesUnordered::new(),
         running: Arc::new(()),
         latest: String::new(),
         replaced: CancellationToken::new(),
         missed_log: LogThrottle::default(),
     };
-    keeper.report_up(&records);
-    // Over: the term is, and so is this.
-    let _: Result<(), TermOver> = keeper.run().await;
+    runner.report_up(&records);
+    // An error means that the term has ended, and so has this.
+    let _: Result<(), TermOver> = runner.run().await;
 }
 
 impl JobRunner {
-    /// Shows that the job is up, and how its latest firing went.
+    /// Reports that the job is up, and how its latest firing ended.
     fn report_up(&mut self, records: &[FiringRecord]) {
         self.version.mark_up(Kind::Job);
         if self.job.schedule.is_over(self.clock.now()) {
@@ -134,25 +134,26 @@ impl JobRunner {
         Ok(())
     }
 
-    /// Whether no firing can begin beside those that are under way.
+    /// Whether no firing can start in parallel with those that are under way.
     fn is_busy(&self) -> bool {
         let count = Arc::strong_count(&self.running) - 1;
         match self.job.concurrency {
             ConcurrencyPolicy::Forbid => count > 0,
-            ConcurrencyPolicy::Allow => count >= AT_ONCE,
+            ConcurrencyPolicy::Allow => count >= FIRINGS_AT_ONCE,
             ConcurrencyPolicy::Replace => false,
         }
     }
 
-    /// Until something is to be done, as far as is known now.
+    /// Waits until there may be something to do.
     async fn wait(
         &mut self,
         now: DateTime<Utc>,
         until: Option<DateTime<Utc>>,
     ) -> Result<(), TermOver> {
         let access = Arc::clone(&self.version.access);
-        let timer = until
-            .map(|until| Instant::now() + (until - now).to_std().unwrap_or_default().min(LOOK));
+        let timer = until.map(|until| {
+            Instant::now() + (until - now).to_std().unwrap_or_default().min(CLOCK_CHECK)
+        });
         let timer = async {
             match timer {
                 Some(timer) => sleep_until(timer).await,
@@ -163,14 +164,14 @@ impl JobRunner {
             biased;
             () = access.ending() => {}
             Some(ended) = self.under_way.next() => self.on_firing_end(ended.ok().flatten()),
-            Some(order) = self.triggers.next() => self.fire_on_request(order).await?,
+            Some(request) = self.triggers.next() => self.fire_on_request(request).await?,
             () = self.clock.changed() => {}
             () = timer => {}
         }
         Ok(())
     }
 
-    /// A firing has ended.
+    /// Handles the end of a firing.
     fn on_firing_end(&mut self, ended: Option<FiringEnd>) {
         if let Some(missed) = ended.flatten() {
             self.planner.missed_one();
@@ -191,7 +192,8 @@ impl JobRunner {
         });
     }
 
-    /// A host with a wrong clock has led, or this one's was set back by days.
+    /// Goes on from `now`: a host with a wrong clock has led, or this host's clock was set back by
+    /// days.
     async fn reset_ledger(&mut self, now: DateTime<Utc>) -> Result<(), TermOver> {
         let name = self.version.action.name();
         let ahead = moment(self.planner.mark().claimed.end_around(now).unwrap_or(now));
@@ -206,18 +208,18 @@ impl JobRunner {
         Ok(())
     }
 
-    async fn fire_on_request(&mut self, order: TriggerRequest) -> Result<(), TermOver> {
-        let is_wanted = || !order.answer.is_closed();
+    async fn fire_on_request(&mut self, request: TriggerRequest) -> Result<(), TermOver> {
+        let is_wanted = || !request.answer.is_closed();
         if !is_wanted() {
             return Ok(());
         }
         if self.is_busy() {
             let why = match self.job.concurrency {
-                ConcurrencyPolicy::Allow => TriggerRefusal::Full(AT_ONCE),
+                ConcurrencyPolicy::Allow => TriggerRefusal::Full(FIRINGS_AT_ONCE),
                 _ => TriggerRefusal::Busy(self.latest.clone()),
             };
-            // Whoever does not wait for the answer does not miss it.
-            let _ = order.answer.send(Err(why));
+            // A client that no longer waits for the answer does not need it.
+            let _ = request.answer.send(Err(why));
             return Ok(());
         }
         let now = self.clock.now();
@@ -226,26 +228,26 @@ impl JobRunner {
         while firing.id == self.latest {
             firing = Firing::by_hand(&name, firing.scheduled + Duration::from_millis(1));
         }
-        // Without an answer, the order is known not to have been looked at.
-        if let Some(begun) = self.fire(&firing, now, is_wanted).await? {
-            let _ = order.answer.send(Ok(begun));
+        // Without an answer, the client learns that the request was not handled.
+        if let Some(fired) = self.fire(&firing, now, is_wanted).await? {
+            let _ = request.answer.send(Ok(fired));
         }
         Ok(())
     }
 
-    /// Claims a firing, as long as it is wanted, and begins it once it is known to be claimed.
+    /// Claims a firing while it is wanted, and starts it once the claim is certain.
     async fn fire(
         &mut self,
         firing: &Firing,
         now: DateTime<Utc>,
         is_wanted: impl Fn() -> bool,
     ) -> Result<Option<TriggeredFiring>, TermOver> {
-        // Before the look at the term: a drain that begins after it waits for the firing.
+        // Held before the term is checked: a drain that starts after that waits for the firing.
         let _held = self.tasks.hold();
         if self.version.is_leaving() {
             return Err(TermOver);
         }
-        // What was to begin on time does so or is missed, however long the store takes.
+        // A firing that is on time starts on time or is missed, however long the store takes.
         let due = firing.due(&self.job);
         let was_late = firing.by_hand || timetable::is_late(due, now);
         let is_late = || !was_late && timetable::is_late(due, self.clock.now());
@@ -268,13 +270,13 @@ impl JobRunner {
         }
     }
 
-    /// Begins what was claimed; if it is `due`, within a second of that or not at all.
+    /// Starts what was claimed; if `due` is given, within a second of that or not at all.
     async fn start_firing(
         &mut self,
         page: NumberedRecord,
         due: Option<DateTime<Utc>>,
     ) -> TriggeredFiring {
-        // What is missed takes nobody's place.
+        // A missed firing replaces nothing.
         let late = due.is_some_and(|due| timetable::is_late(due, self.clock.now()));
         if self.job.concurrency == ConcurrencyPolicy::Replace && !late {
             self.replaced.cancel();
@@ -294,13 +296,13 @@ impl JobRunner {
         };
         let record = page.record.clone();
         let (tell, end) = oneshot::channel();
-        let place = Arc::clone(&self.running);
+        let running = Arc::clone(&self.running);
         let task = self.tasks.spawn(async move {
             let ended = attempts.run(page).await;
-            drop(place);
+            drop(running);
             let record = ended?;
             let missed = (record.outcome == FiringOutcome::Missed).then_some(record.scheduled);
-            // Mostly, nobody waits for it.
+            // Usually nobody waits for it.
             let _ = tell.send(record);
             missed
         });

@@ -1,4 +1,4 @@
-//! The desk: where whoever wants a job run now finds the job, on the host that leads.
+//! Running jobs on request: the jobs that can be triggered on this host, because it leads.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -7,62 +7,57 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::firing_record::FiringRecord;
 
-/// So many orders wait for a job to look at them.
-const ORDERS: usize = 16;
+/// How many requests may wait for a job.
+const REQUESTS: usize = 16;
 
-/// The jobs that run on this host now, by name. Clones are the same.
+/// The jobs that run on this host now, by name. Clones share them.
 #[derive(Clone, Default)]
 pub struct JobTriggers(Arc<Mutex<BTreeMap<Arc<str>, mpsc::Sender<TriggerRequest>>>>);
 
-/// Somebody wants a job run now.
+/// A request to run a job now.
 #[derive(Debug)]
 pub(super) struct TriggerRequest {
     pub(super) answer: oneshot::Sender<Result<TriggeredFiring, TriggerRefusal>>,
 }
 
-/// A firing that was asked for, and was claimed.
+/// A firing that was requested and has been claimed.
 #[derive(Debug)]
 pub struct TriggeredFiring {
-    /// It, as it began.
+    /// The record of the firing as it started.
     pub record: FiringRecord,
-    /// It, when it has ended. An error means that the term has ended before.
+    /// Resolves to its record when it has ended. An error means that the term ended first.
     pub end: oneshot::Receiver<FiringRecord>,
 }
 
 /// Why a job was not run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TriggerRefusal {
-    /// It does not run on this host, or not any more.
+    /// It does not run on this host, or no longer does.
     NotHere,
-    /// This firing is under way, and its settings let no other begin beside it.
+    /// This firing is under way, and the job's settings allow no other in parallel.
     Busy(String),
-    /// So many firings run side by side, and no more may.
+    /// This many firings run in parallel, and no more may.
     Full(usize),
 }
 
 impl JobTriggers {
-    /// Has `action` run now.
+    /// Runs `action` now.
     ///
     /// # Errors
-    /// Why not; then nothing was begun.
+    /// Why not; then nothing was started.
     pub async fn trigger(&self, action: &str) -> Result<TriggeredFiring, TriggerRefusal> {
-        let orders = self.lock().get(action).cloned().ok_or(TriggerRefusal::NotHere)?;
+        let requests = self.lock().get(action).cloned().ok_or(TriggerRefusal::NotHere)?;
         let (answer, outcome) = oneshot::channel();
         let gone = |_| TriggerRefusal::NotHere;
-        orders.send(TriggerRequest { answer }).await.map_err(gone)?;
+        requests.send(TriggerRequest { answer }).await.map_err(gone)?;
         outcome.await.unwrap_or(Err(TriggerRefusal::NotHere))
     }
 
-    /// The orders for `action`, as long as what is returned lives.
+    /// Receives the requests for `action` until the returned queue is dropped.
     pub(super) fn register(&self, action: &Arc<str>) -> TriggerQueue {
-        let (to, orders) = mpsc::channel(ORDERS);
-        self.lock().insert(Arc::clone(action), to.clone());
-        TriggerQueue {
-            triggers: self.clone(),
-            action: Arc::clone(action),
-            sender: to,
-            requests: orders,
-        }
+        let (sender, requests) = mpsc::channel(REQUESTS);
+        self.lock().insert(Arc::clone(action), sender.clone());
+        TriggerQueue { triggers: self.clone(), action: Arc::clone(action), sender, requests }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, mpsc::Sender<TriggerRequest>>> {
@@ -76,7 +71,7 @@ impl fmt::Debug for JobTriggers {
     }
 }
 
-/// The orders for one job.
+/// The requests for one job.
 #[derive(Debug)]
 pub(super) struct TriggerQueue {
     triggers: JobTriggers,
@@ -86,7 +81,7 @@ pub(super) struct TriggerQueue {
 }
 
 impl TriggerQueue {
-    /// The next order.
+    /// The next request.
     pub(super) async fn next(&mut self) -> Option<TriggerRequest> {
         self.requests.recv().await
     }
@@ -95,8 +90,8 @@ impl TriggerQueue {
 impl Drop for TriggerQueue {
     fn drop(&mut self) {
         let mut open = self.triggers.lock();
-        // A later version may stand there already.
-        if open.get(&self.action).is_some_and(|to| to.same_channel(&self.sender)) {
+        // A later version may have registered already.
+        if open.get(&self.action).is_some_and(|sender| sender.same_channel(&self.sender)) {
             open.remove(&self.action);
         }
     }
@@ -108,27 +103,27 @@ mod tests {
 
     #[tokio::test]
     async fn a_job_is_found_while_it_is_there() {
-        let (desk, name) = (JobTriggers::default(), Arc::from("report"));
-        assert_eq!(desk.trigger("report").await.unwrap_err(), TriggerRefusal::NotHere);
-        let former = desk.register(&name);
-        let mut orders = desk.register(&name);
+        let (triggers, name) = (JobTriggers::default(), Arc::from("report"));
+        assert_eq!(triggers.trigger("report").await.unwrap_err(), TriggerRefusal::NotHere);
+        let former = triggers.register(&name);
+        let mut requests = triggers.register(&name);
         drop(former);
         let asked = tokio::spawn({
-            let desk = desk.clone();
-            async move { desk.trigger("report").await.unwrap_err() }
+            let triggers = triggers.clone();
+            async move { triggers.trigger("report").await.unwrap_err() }
         });
         let busy = TriggerRefusal::Busy("report@x".to_owned());
-        orders.next().await.unwrap().answer.send(Err(busy.clone())).unwrap();
+        requests.next().await.unwrap().answer.send(Err(busy.clone())).unwrap();
         assert_eq!(asked.await.unwrap(), busy);
-        drop(orders);
-        assert_eq!(desk.trigger("report").await.unwrap_err(), TriggerRefusal::NotHere);
+        drop(requests);
+        assert_eq!(triggers.trigger("report").await.unwrap_err(), TriggerRefusal::NotHere);
     }
 
     #[tokio::test]
     async fn an_order_that_is_never_looked_at_is_declined() {
-        let desk = JobTriggers::default();
-        let orders = desk.register(&Arc::from("report"));
-        let (declined, ()) = tokio::join!(desk.trigger("report"), async { drop(orders) });
+        let triggers = JobTriggers::default();
+        let requests = triggers.register(&Arc::from("report"));
+        let (declined, ()) = tokio::join!(triggers.trigger("report"), async { drop(requests) });
         assert_eq!(declined.unwrap_err(), TriggerRefusal::NotHere);
     }
 }

@@ -1,42 +1,41 @@
-//! What is to be done about a job now, and until when there is nothing to do.
+//! Decides what to do about a job now, or until when there is nothing to do.
 //!
-//! One rule serves for everything. A firing is *due* when its time has come, jitter
-//! included, it is later than what is settled, and it was not claimed; it is *missed* when
-//! it cannot begin within [`GRACE`] of that: nobody led, the host slept, its clock was set
-//! forwards, or an earlier run was in its way. What was claimed never comes again, so a
-//! clock that is set back runs nothing twice; what a clock that ran ahead only passed over
-//! does come.
+//! One rule covers everything. A firing is *due* when its time has come, jitter included, it is
+//! later than what is settled, and it was not claimed. It is *missed* when it cannot start within
+//! [`GRACE`] of that: nobody led, the host slept, its clock was set forward, or an earlier run was
+//! in its way. A claimed firing never runs again, so a clock that is set back runs nothing twice; a
+//! firing that a fast clock only passed over does run.
 //!
-//! This is pure: it knows no clock, no task and no store.
+//! This is pure: it has no clock, no task and no store.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{claimed_spans::ClaimedSpans, firing::Firing, job_mark::JobMark};
 use soloist_config::{JobConfig, MissedPolicy};
 
-/// How late a firing may begin without being missed.
+/// How late a firing may start without being missed.
 pub(super) const GRACE: TimeDelta = TimeDelta::seconds(1);
-/// Of missed firings, so many are run at most.
+/// How many missed firings are run at most.
 const MISSED_MAX: usize = 1000;
-/// Without a gap, firings are claimed no further ahead than this, or a host with a wrong
-/// clock has led for long.
+/// How far into the future a claimed span around now may reach. A longer one means that a host with
+/// a wrong clock has led.
 const AHEAD_MAX: TimeDelta = TimeDelta::days(1);
 
-/// What is to be done.
+/// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum TimetableStep {
-    /// Nothing before this moment; if there is none, until something changes.
+    /// Nothing before this moment; without one, nothing until something changes.
     Wait(Option<DateTime<Utc>>),
-    /// Run this one.
+    /// Run this firing.
     Fire(Firing),
-    /// Drop all firings up to and including this time: so many.
+    /// Drop all firings up to and including this time: this many.
     Drop(DateTime<Utc>, u64),
-    /// What was claimed reaches too far ahead: go on from now.
+    /// The claimed span around now reaches too far into the future: go on from now.
     Reset,
 }
 
-/// What a job called `action` is to do `now`, where firings are settled and claimed as
-/// `mark` says, and none can begin while it is `busy`.
+/// What the job called `action` should do `now`, with the settled and claimed firings of `mark`. No
+/// firing can start while it is `busy`.
 pub(super) fn next(
     action: &str,
     job: &JobConfig,
@@ -60,7 +59,7 @@ pub(super) fn next(
     if !is_late(due, now) {
         return TimetableStep::Fire(firing);
     }
-    // No two are less than a second apart, so there cannot be too many yet.
+    // Firings are at least a second apart, so there cannot be too many yet.
     let few = now - first < TimeDelta::seconds(MISSED_MAX as i64);
     let run_from = match job.missed {
         MissedPolicy::All if few => Some(first),
@@ -77,12 +76,12 @@ pub(super) fn next(
     TimetableStep::Drop(to, count(job, &mark.claimed, first, to))
 }
 
-/// Whether what is due then is missed, if it has not begun `now`.
+/// Whether a firing that is due then counts as missed if it has not started `now`.
 pub(super) fn is_late(due: DateTime<Utc>, now: DateTime<Utc>) -> bool {
     now - due > GRACE
 }
 
-/// The time of the first firing after `settled` that was not claimed.
+/// The time of the first unclaimed firing after `settled`.
 pub(super) fn first_unclaimed(
     job: &JobConfig,
     claimed: &ClaimedSpans,
@@ -95,10 +94,10 @@ pub(super) fn first_unclaimed(
     Some(first)
 }
 
-/// The time of the latest firing that is missed `now`.
+/// The time of the latest firing that counts as missed `now`.
 fn latest_missed(action: &str, job: &JobConfig, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let is_missed = |at: &DateTime<Utc>| is_late(Firing::scheduled(action, *at).due(job), now);
-    // Each is due before the time of the next: at most the last one is not missed yet.
+    // Each is due before the time of the next, so at most the last one is not missed yet.
     let last = job.schedule.before(now)?;
     let earlier = || job.schedule.before(last);
     Some(last)
@@ -107,7 +106,7 @@ fn latest_missed(action: &str, job: &JobConfig, now: DateTime<Utc>) -> Option<Da
         .or_else(|| earlier().and_then(|at| job.schedule.before(at)))
 }
 
-/// The time of the first of the latest [`MISSED_MAX`] that are missed.
+/// The time of the first of the latest [`MISSED_MAX`] missed firings.
 fn oldest_missed_to_run(
     action: &str,
     job: &JobConfig,
@@ -123,7 +122,7 @@ fn oldest_missed_to_run(
     Some(oldest)
 }
 
-/// How many firings there are from `first` to `last` that were not claimed.
+/// How many unclaimed firings there are from `first` to `last`.
 fn count(
     job: &JobConfig,
     claimed: &ClaimedSpans,

@@ -1,4 +1,4 @@
-//! What a job will do, as far as is known now: for people.
+//! The next firings of a job, as far as they are known now, to show to people.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -8,14 +8,14 @@ use soloist_config::JobConfig;
 /// A firing that is still to come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpcomingFiring {
-    /// It.
+    /// The firing.
     pub firing: Firing,
-    /// When it begins, jitter included.
+    /// When it starts, jitter included.
     pub due: DateTime<Utc>,
 }
 
-/// The firings of `job`, called `action`, that begin `now` or later, in their order, if
-/// firings are settled as `mark` says. Without one, the job has not been run by anybody.
+/// The firings of the job called `action` that start `now` or later, in order, with the settled and
+/// claimed firings of `mark`. Without a mark, the job has never run.
 pub fn upcoming_firings<'a>(
     action: &'a str,
     job: &'a JobConfig,
@@ -28,8 +28,8 @@ pub fn upcoming_firings<'a>(
         let firing = Firing::scheduled(action, at);
         UpcomingFiring { due: firing.due(job), firing }
     };
-    // None is put off beyond the one after it: of those whose time has come, the last alone
-    // may still begin.
+    // No firing is delayed beyond the next one, so of those whose time has come only the last may
+    // still start.
     let last = job.schedule.before(now + TimeDelta::nanoseconds(1));
     let last = last.filter(|last| *last > settled && claimed.end_around(*last).is_none());
     let put_off = last.map(come).filter(|last| last.due >= now);
@@ -43,8 +43,8 @@ pub fn upcoming_firings<'a>(
 mod tests {
     use std::time::Duration;
 
+    use super::super::claimed_spans::ClaimedSpans;
     use super::*;
-    use crate::action::job::claimed_spans::ClaimedSpans;
     use soloist_config::{ConcurrencyPolicy, MissedPolicy, Schedule, moment};
 
     fn at(text: &str) -> DateTime<Utc> {
@@ -78,7 +78,7 @@ mod tests {
         let ahead = ClaimedSpans::all(at("2026-11-22T05:00:00Z"), at("2026-11-22T06:00:00Z"));
         let mark = mark("2026-11-22T03:00:00Z", ahead);
         assert_eq!(next(&job, Some(&mark), "2026-11-22T03:30:00Z", 3), ["04:00", "07:00", "08:00"]);
-        // That of this very moment is still to begin.
+        // The firing of this very moment has not started yet.
         assert_eq!(next(&job, Some(&mark), "2026-11-22T04:00:00Z", 1), ["04:00"]);
     }
 

@@ -109,7 +109,7 @@ async fn while_it_runs(
     timeout(Duration::from_secs(10), answered).await.expect("an answer")
 }
 
-/// As wasmtime does before it goes on with a guest that has yielded.
+/// Yields as wasmtime does before it goes on with a guest that has yielded.
 async fn yields() {
     let mut before = false;
     let once = poll_fn(|cx| {

@@ -1,29 +1,29 @@
-//! Why a call was not done.
+//! Why a call of a task was not done.
 
 use std::time::Duration;
 
 /// Why a call was not done on this host.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TaskError {
-    /// The task says that the call is wrong; it would be wrong the next time.
+    /// The task says that the call is wrong; a repeated call would be wrong as well.
     #[error("it was refused: {0}")]
     Refused(String),
-    /// The task could not do it, or trapped; it may be done the next time.
+    /// The task could not do it, or trapped; a repeated call may succeed.
     #[error("it failed: {0}")]
     Failed(String),
     /// It took too long.
     #[error("it was not done within {}", humantime::format_duration(*.0))]
     Late(Duration),
-    /// So many calls wait already. It was not begun.
+    /// Too many calls are waiting. It was not started.
     #[error("there is no place for it: too many calls wait")]
     Busy,
-    /// This host does not do it: it is leaving, or has no such task. It was not begun.
+    /// This host does not do it: it is leaving, or has no such task. It was not started.
     #[error("this host does not take calls of it")]
     Leaving,
 }
 
 impl TaskError {
-    /// What the task itself says of it, if anything.
+    /// What the task itself says about it, if anything.
     pub(crate) fn text(&self) -> &str {
         match self {
             Self::Refused(text) | Self::Failed(text) => text,

@@ -1,11 +1,12 @@
-//! The runner of kind `task`: what any host is called for, whoever leads.
+//! The runner of kind `task`: plugins that any host can be called to run, whoever leads.
 //!
-//! Invariants:
-//! - It runs outside of every term: behind a gate that has no token, with no state.
-//! - It takes calls of a task only if it carries the label that the task asks for (`on`), and
-//!   of none while people have it drained or removed; others learn that by the store.
-//! - A version that is replaced finishes what it has begun; every later call is the new
-//!   one's. One that does not come up replaces nothing.
+//! Guarantees:
+//! - A task runs outside of every term: behind a gate without a token, and without state.
+//! - A host takes calls of a task only if it has the label that the task asks for (`on`), and none
+//!   at all while people have the host drained or removed. The other hosts learn that from the
+//!   store.
+//! - A replaced version finishes the calls that it has; all later calls go to the new version. A
+//!   version that does not start replaces nothing.
 
 mod error;
 mod task_pool;
@@ -21,7 +22,10 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{mpsc::UnboundedSender, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{Action, ActionFailure, ActionState, Programme};
+use super::{
+    action_failure::ActionFailure, action_status::ActionState, catalog::Programme,
+    prepared_action::Action,
+};
 pub use error::TaskError;
 use soloist_guests::{
     capability::TaskCaller,
@@ -40,24 +44,25 @@ pub struct TaskPools {
     labels: BTreeMap<String, String>,
     pools: Mutex<BTreeMap<Arc<str>, Arc<TaskPool>>>,
     offers: watch::Sender<TaskOffers>,
-    /// Who has the tasks done that tasks call: it has this workshop's done as well.
+    /// Handles the calls that tasks make themselves. It uses these pools in turn, hence the weak
+    /// reference.
     calls: OnceLock<Weak<dyn TaskCaller>>,
 }
 
 impl TaskPools {
-    /// No tasks yet, on `host`, which carries `labels`.
+    /// A host called `host` with `labels`, without tasks yet.
     #[must_use]
     pub fn new(host: Arc<str>, labels: BTreeMap<String, String>) -> Self {
         let (pools, offers) = (Mutex::default(), watch::Sender::new(TaskOffers::default()));
         Self { host, labels, pools, offers, calls: OnceLock::new() }
     }
 
-    /// Has what the tasks call done by `calls`; only the first one counts.
-    pub fn connect(&self, calls: Weak<dyn TaskCaller>) {
+    /// Sets what handles the calls that tasks make; only the first call of this counts.
+    pub fn set_calls(&self, calls: Weak<dyn TaskCaller>) {
         let _ = self.calls.set(calls);
     }
 
-    /// What this host takes calls of, as it changes.
+    /// The tasks that this host takes calls of, as they change.
     #[must_use]
     pub fn offers(&self) -> watch::Receiver<TaskOffers> {
         self.offers.subscribe()
@@ -76,15 +81,15 @@ impl TaskPools {
         pool.ok_or(TaskError::Leaving)?.perform(call, within).await
     }
 
-    /// How many calls of `task` are done here or wait for that.
+    /// How many calls of `task` are running here or waiting for that.
     #[must_use]
     pub fn load(&self, task: &str) -> usize {
         self.pools().get(task).map_or(0, |pool| pool.load())
     }
 
-    /// Keeps up with `programme`, and with whether `roster` shows that people want this host to stay out, until
-    /// `stop`, and then lets the calls finish that have begun. What is replaced has `patience`
-    /// for that, too. Versions that do not come up are handed in at `failures`.
+    /// Follows `programme`, and whether `roster` shows that people want this host to stay out,
+    /// until `stop`; then lets the calls finish that have started. They have `patience` for that,
+    /// as have those of a replaced version. Versions that do not start are reported to `failures`.
     pub async fn follow_programme(
         &self,
         mut programme: watch::Receiver<Arc<Programme>>,
@@ -101,7 +106,7 @@ impl TaskPools {
                 () = stop.cancelled() => break,
                 Ok(()) = programme.changed() => {
                     let now = Arc::clone(&programme.borrow_and_update());
-                    // It may have to wait for a version to come up.
+                    // This may have to wait for a version to start.
                     let set = self.replace_pools(&now.actions, &failures);
                     let Some(replaced) = stop.run_until_cancelled(set).await else { break };
                     for old in replaced {
@@ -124,7 +129,7 @@ impl TaskPools {
         while leaving.next().await.is_some() {}
     }
 
-    /// Takes calls of the tasks among `actions`, and of no other. Gives back what is replaced.
+    /// Takes calls of exactly the tasks among `actions`. Returns the pools that were replaced.
     async fn replace_pools(
         &self,
         actions: &[Arc<Action>],
@@ -144,7 +149,7 @@ impl TaskPools {
         before.into_values().filter(|old| !stays(old)).collect()
     }
 
-    /// Says what this host takes calls of.
+    /// Publishes which tasks this host takes calls of.
     fn offer(&self, roster: &watch::Receiver<Option<Roster>>) {
         let out = roster.borrow().as_ref().is_some_and(|roster| roster.notes.keeps_out(&self.host));
         let offers: BTreeSet<_> =
@@ -156,12 +161,12 @@ impl TaskPools {
         });
     }
 
-    /// Whether this host carries the label that `action` asks for.
+    /// Whether this host has the label that `action` asks for.
     fn is_allowed_here(&self, action: &Action) -> bool {
         action.config().task.on.as_ref().is_none_or(|label| label.is_in(&self.labels))
     }
 
-    /// A pool for `action`, if it is a task that comes up.
+    /// A pool for `action`, if it is a task and starts.
     async fn open_pool(
         &self,
         action: &Arc<Action>,
@@ -172,7 +177,7 @@ impl TaskPools {
         let pool = TaskPool::new(action, gate, calls)?;
         if action.on_trial() {
             if let Err(reason) = pool.try_instantiate().await {
-                // Without a catalog there is nothing to go back to.
+                // The catalog may be gone; then there is nothing to go back to.
                 let _ = failures.send(ActionFailure {
                     action: Arc::clone(action),
                     reason,
@@ -184,7 +189,7 @@ impl TaskPools {
                 action.end_trial();
             }
         }
-        // Of one that has more to it, the term has the say.
+        // The status of an action with other kinds is set by its term.
         if !action.kinds().need_term() {
             action.live_status().begin_run();
             action.live_status().lock().state = ActionState::Running;

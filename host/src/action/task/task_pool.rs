@@ -1,10 +1,11 @@
 //! The calls of one task on this host, in one version of its plugin.
 //!
-//! Invariants:
-//! - Each call has an instance to itself; one that has trapped or was given up is not used
+//! Guarantees:
+//! - Each call has an instance to itself; an instance that has trapped or was given up is not used
 //!   again.
-//! - So many calls at a time, so many more that wait; whoever comes then is told so at once.
-//! - Whatever ends a call early, be it its time, its caller or the host, ends its instance.
+//! - The number of calls that run and of those that wait is limited; a call over the limit is
+//!   refused at once.
+//! - Whatever ends a call early, such as its time limit, its caller or the host, ends its instance.
 
 use std::{
     sync::{
@@ -20,10 +21,13 @@ use tokio::{
 };
 
 use super::error::TaskError;
-use crate::action::{
-    Action, TaskScope,
-    limits::REHEARSAL,
-    warm_pool::{WarmInstance, WarmPool},
+use crate::{
+    action::{
+        limits::START_TIMEOUT,
+        prepared_action::Action,
+        warm_pool::{WarmInstance, WarmPool},
+    },
+    task_scope::TaskScope,
 };
 use soloist_config::InstancePolicy;
 use soloist_guests::{
@@ -39,16 +43,16 @@ use soloist_trace::{KeyValue, SpanRole, TraceContext, TraceSpan};
 /// The longest text that says why a call was not done, in bytes.
 const TEXT_MAX: usize = 4 << 10;
 
-/// What does the calls of a task.
+/// Runs the calls of a task.
 pub(super) struct TaskPool {
     action: Arc<Action>,
     entry: TaskEntry,
     host: Arc<str>,
     gate: Arc<Gate>,
     access: Arc<ActionAccess>,
-    /// Calls, and what they have opened.
+    /// The calls, and what they have opened.
     tasks: TaskScope,
-    /// What looks after the instances that are kept.
+    /// The tasks that clean up the warm instances.
     cleaners: TaskScope,
     permits: Semaphore,
     waiting: AtomicUsize,
@@ -56,7 +60,7 @@ pub(super) struct TaskPool {
 }
 
 impl TaskPool {
-    /// A pool of `action` on the host of `gate`, if it is a task.
+    /// A pool of `action` on the host of `gate`, if the action is a task.
     pub(super) fn new(
         action: &Arc<Action>,
         gate: Gate,
@@ -93,7 +97,7 @@ impl TaskPool {
         call: &TaskCall,
         within: Duration,
     ) -> Result<TaskOutput, TaskError> {
-        // Who ends the pool waits until this is given back.
+        // Ending the pool waits until this is dropped.
         let _held = self.tasks.hold();
         tokio::select! {
             biased;
@@ -108,7 +112,8 @@ impl TaskPool {
         let mut span = self.span(call);
         let _place = self.acquire().await?;
         let trace = span.context().cloned();
-        // Boxed, or each future around it would carry it along, some of them twice.
+        // Boxed, because the futures around it would otherwise contain its full size, some of them
+        // twice.
         let done = self.action.run(Box::pin(self.handle(call, trace))).await;
         let done = self.outcome_of(done);
         if let Err(error) = &done {
@@ -136,7 +141,7 @@ impl TaskPool {
             Ok(Ok(answer)) => self.check_answer(answer),
             Ok(Err(TaskFailure::Refused(text))) => Err(TaskError::Refused(truncated_text(&text))),
             Ok(Err(TaskFailure::Failed(text))) => Err(TaskError::Failed(truncated_text(&text))),
-            // Another host may have files that answer.
+            // On another host the files may answer.
             Err(error) if error.is::<PoolExhausted>() => Err(TaskError::Busy),
             Err(error) => {
                 measure::trapped(self.action.name());
@@ -145,7 +150,7 @@ impl TaskPool {
         }
     }
 
-    /// An answer that may be passed on.
+    /// Checks whether the answer may be passed on.
     fn check_answer(&self, answer: TaskOutput) -> Result<TaskOutput, TaskError> {
         if let Some(form) = answer.content_type.as_deref().filter(|form| !is_content_type(form)) {
             return Err(TaskError::Failed(format!(
@@ -163,13 +168,13 @@ impl TaskPool {
         )))
     }
 
-    /// Waits for its turn, unless too many do.
+    /// Waits for a permit, unless too many calls are waiting.
     async fn acquire(&self) -> Result<SemaphorePermit<'_>, TaskError> {
         if let Ok(place) = self.permits.try_acquire() {
             return Ok(place);
         }
         let _waits = WaitingGuard::enter(&self.waiting, self.action.config().limits.queue)?;
-        // It is never closed.
+        // The semaphore is never closed.
         self.permits.acquire().await.map_err(|_| TaskError::Leaving)
     }
 
@@ -200,9 +205,9 @@ impl TaskPool {
         Ok(WarmInstance { guest, exports, served: 0 })
     }
 
-    /// Instantiates once, for nothing.
+    /// Instantiates once as a test.
     pub(super) async fn try_instantiate(&self) -> Result<(), String> {
-        let made = timeout(REHEARSAL, self.action.run(self.instantiate())).await;
+        let made = timeout(START_TIMEOUT, self.action.run(self.instantiate())).await;
         match made {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(format!("it does not come up: {}", error.root_cause())),
@@ -210,16 +215,16 @@ impl TaskPool {
         }
     }
 
-    /// How many calls are done here or wait for that.
+    /// How many calls are running here or waiting for that.
     pub(super) fn load(&self) -> usize {
         let limits = &self.action.config().limits;
         limits.requests - self.permits.available_permits() + self.waiting.load(Ordering::Relaxed)
     }
 
-    /// Lets the calls finish that have begun, for so long at most. None is left when this
-    /// resolves, nor anything that they opened.
+    /// Lets the calls that have started finish, for at most `patience`. When this resolves none is
+    /// left, nor anything that they opened.
     pub(super) async fn finish(&self, patience: Duration) {
-        // What is not finished by then is cut off.
+        // Calls that are not finished by then are cut off.
         let _ = timeout(patience, self.tasks.join()).await;
         self.gate.close();
         let _hurry = self.action.engine().tick_fast();
@@ -245,7 +250,7 @@ fn truncated_text(text: &str) -> String {
     truncate(text, TEXT_MAX).to_owned()
 }
 
-/// A place in the queue.
+/// Counts a call as waiting until it is dropped.
 struct WaitingGuard<'a>(&'a AtomicUsize);
 
 impl<'a> WaitingGuard<'a> {

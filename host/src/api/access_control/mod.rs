@@ -32,7 +32,7 @@ use super::{
     role_table::RoleTable,
     same_origin,
 };
-use crate::{action::ConnectionInfo, relay::Relay};
+use crate::{http::ConnectionInfo, relay::Relay};
 use soloist_config::{ApiRole, ApiToken, ConfigError, HostConfig, read_tokens};
 use soloist_tls::{Reloadable, ReloadingAcceptor, TlsError};
 

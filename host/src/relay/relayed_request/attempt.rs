@@ -7,7 +7,8 @@ use tokio::time::{Instant, timeout};
 
 use super::{AttemptResult, RelayedRequest};
 use crate::{
-    action::{ActiveAction, LocalOutcome, RequestBody, Unserved, add_forwarded, strip_hop_by_hop},
+    action::{ActiveAction, LocalOutcome, Unserved},
+    http::{RequestBody, add_forwarded, strip_hop_by_hop},
     relay::{
         RelayBody,
         client::ForwardedResponse,

@@ -19,7 +19,10 @@ use super::{
     limits::{KEPT, RETRY},
     relay_headers::RelayHeaders,
 };
-use crate::action::{Action, ActiveAction, ActiveActions, ConnectionInfo, OverTls, ReplayableBody};
+use crate::{
+    action::{Action, ActiveAction, ActiveActions},
+    http::{ConnectionInfo, OverTls, ReplayableBody},
+};
 use soloist_config::StandbyMode;
 use soloist_heart::Token;
 use soloist_resources::shares::{ClientAddress, Share, Shares};

@@ -1,5 +1,5 @@
-//! Jobs by a clock that the test rules over: thousands of them, summer time, and a clock
-//! that is set forwards and backwards. Time is tokio's, paused; the store is in memory.
+//! Jobs on a clock that the test controls: thousands of them, summer time, and a clock that is set
+//! forward and back. Time is tokio's, paused; the store is in memory.
 
 use std::{
     collections::BTreeMap,
@@ -12,8 +12,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use soloist::{
     action::{
         Action, ActionDirectory, FiringOutcome, FiringRecord, GroupTerm, JobServices, JobTriggers,
-        RECORDS_MAX, TaskScope, TermServices, history,
+        RECORDS_MAX, TermServices, history,
     },
+    task_scope::TaskScope,
     wall_clock::WallClock,
 };
 use soloist_config::{ActionConfig, JobConfig, MissedPolicy, Schedule, moment};
@@ -33,11 +34,11 @@ use crate::rig::{PATIENCE, gate};
 
 type StoredEntries = BTreeMap<(String, String), StateEntry>;
 
-/// A store without a disk: at once, unless it is slow, and never lost.
+/// A store in memory: it answers at once unless it is slow, and is never lost.
 #[derive(Default)]
 struct MemoryStore {
     kept: Mutex<(StoredEntries, i64)>,
-    /// So long it takes to write.
+    /// How long a write takes.
     slow: Mutex<Duration>,
 }
 
@@ -86,7 +87,7 @@ impl StateStore for MemoryStore {
     }
 }
 
-/// Wall time that runs with tokio's, unless it is set.
+/// Wall time that follows tokio's clock, unless it is set.
 struct TestClock {
     ahead: Arc<Mutex<TimeDelta>>,
     set: watch::Sender<()>,
@@ -103,7 +104,7 @@ impl TestClock {
         Self { ahead, set, clock: WallClock::new(read, changes) }
     }
 
-    /// Sets the clock.
+    /// Sets the clock forward or back.
     fn set_by(&self, span: TimeDelta) {
         *self.ahead.lock().unwrap() += span;
         self.set.send_replace(());
@@ -142,7 +143,7 @@ impl JobScene {
         history(&*self.memory, name, RECORDS_MAX as usize).await.unwrap().1
     }
 
-    /// The times of what was begun, as they stand in ids.
+    /// The scheduled times of the firings that were started, as in their ids.
     async fn begun(&self, name: &str) -> Vec<String> {
         let records = self.kept(name).await;
         assert!(records.iter().all(|record| record.outcome == FiringOutcome::Done), "{records:?}");
@@ -180,7 +181,7 @@ fn scope(memory: &Arc<MemoryStore>, wall: &TestClock) -> TermServices {
     }
 }
 
-/// A job that does nothing, by a pattern in Berlin.
+/// A job that does nothing, with a cron pattern in Berlin time.
 fn job(name: &str, pattern: &str, missed: MissedPolicy) -> ActionConfig {
     let cron = Box::new(pattern.parse().unwrap());
     let schedule = Schedule::Cron(cron, chrono_tz::Europe::Berlin);
@@ -210,7 +211,7 @@ async fn thousands_fire_when_they_should() {
     for number in 0..JOBS {
         let records = world.kept(&format!("job-{number}")).await;
         let count = records.iter().filter(|record| record.outcome == FiringOutcome::Done).count();
-        // Of 3:03 some have begun, and others are put off for longer than that.
+        // Some firings of 3:03 have started, and others have a longer jitter.
         assert!((2..=3).contains(&count) && records.len() == count, "{records:?}");
         for (record, minute) in records.iter().zip(1..) {
             let scheduled = "2026-11-22T03:00:00Z".parse::<DateTime<Utc>>().unwrap();
@@ -221,12 +222,12 @@ async fn thousands_fire_when_they_should() {
         }
     }
     assert!(late < TimeDelta::seconds(46), "one was {late} late");
-    // Half of them in the second half of the jitter, more or less.
+    // About half of them are in the second half of the jitter.
     assert!((JOBS / 2..JOBS * 2).contains(&spread), "{spread} were put off by half of it");
     world.stop().await;
 }
 
-/// In 2026 Berlin has no 2:00 to 3:00 on March 29, and two of them on October 25.
+/// In 2026 Berlin has no 2:00 to 3:00 on March 29, and has it twice on October 25.
 #[tokio::test(start_paused = true)]
 async fn summer_time_begins_and_ends() {
     let mut world = JobScene::at("2026-03-28T12:30:00Z");
@@ -253,7 +254,7 @@ async fn a_clock_that_is_set_forwards_misses_firings() {
     world.start(modes.map(|(name, missed)| job(name, "0 * * * *", missed))).await;
     hours(1).await;
     world.wall.set_by(TimeDelta::hours(3));
-    // At once, and not when some timer of before ends.
+    // At once, and not when an earlier timer ends.
     sleep(Duration::from_secs(1)).await;
     let begun = |hours: &[u32]| -> Vec<_> {
         hours.iter().map(|hour| format!("2026-11-22T{hour:02}:00:00Z")).collect()
@@ -270,8 +271,8 @@ async fn a_clock_that_is_set_forwards_misses_firings() {
     world.stop().await;
 }
 
-/// A claim that takes five seconds: whoever is not to begin late is missed, and what begins
-/// late says so.
+/// A claim that takes five seconds: a job that must not start late misses the firing, and one that
+/// starts late says so.
 #[tokio::test(start_paused = true)]
 async fn what_a_slow_store_holds_up_is_missed_or_says_when_it_began() {
     let mut world = JobScene::at("2026-11-22T03:59:30Z");
@@ -305,7 +306,7 @@ async fn a_clock_that_is_set_back_runs_nothing_again() {
     let mut world = JobScene::at("2026-11-22T03:30:00Z");
     world.start([job("all", "0 * * * *", MissedPolicy::All)]).await;
     hours(2).await;
-    // It is 5:30, and then 3:05 once more.
+    // It is 5:30, and then 3:05 again.
     world.wall.set_by(TimeDelta::minutes(-145));
     hours(2).await;
     let twice = ["2026-11-22T04:00:00Z", "2026-11-22T05:00:00Z"];
@@ -315,8 +316,8 @@ async fn a_clock_that_is_set_back_runs_nothing_again() {
     world.stop().await;
 }
 
-/// The next leader, whose clock is right, runs what one that was 20 hours ahead has only
-/// passed over, and not what that one has begun.
+/// The next leader, whose clock is right, runs what a leader 20 hours ahead only passed over, and
+/// not what that one has started.
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_was_hours_ahead_silences_nothing() {
     let mut world = JobScene::at("2026-11-22T03:30:00Z");
@@ -329,20 +330,20 @@ async fn a_clock_that_was_hours_ahead_silences_nothing() {
     let begun = world.begun("job").await;
     let times: Vec<_> = begun.iter().map(|at| &at[8..13]).collect();
     assert_eq!(times[..5], ["22T04", "23T01", "23T02", "22T07", "22T08"]);
-    // From seven in the morning on each hour has one, and those of the night not a second.
+    // From seven in the morning on each hour has one, and those of the night do not come again.
     assert_eq!(times[times.len() - 3..], ["22T23", "23T00", "23T03"]);
     assert_eq!(times.len(), 3 + 18 + 1);
     world.stop().await;
 }
 
-/// What goes by a clock that others contradict begins nothing, until it is set.
+/// A job on a clock that other hosts contradict starts nothing until the clock is set.
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_is_known_to_be_wrong_claims_nothing() {
     let mut world = JobScene::at("2026-11-22T03:30:00Z");
     let (tell, compared) = watch::channel(None);
     let clock = world.wall.clock.clone().compared_by(compared);
     world.scope.jobs.clock = clock.clone();
-    // Those of the former stage end with it.
+    // The former tasks ended with the former term.
     world.scope.tasks = TaskScope::new();
     world.stage = GroupTerm::new(world.scope.clone());
     world.start([job("job", "* * * * *", MissedPolicy::Skip)]).await;
@@ -370,7 +371,7 @@ async fn a_clock_that_was_days_ahead_is_not_waited_for() {
     hours(2).await;
     let begun = world.begun("job").await;
     assert_eq!(begun, ["2026-11-29T04:00:00Z", "2026-11-22T05:00:00Z", "2026-11-22T06:00:00Z"]);
-    // It is 3:55 on the 29th once more. What is known to have been begun is not begun again.
+    // It is 3:55 on the 29th again. What is known to have been started is not started again.
     world.wall.set_by(TimeDelta::days(7) - TimeDelta::minutes(155));
     hours(2).await;
     assert_eq!(world.begun("job").await[3..], ["2026-11-29T05:00:00Z"]);

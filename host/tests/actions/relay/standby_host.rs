@@ -1,4 +1,4 @@
-//! A host that stands by, its relay, and invented leaders.
+//! A host that stands by, its relay, and simulated leaders.
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -21,7 +21,9 @@ use tokio::{
     time::timeout,
 };
 
-use crate::rig::{self, PATIENCE, World, free_address, guest_file, prepare_as, read_until, until};
+use crate::rig::{
+    self, PATIENCE, TestStore, free_address, guest_file, prepare_as, read_until, until,
+};
 
 /// A host `a` that leads nothing, and its relay.
 pub(super) struct StandbyHost {
@@ -30,13 +32,13 @@ pub(super) struct StandbyHost {
     pub(super) lobby: ActionDirectory,
     pub(super) roster: watch::Sender<Option<Roster>>,
     relay: RunningRelay,
-    /// The same, for whoever serves a control address.
+    /// The same relay, for a server of the control API.
     pub(super) asked: Relay,
     _programme: watch::Sender<Arc<Programme>>,
 }
 
 impl StandbyHost {
-    /// A bystander whose relay has opened its address.
+    /// A standby whose relay has opened its address.
     pub(super) async fn by(hold: Duration) -> Self {
         let bystander = Self::starting(hold, free_address(), None);
         until("the address", || bystander.lobby.bound_address(&bystander.action).is_some()).await;
@@ -60,7 +62,7 @@ impl StandbyHost {
         Self { address, action, lobby, roster, relay, asked, _programme: programme_to }
     }
 
-    /// Has `leader` lead under `token`.
+    /// Makes `leader` the leader, under `token`.
     pub(super) fn follow(&self, leader: &TcpListener, token: i64) {
         let url = format!("http://{}", leader.local_addr().unwrap());
         let group = Group::main();
@@ -76,7 +78,7 @@ impl StandbyHost {
         self.roster.send_replace(Some(Roster { revision: token, groups, ..Roster::default() }));
     }
 
-    /// Sends `text` by a connection of its own.
+    /// Sends `text` on a connection of its own.
     pub(super) async fn send(&self, text: &str) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         stream.write_all(text.as_bytes()).await.unwrap();
@@ -108,7 +110,7 @@ pub(super) const GET: &str = "GET /x?y=z HTTP/1.1\r\nhost: example.com\r\nconnec
 pub(super) const POST: &str =
     "POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello";
 
-/// What the control address of a host in a test says of itself: nobody asks.
+/// The status source of a test's control server; it is never asked.
 pub(super) struct SilentStatus;
 
 impl StatusSource for SilentStatus {
@@ -125,12 +127,12 @@ impl StatusSource for SilentStatus {
     }
 }
 
-/// The way to hosts that ask for nothing.
+/// A client for hosts that ask for no credentials.
 pub(super) fn peers() -> PeerClient {
     PeerClient::new(&PeerCredentials::default()).unwrap()
 }
 
-/// A host that lets everybody in.
+/// The settings of a host that lets everybody in.
 pub(super) fn host(listen: SocketAddr) -> HostConfig {
     HostConfig {
         name: "a".into(),
@@ -144,21 +146,21 @@ pub(super) fn host(listen: SocketAddr) -> HostConfig {
     }
 }
 
-/// The jobs of a host that has none.
-pub(super) fn no_jobs(world: &World) -> JobApi {
+/// The jobs of a host without jobs.
+pub(super) fn no_jobs(world: &TestStore) -> JobApi {
     let (programme, roster) = (watch::channel(Arc::default()).1, watch::channel(None).1);
     let (jobs, obstacle) = (world.jobs(), Box::new(|| None));
     JobApi { host: "a".into(), programme, peers: peers(), roster, jobs, obstacle }
 }
 
-/// What nobody printed.
+/// The logs of a host that has printed nothing.
 pub(super) fn no_logs() -> LogApi {
     let (programme, roster) = (watch::channel(Arc::default()).1, watch::channel(None).1);
     LogApi { host: "a".into(), programme, peers: peers(), roster, lines: LogBuffers::default() }
 }
 
-/// Commands for a host that has no cluster.
-pub(super) fn nobody(world: &World) -> Commands {
+/// Commands for a host without a cluster.
+pub(super) fn nobody(world: &TestStore) -> Commands {
     Commands {
         member: Member::named("a"),
         store: Arc::clone(&world.store),

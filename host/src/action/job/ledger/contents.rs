@@ -1,4 +1,4 @@
-//! What there is of a job in the store, as it is read.
+//! Reads what the store has of a job.
 
 use chrono::{DateTime, Utc};
 
@@ -9,15 +9,15 @@ use crate::action::job::{
 };
 use soloist_stores::{StateEntry, StateStore, StoreError};
 
-/// A record, and where it stands.
+/// A record and its number.
 #[derive(Clone, Debug)]
 pub struct NumberedRecord {
     pub(super) number: u64,
-    /// What is kept.
+    /// The record.
     pub record: FiringRecord,
 }
 
-/// What there is of a job at one moment.
+/// What the store has of a job at one moment, with versions.
 #[derive(Debug, Default)]
 pub(super) struct LedgerContents {
     pub(super) mark: Option<(JobMark, i64)>,
@@ -30,7 +30,7 @@ impl NumberedRecord {
     }
 }
 
-/// In the order of their bytes as well.
+/// The key of a record. Keys sort in the order of the numbers.
 pub(super) fn key(number: u64) -> String {
     format!("{RUN}{number:020}")
 }
@@ -42,8 +42,7 @@ pub(super) fn interrupt(record: &mut FiringRecord, now: DateTime<Utc>) {
     record.error = Some(why);
 }
 
-/// How far the firings of `action` are settled, and the latest of what is kept of them:
-/// the latest last.
+/// The mark of `action`, and its latest records, the latest last.
 ///
 /// # Errors
 /// What the store says.
@@ -84,7 +83,7 @@ async fn read_latest(
     Ok(LedgerContents { mark: Some((mark, version)), records: pages.collect() })
 }
 
-/// What an entry says, and its version.
+/// The value of an entry, and its version.
 pub(super) fn parse<T: serde::de::DeserializeOwned>(
     action: &str,
     key: &str,

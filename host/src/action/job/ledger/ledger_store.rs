@@ -1,4 +1,4 @@
-//! The way from a ledger to the store: asked as often as it takes, under the eyes of the gate.
+//! A ledger's access to the store: calls are repeated until they succeed, while the gate is open.
 
 use std::{
     fmt,
@@ -17,13 +17,13 @@ use soloist_stores::{StateStore, StateWrite, StoreError, WriteGuard};
 use soloist_telemetry::log_throttle::LogThrottle;
 use soloist_text::with_causes;
 
-/// The term is over, or may be: nothing more is written in it.
+/// The term has ended, or may have: nothing more is written in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TermOver;
 
-/// From one try to the next, while the store does not answer; twice as long each time.
+/// The first pause between two tries when the store does not answer; it doubles each time.
 pub(super) const AGAIN: Duration = Duration::from_millis(200);
-/// The longest; at once, where it answers with what waiting does not mend: somebody has to.
+/// The longest pause. It is used at once for errors that do not go away by waiting.
 const AGAIN_MAX: Duration = Duration::from_secs(5);
 
 /// Reads and writes for one job under one term.
@@ -34,19 +34,20 @@ pub(super) struct LedgerStore {
     repeats: LogThrottle,
     /// How many tries in a row have failed.
     tries: AtomicU32,
-    /// Whether it was a write that failed last: what can be read proves nothing then.
+    /// Whether the last write failed: then a successful read does not mean that the trouble is
+    /// over.
     write_failed: AtomicBool,
     on_trouble: TroubleCallback,
 }
 
-/// Who is told what is in the way, and when nothing is any more.
+/// Called with what is wrong, and with `None` when that is over.
 pub(super) type TroubleCallback = Box<dyn Fn(Option<&str>) + Send + Sync>;
 
-/// What came of one write.
+/// The result of one write.
 pub(super) enum WriteOutcome {
     Written,
     Conflict,
-    /// It may have been made.
+    /// The write may or may not have been made.
     Unknown,
 }
 
@@ -61,7 +62,7 @@ impl LedgerStore {
         Self { on_trouble: tell, ..self }
     }
 
-    /// What the store answers, however often it has to be asked.
+    /// The store's answer to `ask`, which is repeated until there is one.
     pub(super) async fn retry<T, F>(&self, what: &str, ask: impl Fn() -> F) -> Result<T, TermOver>
     where
         F: Future<Output = Result<T, StoreError>>,
@@ -82,7 +83,7 @@ impl LedgerStore {
         }
     }
 
-    /// Makes `writes` as the leader that this host is, once.
+    /// Tries once to make `writes`, under the leader's key.
     pub(super) async fn write(
         &self,
         what: &str,
@@ -108,7 +109,7 @@ impl LedgerStore {
         self.term.gate.pass().map_err(|_| TermOver)
     }
 
-    /// Pauses after an error, unless that ends the term.
+    /// Pauses after an error, unless the error ends the term.
     async fn wait(&self, what: &str, error: &StoreError) -> Result<(), TermOver> {
         if matches!(error, StoreError::NotLeader | StoreError::LeaseGone) {
             self.term.fenced(&self.action);
@@ -119,7 +120,7 @@ impl LedgerStore {
         self.check_gate()
     }
 
-    /// Says what is in the way, and how long to leave it alone.
+    /// Reports what is wrong, and returns how long to wait before the next try.
     fn report_trouble(&self, what: &str, error: &StoreError) -> Duration {
         let (job, text) = (&self.action, with_causes(error));
         self.repeats.report_text(&text, |told| {

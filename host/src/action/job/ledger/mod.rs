@@ -1,18 +1,19 @@
-//! What is kept of a job in the store, from one leader to the next.
+//! The ledger of a job: what is stored of it, from one leader to the next.
 //!
 //! ```text
-//! mark             which firings were claimed, how far they are settled, and how many
+//! mark             which firings were claimed, up to when they are settled, and how many
 //!                  records were made
 //! run/<number>     the records; of those, the latest 50
 //! ```
 //!
-//! Invariants:
-//! - A firing is claimed before it is begun, by one transaction that is guarded by the
-//!   leader's key: it moves the mark, which must be the one that the claim goes by, and
-//!   makes the record, which must not exist. So no firing is begun under two tokens.
-//! - Whether a claim was made is known before anything is begun. One whose answer was
-//!   lost is read again; sending it twice does no harm, since the mark has moved.
-//! - What a lost leader had begun is recorded as interrupted, and never begun again.
+//! Guarantees:
+//! - A firing is claimed before it is started, by one transaction that is guarded by the leader's
+//!   key: it replaces the mark, which must be the one that the claim is based on, and creates the
+//!   record, which must not exist. So no firing is started under two tokens.
+//! - Nothing is started before it is certain that the claim was made. If the answer to a claim is
+//!   lost, the mark is read again; sending a claim twice does no harm, because the mark has
+//!   changed.
+//! - What a lost leader had started is recorded as interrupted, and never started again.
 
 mod contents;
 mod keys;
@@ -42,21 +43,21 @@ pub use self::{
     ledger_store::TermOver,
 };
 
-/// More than there ever are.
+/// More keys than there ever are.
 const KEYS_MAX: usize = 1000;
 
 /// The ledger of one job under one term.
 #[derive(Debug)]
 pub struct Ledger(LedgerStore);
 
-/// What a ledger is opened as.
+/// Why a ledger is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LedgerOpening {
-    /// The job begins here: whatever is said to run is over.
+    /// The job starts on this host: records that say "running" are out of date.
     First,
-    /// It is not known how far firings are settled. What runs under this term goes on.
+    /// The mark must be read again. What runs under this term goes on.
     Again,
-    /// The same, and all firings up to now are to be settled.
+    /// Like `Again`, and all firings up to now become settled.
     Reset,
 }
 
@@ -67,19 +68,19 @@ impl Ledger {
         Self(LedgerStore::new(action, term, store))
     }
 
-    /// Tells by `tell` what keeps it from being read or written, and when nothing does any
-    /// more.
+    /// Calls `tell` with what keeps the ledger from being read or written, and with `None` when
+    /// that is over.
     #[must_use]
     pub fn on_trouble(self, tell: impl Fn(Option<&str>) + Send + Sync + 'static) -> Self {
         Self(self.0.on_trouble(Box::new(tell)))
     }
 
-    /// Begins a term, or goes on in it: what was running under an earlier one is over, and
-    /// without a mark for `schedule`, all firings up to `now` are settled. Returns the mark, and
-    /// the records, the latest last.
+    /// Opens the ledger. Firings that were running under an earlier term become interrupted. If
+    /// there is no mark for `schedule`, all firings up to `now` become settled. Returns the mark
+    /// and the records, the latest last.
     ///
     /// # Errors
-    /// The term is over.
+    /// The term has ended.
     pub async fn open(
         &self,
         now: DateTime<Utc>,
@@ -125,13 +126,12 @@ impl Ledger {
         }
     }
 
-    /// Claims `firing`, before which `missed` were dropped, where firings are settled as
-    /// `mark` says. Returns the new mark and the record; nothing, if the claim was not made
-    /// and never will be: the mark is another than it goes by, or the store was so long in
-    /// coming that it is not `in_time` any more.
+    /// Claims `firing`, before which `missed` firings were dropped, based on `mark`. Returns the
+    /// new mark and the record. `None` if the claim was not made and never will be: the stored mark
+    /// is another one, or the store took so long that the firing is no longer `in_time`.
     ///
     /// # Errors
-    /// The term is over. Then the claim may have been made.
+    /// The term has ended. The claim may or may not have been made.
     pub async fn claim(
         &self,
         mark: &JobMark,
@@ -166,14 +166,14 @@ impl Ledger {
             }
             match self.0.write("claim a firing", &writes).await? {
                 WriteOutcome::Written => return Ok(Some((new, page))),
-                // If it was not this claim that moved the mark, the next look tells.
+                // If another claim has changed the mark, the next read shows it.
                 WriteOutcome::Conflict => sleep(AGAIN).await,
                 WriteOutcome::Unknown => doubtful = true,
             }
         }
     }
 
-    /// The mark and the record that claim `firing`.
+    /// The mark and the record that a claim of `firing` writes.
     fn prepare_claim(
         &self,
         mark: &JobMark,
@@ -202,8 +202,8 @@ impl Ledger {
         (new, NumberedRecord { number, record })
     }
 
-    /// The number of the latest record, where there is no mark: none, unless somebody took
-    /// that away. Their numbers are not given again.
+    /// The number of the latest record if there is no mark: 0, unless somebody has deleted the
+    /// mark. Numbers are never used twice.
     async fn last_number(&self) -> Result<u64, TermOver> {
         let ask = || self.0.store.list(&self.0.action, None, KEYS_MAX);
         let keys = self.0.retry("open its ledger", ask).await?;
@@ -211,11 +211,11 @@ impl Ledger {
         Ok(numbers.max().unwrap_or(0))
     }
 
-    /// Replaces what is kept of a firing, unless that has ended or was forgotten.
+    /// Replaces the record of a firing, unless the firing has ended or its record was deleted.
     ///
     /// # Errors
-    /// The term is over.
-    pub async fn keep(&self, page: &NumberedRecord) -> Result<(), TermOver> {
+    /// The term has ended.
+    pub async fn update(&self, page: &NumberedRecord) -> Result<(), TermOver> {
         let keys = [page.record_key()];
         loop {
             let get = || self.0.store.get(&self.0.action, &keys);
@@ -241,7 +241,7 @@ impl Ledger {
         value: &impl serde::Serialize,
         version: i64,
     ) -> Result<StateWrite, TermOver> {
-        // What is derived here for texts and numbers does not fail.
+        // Serialising the derived texts and numbers does not fail.
         let value = serde_json::to_vec(value).map_err(|_| TermOver)?;
         Ok(StateWrite { key: key.to_owned(), value: Some(value.into()), only_if: Some(version) })
     }

@@ -1,4 +1,4 @@
-//! The table of what is due, missed and dropped; and the same over days of trouble.
+//! Tests of what is due, missed and dropped, in single cases and over days of trouble.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ fn daily(missed: MissedPolicy) -> JobConfig {
     JobConfig { schedule: Schedule::Cron(cron, chrono_tz::Tz::UTC), ..every(1, missed) }
 }
 
-/// Settled up to then; all that was claimed before is left out.
+/// Settled up to `settled`; earlier claims are left out.
 fn mark(settled: DateTime<Utc>, claimed: ClaimedSpans) -> JobMark {
     JobMark { settled, claimed, schedule: String::new(), count: 0, latest: None }
 }
@@ -140,11 +140,11 @@ fn a_clock_that_is_set_back_runs_nothing_again() {
     let step = |now| shown(next("j", &job, &mark, at(now), false));
     assert_eq!(step("2026-11-22T10:00:00Z"), "wait until 2026-11-22T13:00:00Z");
     assert_eq!(step("2026-11-21T12:00:00Z"), "wait until 2026-11-22T13:00:00Z");
-    // Further than that, somebody was wrong.
+    // Further than that, somebody's clock was wrong.
     assert_eq!(step("2026-11-21T11:59:59Z"), "anew");
 }
 
-/// A leader that was 20 hours ahead dropped what lay between, and claimed two firings there.
+/// A leader whose clock was 20 hours ahead dropped what lay between, and claimed two firings there.
 #[test]
 fn what_a_clock_that_ran_ahead_passed_over_is_not_lost() {
     let job = every(3600, MissedPolicy::Skip);
@@ -156,9 +156,9 @@ fn what_a_clock_that_ran_ahead_passed_over_is_not_lost() {
     let step = |now| shown(next("j", &job, &mark, at(now), false));
     assert_eq!(step("2026-11-22T12:10:00Z"), "wait until 2026-11-22T13:00:00Z");
     assert_eq!(step("2026-11-22T13:00:00Z"), "fire j@2026-11-22T13:00:00Z");
-    // It was away, and missed what it would have missed by a right clock.
+    // The host was away, and missed what it would have missed with a right clock.
     assert_eq!(step("2026-11-22T15:30:00Z"), "drop 3 to 2026-11-22T15:00:00Z");
-    // What was claimed ahead is passed over when its time comes.
+    // What was claimed ahead is skipped when its time comes.
     let later = JobMark { settled: at("2026-11-23T07:00:00Z"), ..mark.clone() };
     let step = |now| shown(next("j", &job, &later, at(now), false));
     assert_eq!(step("2026-11-23T08:00:00Z"), "wait until 2026-11-23T10:00:00Z");
@@ -180,7 +180,7 @@ fn jitter_puts_off_and_keeps_the_order() {
             panic!()
         };
         let scheduled = job.schedule.after(settled).unwrap();
-        // Never so far that the one after it would be reached.
+        // Never so far that the next firing would be reached.
         assert!(due >= scheduled && due < job.schedule.after(scheduled).unwrap());
         assert_eq!(
             next("j", &job, &mark, due, false),
@@ -190,17 +190,17 @@ fn jitter_puts_off_and_keeps_the_order() {
     }
 }
 
-/// What a cluster without any trouble but its clock and its leaders does.
+/// What a cluster does whose only troubles are clocks and changes of leader.
 struct Story {
     job: JobConfig,
     mark: JobMark,
     begun: Vec<(DateTime<Utc>, DateTime<Utc>)>,
-    /// From after when and up to when firings were dropped.
+    /// The spans in which firings were dropped: after the first time, up to the second.
     dropped: Vec<(DateTime<Utc>, DateTime<Utc>)>,
 }
 
 impl Story {
-    /// All that is to be done `now`.
+    /// Does everything that is to be done `now`.
     fn look(&mut self, now: DateTime<Utc>) {
         self.mark.settled = self.mark.settled_by(now);
         loop {
@@ -228,8 +228,8 @@ impl Story {
         }
     }
 
-    /// Whatever was claimed by clocks that were ahead: what was not is waited for, and it
-    /// alone.
+    /// Whatever was claimed by clocks that were ahead, the unclaimed firings are waited for, and
+    /// only those.
     fn is_not_silent(&self, now: DateTime<Utc>, until: DateTime<Utc>) {
         let begun = |at: &DateTime<Utc>| self.begun.iter().any(|(begun, _)| begun == at);
         let all =
@@ -243,9 +243,9 @@ impl Story {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Looks at moments that go forwards by anything, and backwards by hours: nothing is
-    /// begun twice, each firing was begun or dropped, as is wanted, and at each moment the
-    /// next that was not begun is waited for.
+    /// Checks moments that move forward by any amount and backward by hours: nothing is started
+    /// twice, each firing was started or dropped as the settings say, and at each moment the next
+    /// unstarted firing is waited for.
     #[test]
     fn whatever_the_clock_does(
         pattern in prop::sample::select(vec!["0 * * * *", "*/20 * * * * *", "30 2 * * *"]),
@@ -272,7 +272,7 @@ proptest! {
         ids.sort_unstable();
         ids.dedup();
         prop_assert_eq!(ids.len(), count, "one was begun twice");
-        // Begun or dropped, all of them.
+        // All of them were started or dropped.
         let all = std::iter::successors(story.job.schedule.after(first), |at| story.job.schedule.after(*at));
         for at in all.take_while(|at| *at <= story.mark.settled) {
             let dropped = story.dropped.iter().any(|(from, to)| *from < at && at <= *to);

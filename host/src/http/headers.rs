@@ -1,11 +1,11 @@
-//! The headers of requests and answers that pass a host, as they concern everybody: what goes
-//! no further than one connection, and where a request came from.
+//! Headers that a host handles the same way for everybody: those that concern one connection only,
+//! and those that say where a request came from.
 
 use std::net::IpAddr;
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use super::connection::ConnectionInfo;
+use super::connection_info::ConnectionInfo;
 use soloist_config::IpNetwork;
 use soloist_guests::capability::TermHeaders;
 
@@ -13,8 +13,8 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// What concerns one connection only (RFC 9110, section 7.6.1), beside what the header
-/// `connection` names.
+/// Headers that concern one connection only (RFC 9110, section 7.6.1), in addition to those that
+/// the header `connection` names.
 const HOP_BY_HOP: [HeaderName; 5] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
@@ -23,7 +23,7 @@ const HOP_BY_HOP: [HeaderName; 5] = [
     header::UPGRADE,
 ];
 
-/// What is read before the content, or is of no use after it (RFC 9110, section 6.5.1).
+/// Headers that are read before the content, or are useless after it (RFC 9110, section 6.5.1).
 const NO_TRAILERS: [HeaderName; 12] = [
     header::AUTHORIZATION,
     header::CACHE_CONTROL,
@@ -39,14 +39,15 @@ const NO_TRAILERS: [HeaderName; 12] = [
     header::TRAILER,
 ];
 
-/// Takes off what concerns one connection only; `upgrade`: but for what asks for an upgrade.
+/// Removes the headers that concern one connection only. With `upgrade`, those that ask for an
+/// upgrade stay.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap, upgrade: bool) {
     let to = headers.get(header::UPGRADE).cloned().filter(|_| upgrade);
     let named: Vec<HeaderName> = list_elements(headers, &header::CONNECTION)
         .filter_map(|name| name.parse().ok())
         .filter(connection_may_name)
         .collect();
-    // Without it no trailers come.
+    // Without `te: trailers` the other side sends no trailers.
     let trailers = accepts_trailers(headers);
     for name in named.iter().chain(&HOP_BY_HOP).chain([&header::TE]) {
         headers.remove(name);
@@ -60,9 +61,9 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap, upgrade: bool) {
     }
 }
 
-/// Takes off what is no trailer: what says how a message is read, whom it is for or who may have it
-/// (RFC 9110, section 6.5.1), and what hosts alone say.
-pub(super) fn sanitize_trailers(trailers: &mut HeaderMap) {
+/// Removes trailers that are not allowed as such: those that say how a message is read, whom it is
+/// for or who may have it (RFC 9110, section 6.5.1), and those that only hosts may set.
+pub(crate) fn sanitize_trailers(trailers: &mut HeaderMap) {
     strip_hop_by_hop(trailers, false);
     TermHeaders::strip_reserved(trailers);
     for name in NO_TRAILERS {
@@ -70,23 +71,23 @@ pub(super) fn sanitize_trailers(trailers: &mut HeaderMap) {
     }
 }
 
-/// Whether `connection` may take a header off. It may not name what is for all who get a
-/// message (RFC 9110, section 7.6.1): which host it is for, and what hosts say themselves.
+/// Whether `connection` may remove a header. It may not name headers for all recipients of a
+/// message (RFC 9110, section 7.6.1), such as `host`, nor those that only hosts may set.
 fn connection_may_name(name: &HeaderName) -> bool {
     *name != header::HOST && !TermHeaders::is_reserved(name)
 }
 
-/// Whether whoever has sent them takes trailers (RFC 9110, section 10.1.4).
+/// Whether the sender accepts trailers (RFC 9110, section 10.1.4).
 pub(crate) fn accepts_trailers(headers: &HeaderMap) -> bool {
     list_contains(headers, &header::TE, "trailers")
 }
 
-/// Whether the list that `name` is has `element`, however it is written.
+/// Whether the list in header `name` contains `element`, ignoring case.
 pub(super) fn list_contains(headers: &HeaderMap, name: &HeaderName, element: &str) -> bool {
     list_elements(headers, name).any(|it| it.eq_ignore_ascii_case(element))
 }
 
-/// The elements of a list (RFC 9110, section 5.6.1), of all lines that it is in.
+/// The elements of a list (RFC 9110, section 5.6.1), from all lines of the header.
 pub(super) fn list_elements<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
@@ -95,7 +96,7 @@ pub(super) fn list_elements<'a>(
     lines.flat_map(|line| line.split(',')).map(str::trim).filter(|element| !element.is_empty())
 }
 
-/// Whatever clients say of where a request came from, as proxies would.
+/// Headers by which proxies say where a request came from; clients could set them as well.
 const OF_PROXIES: [HeaderName; 9] = [
     header::FORWARDED,
     FORWARDED_FOR,
@@ -108,27 +109,23 @@ const OF_PROXIES: [HeaderName; 9] = [
     HeaderName::from_static("x-real-ip"),
 ];
 
-/// Says where a request of a client's came from: what the client says of that goes, unless it is a
-/// proxy that is `trusted`, and this host adds itself.
-pub(crate) fn set_forwarded(
-    headers: &mut HeaderMap,
-    caller: ConnectionInfo,
-    trusted: &[IpNetwork],
-) {
-    if !trusted.iter().any(|network| network.contains(caller.peer.ip())) {
+/// Sets where a client's request came from. What the request says of that itself is kept only if it
+/// comes from a `trusted` proxy; then this host adds its own part.
+pub(crate) fn set_forwarded(headers: &mut HeaderMap, info: ConnectionInfo, trusted: &[IpNetwork]) {
+    if !trusted.iter().any(|network| network.contains(info.peer.ip())) {
         for name in &OF_PROXIES {
             headers.remove(name);
         }
     }
-    add_forwarded(headers, caller);
+    add_forwarded(headers, info);
 }
 
-/// Adds where a request came from, as proxies do: `forwarded` (RFC 7239) and what was there
-/// before it. Which host and scheme the client asked for is said by the first proxy.
-pub(crate) fn add_forwarded(headers: &mut HeaderMap, caller: ConnectionInfo) {
-    let proto = if caller.secure { "https" } else { "http" };
+/// Adds where a request came from, as proxies do: to `forwarded` (RFC 7239) and to the older
+/// `x-forwarded-*`. The host and scheme that the client asked for are set by the first proxy only.
+pub(crate) fn add_forwarded(headers: &mut HeaderMap, info: ConnectionInfo) {
+    let proto = if info.secure { "https" } else { "http" };
     let host = headers.get(header::HOST).cloned();
-    let (peer, node) = match caller.peer.ip().to_canonical() {
+    let (peer, node) = match info.peer.ip().to_canonical() {
         IpAddr::V4(ip) => (ip.to_string(), ip.to_string()),
         IpAddr::V6(ip) => (ip.to_string(), format!("\"[{ip}]\"")),
     };
@@ -144,7 +141,7 @@ pub(crate) fn add_forwarded(headers: &mut HeaderMap, caller: ConnectionInfo) {
     headers.entry(FORWARDED_PROTO).or_insert(HeaderValue::from_static(proto));
 }
 
-/// Adds an element to a list, which stays one header.
+/// Adds an element to a list, and keeps the list in one header line.
 fn append_to_list(headers: &mut HeaderMap, name: HeaderName, element: &str) {
     let before = headers.get_all(&name).iter().filter_map(|value| value.to_str().ok());
     let list: Vec<_> = before.chain([element]).collect();
@@ -157,7 +154,7 @@ fn append_to_list(headers: &mut HeaderMap, name: HeaderName, element: &str) {
 pub(super) mod tests {
     use super::*;
 
-    pub(in crate::action) fn headers(list: &[(&'static str, &'static str)]) -> HeaderMap {
+    pub(in crate::http) fn headers(list: &[(&'static str, &'static str)]) -> HeaderMap {
         let pair =
             |&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
         let mut headers = HeaderMap::new();
@@ -167,7 +164,7 @@ pub(super) mod tests {
         headers
     }
 
-    pub(in crate::action) fn caller(ip: &str) -> ConnectionInfo {
+    pub(in crate::http) fn info(ip: &str) -> ConnectionInfo {
         let (peer, local) = ((ip.parse::<IpAddr>().unwrap(), 1).into(), ([10, 0, 0, 1], 80).into());
         ConnectionInfo { peer, local, secure: true, has_certificate: false }
     }
@@ -218,8 +215,8 @@ pub(super) mod tests {
             let rest = [("host", "example.com"), ("x-forwarded-for", "198.51.100.1")];
             let mut headers = headers(&all.chain(rest).collect::<Vec<_>>());
             strip_hop_by_hop(&mut headers, false);
-            add_forwarded(&mut headers, caller("192.0.2.7"));
-            // What passes it on to the next host may not undo it either.
+            add_forwarded(&mut headers, info("192.0.2.7"));
+            // A host that passes the request on must not undo it either.
             strip_hop_by_hop(&mut headers, false);
             for name in added {
                 assert!(headers.contains_key(name), "{named:?} took {name} off");
@@ -251,11 +248,11 @@ pub(super) mod tests {
         let told = [("x-forwarded-for", "198.51.100.1"), ("x-real-ip", "198.51.100.1")];
         let trusted = ["192.0.2.0/24".parse().unwrap()];
         let mut of_proxy = headers(&told);
-        set_forwarded(&mut of_proxy, caller("192.0.2.7"), &trusted);
+        set_forwarded(&mut of_proxy, info("192.0.2.7"), &trusted);
         assert_eq!(of_proxy["x-forwarded-for"], "198.51.100.1, 192.0.2.7");
         assert_eq!(of_proxy["x-real-ip"], "198.51.100.1");
         let mut of_client = headers(&told);
-        set_forwarded(&mut of_client, caller("203.0.113.1"), &trusted);
+        set_forwarded(&mut of_client, info("203.0.113.1"), &trusted);
         assert_eq!(of_client["x-forwarded-for"], "203.0.113.1");
         assert!(!of_client.contains_key("x-real-ip"));
     }
@@ -263,7 +260,7 @@ pub(super) mod tests {
     #[test]
     fn where_it_came_from_is_added_to_what_was_said_before() {
         let mut new = headers(&[("host", "example.com:80")]);
-        add_forwarded(&mut new, caller("192.0.2.7"));
+        add_forwarded(&mut new, info("192.0.2.7"));
         assert_eq!(new["x-forwarded-for"], "192.0.2.7");
         assert_eq!(new["x-forwarded-host"], "example.com:80");
         assert_eq!(new["x-forwarded-proto"], "https");
@@ -271,7 +268,7 @@ pub(super) mod tests {
 
         let mut old =
             headers(&[("x-forwarded-for", "198.51.100.1"), ("x-forwarded-proto", "http")]);
-        add_forwarded(&mut old, caller("2001:db8::1"));
+        add_forwarded(&mut old, info("2001:db8::1"));
         assert_eq!(old["x-forwarded-for"], "198.51.100.1, 2001:db8::1");
         assert_eq!(old["x-forwarded-proto"], "http");
         assert_eq!(old["forwarded"], "for=\"[2001:db8::1]\";proto=https");

@@ -1,5 +1,5 @@
-//! An answer as it is handed to a client: piece by piece, under the eyes of whoever minds that
-//! the client takes it.
+//! The body of a response as it is handed to hyper: it notes how long the client takes to read, and
+//! keeps its connection busy until it is dropped.
 
 use std::{
     pin::Pin,
@@ -18,30 +18,31 @@ use tokio::time::sleep;
 use super::connection_slots::InFlightGuard;
 use soloist_heart::clock::BootTime;
 
-/// The largest piece of a stream of HTTP/2: so much may lie in the host for each stream that a
-/// client leaves no room for. It is what one frame carries (RFC 9113, section 4.2).
-const PIECE: usize = 16 << 10;
+/// The largest piece of an HTTP/2 stream, in bytes: this much may be held for each stream whose
+/// client leaves no room for it. It is what one frame carries (RFC 9113, section 4.2).
+const FRAME_MAX: usize = 16 << 10;
 
-/// Nobody waits for the client.
-const OURS: u64 = 0;
+/// Marks that the host is not waiting for the client.
+const HOST_TURN: u64 = 0;
 
-/// Since when it is the client's turn to take a piece of a stream. Clones are the same.
+/// Since when the host waits for the client to read a piece of a stream. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct StallTimer(Arc<AtomicU64>);
 
 tokio::task_local! {
-    /// How far the client of the stream that is polled keeps up.
-    pub(super) static UPTAKE: StallTimer;
+    /// The stall timer of the stream that is being polled.
+    pub(super) static STALL_TIMER: StallTimer;
 }
 
 impl StallTimer {
-    /// Resolves when the client has taken nothing for so long while there was something.
+    /// Resolves when the client has read nothing for `patience` although there was something to
+    /// read.
     pub(super) async fn stalled(&self, patience: Duration) {
         let mut wait = patience;
         loop {
             sleep(wait).await;
             wait = match self.0.load(Ordering::Relaxed) {
-                OURS => patience,
+                HOST_TURN => patience,
                 since => {
                     let waited = BootTime::now().since(BootTime::from_nanos(since));
                     patience.saturating_sub(waited)
@@ -58,35 +59,35 @@ impl StallTimer {
     }
 
     fn host_turn(&self) {
-        self.0.store(OURS, Ordering::Relaxed);
+        self.0.store(HOST_TURN, Ordering::Relaxed);
     }
 }
 
-/// The body of an answer.
+/// The body of a response.
 pub(crate) struct TrackedBody<B> {
-    /// Nothing, where the answer has no body whatever its maker says.
+    /// `None` if the response must not have a body, whatever its handler says.
     inner: Option<B>,
-    /// What is left of a large piece.
+    /// The rest of a large piece.
     rest: Bytes,
-    /// On a stream of HTTP/2. On a connection of HTTP/1 the kernel minds that it is taken.
+    /// Set for HTTP/2 streams only. On HTTP/1 connections the kernel has a timeout for that.
     stall_timer: Option<StallTimer>,
     _visit: InFlightGuard,
 }
 
 impl<B> TrackedBody<B> {
-    /// Hands out `inner`, if there is a body; it is an answer under way as long as it lives.
-    pub(super) fn new(inner: Option<B>, visit: InFlightGuard) -> Self {
-        let stall_timer = UPTAKE.try_with(StallTimer::clone).ok();
-        if let Some(uptake) = &stall_timer {
-            uptake.client_turn();
+    /// Wraps `inner`, if there is a body; the response counts as under way until this is dropped.
+    pub(super) fn new(inner: Option<B>, in_flight: InFlightGuard) -> Self {
+        let stall_timer = STALL_TIMER.try_with(StallTimer::clone).ok();
+        if let Some(timer) = &stall_timer {
+            timer.client_turn();
         }
-        Self { inner, rest: Bytes::new(), stall_timer, _visit: visit }
+        Self { inner, rest: Bytes::new(), stall_timer, _visit: in_flight }
     }
 
-    /// The first piece of `data`, and the rest kept.
+    /// The first piece of `data`; the rest is kept.
     fn split_off_frame(&mut self, mut data: Bytes) -> Frame<Bytes> {
-        if self.stall_timer.is_some() && data.len() > PIECE {
-            self.rest = data.split_off(PIECE);
+        if self.stall_timer.is_some() && data.len() > FRAME_MAX {
+            self.rest = data.split_off(FRAME_MAX);
         }
         Frame::data(data)
     }
@@ -101,8 +102,8 @@ impl<B: Body<Data = Bytes> + Unpin> Body for TrackedBody<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let this = self.get_mut();
-        if let Some(uptake) = &this.stall_timer {
-            uptake.host_turn();
+        if let Some(timer) = &this.stall_timer {
+            timer.host_turn();
         }
         let frame = if this.rest.has_remaining() {
             let rest = std::mem::take(&mut this.rest);
@@ -117,8 +118,8 @@ impl<B: Body<Data = Bytes> + Unpin> Body for TrackedBody<B> {
                 end => end,
             }
         };
-        if let Some(uptake) = &this.stall_timer {
-            uptake.client_turn();
+        if let Some(timer) = &this.stall_timer {
+            timer.client_turn();
         }
         Poll::Ready(frame)
     }

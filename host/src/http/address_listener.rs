@@ -1,4 +1,4 @@
-//! An address under a term: opened, listened on by all actions there, and let go.
+//! A listening address: opened, shared by all actions there, and closed.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -6,28 +6,31 @@ use tokio::{net::TcpListener, sync::watch, time::sleep};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    TaskScope, bind,
-    connection::{self, ConnectionContext, RequestHandler},
+    accept::accept_all,
+    bind,
+    connection_context::ConnectionContext,
     connection_slots::ConnectionSlots,
-    limits::{ADDRESS_AGAIN, CONNECTIONS, REQUEST_HEAD, STREAMS},
+    limits::{BIND_AGAIN_PAUSE, CLIENT_TIMEOUT, CONNECTIONS, HTTP2_STREAMS},
+    request_handler::RequestHandler,
 };
+use crate::task_scope::TaskScope;
 use soloist_tls::ReloadingAcceptor;
 
 /// How far the opening of an address has come.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum ListenerState {
-    /// It has just begun.
+    /// It has just started.
     #[default]
     Starting,
-    /// Somebody else is there still.
+    /// The address is still in use by another socket.
     Waiting(String),
-    /// It is listened on.
+    /// The address is being listened on.
     Open(SocketAddr),
-    /// It cannot be had.
+    /// The address cannot be had.
     Failed(String),
 }
 
-/// To follow an opening.
+/// Follows the state of a listener.
 pub(crate) type ListenerWatch = watch::Receiver<ListenerState>;
 
 /// An address that is listened on.
@@ -37,97 +40,98 @@ pub(crate) struct AddressListener<A> {
     closed: CancellationToken,
 }
 
-/// What becomes of an address that cannot be had.
+/// How an address is listened on.
+pub(crate) struct ListenerOptions {
+    /// The address.
+    pub(crate) address: SocketAddr,
+    /// Accepts connections, if the address uses TLS.
+    pub(crate) tls: Option<ReloadingAcceptor>,
+    /// Whether an address that cannot be had is tried again.
+    pub(crate) retry: BindRetry,
+    /// Receives the state of the listener.
+    pub(crate) outcome: watch::Sender<ListenerState>,
+}
+
+/// Whether an address that cannot be had is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BindRetry {
     /// It is given up.
     Never,
-    /// It is tried for again and again.
+    /// It is tried again and again, once a second.
     Forever,
 }
 
 impl<A: RequestHandler> AddressListener<A> {
-    /// Starts to listen on `address`, if need be with TLS; `tasks` own all that happens there,
-    /// and `outcome` is told how far that is.
-    pub(crate) fn open(
-        address: SocketAddr,
-        tls: Option<ReloadingAcceptor>,
-        answers: Arc<A>,
-        tasks: &TaskScope,
-        persistence: BindRetry,
-        outcome: watch::Sender<ListenerState>,
-    ) -> Self {
-        let (closing, tasks) = (CancellationToken::new(), tasks.child());
-        let (places, streams) = (ConnectionSlots::for_address(CONNECTIONS), STREAMS);
-        let patience = REQUEST_HEAD;
-        let (routes, headers) = (answers, None);
+    /// Starts to listen. All tasks belong to `tasks`, and the requests go to `handler`.
+    pub(crate) fn open(options: ListenerOptions, handler: Arc<A>, tasks: &TaskScope) -> Self {
+        let ListenerOptions { address, tls, retry, outcome } = options;
         let context = ConnectionContext {
+            handler,
             tls,
-            handler: routes,
-            closing,
-            tasks,
-            slots: places,
-            max_streams: streams,
-            headers,
-            client_timeout: patience,
+            closing: CancellationToken::new(),
+            tasks: tasks.child(),
+            slots: ConnectionSlots::for_address(CONNECTIONS),
+            max_streams: HTTP2_STREAMS,
+            max_headers: None,
+            client_timeout: CLIENT_TIMEOUT,
         };
         let state = outcome.subscribe();
         let closed = CancellationToken::new();
         let guard = closed.clone().drop_guard();
-        context.tasks.spawn(hold_address(address, context.clone(), persistence, outcome, guard));
+        context.tasks.spawn(hold_address(address, context.clone(), retry, outcome, guard));
         Self { context, state, closed }
     }
 
-    /// Who answers here.
-    pub(crate) fn answers(&self) -> &A {
+    /// The handler of the requests.
+    pub(crate) fn handler(&self) -> &A {
         &self.context.handler
     }
 
-    /// To learn whether it could be opened.
+    /// Follows the state of the listener.
     pub(crate) fn watch_state(&self) -> ListenerWatch {
         self.state.clone()
     }
 
-    /// Whether it could not be opened, and is not tried for again.
+    /// Whether the address could not be opened and is not tried again.
     pub(crate) fn has_failed(&self) -> bool {
         matches!(*self.state.borrow(), ListenerState::Failed(_))
     }
 
-    /// Lets go of the address, and waits until that is done. Connections go on until
-    /// nothing of them is in flight.
+    /// Closes the listening socket and waits until the address is free. Connections go on until
+    /// nothing is in flight on them.
     pub(crate) async fn close(&self) {
         self.context.closing.cancel();
         self.closed.cancelled().await;
     }
 
-    /// Waits for the end of all connections, after [`Door::close`].
+    /// Waits for the end of all connections, after [`AddressListener::close`].
     pub(crate) async fn join(&self) {
         self.context.tasks.join().await;
     }
 }
 
-/// The task that holds the address. Whichever way it ends, `_closed` is dropped
-/// after the listener, and tells that the address is free.
+/// The task that holds the address. Whichever way it ends, `_closed` is dropped after the listening
+/// socket, which tells that the address is free.
 async fn hold_address<A: RequestHandler>(
     address: SocketAddr,
-    hall: ConnectionContext<A>,
-    persistence: BindRetry,
+    context: ConnectionContext<A>,
+    retry: BindRetry,
     outcome: watch::Sender<ListenerState>,
     _closed: DropGuard,
 ) {
-    let mut told = false;
-    while let Some(opened) = hall.closing.run_until_cancelled(open(address, &outcome)).await {
+    let mut warned = false;
+    while let Some(opened) = context.closing.run_until_cancelled(open(address, &outcome)).await {
         match opened {
             Ok((listener, bound)) => {
                 outcome.send_replace(ListenerState::Open(bound));
-                return connection::accept_all(&listener, &hall).await;
+                return accept_all(&listener, &context).await;
             }
-            Err(reason) if persistence == BindRetry::Forever => {
-                if !std::mem::replace(&mut told, true) {
+            Err(reason) if retry == BindRetry::Forever => {
+                if !std::mem::replace(&mut warned, true) {
                     tracing::warn!(%address, reason, "an address cannot be opened yet");
                 }
                 outcome.send_replace(ListenerState::Failed(reason));
-                let _ = hall.closing.run_until_cancelled(sleep(ADDRESS_AGAIN)).await;
+                let _ = context.closing.run_until_cancelled(sleep(BIND_AGAIN_PAUSE)).await;
             }
             Err(reason) => {
                 outcome.send_replace(ListenerState::Failed(reason));
@@ -137,13 +141,13 @@ async fn hold_address<A: RequestHandler>(
     }
 }
 
-/// Opens the address, or says why not.
+/// Opens the address, or says why that failed.
 async fn open(
     address: SocketAddr,
     outcome: &watch::Sender<ListenerState>,
 ) -> Result<(TcpListener, SocketAddr), String> {
     let waiting = || {
-        // What is known to have failed has not begun anew.
+        // A retry does not hide that the address has already failed.
         if matches!(*outcome.borrow(), ListenerState::Failed(_)) {
             return;
         }

@@ -1,4 +1,4 @@
-//! The tasks of one action under one term.
+//! Tasks that end together.
 
 use std::task::Poll;
 
@@ -13,14 +13,14 @@ use tokio_util::{
 /// What the first step of a task has led to.
 #[derive(Debug)]
 pub enum FirstStep<T> {
-    /// To its end; `None` if it was cancelled before.
+    /// The task has finished; `None` if it was cancelled first.
     Finished(Option<T>),
-    /// To a task.
+    /// The task runs on.
     Running(JoinHandle<Option<T>>),
 }
 
-/// Owns tasks: each is dropped when they are cancelled, and none is detached.
-/// Clones own the same tasks.
+/// Owns tasks: cancelling the scope drops each of them, and none is detached. Clones own the same
+/// tasks.
 #[derive(Clone, Debug, Default)]
 pub struct TaskScope {
     tracker: TaskTracker,
@@ -29,29 +29,29 @@ pub struct TaskScope {
 }
 
 impl TaskScope {
-    /// No tasks yet.
+    /// A scope without tasks.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Tasks of their own that can end while these go on. To these they belong
-    /// as well: they are cancelled and joined with them.
+    /// A scope within this one, which can end while this one goes on. Its tasks belong to this one
+    /// as well: they are cancelled and joined with it.
     #[must_use]
     pub fn child(&self) -> Self {
         let cancelled = self.cancelled.child_token();
         Self { tracker: TaskTracker::new(), parent: Some(self.tracker.clone()), cancelled }
     }
 
-    /// Starts a task. It resolves to `None` if it was cancelled; then its future
-    /// is dropped instead of being polled once more, or at all.
+    /// Starts a task. It resolves to `None` if it was cancelled; its future is then dropped without
+    /// being polled again, or at all.
     pub fn spawn<F>(&self, task: F) -> JoinHandle<Option<F::Output>>
     where
         F: Future<Output: Send> + Send + 'static,
     {
         let cancelled = self.cancelled.clone();
         self.track(async move {
-            // In this order, or a thousand busy guests would each get one more turn.
+            // Cancellation comes first, or a thousand busy guests would each get one more turn.
             tokio::select! {
                 biased;
                 () = cancelled.cancelled() => None,
@@ -60,14 +60,14 @@ impl TaskScope {
         })
     }
 
-    /// Takes the first step of a task on the spot. Only what is not over then becomes a
-    /// task of the runtime's: for short work, making one costs more than the work.
+    /// Takes the first step of a task inline. Only if it is not finished then does it become a task
+    /// of the runtime: for short work, spawning costs more than the work.
     pub async fn start_inline<F>(&self, task: F) -> FirstStep<F::Output>
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        // Before the cancellation is looked at: either this step is not taken, or who
-        // joins waits for its end.
+        // Held before cancellation is checked: either this step is not taken, or a join waits for
+        // it.
         let _held = (self.tracker.token(), self.parent.as_ref().map(TaskTracker::token));
         if self.cancelled.is_cancelled() {
             return FirstStep::Finished(None);
@@ -79,8 +79,8 @@ impl TaskScope {
         }
     }
 
-    /// Starts a task that is told of the cancellation, instead of being dropped.
-    /// A stop waits for it: it must end soon.
+    /// Starts a task that gets a token for the cancellation instead of being dropped. Stopping the
+    /// scope waits for it, so it must end soon.
     pub fn spawn_cancellable<F>(&self, task: impl FnOnce(CancellationToken) -> F) -> JoinHandle<()>
     where
         F: Future<Output = ()> + Send + 'static,
@@ -98,22 +98,22 @@ impl TaskScope {
         }
     }
 
-    /// As long as the token lives, [`Tasks::join`] waits as for a task.
+    /// While the token lives, [`TaskScope::join`] waits as if for a task.
     pub fn hold(&self) -> TaskTrackerToken {
         self.tracker.token()
     }
 
-    /// Cancels all tasks, and those that are yet to come.
+    /// Cancels all tasks, including those that are started later.
     pub fn cancel(&self) {
         self.cancelled.cancel();
     }
 
-    /// Resolves when they are cancelled.
+    /// Resolves when the scope is cancelled.
     pub async fn cancelled(&self) {
         self.cancelled.cancelled().await;
     }
 
-    /// Waits until every task has ended and its future is gone.
+    /// Waits until every task has ended and its future has been dropped.
     pub async fn join(&self) {
         self.tracker.close();
         self.tracker.wait().await;
@@ -138,7 +138,7 @@ impl TaskScope {
     }
 }
 
-/// Runs what hyper hands in.
+/// Runs the tasks that hyper spawns.
 impl<F: Future<Output: Send> + Send + 'static> Executor<F> for TaskScope {
     fn execute(&self, task: F) {
         drop(self.spawn(task));

@@ -1,15 +1,15 @@
-//! The paths of one address, and who is under each.
+//! The paths of one address, and what answers under each.
 
 use std::sync::Arc;
 
 use ::http::{HeaderName, HeaderValue, Request, Uri, uri::PathAndQuery};
 use parking_lot::RwLock;
 
-/// What tells a plugin which part of the path was taken off. Reverse proxies do so.
+/// Tells a plugin which part of the path was removed, as reverse proxies do.
 const PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 
-/// Who is under which path: `/`, or one without a slash at its end. Of two that fit, the
-/// longer one counts.
+/// What answers under each path: `/`, or a path without a slash at its end. The longest matching
+/// path wins.
 pub(crate) struct PathMap<T>(RwLock<Vec<(Arc<str>, T)>>);
 
 impl<T> Default for PathMap<T> {
@@ -19,17 +19,17 @@ impl<T> Default for PathMap<T> {
 }
 
 impl<T> PathMap<T> {
-    /// Replaces all of them.
+    /// Replaces all paths.
     pub(crate) fn set(&self, mut all: Vec<(Arc<str>, T)>) {
         all.sort_by(|(a, _), (b, _)| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         *self.0.write() = all;
     }
 
-    /// What `take` makes of the path that `path` is under, of who is there, and of how many
-    /// bytes that takes up.
+    /// Finds the path that `path` is below. `take` gets that path, its value, and how many bytes of
+    /// `path` it takes up.
     ///
     /// # Errors
-    /// Lists the paths that there are.
+    /// No path matches; the error lists the paths that there are.
     pub(crate) fn find<R>(
         &self,
         path: &str,
@@ -44,8 +44,8 @@ impl<T> PathMap<T> {
     }
 }
 
-/// Takes so many bytes off the path of `request`, and tells the plugin of them as `prefix`.
-/// Nothing, where that leaves no request.
+/// Removes the first `taken` bytes of the request's path, and tells the plugin about them by
+/// `prefix`. `None` if no valid target is left.
 pub(crate) fn strip_prefix<B>(
     request: &mut Request<B>,
     taken: usize,
@@ -58,7 +58,7 @@ pub(crate) fn strip_prefix<B>(
     Some(())
 }
 
-/// What is left of `path` under `mount`, if it is under it.
+/// The rest of `path` below `mount`, if it is below it.
 fn path_below<'a>(mount: &str, path: &'a str) -> Option<&'a str> {
     if mount == "/" {
         return Some(path);

@@ -1,11 +1,11 @@
-//! The connections that an address has open, and who gives way when there are too many.
+//! The open connections of an address, and which of them give way when there are too many.
 //!
-//! Invariants:
-//! - Each client has its share of an address ([`shares`](soloist_resources::shares)), and all addresses of
-//!   actions together have theirs of what the process may open.
-//! - A connection on which nothing is asked for gives way to a new one, the one that has been
-//!   idle longest first: of the same client where that has its share, of anybody where all is
-//!   taken. One on which an answer is under way never does.
+//! Guarantees:
+//! - Each client has its share of an address ([`shares`](soloist_resources::shares)), and all
+//!   addresses of actions together have their share of the files that the process may open.
+//! - An idle connection gives way to a new one, the one that has been idle longest first: one of
+//!   the same client if the client has used up its share, any one if the address is full. A
+//!   connection with a response under way never gives way.
 
 use std::{
     collections::HashMap,
@@ -27,24 +27,24 @@ use soloist_resources::{
     shares::{ClientAddress, ShareError, ShareTable},
 };
 
-/// How many connections all addresses of actions of this process have open.
+/// How many connections all addresses of actions in this process have open.
 static OPEN: AtomicUsize = AtomicUsize::new(0);
 
 /// The connections of one address.
 #[derive(Debug)]
 pub(crate) struct ConnectionSlots {
     list: Mutex<SlotList>,
-    /// How many connections are open, those among them that have given way and end.
+    /// How many connections are open, including those that were evicted and are ending.
     open: watch::Sender<usize>,
     most: usize,
-    /// Whether they count among those of all addresses.
+    /// Whether they count towards the limit of all addresses together.
     counted: bool,
 }
 
-/// How many that have given way may be open besides.
-const ENDING: usize = 8;
-/// How long one that has given way may take to end, before others come in all the same.
-const END: Duration = Duration::from_secs(1);
+/// How many evicted connections may be open in addition to the limit.
+const EVICTED_MAX: usize = 8;
+/// How long an evicted connection may take to end before new ones are accepted regardless.
+const EVICTION_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 struct SlotList {
@@ -53,7 +53,7 @@ struct SlotList {
     next: u64,
 }
 
-/// A connection's place; it is free again when this is dropped.
+/// The slot of one connection; it is released on drop.
 #[derive(Debug)]
 pub(crate) struct ConnectionSlot {
     number: u64,
@@ -61,33 +61,33 @@ pub(crate) struct ConnectionSlot {
     slots: Arc<ConnectionSlots>,
 }
 
-/// How a connection is.
+/// The state of a connection.
 #[derive(Debug)]
 pub(super) struct ConnectionState {
     client: ClientAddress,
-    /// How many answers are under way.
+    /// How many responses are under way.
     in_flight: AtomicUsize,
-    /// Whether something that was written waits for the client to take it.
+    /// Whether a write waits for the client to read.
     write_blocked: AtomicBool,
-    /// Whether it has become something else than HTTP.
+    /// Whether the connection was upgraded to something other than HTTP.
     upgraded: AtomicBool,
-    /// Since when nothing is asked for, in nanoseconds of the boot-time clock.
+    /// Since when nothing is being asked for, in nanoseconds of the boot-time clock.
     idle_since: AtomicU64,
-    /// Told when another one is to have the place.
+    /// Cancelled when another connection gets the slot.
     evicted: CancellationToken,
 }
 
-/// An answer under way.
+/// A response under way; its end is noted on drop.
 #[derive(Debug)]
 pub(super) struct InFlightGuard(Arc<ConnectionState>);
 
 impl ConnectionSlots {
-    /// Those of the control API: so many.
+    /// The slots of the control API, `most` of them.
     pub(crate) fn for_control(most: usize) -> Arc<Self> {
         Self::new(descriptors::for_control(most), false)
     }
 
-    /// Those of an address of actions: so many.
+    /// The slots of an address of actions, `most` of them.
     pub(super) fn for_address(most: usize) -> Arc<Self> {
         Self::new(descriptors::for_an_address(most), true)
     }
@@ -97,19 +97,20 @@ impl ConnectionSlots {
         Arc::new(Self { list: Mutex::new(list), open: watch::Sender::new(0), most, counted })
     }
 
-    /// Waits until those that have given way are closed, but for a few: in a burst they would be
-    /// as many as come in, and take the files of all else.
+    /// Waits until all but a few of the evicted connections are closed: in a burst there would be
+    /// as many of them as new ones, and they would use up the process's files.
     pub(super) async fn wait_for_closing(&self) {
-        let few = |open: &usize| *open < self.most + ENDING;
+        let few = |open: &usize| *open < self.most + EVICTED_MAX;
         if few(&self.open.borrow()) {
             return;
         }
         let mut open = self.open.subscribe();
-        // Its sender is here; and one that does not end in time keeps nobody out.
-        let _ = timeout(END, open.wait_for(few)).await;
+        // The sender is `self`, so an error is impossible; and one connection that does not end in
+        // time blocks nobody.
+        let _ = timeout(EVICTION_TIMEOUT, open.wait_for(few)).await;
     }
 
-    /// A place for a connection of the client at `ip`, be it that of an idle one.
+    /// A slot for a connection of the client at `ip`; an idle connection may be evicted for it.
     pub(crate) fn acquire(self: &Arc<Self>, ip: IpAddr) -> Option<ConnectionSlot> {
         let client = ClientAddress::at(ip);
         let mut list = self.list();
@@ -118,16 +119,16 @@ impl ConnectionSlots {
                 Ok(()) => break,
                 Err(short) => short,
             };
-            let number =
-                list.longest_idle(|seat| short == ShareError::Exhausted || seat.client == client)?;
+            let number = list
+                .longest_idle(|state| short == ShareError::Exhausted || state.client == client)?;
             self.release(&mut list, number);
         }
         let number = list.next;
         list.next += 1;
-        let seat = Arc::new(ConnectionState::of(client));
-        list.connections.insert(number, Arc::clone(&seat));
+        let state = Arc::new(ConnectionState::of(client));
+        list.connections.insert(number, Arc::clone(&state));
         self.open.send_modify(|open| *open += 1);
-        Some(ConnectionSlot { number, state: seat, slots: Arc::clone(self) })
+        Some(ConnectionSlot { number, state, slots: Arc::clone(self) })
     }
 
     fn take(&self, list: &mut SlotList, client: ClientAddress) -> Result<(), ShareError> {
@@ -141,40 +142,40 @@ impl ConnectionSlots {
         Ok(())
     }
 
-    /// Frees a place, if it was not freed before, and tells whose it was.
+    /// Releases a slot unless that has happened before, and evicts its connection.
     fn release(&self, list: &mut SlotList, number: u64) {
-        let Some(seat) = list.connections.remove(&number) else { return };
-        list.taken.give_back(seat.client, 1);
+        let Some(state) = list.connections.remove(&number) else { return };
+        list.taken.give_back(state.client, 1);
         if self.counted {
             OPEN.fetch_sub(1, Ordering::Relaxed);
         }
-        seat.evicted.cancel();
+        state.evicted.cancel();
     }
 
-    /// Not to be held across an await.
+    /// Do not hold this lock across an await.
     fn list(&self) -> MutexGuard<'_, SlotList> {
         self.list.lock()
     }
 }
 
 impl SlotList {
-    /// The connection that has been idle longest, of those that `may` give way.
+    /// The connection that has been idle longest among those that `may` be evicted.
     fn longest_idle(&self, may: impl Fn(&ConnectionState) -> bool) -> Option<u64> {
-        let idle = self.connections.iter().filter(|(_, seat)| seat.is_idle() && may(seat));
-        let since = |(number, seat): &(&u64, &Arc<ConnectionState>)| {
-            (seat.idle_since.load(Ordering::Relaxed), **number)
+        let idle = self.connections.iter().filter(|(_, state)| state.is_idle() && may(state));
+        let since = |(number, state): &(&u64, &Arc<ConnectionState>)| {
+            (state.idle_since.load(Ordering::Relaxed), **number)
         };
         idle.min_by_key(since).map(|(number, _)| *number)
     }
 }
 
 impl ConnectionSlot {
-    /// What the connection says of itself.
+    /// The state of the connection.
     pub(super) fn state(&self) -> &Arc<ConnectionState> {
         &self.state
     }
 
-    /// Resolves when another connection is to have the place.
+    /// Resolves when another connection gets the slot.
     pub(super) async fn evicted(&self) {
         self.state.evicted.cancelled().await;
     }
@@ -199,32 +200,32 @@ impl ConnectionState {
         }
     }
 
-    /// Whether nothing is asked for, nor is anything on its way to the client.
+    /// Whether nothing is being asked for, and nothing is on its way to the client.
     pub(super) fn is_idle(&self) -> bool {
         self.has_no_requests() && !self.write_blocked.load(Ordering::Acquire)
     }
 
-    /// Whether nothing is asked for.
+    /// Whether nothing is being asked for.
     pub(super) fn has_no_requests(&self) -> bool {
         self.in_flight.load(Ordering::Acquire) == 0
     }
 
-    /// Something that was written waits for the client, or does not any more.
-    pub(super) fn set_write_blocked(&self, stuck: bool) {
-        self.write_blocked.store(stuck, Ordering::Release);
+    /// Notes whether a write waits for the client to read.
+    pub(super) fn set_write_blocked(&self, blocked: bool) {
+        self.write_blocked.store(blocked, Ordering::Release);
     }
 
-    /// From now on its bytes are none of HTTP's.
+    /// Notes that the connection is no longer HTTP.
     pub(super) fn set_upgraded(&self) {
         self.upgraded.store(true, Ordering::Release);
     }
 
-    /// Whether its bytes are none of HTTP's.
+    /// Whether the connection is no longer HTTP.
     pub(super) fn is_upgraded(&self) -> bool {
         self.upgraded.load(Ordering::Acquire)
     }
 
-    /// Something is asked for, until what is returned is dropped.
+    /// Counts a request as under way until the guard is dropped.
     pub(super) fn begin_request(self: &Arc<Self>) -> InFlightGuard {
         self.in_flight.fetch_add(1, Ordering::AcqRel);
         InFlightGuard(Arc::clone(self))
@@ -246,8 +247,8 @@ mod tests {
         [192, 0, 2, last].into()
     }
 
-    fn is_wanted(place: &ConnectionSlot) -> bool {
-        place.state.evicted.is_cancelled()
+    fn is_wanted(slot: &ConnectionSlot) -> bool {
+        slot.state.evicted.is_cancelled()
     }
 
     #[test]
@@ -258,7 +259,7 @@ mod tests {
         assert!(!mine.iter().chain([&other]).any(is_wanted));
         let busy = mine[0].state.begin_request();
         let more = places.acquire(ip(1)).unwrap();
-        // Not the first, where something is asked for, and nobody else's.
+        // Not the first one, which has a request, and not another client's.
         let gone: Vec<_> = (0..12).filter(|at| is_wanted(&mine[*at])).collect();
         assert!(gone == [1] || gone == [1, 2], "{gone:?}");
         assert!(!is_wanted(&other) && !is_wanted(&more));
@@ -268,19 +269,20 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_burst_waits_for_those_that_have_given_way_to_end() {
         let places = ConnectionSlots::for_control(4);
-        let mut all: Vec<_> = (0..4 + ENDING).map(|_| places.acquire(ip(1)).unwrap()).collect();
+        let mut all: Vec<_> =
+            (0..4 + EVICTED_MAX).map(|_| places.acquire(ip(1)).unwrap()).collect();
         let begun = tokio::time::Instant::now();
         places.wait_for_closing().await;
-        assert_eq!(begun.elapsed(), END, "one that hangs keeps nobody out");
+        assert_eq!(begun.elapsed(), EVICTION_TIMEOUT, "one that hangs keeps nobody out");
         let settle = places.wait_for_closing();
         let end = async {
-            tokio::time::sleep(END / 2).await;
+            tokio::time::sleep(EVICTION_TIMEOUT / 2).await;
             all.pop();
         };
         tokio::join!(settle, end);
-        assert_eq!(begun.elapsed(), END * 3 / 2);
+        assert_eq!(begun.elapsed(), EVICTION_TIMEOUT * 3 / 2);
         places.wait_for_closing().await;
-        assert_eq!(begun.elapsed(), END * 3 / 2);
+        assert_eq!(begun.elapsed(), EVICTION_TIMEOUT * 3 / 2);
     }
 
     #[test]
@@ -292,7 +294,7 @@ mod tests {
         let fifth = places.acquire(ip(5)).unwrap();
         assert_eq!((0..4).filter(|at| is_wanted(&all[*at])).collect::<Vec<_>>(), [3]);
         let _fifth = (fifth.state.begin_request(), fifth);
-        // Nobody is idle any more: whoever comes finds nothing.
+        // No connection is idle any more: a new one gets no slot.
         assert!(places.acquire(ip(6)).is_none());
         drop((busy, all));
         assert!(places.acquire(ip(6)).is_some());

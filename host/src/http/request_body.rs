@@ -1,4 +1,4 @@
-//! The body of a request as it comes in: once, or kept so that it can be read again.
+//! The body of a request as it comes in: readable once, or kept so that it can be read again.
 
 use std::{
     future::poll_fn,
@@ -15,18 +15,18 @@ use parking_lot::{Mutex, MutexGuard};
 
 use soloist_resources::budget::{Account, Charge};
 
-/// What a piece takes beside its bytes, in bytes.
-const PIECE: usize = 256;
-/// How many pieces are kept: a body may come byte by byte.
-const PIECES: usize = 1024;
+/// The memory that a piece takes in addition to its bytes, in bytes.
+const PIECE_OVERHEAD: usize = 256;
+/// The most pieces that are kept: a body may come byte by byte.
+const PIECES_MAX: usize = 1024;
 
 /// The body of a request.
 pub(crate) enum RequestBody {
-    /// It comes from the client, and is gone once it was read.
+    /// Comes from the client, and can be read once.
     Streaming(Incoming),
     /// What was read of it is kept.
     Replay(ReplayReader),
-    /// There is none.
+    /// There is no body.
     Empty,
 }
 
@@ -62,12 +62,12 @@ impl Body for RequestBody {
     }
 }
 
-/// A body of which the first bytes are kept: as long as there were no more, it can be
-/// read from its beginning again.
+/// A body whose first bytes are kept. As long as it is not longer than that, it can be read again
+/// from its start.
 pub(crate) struct ReplayableBody<B = Incoming>(Arc<Mutex<ReplaySource<B>>>);
 
-/// One reading of a [`Kept`] body, from its beginning. It stands still for ever once there
-/// is a later one: half a body must not look like a whole one.
+/// Reads a [`ReplayableBody`] from its start. Once there is a later reader, this one never yields
+/// anything again: half a body must not look like a whole one.
 pub(crate) struct ReplayReader<B = Incoming> {
     source: Arc<Mutex<ReplaySource<B>>>,
     number: usize,
@@ -79,12 +79,12 @@ struct ReplaySource<B> {
     inner: B,
     pieces: Vec<BodyPiece>,
     charge: Charge,
-    /// How much more is kept; nothing, once that was exceeded.
+    /// How many more bytes may be kept; `None` once that was exceeded.
     room: Option<usize>,
-    /// The number of the latest reading.
+    /// The number of the latest reader.
     latest_reader: usize,
     ended: bool,
-    /// Whether it came to a bad end.
+    /// Whether reading it from the client failed.
     failed: bool,
 }
 
@@ -111,7 +111,7 @@ impl BodyPiece {
 }
 
 impl<B: Body<Data = Bytes> + Unpin> ReplayableBody<B> {
-    /// Keeps so many bytes of `inner`, on `account`.
+    /// Keeps up to `room` bytes of `inner`, charged to `account`.
     pub(crate) fn new(inner: B, room: usize, account: &Account) -> Self {
         let (pieces, charge, room) = (Vec::new(), account.empty_charge(), Some(room));
         let (latest, over, bad) = (0, false, false);
@@ -126,26 +126,26 @@ impl<B: Body<Data = Bytes> + Unpin> ReplayableBody<B> {
         })))
     }
 
-    /// Reads it from its beginning; earlier readings stand still. Ask before whether it
-    /// still [is whole](Self::is_whole).
+    /// Reads it from its start; earlier readers stop. Check [`is_replayable`](Self::is_replayable)
+    /// first.
     pub(crate) fn read(&self) -> ReplayReader<B> {
         let mut source = lock(&self.0);
         source.latest_reader += 1;
         ReplayReader { source: Arc::clone(&self.0), number: source.latest_reader, position: 0 }
     }
 
-    /// Whether it can be read from its beginning.
+    /// Whether it can be read from its start.
     pub(crate) fn is_replayable(&self) -> bool {
         lock(&self.0).room.is_some()
     }
 
-    /// Whether it broke off, or was not sent as bodies are: no fault of whoever was to read it.
+    /// Whether it broke off or was not sent as HTTP requires, which is the client's fault.
     pub(crate) fn has_failed(&self) -> bool {
         lock(&self.0).failed
     }
 
-    /// Takes in what comes, to the end or as far as it is kept: whoever is refused
-    /// before all was sent may not hear of it.
+    /// Reads what comes, to the end or as far as it is kept. A client that is refused before it has
+    /// sent everything may not read the refusal.
     pub(crate) async fn buffer(&self) {
         let mut reading = self.read();
         while self.is_replayable() {
@@ -176,8 +176,8 @@ impl<B: Body<Data = Bytes> + Unpin> ReplaySource<B> {
         let Some(room) = self.room else { return frame };
         let length = frame.data_ref().map_or(0, Buf::remaining);
         self.room = room.checked_sub(length);
-        let few = self.pieces.len() < PIECES;
-        if self.room.is_none() || !few || !self.charge.try_grow((length + PIECE) as u64) {
+        let few = self.pieces.len() < PIECES_MAX;
+        if self.room.is_none() || !few || !self.charge.try_grow((length + PIECE_OVERHEAD) as u64) {
             self.room = None;
             self.pieces = Vec::new();
             self.charge.shrink_to(0);
@@ -308,7 +308,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_comes_byte_by_byte_is_not_kept_for_ever() {
-        for (pieces, whole) in [(PIECES - 1, true), (PIECES, false)] {
+        for (pieces, whole) in [(PIECES_MAX - 1, true), (PIECES_MAX, false)] {
             let kept = ReplayableBody::new(body(&vec!["x"; pieces]), 64 << 10, &account());
             assert_eq!(kept.read().collect().await.unwrap().to_bytes().len(), pieces);
             assert_eq!(kept.is_replayable(), whole, "{pieces} and the trailers");

@@ -1,93 +1,39 @@
-//! What is a request that somebody may answer, by whichever address it comes.
+//! Which requests are valid, whatever the address that they come to.
 //!
-//! The rules of HTTP are kept in two places: what can be told from the bytes alone, hyper
-//! refuses; all else is decided here, before anybody is asked. So a request is good or bad at
-//! an action's own address, at that of a host that forwards it, and at the control address.
+//! The rules of HTTP are applied in two places: what is wrong with the bytes themselves, hyper
+//! refuses; everything else is decided here, before any action sees the request. So a request is
+//! valid or not in the same way at an action's own address, at the address of a host that forwards
+//! it, and at the control address.
 //!
-//! A good request comes out in one form: its target is a path, it names its host in one header
-//! `host`, and what concerned its connection alone is gone.
+//! A valid request comes out in a normal form: its target is a path, its host is in a single header
+//! `host`, and headers that concern its connection only are gone.
 
 use ::http::{
-    HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header,
+    HeaderValue, Method, Request, Uri, Version, header,
     uri::{Authority, PathAndQuery},
 };
 
 use super::{
-    action_refusal::told,
-    connection::ConnectionInfo,
+    connection_info::ConnectionInfo,
+    early_response::EarlyResponse,
     headers::{list_contains, list_elements, strip_hop_by_hop},
-    limits::{REQUEST_HEADERS, REQUEST_SIZE, TARGET},
+    limits::{REQUEST_HEAD_SIZE, REQUEST_HEADERS, TARGET_MAX},
 };
 use soloist_guests::capability::TermHeaders;
 
-/// Why an address answers a request itself: nobody else need hear of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum EarlyResponse {
-    /// It asks whether there is a server (RFC 9110, section 9.3.7).
-    #[error("there is one")]
-    Asterisk,
-    #[error("the request names no valid host, or more than one; send one `host` header")]
-    InvalidHost,
-    #[error("the target of the request is none; ask for a path, such as `/`")]
-    InvalidTarget,
-    #[error("the target of the request is longer than {TARGET} bytes; send less of it, or a body")]
-    TargetTooLong,
-    #[error("the request has more than {REQUEST_HEADERS} headers; send fewer")]
-    TooManyHeaders,
-    #[error("the head of the request is larger than {REQUEST_SIZE} bytes; send less of it")]
-    HeadersTooLarge,
-    #[error("`transfer-encoding` names a coding twice; send `chunked` once")]
-    DuplicateCoding,
-    #[error("`transfer-encoding` names a coding that nobody knows here; send `chunked` alone")]
-    UnknownCoding,
-    #[error("`expect` asks for what nobody does here; `100-continue` is done, or leave it out")]
-    Expectation,
-    #[error("no tunnels are made here: `CONNECT` is for proxies")]
-    Connect,
-}
-
-impl EarlyResponse {
-    fn status(self) -> StatusCode {
-        match self {
-            Self::Asterisk => StatusCode::NO_CONTENT,
-            Self::InvalidHost | Self::InvalidTarget | Self::DuplicateCoding => {
-                StatusCode::BAD_REQUEST
-            }
-            Self::TargetTooLong => StatusCode::URI_TOO_LONG,
-            Self::TooManyHeaders | Self::HeadersTooLarge => {
-                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
-            }
-            Self::UnknownCoding | Self::Connect => StatusCode::NOT_IMPLEMENTED,
-            Self::Expectation => StatusCode::EXPECTATION_FAILED,
-        }
-    }
-
-    /// The answer, whose body `text` makes.
-    pub(crate) fn response<B>(self, text: impl FnOnce(String) -> B) -> Response<B> {
-        if self == Self::Asterisk {
-            let mut response = Response::new(text(String::new()));
-            *response.status_mut() = self.status();
-            return response;
-        }
-        let mut response = told(self.status(), text(format!("{self}\n")));
-        // Where a bad request ends is nothing to rely on.
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        response
-    }
-}
-
-/// Lets a good request through, in its one form. `hosts`: other hosts ask here as well.
+/// Checks a request, and returns it in its normal form. `from_hosts`: other hosts send requests to this
+/// address as well.
 pub(super) fn validate<B>(
     mut request: Request<B>,
-    caller: ConnectionInfo,
-    hosts: bool,
+    info: ConnectionInfo,
+    from_hosts: bool,
 ) -> Result<Request<B>, EarlyResponse> {
-    // What they pass on was measured before they added to it, and comes by an address that
-    // takes more.
-    if !hosts || !request.headers().keys().any(TermHeaders::is_reserved) {
+    // Forwarded requests were measured before headers were added to them, and the addresses that
+    // accept them accept more.
+    if !from_hosts || !request.headers().keys().any(TermHeaders::is_reserved) {
         check_size(&request)?;
     }
-    let named = missing_host(&request, caller)?;
+    let named = missing_host(&request, info)?;
     if *request.method() == Method::CONNECT {
         return Err(EarlyResponse::Connect);
     }
@@ -100,7 +46,7 @@ pub(super) fn validate<B>(
     }
     let headers = request.headers_mut();
     strip_hop_by_hop(headers, upgrade);
-    // Whoever reads the body has it sent.
+    // The `100 Continue` is sent when the body is read.
     headers.remove(header::EXPECT);
     if let Some(named) = named {
         headers.insert(header::HOST, named);
@@ -108,8 +54,8 @@ pub(super) fn validate<B>(
     Ok(request)
 }
 
-/// Whether `text` names a host, and a port if it likes (RFC 9110, section 7.2); names are not
-/// longer than those of DNS (RFC 1035, section 2.3.4).
+/// Whether `text` is a host name, optionally with a port (RFC 9110, section 7.2); names are at most
+/// as long as those of DNS (RFC 1035, section 2.3.4).
 pub(crate) fn is_host(text: &str) -> bool {
     let Ok(authority) = text.parse::<Authority>() else { return false };
     let name = authority.host();
@@ -121,7 +67,7 @@ pub(crate) fn is_host(text: &str) -> bool {
 
 fn check_size<B>(request: &Request<B>) -> Result<(), EarlyResponse> {
     let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
-    if target > TARGET {
+    if target > TARGET_MAX {
         return Err(EarlyResponse::TargetTooLong);
     }
     let headers = request.headers();
@@ -129,40 +75,43 @@ fn check_size<B>(request: &Request<B>) -> Result<(), EarlyResponse> {
         return Err(EarlyResponse::TooManyHeaders);
     }
     let size = headers.iter().map(|(name, value)| name.as_str().len() + value.len());
-    if size.sum::<usize>() > REQUEST_SIZE { Err(EarlyResponse::HeadersTooLarge) } else { Ok(()) }
+    if size.sum::<usize>() > REQUEST_HEAD_SIZE {
+        Err(EarlyResponse::HeadersTooLarge)
+    } else {
+        Ok(())
+    }
 }
 
-/// What is to be written into `host`, unless it stands there (RFC 9112, sections 3.2 and 3.3;
-/// RFC 9113, section 8.3.1).
+/// The value for the header `host`, unless the request has it (RFC 9112, sections 3.2 and 3.3; RFC
+/// 9113, section 8.3.1).
 fn missing_host<B>(
     request: &Request<B>,
-    caller: ConnectionInfo,
+    info: ConnectionInfo,
 ) -> Result<Option<HeaderValue>, EarlyResponse> {
-    let mut said = request.headers().get_all(header::HOST).iter();
-    let (said, more) = (said.next(), said.next());
+    let mut named = request.headers().get_all(header::HOST).iter();
+    let (named, more) = (named.next(), named.next());
     if more.is_some() {
         return Err(EarlyResponse::InvalidHost);
     }
-    let said =
-        said.map(|said| said.to_str().map_err(|_| EarlyResponse::InvalidHost)).transpose()?;
+    let named =
+        named.map(|named| named.to_str().map_err(|_| EarlyResponse::InvalidHost)).transpose()?;
     let in_target = request.uri().authority().map(Authority::as_str);
-    if !said.into_iter().chain(in_target).all(is_host) {
+    if !named.into_iter().chain(in_target).all(is_host) {
         return Err(EarlyResponse::InvalidHost);
     }
     let by_http_2 = request.version() == Version::HTTP_2;
-    match (in_target, said) {
+    match (in_target, named) {
         (None, Some(_)) => Ok(None),
-        (Some(target), Some(said)) if by_http_2 && !target.eq_ignore_ascii_case(said) => {
+        (Some(target), Some(named)) if by_http_2 && !target.eq_ignore_ascii_case(named) => {
             Err(EarlyResponse::InvalidHost)
         }
         (Some(_), None) if request.version() == Version::HTTP_11 => Err(EarlyResponse::InvalidHost),
         (Some(target), _) => {
             HeaderValue::from_str(target).map(Some).map_err(|_| EarlyResponse::InvalidHost)
         }
-        // Those who speak HTTP/1.0 need not say it: load balancers that look whether
-        // somebody is there.
+        // Clients of HTTP/1.0 need not name the host, such as load balancers with a health check.
         (None, None) if request.version() < Version::HTTP_11 => {
-            HeaderValue::from_str(&caller.local.to_string())
+            HeaderValue::from_str(&info.local.to_string())
                 .map(Some)
                 .map_err(|_| EarlyResponse::InvalidHost)
         }
@@ -170,7 +119,7 @@ fn missing_host<B>(
     }
 }
 
-/// The target as a path, unless it is one (RFC 9112, section 3.2).
+/// The target as a path, unless it is one already (RFC 9112, section 3.2).
 fn path_target<B>(request: &Request<B>) -> Result<Option<Uri>, EarlyResponse> {
     let uri = request.uri();
     if uri.path() == "*" {
@@ -184,15 +133,15 @@ fn path_target<B>(request: &Request<B>) -> Result<Option<Uri>, EarlyResponse> {
     if uri.authority().is_none() {
         return Ok(None);
     }
-    // Of a query alone, the path is the root's.
+    // A query alone belongs to the root path.
     let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
     let slash = if path.starts_with('/') { "" } else { "/" };
     let path = PathAndQuery::try_from(format!("{slash}{path}"));
     path.map(|path| Some(Uri::from(path))).map_err(|_| EarlyResponse::InvalidTarget)
 }
 
-/// Of codings, `chunked` is undone, and nobody but the client knows what any other hides (RFC
-/// 9112, sections 6.1 and 7.1).
+/// `chunked` is decoded; other codings are refused, because an action would not know how to read
+/// the body (RFC 9112, sections 6.1 and 7.1).
 fn check_coding<B>(request: &Request<B>) -> Result<(), EarlyResponse> {
     let mut codings = list_elements(request.headers(), &header::TRANSFER_ENCODING);
     if codings.any(|coding| !coding.eq_ignore_ascii_case("chunked")) {
@@ -202,15 +151,15 @@ fn check_coding<B>(request: &Request<B>) -> Result<(), EarlyResponse> {
     if many { Err(EarlyResponse::DuplicateCoding) } else { Ok(()) }
 }
 
-/// RFC 9110, section 10.1.1.
+/// Only `100-continue` may be expected (RFC 9110, section 10.1.1).
 fn check_expectation<B>(request: &Request<B>) -> Result<(), EarlyResponse> {
     let mut expected = list_elements(request.headers(), &header::EXPECT);
     let known = expected.all(|it| it.eq_ignore_ascii_case("100-continue"));
     if known { Ok(()) } else { Err(EarlyResponse::Expectation) }
 }
 
-/// Whether another protocol is to follow. Whoever only offers it, offers HTTP/2, or does so in a
-/// version that has no such thing, is answered as if nothing had been said (RFC 9110, section
+/// Whether the client asks for another protocol. A client that only offers one, offers HTTP/2, or
+/// uses a version of HTTP without upgrades is answered as if it had not asked (RFC 9110, section
 /// 7.8).
 fn asks_for_upgrade<B>(request: &Request<B>) -> bool {
     let headers = request.headers();
@@ -221,10 +170,8 @@ fn asks_for_upgrade<B>(request: &Request<B>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        super::headers::tests::{caller, headers},
-        *,
-    };
+    use super::super::headers::tests::{headers, info};
+    use super::*;
 
     fn request(
         version: Version,
@@ -243,7 +190,7 @@ mod tests {
     }
 
     fn admitted(request: Request<()>) -> Result<Request<()>, EarlyResponse> {
-        validate(request, caller("192.0.2.7"), false)
+        validate(request, info("192.0.2.7"), false)
     }
 
     #[test]
@@ -312,7 +259,7 @@ mod tests {
         assert_eq!(asks("GET", "*"), EarlyResponse::InvalidTarget);
         assert_eq!(asks("GET", "example.com:80"), EarlyResponse::InvalidTarget);
         assert_eq!(asks("CONNECT", "example.com:80"), EarlyResponse::Connect);
-        let longest = format!("/{}", "x".repeat(TARGET - 1));
+        let longest = format!("/{}", "x".repeat(TARGET_MAX - 1));
         assert!(admitted(get(&longest, &[("host", "a")])).is_ok());
         assert_eq!(asks("GET", &format!("{longest}x")), EarlyResponse::TargetTooLong);
     }
@@ -355,7 +302,7 @@ mod tests {
             with(vec![("x", "1"); REQUEST_HEADERS]).unwrap_err(),
             EarlyResponse::TooManyHeaders
         );
-        let long: &'static str = "x".repeat(REQUEST_SIZE / 2).leak();
+        let long: &'static str = "x".repeat(REQUEST_HEAD_SIZE / 2).leak();
         assert_eq!(with(vec![("x", long); 2]).unwrap_err(), EarlyResponse::HeadersTooLarge);
     }
 }

@@ -1,4 +1,4 @@
-//! Addresses: whether one can be had, and having it.
+//! Binding addresses: whether an address can be had, and listening on it.
 
 use std::{io, net::SocketAddr, sync::Arc};
 
@@ -7,12 +7,12 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::limits::{ADDRESS, ADDRESS_RETRY, BACKLOG};
+use super::limits::{BACKLOG, BIND_RETRY_PAUSE, BIND_TIMEOUT};
 
-/// An action could not be started now.
+/// Why an action could not be started now.
 #[derive(Debug, thiserror::Error)]
 pub enum PreflightError {
-    /// Somebody listens there. It may be the leader, if it is on this machine.
+    /// Another socket listens there. It may be the leader's, if that is on this machine.
     #[error(
         "action {action}: {address} is in use: end the program that listens there, or set another `listen`; a leader on this machine lets go when its term ends"
     )]
@@ -44,8 +44,8 @@ pub enum PreflightError {
     },
 }
 
-/// Asks for the address without listening, so that no client comes in.
-pub(super) fn check_address(action: &Arc<str>, address: SocketAddr) -> Result<(), PreflightError> {
+/// Binds the address without listening, so that no client connects.
+pub(crate) fn check_address(action: &Arc<str>, address: SocketAddr) -> Result<(), PreflightError> {
     match bind(address) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
@@ -55,8 +55,7 @@ pub(super) fn check_address(action: &Arc<str>, address: SocketAddr) -> Result<()
     }
 }
 
-/// Listens, or waits a little for the address if it is in use; `waiting` is
-/// called once if so.
+/// Listens. If the address is in use, calls `waiting` once and tries again for up to [`BIND_TIMEOUT`].
 pub(super) async fn listen(address: SocketAddr, waiting: impl Fn()) -> io::Result<TcpListener> {
     match try_listen(address) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => waiting(),
@@ -64,22 +63,22 @@ pub(super) async fn listen(address: SocketAddr, waiting: impl Fn()) -> io::Resul
     }
     let retry = async {
         loop {
-            sleep(ADDRESS_RETRY).await;
+            sleep(BIND_RETRY_PAUSE).await;
             match try_listen(address) {
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
                 done => return done,
             }
         }
     };
-    timeout(ADDRESS, retry).await.unwrap_or_else(|_| Err(io::ErrorKind::AddrInUse.into()))
+    timeout(BIND_TIMEOUT, retry).await.unwrap_or_else(|_| Err(io::ErrorKind::AddrInUse.into()))
 }
 
 fn try_listen(address: SocketAddr) -> io::Result<TcpListener> {
     bind(address)?.listen(BACKLOG)
 }
 
-/// With SO_REUSEADDR, connections of an earlier term that linger in the kernel
-/// do not count as use; another listener does.
+/// With SO_REUSEADDR, connections of an earlier term that linger in the kernel do not block the
+/// address; another listener does.
 fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
@@ -105,7 +104,7 @@ mod tests {
         assert!(matches!(check_address(&action, held), Err(PreflightError::AddressInUse { .. })));
         drop(holder);
         check_address(&action, held).unwrap();
-        // TEST-NET-1 is no address of any machine.
+        // TEST-NET-1 belongs to no machine.
         let foreign = ([192, 0, 2, 1], 80).into();
         assert!(matches!(check_address(&action, foreign), Err(PreflightError::Impossible { .. })));
     }
@@ -119,7 +118,7 @@ mod tests {
         assert_eq!((error.kind(), waited.get()), (io::ErrorKind::AddrInUse, 1));
 
         let letting_go = async {
-            sleep(ADDRESS / 2).await;
+            sleep(BIND_TIMEOUT / 2).await;
             drop(holder);
         };
         let (listener, ()) = tokio::join!(listen(held, || {}), letting_go);
