@@ -27,44 +27,44 @@ pub(super) const DEFAULT_LISTEN: SocketAddr =
 pub struct ActionConfig {
     /// Its name, unique on this host and the same on every host.
     pub name: Arc<str>,
-    /// The component's file.
+    /// The component's file (`*.wasm`).
     pub plugin: PathBuf,
-    /// The SHA-256 of that file, if no other is to be run.
+    /// The SHA-256 that this file must have; `None` accepts any file.
     pub sha256: Option<[u8; 32]>,
-    /// What it is run as, if that was said.
+    /// The kinds that the settings ask for; `None` where they name none.
     pub kinds: Option<Kinds>,
-    /// The election that decides where it runs.
+    /// The group (election) whose leader runs it.
     pub group: Group,
     /// Where an `http` action answers while this host leads.
     pub listen: SocketAddr,
-    /// Under which path of that address, if that was said.
+    /// The path of that address, if the settings name one.
     pub path: Option<Arc<str>>,
-    /// The certificate that it answers with, where it takes TLS.
+    /// The certificate for TLS; `None` means plain HTTP.
     pub tls: Option<Arc<TlsFiles>>,
-    /// What standbys do with its requests.
+    /// What hosts that do not lead do with its requests.
     pub relay: RelayConfig,
-    /// The proxies that are believed about where its requests come from.
+    /// The proxies whose forwarding headers are trusted.
     pub trusted_proxies: Arc<[IpNetwork]>,
     /// Whether each of its requests is logged.
     pub access_log: bool,
-    /// Which instances answer its requests.
+    /// Whether each request gets a fresh instance, or instances are reused.
     pub instances: InstancePolicy,
-    /// When its service is started again, if it has ended; if that was said.
+    /// When its service is restarted after it ended; `None` where the settings do not say.
     pub restart: Option<RestartPolicy>,
-    /// How often that happens before it has failed.
+    /// How many restarts are allowed before the action counts as failed.
     pub restart_limit: RestartLimit,
-    /// When it is run as a job, if it is one.
+    /// Its schedule and rules as a job; `None` where it is no job.
     pub job: Option<JobConfig>,
-    /// What it is held to.
+    /// The limits of what it may use.
     pub limits: Limits,
-    /// How calls of it are dealt with, where it is a task.
+    /// How calls of it are handled, if it is a task.
     pub task: TaskConfig,
-    /// What it is granted.
+    /// What it may access beyond computing.
     pub grants: Arc<Grants>,
 }
 
 impl ActionConfig {
-    /// The action that a component makes of which no settings speak.
+    /// The action of a component that has no settings: everything at its default.
     #[must_use]
     pub fn with_defaults(name: &str, plugin: PathBuf) -> Self {
         Self {
@@ -95,9 +95,9 @@ impl ActionConfig {
 pub enum RestartPolicy {
     /// However it ended.
     Always,
-    /// Unless it ended well.
+    /// Unless it exited successfully.
     OnFailure,
-    /// Not within the same term.
+    /// Never within the same term.
     Never,
 }
 
@@ -115,26 +115,25 @@ impl RestartPolicy {
     }
 }
 
-/// A certificate, and what proves that it is one's own; both in PEM.
+/// A TLS certificate and its private key, both PEM.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TlsFiles {
-    /// The file of the certificate, followed by those that it hangs on.
+    /// The file of the certificate, followed by its intermediate certificates.
     pub cert: PathBuf,
     /// The file of its private key.
     pub key: PathBuf,
 }
 
-/// What the settings of an action are held against.
+/// What the settings of an action are checked against.
 pub(super) struct ActionContext<'a> {
-    /// What there is in the plugins folder.
+    /// The content of the plugins folder.
     pub(super) listing: &'a PluginListing,
-    /// The address of the control API, if it is known.
+    /// The address of the control API, if it is known; no action may use it.
     pub(super) control: Option<SocketAddr>,
 }
 
 impl ActionContext<'_> {
-    /// The action of a table of settings under `name`; nothing, once what is
-    /// wrong was taken down.
+    /// The action that `table` describes under `name`; `None` after reporting what is wrong.
     pub(super) fn action(
         &self,
         resolver: &mut Resolver<'_>,
@@ -227,7 +226,7 @@ impl ActionContext<'_> {
     }
 }
 
-/// Where a setting stands, for a message about another one.
+/// A location in short form, to be mentioned in a message about another setting.
 pub(super) fn location_text(place: Option<&Location>) -> String {
     match place {
         Some(Location::File(excerpt)) => excerpt.position(),
@@ -236,7 +235,7 @@ pub(super) fn location_text(place: Option<&Location>) -> String {
     }
 }
 
-/// Whether only one of two addresses can be listened on.
+/// Whether only one of the two addresses can be bound at a time.
 pub(super) fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
     let same_ip = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
     a.port() == b.port() && a.port() != 0 && same_ip

@@ -1,4 +1,4 @@
-//! The actions: those of the settings file, and those that the plugins folder makes.
+//! Finds the actions of this host: those of the settings file, and those of the plugins folder.
 
 use std::{
     collections::BTreeSet,
@@ -20,42 +20,42 @@ use super::{
 };
 use soloist_heart::Group;
 
-/// Where the actions of this host come from. It is read at the start, and again
-/// whenever the plugins folder changes.
+/// Where this host's actions come from. It is read at the start, and again whenever the plugins
+/// folder changes.
 #[derive(Debug)]
 pub struct ActionSource {
     pub(super) settings: SourceFile,
     pub(super) tables: Vec<(LocatedText, ActionTable)>,
     pub(super) folder: PathBuf,
     pub(super) place: Option<Location>,
-    /// Components that groups name as their strategies: they are no actions.
+    /// Components that groups use as strategies: these are not actions.
     pub(super) strategies: BTreeSet<PathBuf>,
     pub(super) control: Option<SocketAddr>,
-    /// Whether secrets need not be there.
+    /// Whether secrets may be missing, since only the settings are checked.
     pub(super) without_secrets: bool,
-    /// The settings that lie beside plugins.
+    /// The settings files next to plugins, cached while they do not change.
     pub(super) settings_cache: SettingsCache,
 }
 
-/// What was read.
+/// All actions that were found, good and bad.
 #[derive(Clone, Debug, Default)]
 pub struct ActionSet {
     /// The actions, by name.
     pub actions: Vec<ActionConfig>,
-    /// What makes no action, and why.
+    /// What could not become an action, with the reasons.
     pub refused: Vec<RefusedAction>,
 }
 
-/// An action that cannot be made, since its settings or its file are wrong.
+/// An action that cannot run because its settings or its file are wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefusedAction {
     /// Its name.
     pub name: String,
-    /// What is wrong: at least one problem.
+    /// The reasons; never empty.
     problems: Vec<Problem>,
-    /// Where it would answer requests, if it may be one that does.
+    /// The address and path to keep free for it; `None` if it would answer no requests.
     reserved: Option<ReservedMount>,
-    /// Whether it is no more than settings without a plugin.
+    /// Whether this is only a settings file without a plugin.
     lacks_plugin: bool,
 }
 
@@ -65,12 +65,12 @@ impl RefusedAction {
         Self { name: name.to_owned(), problems, reserved, lacks_plugin: false }
     }
 
-    /// The same, by what can be read of its settings.
+    /// Also keeps the address and path free that its settings name, as far as they can be read.
     fn reserving(self, table: &ActionTable) -> Self {
         Self { reserved: ReservedMount::from_table(&self.name, table), ..self }
     }
 
-    /// The same, if its settings, or its address in them, cannot be read.
+    /// Marks the address as unknown: the settings, or the address in them, cannot be read.
     fn at_any_address(mut self) -> Self {
         if let Some(reserved) = &mut self.reserved {
             reserved.any_address = true;
@@ -78,25 +78,25 @@ impl RefusedAction {
         self
     }
 
-    /// Whether there are settings, and no plugin that they are for. It may be on its way.
+    /// Whether there are settings but no plugin for them. The plugin may still be on its way.
     #[must_use]
     pub fn lacks_plugin(&self) -> bool {
         self.lacks_plugin
     }
 
-    /// Where it would answer requests, if it may be one that does.
+    /// The address and path to keep free for it; `None` if it would answer no requests.
     #[must_use]
     pub fn reserved(&self) -> Option<&ReservedMount> {
         self.reserved.as_ref()
     }
 
-    /// What is wrong.
+    /// The reasons.
     pub(super) fn problems(&self) -> &[Problem] {
         &self.problems
     }
 }
 
-/// In one line.
+/// All reasons in one line.
 impl fmt::Display for RefusedAction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let problems: Vec<_> = self.problems.iter().map(Problem::one_line).collect();
@@ -105,8 +105,8 @@ impl fmt::Display for RefusedAction {
 }
 
 impl ActionSet {
-    /// Takes out what is wrong with the very text of the settings file, as opposed to what
-    /// lies in the plugins folder, or is not where the settings say.
+    /// Removes and returns the mistakes in the settings file's own text. What is wrong with the
+    /// plugins folder, or missing from it, stays.
     pub(super) fn take_mistakes(&mut self, source: &ActionSource) -> Vec<Problem> {
         let written = |refused: &RefusedAction| source.configured_group(&refused.name).is_some();
         let mistaken = |refused: &mut RefusedAction| {
@@ -116,7 +116,7 @@ impl ActionSet {
         mistaken.flat_map(|refused| refused.problems).collect()
     }
 
-    /// Takes in an action, or that it is refused for problems, if there are any.
+    /// Adds the action, or the refusal if there were problems.
     fn add(&mut self, action: Option<ActionConfig>, refused: RefusedAction) {
         match action {
             Some(action) if refused.problems.is_empty() => self.actions.push(action),
@@ -132,8 +132,8 @@ impl ActionSource {
         &self.folder
     }
 
-    /// The group of the action `name`, if the settings file names it: only of such a one may
-    /// others rely on it that it is there.
+    /// The group of the action `name`, if the settings file has a table for it. Only such an
+    /// action is certain to be intended, so only its group may be relied upon.
     #[must_use]
     pub fn configured_group(&self, name: &str) -> Option<Group> {
         let (_, table) = self.tables.iter().find(|(other, _)| other.get_ref() == name)?;
@@ -141,14 +141,14 @@ impl ActionSource {
         Some(group.unwrap_or_else(Group::main))
     }
 
-    /// Reads the settings of every action, and what the plugins folder holds.
+    /// Reads the settings of every action and lists the plugins folder.
     ///
     /// # Errors
-    /// When the folder cannot be read at all.
+    /// The folder cannot be read at all.
     pub fn read(&self) -> Result<ActionSet, ConfigError> {
         let listing = match PluginListing::of(&self.folder) {
             Ok(listing) => listing,
-            // Each action of the file will say that its plugin is missing.
+            // Each action of the settings file will report that its plugin is missing.
             Err(error) if error.kind() == io::ErrorKind::NotFound && !self.tables.is_empty() => {
                 PluginListing::empty(&self.folder)
             }
@@ -173,7 +173,7 @@ impl ActionSource {
         Ok(reading)
     }
 
-    /// The settings that lie beside the plugin of the action `name`, if there are any.
+    /// The settings file next to the plugin of the action `name`, if there is one.
     pub(super) fn plugin_settings(&self, name: &str) -> Option<SourceFile> {
         self.settings_cache.open(&self.folder.join(format!("{name}.toml"))).ok()
     }
@@ -198,7 +198,7 @@ impl ActionSource {
         problem.at(self.place.clone())
     }
 
-    /// The actions of `[action.NAME]`.
+    /// Adds the actions of `[action.NAME]`.
     fn add_configured(&self, around: &ActionContext<'_>, reading: &mut ActionSet) {
         for (name, table) in &self.tables {
             let mut resolver = self.resolver(&self.settings);
@@ -209,12 +209,13 @@ impl ActionSource {
         }
     }
 
-    /// The action of `NAME.toml`.
+    /// Adds the action of the settings file `NAME.toml` in the plugins folder.
     fn add_with_settings(&self, name: &str, around: &ActionContext<'_>, reading: &mut ActionSet) {
         let file = settings_path(around.listing, name);
-        // Whatever is in it, and be it nothing that can be read.
+        // This applies even if `NAME.toml` cannot be read.
         if let Some((other, table)) = self.tables.iter().find(|(it, _)| it.get_ref() == name) {
-            // The one of the file would go on as if nothing had been written here.
+            // Otherwise the action of the settings file would run as if `NAME.toml` did not
+            // exist.
             reading.actions.retain(|action| &*action.name != name);
             reading.refused.retain(|refused| refused.name != name);
             let problem = self.in_two_places(name, &file, other);
@@ -237,7 +238,7 @@ impl ActionSource {
         let Some(table) = table else {
             return reading.add(None, RefusedAction::new(name, mistakes).at_any_address());
         };
-        // It may stand in what was left out.
+        // The address may have been in the part that was left out.
         let no_address = !mistakes.is_empty() && table.listen.is_none();
         let mut resolver = self.resolver(&source);
         resolver.report_all(mistakes);
@@ -257,8 +258,8 @@ impl ActionSource {
 }
 
 impl ActionSource {
-    /// What is said of `NAME.toml` where there is no `NAME.wasm`: nothing, unless it is meant
-    /// for a plugin, by its name or by what is in it.
+    /// The problem to report for a `NAME.toml` without a `NAME.wasm`. There is none unless the
+    /// file's name or content shows that it is meant for a plugin.
     fn orphan_settings(&self, name: &str, listing: &PluginListing) -> Option<RefusedAction> {
         if self.tables.iter().any(|(other, _)| other.get_ref() == name) {
             return None;
@@ -267,7 +268,7 @@ impl ActionSource {
         let source = self.settings_cache.open(&settings_path(listing, name)).ok()?;
         let settings = source.parse::<ActionTable>().is_ok()
             && source.parse::<toml::Table>().is_ok_and(|table| !table.is_empty());
-        // A slip of the hand in what is in it makes it no less the settings of a plugin.
+        // A file named almost like a plugin is meant for it even if its content has mistakes.
         if !settings && !meant.is_some_and(|other| is_similar(other, name)) {
             return None;
         }
@@ -290,12 +291,13 @@ impl ActionSource {
     }
 }
 
-/// Where the settings of an action lie that lie beside its plugin.
+/// The path of `NAME.toml` in the plugins folder.
 fn settings_path(listing: &PluginListing, name: &str) -> PathBuf {
     listing.path(&format!("{name}.toml"))
 }
 
-/// The actions that components make which no settings name, be it as strategies.
+/// Adds the actions of components that no settings mention, neither as an action nor as a
+/// strategy.
 fn add_without_settings(
     listing: &PluginListing,
     strategies: &BTreeSet<PathBuf>,
@@ -307,7 +309,7 @@ fn add_without_settings(
         let path = listing.path(file);
         let stem = file.strip_suffix(".wasm").unwrap_or(file);
         let shown = file.escape_debug();
-        // Its settings are wrong, so it cannot be had with defaults either.
+        // Its settings were refused; running it with defaults instead would be wrong.
         if named.contains(&path) || reading.refused.iter().any(|refused| refused.name == stem) {
             continue;
         }
@@ -316,7 +318,8 @@ fn add_without_settings(
         let problem = if let Err(problem) = verdict {
             problem.clone()
         } else if reading.actions.iter().any(|action| &*action.name == stem) {
-            // That one is what the name stands for.
+            // The plain name belongs to the other action, so this one is reported by its file
+            // name.
             name = file;
             let what = format!("`{shown}` has the name of an action that runs another plugin");
             Problem::new(what, mend)
@@ -328,7 +331,7 @@ fn add_without_settings(
             reading.actions.push(ActionConfig::with_defaults(stem, path));
             continue;
         };
-        // A file may be called by anything; this is shown to people.
+        // A file name may contain anything, and this one is shown to people.
         let name = name.escape_debug().to_string();
         reading.refused.push(RefusedAction::new(&name, vec![problem]));
     }

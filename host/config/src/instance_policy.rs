@@ -1,4 +1,4 @@
-//! `instances`: whether an instance answers one request, or one after the other.
+//! `instances`: whether each request gets a fresh instance, or instances are reused.
 
 use std::time::Duration;
 
@@ -8,30 +8,30 @@ use super::{
     settings_file::{ActionTable, nearest},
 };
 
-/// How many requests an instance serves before it is replaced.
+/// The default number of requests before a reused instance is replaced.
 const MAX_REUSE: usize = 1000;
 const MAX_IDLE: Duration = Duration::from_secs(10);
 
 /// Which instances answer the requests of an action.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum InstancePolicy {
-    /// A new one each: nothing is left of one request when the next comes.
+    /// A new instance for each request: nothing carries over.
     #[default]
     Fresh,
-    /// Those that answered before, with whatever is in their memory.
+    /// Instances that answered before, with whatever is in their memory.
     Reuse(ReuseLimits),
 }
 
-/// When an instance that is used again is replaced after all.
+/// When a reused instance is replaced after all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReuseLimits {
-    /// After so many requests.
+    /// After this many requests.
     pub max: usize,
-    /// After so long without any.
+    /// After this long without a request.
     pub idle: Duration,
 }
 
-/// The instances of `table`, or nothing after taking down what is wrong.
+/// The policy of `table`; `None` after reporting what is wrong.
 pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<InstancePolicy> {
     let reuse = resolver.written(table.instances.clone(), "fresh");
     let max = resolver.bounded(table.max_reuse.as_ref(), MAX_REUSE);

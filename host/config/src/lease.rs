@@ -1,11 +1,11 @@
-//! `[lease]`: which timings are possible, and the nearest ones where they are not.
+//! `[lease]`: which timings are possible, and the nearest possible ones otherwise.
 
 use std::time::Duration;
 
 use super::{StoreUrl, problem::Problem};
 use soloist_heart::Timings;
 
-/// The shortest stop that the scheduler of a busy machine lets anyone keep; the file takes
+/// The shortest stop budget that a busy machine's scheduler can keep; the settings file accepts
 /// no shorter one.
 const MIN_STOP: Duration = Duration::from_millis(100);
 
@@ -32,7 +32,7 @@ pub(super) fn check_ttl(ttl: Duration, store: &StoreUrl) -> Result<(), Problem> 
     Ok(())
 }
 
-/// Whether a term survives a lost renewal under `timings`.
+/// Whether a term survives one lost renewal under `timings`.
 pub(super) fn check_timings(timings: &Timings, store: &StoreUrl) -> Result<(), Problem> {
     let Timings { ttl, stop_budget: stop, margin, renew_every, drain, .. } = *timings;
     if timings.is_possible() {

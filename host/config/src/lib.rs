@@ -1,11 +1,11 @@
-//! `soloist.toml`, flags and environment → a validated [`Config`].
+//! Turns `soloist.toml`, flags and environment variables into a validated [`Config`].
 //!
-//! A flag beats its environment variable, which beats the file, which beats
-//! the default. Everything that is wrong is found before anything starts, and
-//! told with file, line and the mend.
+//! A flag overrides its environment variable, which overrides the file, which overrides the
+//! default. Everything that is wrong is found before anything starts, and reported with file,
+//! line and what to do about it.
 //!
-//! Invariant: whatever stands in the file with its default value could as well
-//! be left out; so relative paths, written or not, start from the file's folder.
+//! Invariant: writing a setting with its default value changes nothing. Therefore relative paths,
+//! written or default, start from the settings file's folder.
 
 mod action;
 mod actions;

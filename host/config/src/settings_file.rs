@@ -1,8 +1,8 @@
-//! The shape of `soloist.toml`, before anything in it is judged.
+//! The structure of `soloist.toml`, before any value is checked.
 //!
-//! What is said of each key here is what editors show: `soloist config schema`
-//! is made of it. What only a whole file can show to be wrong (a plugin that is
-//! not there, timings that do not go together) is not the shape's to know.
+//! The doc comments of the keys become the JSON Schema of `soloist config schema`, which editors
+//! show. Problems that only the whole file can show, such as a missing plugin or timings that do
+//! not fit together, are found elsewhere.
 
 use std::collections::BTreeMap;
 
@@ -15,9 +15,9 @@ use super::bounded::{
 };
 pub(super) use super::source_file::{Located, SourceFile, nearest};
 
-/// A text of the file that knows where it stands.
+/// A text of the file, with its location.
 pub(super) type LocatedText = Located<String>;
-/// How long something may take that people or machines wait for.
+/// The time limit of something that people or machines wait for.
 pub(super) type TimeoutSetting = BoundedSpan<MS, DAY>;
 
 /// The settings of a soloist host (soloist.toml). Everything has a default; a flag

@@ -14,7 +14,7 @@ const ETCD_PORT: &str = "2379";
 const PLAIN: &str = "etcd";
 const SECURE: &str = "etcds";
 
-/// Which store.
+/// The kind and address of the store.
 ///
 /// Neither `Debug` nor `Display` shows the login.
 #[derive(Clone, PartialEq, Eq)]
@@ -25,9 +25,9 @@ pub enum StoreUrl {
     Etcd {
         /// The members' addresses, `host:port`.
         endpoints: Vec<String>,
-        /// User and password.
+        /// User name and password.
         login: Option<(String, String)>,
-        /// How TLS is spoken, if it is.
+        /// The TLS settings; `None` means plain TCP.
         tls: Option<StoreTls>,
     },
 }
@@ -50,11 +50,11 @@ impl fmt::Debug for StoreUrl {
 }
 
 impl StoreUrl {
-    /// The shortest TTL that this store keeps to.
+    /// The shortest TTL that this store supports.
     ///
-    /// etcd grants no less than its `minTTL`, 2 s with the default
-    /// `--election-timeout` of 1 s, and counts whole seconds; a file on this
-    /// machine is held to 1 s so that a renewal has time for a slow disk.
+    /// etcd grants no less than its `minTTL`, 2 s with the default `--election-timeout` of 1 s,
+    /// and only whole seconds. SQLite is limited to 1 s, so that a renewal has time even on a
+    /// slow disk.
     #[must_use]
     pub fn min_ttl(&self) -> Duration {
         match self {
@@ -63,7 +63,7 @@ impl StoreUrl {
         }
     }
 
-    /// Reads an address as it is written in a file or a flag.
+    /// Parses an address as written in a file or a flag.
     pub(super) fn parse(text: &str) -> Result<Self, Problem> {
         if let Some(path) = text.strip_prefix("sqlite:") {
             return sqlite(path);
@@ -84,17 +84,17 @@ impl FromStr for StoreUrl {
     }
 }
 
-/// What to write instead of `text`: nothing that would not be taken.
+/// What to write instead of `text`; only suggests what would be accepted.
 fn meant(text: &str) -> String {
     let (scheme, rest) = text.split_once(':').unwrap_or(("", text));
     let rest = rest.trim_start_matches('/');
-    // What an address of a server goes no further than.
+    // Only the part before a path, query or fragment is the server.
     let server = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let (meant, why) = match scheme {
         "etcd" | "http" => (format!("{PLAIN}://{server}"), ""),
         "etcds" | "https" => (format!("{SECURE}://{server}"), ""),
         "" => (format!("sqlite:{text}"), " for a file"),
-        // HOST:PORT, or several of them.
+        // HOST:PORT, or a list of them.
         _ if text.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) => {
             (format!("{PLAIN}://{text}"), "")
         }
@@ -154,7 +154,7 @@ fn etcd(rest: &str, tls: Option<StoreTls>) -> Result<StoreUrl, Problem> {
     Ok(StoreUrl::Etcd { endpoints, login, tls })
 }
 
-/// Each member is named once: an address that is there twice stands for one that is missing.
+/// Checks that each member is listed once: a repeated address probably replaces a missing one.
 fn check_members(endpoints: &[String]) -> Result<(), Problem> {
     let twice = |(at, one): (usize, &String)| {
         endpoints[..at].iter().any(|other| other.eq_ignore_ascii_case(one)).then(|| one.clone())
@@ -202,7 +202,7 @@ fn endpoint(text: &str) -> Result<String, Problem> {
     Ok(format!("{host}:{port}"))
 }
 
-/// Host and port; an IPv6 address in brackets keeps its colons.
+/// Splits host and port; an IPv6 address in brackets keeps its colons.
 fn split_port(text: &str) -> (&str, &str) {
     match text.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, port),

@@ -1,4 +1,4 @@
-//! What a person sees who writes a setting wrong, message by message.
+//! What people see when a setting is wrong, message by message.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -16,25 +16,25 @@ fn folder(text: &str) -> tempfile::TempDir {
     folder
 }
 
-/// As whoever wants all of the actions or none.
+/// Loads the settings as a person who needs all of the actions.
 fn load(folder: &Path, overrides: &Overrides) -> Result<Config, ConfigError> {
     start(folder, &Overrides { all_or_none: true, ..overrides.clone() })
 }
 
-/// As a host that starts.
+/// Loads the settings as a host that starts.
 fn start(folder: &Path, overrides: &Overrides) -> Result<Config, ConfigError> {
     resolve::load(folder, &Overrides { name: Some("a".into()), ..overrides.clone() })
 }
 
-/// The message for `text`, with the temporary folder's path left out.
+/// The error message for `text`, without the path of the temporary folder.
 fn refusal(text: &str, overrides: &Overrides) -> String {
     let folder = folder(text);
     let message = load(folder.path(), overrides).unwrap_err().to_string();
     message.replace(&format!("{}/", folder.path().display()), "")
 }
 
-/// `refusals.txt` holds every bad file with the message that it gets.
-/// After a change of wording, `BLESS=1 cargo test refuses` writes it anew: read the diff.
+/// `refusals.txt` holds every bad file with its message. After a change of wording, `BLESS=1
+/// cargo test refuses` writes it again: read the diff.
 #[test]
 fn refuses_with_place_and_mend() {
     let expected = include_str!("refusals.txt");
@@ -124,7 +124,7 @@ fn etcd_is_spoken_to_by_tls() {
     let own = TlsFiles { cert: "/c.pem".into(), key: folder.path().join("c.key") };
     let ca = Some(folder.path().join("ca.pem"));
     assert_eq!(read, Some(StoreTls { ca, own: Some(own.into()) }));
-    // A flag beats the file, and starts from the working folder.
+    // A flag overrides the file, and its paths start from the working folder.
     let overrides = Overrides {
         store_ca: Some("flag.pem".into()),
         store_cert: Some("own.pem".into()),
@@ -219,7 +219,7 @@ fn limits_are_read() {
     };
     assert_eq!((&web.limits, web.restart), (&limits, None));
     assert_eq!(report.restart, Some(RestartPolicy::OnFailure));
-    // The default is longer than all the time there is.
+    // The default is longer than the whole time of a request.
     assert_eq!(report.limits.first_byte, seconds(3));
 }
 
@@ -288,7 +288,7 @@ fn settings_may_lie_beside_a_plugin() {
     assert_eq!(names, ["report", "web"], "what lies beside no component is no settings");
     let [report, web] = &config.actions[..] else { unreachable!() };
     assert!(web.grants.state && report.path.as_deref() == Some("/reports"));
-    // Relative paths start from where they are written.
+    // Relative paths start from the file in which they are written.
     let tls = TlsFiles { cert: folder.path().join("plugins/cert.pem"), key: "/etc/key.pem".into() };
     assert_eq!(web.tls.as_deref(), Some(&tls));
 
@@ -334,7 +334,7 @@ fn what_is_wrong_beside_plugins_is_told_with_the_rest() {
     for part in ["soloist.toml:2:7", "`reqests`", "report.toml:1:1"] {
         assert!(told.contains(part), "no {part} in:\n{told}");
     }
-    // It keeps no host from starting.
+    // This does not keep the host from starting.
     let told = start(folder.path(), &Overrides::default()).unwrap_err().to_string();
     assert!(told.contains("`reqests`") && !told.contains("report.toml"), "{told}");
 }
@@ -342,7 +342,7 @@ fn what_is_wrong_beside_plugins_is_told_with_the_rest() {
 #[test]
 fn settings_in_two_places_are_refused_and_both_are_named() {
     let folder = folder("[action.web]\nstate = true\n");
-    // Whatever it says, and be it nothing that can be read: a host starts without it.
+    // Whatever it contains, even if it cannot be read: the host starts without it.
     for text in ["state = false\n", "no such thing\n", "stat = true\n"] {
         fs::write(folder.path().join("plugins/web.toml"), text).unwrap();
         let config = start(folder.path(), &Overrides::default()).unwrap();
@@ -372,14 +372,14 @@ fn what_is_only_called_like_a_component_is_refused() {
     let message = refused("a b.wasm", &|path| fs::write(path, "").unwrap());
     assert!(message.contains("cannot give its name to an action"), "{message}");
 
-    // One that stays in the folder is a second name for a component.
+    // A link that stays within the folder is a second name for a component.
     let folder = folder("");
     std::os::unix::fs::symlink("web.wasm", folder.path().join("plugins/site.wasm")).unwrap();
     let config = load(folder.path(), &Overrides::default()).unwrap();
     assert_eq!(config.actions.len(), 3);
 }
 
-/// Puts things into a plugins folder that are no plugins, each by its name.
+/// Fills a plugins folder with entries that are named like plugins and are none.
 fn litter(plugins: &Path) {
     use std::os::unix::{ffi::OsStrExt, fs::symlink};
     let put = |name: &str, content: &[u8]| fs::write(plugins.join(name), content).unwrap();
@@ -442,10 +442,10 @@ fn litter_in_the_plugins_folder_ends_no_start() {
         let plain = !reason.contains(|c: char| c.is_control() || c == '\u{202e}');
         assert!(plain && reason.contains(": "), "{refused:?}");
     }
-    // A host that runs says the same.
+    // A running host reports the same.
     let again = config.source.read().unwrap();
     assert_eq!((again.actions, again.refused), (config.actions, config.refused));
-    // Whoever checks is told of all of it.
+    // With `all_or_none` all of it is reported.
     assert!(load(folder.path(), &Overrides::default()).is_err());
 }
 
@@ -479,7 +479,7 @@ fn what_the_settings_name_ends_no_start_and_is_missed() {
     assert!(named(strategy).is_ok());
     let told = load(around(strategy).path(), &Overrides::default()).unwrap_err().to_string();
     assert!(told.contains("nowhere.wasm"), "{told}");
-    // What is wrong in the text itself is for whoever wrote it.
+    // Mistakes in the file's own text are for its author.
     assert!(named("[action.web]\nplugin = \"nowhere.wasm\"\nrequests = 0\n").is_err());
     assert!(named("[action.web]\ngroup = \"a b\"\n").is_err());
 }
@@ -529,17 +529,16 @@ fn secrets_of_the_control_api_are_shown_nowhere() {
     assert!(!format!("{config:?}").contains(token));
 }
 
-/// What whoever checks `text` is told that does nothing, where each plugin is of the kinds that
-/// `look` says.
+/// The warnings for `text`, where `look` gives the kinds of each plugin.
 fn remarks(text: &str, look: PluginCheck) -> Vec<String> {
     let folder = folder(text);
-    let overrides = Overrides { look: Some(look), ..Overrides::default() };
+    let overrides = Overrides { plugin_check: Some(look), ..Overrides::default() };
     let config = load(folder.path(), &overrides).unwrap();
     let shown = |remark: String| remark.replace(&format!("{}/", folder.path().display()), "");
     config.warnings.into_iter().map(shown).collect()
 }
 
-/// `web` answers requests, `report` is a job, and whatever else there is a service.
+/// `web` answers requests, `report` is a job, and everything else is a service.
 fn by_name(action: &ActionConfig) -> Result<Kinds, PluginMismatch> {
     let kind = match &*action.name {
         "web" => Kind::Http,
@@ -563,7 +562,7 @@ warning: `[group.side]` does nothing: no action is of this group
 help: did you mean `sides`? write `group = \"side\"` into the settings of one, or drop it
 "]
     );
-    // What a plugin that is still to come would be in, or one whose settings are wrong.
+    // A plugin that is added later, or one whose settings are wrong, may be of this group.
     assert!(remarks("[group.main]\npreempt = true\n", by_name).is_empty());
     let tokens = remarks("[api.tokens]\n", by_name);
     assert!(tokens[0].contains("nobody is asked who they are") && tokens[0].contains(":1:6"));
@@ -589,8 +588,8 @@ fn keys_that_say_nothing_of_what_an_action_is_are_told() {
     assert_eq!(keys(report), ["tls"]);
 }
 
-/// What takes a look at plugins is told with what is wrong elsewhere, and so is what only does
-/// nothing.
+/// Problems that need a look at plugins are reported together with all others, and so are
+/// warnings.
 #[test]
 fn what_a_plugin_cannot_be_is_told_with_the_rest() {
     let folder = folder("[lease]\nttl = \"5\"\n[group.side]\n[action.web]\nstate = true\n");
@@ -599,7 +598,7 @@ fn what_a_plugin_cannot_be_is_told_with_the_rest() {
         "report" => Err(PluginMismatch { why: "it has no program".to_owned(), key: "schedule" }),
         _ => Ok(Kinds::default()),
     };
-    let overrides = Overrides { look: Some(look), ..Overrides::default() };
+    let overrides = Overrides { plugin_check: Some(look), ..Overrides::default() };
     let told = load(folder.path(), &overrides).unwrap_err().to_string();
     for part in ["soloist.toml:2:7", "error: it has no program\n", "report.toml:2:12", "warning: "]
     {
@@ -612,7 +611,7 @@ fn the_examples_are_right() {
     for text in [
         include_str!("../../../examples/soloist.toml").to_owned(),
         include_str!("../../../examples/etcd.toml").to_owned(),
-        // A container has its plugins elsewhere.
+        // The plugins are elsewhere in a container.
         include_str!("../../../examples/compose/soloist.toml")
             .replace("\"/plugins\"", "\"plugins\""),
         manifest_settings().replace("\"/plugins\"", "\"plugins\""),
@@ -627,7 +626,7 @@ fn the_examples_are_right() {
     }
 }
 
-/// The settings within the manifests for Kubernetes, without what they are indented by.
+/// The settings within the Kubernetes manifests, without their indentation.
 fn manifest_settings() -> String {
     let manifests = include_str!("../../../examples/kubernetes/soloist.yaml");
     let (_, settings) = manifests.split_once("  soloist.toml: |\n").unwrap();

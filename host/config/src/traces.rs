@@ -1,4 +1,4 @@
-//! `[traces]`: where traces go, and how many of them.
+//! `[traces]`: where traces are sent, and how many of them.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -12,21 +12,21 @@ use super::{
     value,
 };
 
-/// Where traces go.
+/// Where traces are sent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TracesConfig {
-    /// The collector's URL, without a slash at its end.
+    /// The collector's URL, without a trailing slash.
     pub endpoint: String,
-    /// What part of the traces that begin here is recorded, from 0 to 1.
+    /// The share of the traces begun here that is recorded, from 0 to 1.
     pub ratio: f64,
-    /// Headers that the collector asks for, by name in lower case.
+    /// Headers to send to the collector, by name in lower case.
     pub headers: BTreeMap<String, Secret>,
-    /// Who has signed the collector's certificate; by default those that browsers trust.
+    /// The authority that signed the collector's certificate; by default the public ones.
     pub ca: Option<PathBuf>,
 }
 
-/// What the table says, or nothing after taking down what is wrong; without an endpoint
-/// nothing is exported.
+/// The settings of `table`; `None` after reporting what is wrong. Without an endpoint nothing is
+/// exported.
 pub(super) fn read(
     resolver: &mut Resolver<'_>,
     table: Option<TracesTable>,
@@ -74,7 +74,7 @@ fn header(
     let keeper = resolver.secret_reader();
     let name = resolver.written(Some(name), "");
     let mut value = resolver.written(Some(value), "");
-    // It may be the secret itself that somebody wrote there.
+    // Someone may have written the secret itself here, so the line is not shown.
     value.place = value.place.map(Location::without_text);
     let secret = resolver.read(&value, |text| {
         let secret = keeper.fetch(text)?;

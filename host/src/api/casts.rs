@@ -32,7 +32,7 @@ use crate::tasks::{
 use soloist_guests::plugin::TaskOutput;
 use soloist_stores::{CastAnswer, CastKey};
 
-/// How many dead letters are listed, if nothing else is said, and at most.
+/// How many dead letters a page lists by default, and at most.
 const PAGE: usize = 100;
 const PAGE_MAX: usize = 1000;
 
@@ -45,7 +45,7 @@ struct CastView {
     answer: Option<String>,
 }
 
-/// Which dead letters.
+/// Selects dead letters.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct DeadLetterQuery {
@@ -54,10 +54,10 @@ struct DeadLetterQuery {
     limit: Option<usize>,
 }
 
-/// How many dead letters were dealt with.
+/// How many dead letters a command affected.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct DeadLetterCount {
-    /// So many.
+    /// The number of dead letters.
     pub count: usize,
 }
 
@@ -71,7 +71,7 @@ pub(super) fn routes(desk: TaskApi) -> ApiRoutes {
         .with(desk)
 }
 
-/// Casts; the answer names the id, and where to ask for it.
+/// Stores a cast; the response has its id and the path to ask for it.
 pub(super) async fn cast(
     desk: &TaskApi,
     task: &str,
@@ -111,7 +111,7 @@ async fn answer(
         return Err(ApiError::new(StatusCode::CONFLICT, error, help));
     };
     let CastAnswer { payload, content_type } = answer;
-    Ok(task_api::answer(TaskOutput { payload, content_type }))
+    Ok(task_api::task_response(TaskOutput { payload, content_type }))
 }
 
 async fn dead(
@@ -152,7 +152,8 @@ fn dealt(desk: &TaskApi, task: &str, count: usize) -> Result<Json<DeadLetterCoun
     Ok(Json(DeadLetterCount { count }))
 }
 
-/// That there is such a task: one that is gone has dead letters, or its name is a mistake.
+/// Checks that the task exists. Needed only when no dead letter was found: a task that is gone
+/// may still have some, but otherwise the name is probably a mistake.
 fn check_task_exists(desk: &TaskApi, task: &str) -> Result<(), ApiError> {
     desk.dispatcher.task(task).map(drop).map_err(ApiError::from)
 }

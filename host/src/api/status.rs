@@ -1,6 +1,6 @@
-//! The shape of `GET /v1/status`, for the server and for `soloist status`.
+//! The JSON of `GET /v1/status`, for the server and for `soloist status`.
 //!
-//! Moments are RFC 3339 in UTC. What is not known is `null`.
+//! Times are RFC 3339 in UTC. What is unknown is `null`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,10 +20,10 @@ pub struct Status {
     pub store: StoreEntry,
     /// The groups that have actions here or candidates anywhere, by name.
     pub groups: BTreeMap<String, GroupEntry>,
-    /// The hosts that are there or were, by name.
+    /// The present and past hosts, by name.
     pub members: Vec<MemberEntry>,
-    /// The hosts that people have removed, by name, with who did so and why: none of them
-    /// joins before it is let in again.
+    /// The hosts that were removed by a person, by name, with who did it and why. None of them
+    /// can join before it is admitted again.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub removed: BTreeMap<String, String>,
     /// The actions of this host, by name.
@@ -37,15 +37,15 @@ pub struct HostEntry {
     pub name: String,
     /// The address of its control API.
     pub listen: String,
-    /// The version of soloist.
+    /// The version of soloist that it runs.
     pub version: String,
-    /// Why it cannot be among the members, and so stands for nothing.
+    /// Why it cannot be a member, and so stands for no election.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub obstacle: Option<String>,
-    /// What people should know though it keeps the host from nothing.
+    /// A warning that does not keep the host from anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
-    /// What is wrong with its wall clock, as far as other hosts' tell.
+    /// What seems wrong with its wall clock, compared with other hosts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock: Option<String>,
 }
@@ -53,92 +53,94 @@ pub struct HostEntry {
 /// The store, as this host sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreEntry {
-    /// Which store, without secrets.
+    /// The address of the store, without secrets.
     pub label: String,
     /// Whether this host has a session in it.
     pub state: StoreState,
-    /// What the last failed call said, until one succeeds; what a campaign would meet; or how it
-    /// turned out not to be the store that it was, if the host waits for its restart since.
+    /// The error of the last failed call, until one succeeds; or the error that a campaign would
+    /// meet; or how the store turned out to be a different one, while the host waits to be
+    /// restarted for that reason.
     pub last_error: Option<String>,
-    /// Whether what is shown of the cluster is what the store says now. If not, who leads and
-    /// who is there is not known.
+    /// Whether what is shown of the cluster is the store's current state. If not, leaders and
+    /// members are unknown.
     #[serde(default = "yes")]
     pub current: bool,
-    /// When the store has said so last, if it was ever heard and is not now.
+    /// When the store's state was last current, if it is not now.
     #[serde(default)]
     pub seen: Option<String>,
 }
 
-/// Of a host that does not say it yet.
+/// The default for hosts of a version without this field.
 const fn yes() -> bool {
     true
 }
 
-/// How a host stands with its store.
+/// The relation of a host to its store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StoreState {
-    /// A session is open, and the store would take a campaign.
+    /// The session is open, and the store would accept a campaign.
     Ok,
-    /// A session is open, and the store would not take a campaign, or any other write.
+    /// The session is open, but the store would accept no campaign, nor any other write.
     Unwritable,
-    /// There is none: the host stands for nothing until there is.
+    /// There is no session, so the host stands for no election.
     Lost,
 }
 
 /// A group, as this host sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupEntry {
-    /// The host that leads; nobody does, or it is not known (see [`StoreEntry::current`]).
+    /// The host that leads; `None` if nobody does, or it is unknown (see
+    /// [`StoreEntry::current`]).
     pub leader: Option<String>,
-    /// The host that led when that was known last.
+    /// The leader when it was last known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_known_leader: Option<String>,
-    /// Where the leader's control API answers.
+    /// The URL of the leader's control API.
     pub leader_url: Option<String>,
-    /// The fencing token of the present term.
+    /// The fencing token of the current term.
     pub token: Option<i64>,
     /// The host that is next in line.
     pub heir: Option<String>,
-    /// The hosts that stand by, the heir first, in the order in which they would come to lead.
+    /// The hosts on standby in the order in which they would become leader, the heir first.
     #[serde(default)]
     pub standbys: Vec<String>,
-    /// This host's part.
+    /// The role of this host.
     pub role: GroupRole,
-    /// Since when the leader leads.
+    /// Since when the current leader leads.
     pub since: Option<String>,
-    /// How long this host may lead without another renewal, in milliseconds;
-    /// known on the leader alone.
+    /// How long this host may lead without another renewal, in milliseconds; only the leader
+    /// knows.
     pub lease_remaining_ms: Option<u64>,
     /// Why this host does not stand for election here.
     pub obstacle: Option<String>,
-    /// How this host says who should lead.
+    /// The strategy by which this host prefers leaders.
     #[serde(default)]
     pub strategy: String,
     /// Who paused or froze it, and why.
     #[serde(default)]
     pub paused: Option<String>,
-    /// Whose settings spread it where this host's do not, or the other way round.
+    /// The hosts whose settings differ from this host's in whether the group is spread.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spread_differs: Option<String>,
-    /// Since when nobody performs, and why, if that is so.
+    /// Since when nobody performs, and why; `None` while somebody does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leaderless: Option<LeaderlessEntry>,
-    /// What stands in its queue and is no host's, in order.
+    /// The keys in its queue that belong to no host, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub strangers: Vec<StrangerEntry>,
 }
 
-/// That nobody performs in a group, as far as this host knows.
+/// A group in which nobody performs, as far as this host knows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeaderlessEntry {
-    /// Since when.
+    /// Since when nobody performs.
     pub since: String,
     /// Why, and what to do about it.
     pub why: String,
     /// The key that heads the queue, if there is one.
     pub key: Option<String>,
-    /// The lease that this key hangs on, as `etcdctl lease list` prints it.
+    /// The lease of this key, as `etcdctl lease list` prints it.
     pub lease: Option<String>,
 }
 
@@ -147,7 +149,7 @@ pub struct LeaderlessEntry {
 pub struct StrangerEntry {
     /// Its name in the store.
     pub key: String,
-    /// The lease that it hangs on; without one it stands until it is removed.
+    /// The lease of the key; without one it stays until it is removed.
     pub lease: Option<String>,
     /// When it was seen first.
     pub seen: String,
@@ -155,7 +157,7 @@ pub struct StrangerEntry {
     pub remove: String,
 }
 
-/// A host's part in a group.
+/// The role of a host in a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum GroupRole {
@@ -165,9 +167,9 @@ pub enum GroupRole {
     Draining,
     /// It is next in line.
     Heir,
-    /// It stands in the queue.
+    /// It is waiting in the queue.
     Standby,
-    /// It does not stand.
+    /// It does not stand for election.
     Out,
 }
 
@@ -176,21 +178,21 @@ pub enum GroupRole {
 pub struct MemberEntry {
     /// Its name.
     pub name: String,
-    /// Where its control API answers.
+    /// The URL of its control API.
     pub url: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// The tasks that it takes calls of.
+    /// The tasks that it accepts calls of.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub tasks: BTreeSet<Arc<str>>,
     /// When it joined.
     pub joined: String,
-    /// Whether its session is alive, if that is known.
+    /// Whether its session is alive; `None` if unknown.
     pub live: Option<bool>,
-    /// When it was seen for the first time, if that was taken down.
+    /// When it was first seen, if that was recorded.
     #[serde(default)]
     pub first_seen: Option<String>,
-    /// When one that is not alive was seen last.
+    /// When it was last seen, if its session is not alive.
     #[serde(default)]
     pub last_seen: Option<String>,
     /// Who drained it, and why.
@@ -200,7 +202,7 @@ pub struct MemberEntry {
     pub version: String,
 }
 
-/// An action of this host, or what lies in its plugins folder and is none.
+/// An action of this host, or something in its plugins folder that could not become one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActionEntry {
     /// Its name.
@@ -209,25 +211,25 @@ pub struct ActionEntry {
     pub kind: String,
     /// The group whose leader runs it.
     pub group: String,
-    /// What it is doing here; `refused`, if it is no action.
+    /// Its state on this host; `refused` if it could not become an action.
     pub state: String,
-    /// The plugin's file.
+    /// The path of the plugin's file.
     pub plugin: String,
     /// The SHA-256 of the plugin's file, in hexadecimal.
     pub sha256: String,
-    /// How often it was started again in this term.
+    /// How often it was restarted in this term.
     pub restarts: u64,
-    /// Where it answers, if it does.
+    /// The address where it answers requests, if it does.
     pub listen: Option<String>,
-    /// Whether it does so by TLS.
+    /// Whether that address uses TLS.
     #[serde(default)]
     pub tls: bool,
-    /// Under which path of that address; the shortest, if there are several.
+    /// Its path at that address; the shortest if it has several.
     pub path: Option<String>,
-    /// All of its paths there.
+    /// All of its paths at that address.
     #[serde(default)]
     pub paths: Vec<String>,
-    /// What went wrong last.
+    /// Its latest error.
     pub last_error: Option<String>,
 }
 

@@ -1,13 +1,13 @@
 //! Tasks: calling them, from any host.
 //!
 //! ```text
-//! GET    /v1/tasks                       the tasks, and who takes calls of each
+//! GET    /v1/tasks                       the tasks, and the hosts that accept calls of each
 //! POST   /v1/tasks/TASK                  calls it with the body; ?timeout=5s&attempts=3;
 //!                                        ?mode=cast casts it (`casts.rs`)
 //! ```
 //!
-//! The answer is the result as it is. It names the host that worked (`soloist-host`), the
-//! call (`soloist-call`) and the attempt (`soloist-attempt`).
+//! The response is the task's output, unchanged. Its headers name the host that ran it
+//! (`soloist-host`), the call (`soloist-call`) and the attempt (`soloist-attempt`).
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -27,7 +27,7 @@ use super::{
     request_body,
     required_role::{OPERATE, READ},
     routes::ApiRoutes,
-    task_api::{RETRY_AFTER, TaskApi, answer, insert_header},
+    task_api::{RETRY_AFTER, TaskApi, insert_header, task_response},
 };
 use crate::{
     action::Action,
@@ -41,23 +41,23 @@ use soloist_guests::{
 use soloist_resources::budget::ClientCharge;
 use soloist_trace::TraceContext;
 
-/// A task.
+/// A task and the hosts that run it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskEntry {
     /// Its name.
     pub name: String,
-    /// The label that its hosts have to carry.
+    /// The label that hosts need to run it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on: Option<String>,
-    /// Whether a call may be done twice.
+    /// Whether a call may run twice.
     pub idempotent: bool,
     /// How long a call may take, in milliseconds.
     pub timeout_ms: u64,
-    /// The hosts that take calls of it.
+    /// The hosts that accept calls of it.
     pub hosts: BTreeSet<Arc<str>>,
 }
 
-/// How a call is to be made.
+/// The parameters of a call.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CallQuery {
@@ -67,7 +67,7 @@ struct CallQuery {
     mode: CallMode,
 }
 
-/// Whether the answer is waited for.
+/// Whether the client waits for the output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum CallMode {
@@ -123,7 +123,7 @@ async fn call(
     let order = TaskRequest { name: task, payload, content_type, within, attempts, trace, account };
     let done = desk.dispatcher.call(order).await.map_err(ApiError::from)?;
     let mut response =
-        answer(TaskOutput { payload: done.payload, content_type: done.content_type });
+        task_response(TaskOutput { payload: done.payload, content_type: done.content_type });
     let headers = response.headers_mut();
     insert_header(headers, &HOST, &done.host);
     insert_header(headers, &CALL, &done.id);
@@ -131,10 +131,10 @@ async fn call(
     Ok(response)
 }
 
-/// Does here what another host has passed on. That one tells its caller what is wrong.
+/// Runs a call that another host passed on. The other host reports errors to its client.
 async fn perform(desk: &TaskApi, call: &TaskCall, within: Duration) -> Response {
     match desk.workshop.perform(call, within).await {
-        Ok(done) => answer(done),
+        Ok(done) => task_response(done),
         Err(error) => (status(&error), error.text().to_owned()).into_response(),
     }
 }
@@ -161,7 +161,7 @@ impl CallQuery {
 
     fn within(&self) -> Result<Option<Duration>, ApiError> {
         let Some(text) = &self.timeout else { return Ok(None) };
-        // As long as the settings of a task can let it take.
+        // As long as the settings of a task allow at most.
         span::<MS, DAY>(text).map(Some).map_err(ApiError::bad_request)
     }
 
@@ -209,7 +209,7 @@ pub(super) mod tests {
     };
     use soloist_stores::Store;
 
-    /// The desk of a host that has no tasks.
+    /// The services of a host that has no tasks.
     pub(in crate::api) fn nothing(store: &Arc<dyn Store>) -> TaskApi {
         let (host, workshop) =
             (Arc::from("a"), Arc::new(TaskPools::new("a".into(), Default::default())));

@@ -1,4 +1,4 @@
-//! Asking hosts, by their control API.
+//! The client for the control API of hosts.
 
 use std::{env::VarError, path::PathBuf, sync::Arc, time::Duration};
 
@@ -16,13 +16,14 @@ use crate::{
 use soloist_config::{Secret, TlsFiles, small_file};
 use soloist_text::with_causes;
 
-/// How long a host may take to say how things are.
+/// How long a host may take to report its status.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// The same, where its store has to answer first: longer than that takes to fail.
+/// How long a host may take if its store has to answer first: longer than a store request takes
+/// to fail.
 pub(super) const STORE_PATIENCE: Duration = Duration::from_secs(30);
-/// The longest answer that is taken in, in bytes: what a task answers may be long.
+/// The greatest response, in bytes; the output of a task may be long.
 const LARGEST: usize = 1 << 30;
-/// The token itself.
+/// The environment variable that holds the token itself.
 const TOKEN: &str = "SOLOIST_TOKEN";
 
 /// Which host is asked, and what it is shown.
@@ -60,7 +61,7 @@ pub(super) struct HostArgs {
 }
 
 impl HostArgs {
-    /// What asks that host.
+    /// The client for this host.
     pub(super) fn client(&self) -> Result<ApiClient, ExitError> {
         let own = match (&self.cert, &self.key) {
             (Some(cert), Some(key)) => {
@@ -94,20 +95,20 @@ impl HostArgs {
     }
 }
 
-/// The token in `text`, which comes from `place`.
+/// Checks the token in `text`, which comes from `place`.
 fn token(text: &str, place: &str) -> Result<Secret, ExitError> {
     let token = text.trim();
     let is_one = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
     if is_one { Ok(Secret::new(token)) } else { Err(invalid_token(place)) }
 }
 
-/// What is in there may be a secret nonetheless; so it is not repeated.
+/// The content may still be a secret, so it is not repeated.
 fn invalid_token(place: &str) -> ExitError {
     ExitError::usage(format!("there is no token in {place}"))
         .help("put one there as `soloist token new` prints it, and nothing else")
 }
 
-/// Asks one host.
+/// A client for one host.
 #[derive(Clone)]
 pub(super) struct ApiClient {
     url: Arc<str>,
@@ -115,7 +116,7 @@ pub(super) struct ApiClient {
 }
 
 impl ApiClient {
-    /// What asks the host at `url`, without a proxy: hosts are near.
+    /// The client for the host at `url`. No proxy is used: hosts are near.
     pub(super) fn new(url: &str, passport: &PeerCredentials) -> Result<Self, ExitError> {
         let url = url.trim_end_matches('/');
         let is_base = |uri: &Uri| {
@@ -131,24 +132,24 @@ impl ApiClient {
         Ok(Self { url: url.into(), peers })
     }
 
-    /// The address of the host.
+    /// The URL of the host.
     pub(super) fn url(&self) -> &str {
         &self.url
     }
 
-    /// The way to hosts, for those who ask by connections of their own.
+    /// The underlying client, for requests over connections of their own.
     pub(super) const fn peers(&self) -> &PeerClient {
         &self.peers
     }
 
-    /// What shows who asks, for those who ask by such connections.
+    /// The headers with the credentials, for requests over such connections.
     pub(super) fn credential_headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         self.peers.add_credential(&mut headers);
         headers
     }
 
-    /// A question about what is at these steps of the path, each taken as it is.
+    /// A request to the path made of `steps`, each of which is percent-encoded.
     pub(super) fn request(&self, method: Method, steps: &[&str]) -> ApiRequest<'_> {
         let step = |step: &&str| format!("/{}", utf8_percent_encode(step, NON_ALPHANUMERIC));
         let path = steps.iter().map(step).collect();
@@ -156,7 +157,7 @@ impl ApiClient {
         ApiRequest { client: self, method, path, query, headers, body: Bytes::new() }
     }
 
-    /// Whether the host is well, by its `probe`; its own word is printed if it is.
+    /// Asks for the health of the host at the path `probe`; prints the answer if it is healthy.
     pub(super) async fn check_probe(&self, probe: &str) -> Result<(), ExitError> {
         let answer = self.request(Method::GET, &[probe]).send_raw(PATIENCE).await?;
         let (url, code, word) = (&self.url, answer.answer.status(), answer.text()?);
@@ -164,18 +165,18 @@ impl ApiClient {
             say(&word);
             return Ok(());
         }
-        // One that starts refuses this as it refuses all else.
+        // A host that is starting answers with an error body, as everywhere else.
         let word = serde_json::from_str(&word).map_or(word, |ErrorBody { error, .. }| error);
         let refusal = ExitError::unavailable(format!("{url} is not ready: {}", word.trim_end()));
         Err(refusal.help("`soloist status` shows its store and its groups; its log says more"))
     }
 
-    /// What the host says of its cluster.
+    /// The status of the host and its cluster.
     pub(super) async fn status(&self) -> Result<Status, ExitError> {
         self.ask_status().await?.json()
     }
 
-    /// The same, as it came.
+    /// The status as the JSON text that was received.
     pub(super) async fn status_text(&self) -> Result<String, ExitError> {
         self.ask_status().await?.text()
     }
@@ -185,11 +186,11 @@ impl ApiClient {
     }
 }
 
-/// What is said when an order's answer is lost.
+/// The help when the response to a command was lost.
 const IN_DOUBT: &str = "it may have been done all the same: look before you ask again \
                         (`soloist status`, or what shows what was to change)";
 
-/// What a host is asked.
+/// A request to a host.
 pub(super) struct ApiRequest<'a> {
     client: &'a ApiClient,
     method: Method,
@@ -200,14 +201,14 @@ pub(super) struct ApiRequest<'a> {
 }
 
 impl ApiRequest<'_> {
-    /// With this option.
+    /// Adds a query parameter.
     pub(super) fn option(mut self, name: &str, value: &str) -> Self {
         self.query.push(if self.query.is_empty() { '?' } else { '&' });
         self.query += &format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC));
         self
     }
 
-    /// With this body, and its form if that is known.
+    /// Sets the body, and its content type if that is known.
     pub(super) fn body(
         mut self,
         body: impl Into<Bytes>,
@@ -224,20 +225,21 @@ impl ApiRequest<'_> {
         Ok(self)
     }
 
-    /// With `order` as its body.
+    /// Sets `order`, as JSON, as the body.
     pub(super) fn json_body(self, order: &impl Serialize) -> Result<Self, ExitError> {
         let json = serde_json::to_vec(order);
         let json = json.map_err(|error| ExitError::internal("cannot write JSON", &error))?;
         self.body(json, Some("application/json"))
     }
 
-    /// The answer; or why the host did not do what it was asked, or did not answer in time.
+    /// Sends the request. The error says why the host refused, or that it did not answer within
+    /// this time.
     pub(super) async fn send(self, within: Duration) -> Result<ApiResponse, ExitError> {
         self.send_raw(within).await?.into_success()
     }
 
-    /// The answer, line by line as it comes; or why the host did not do what it was asked.
-    /// It may be quiet for so long.
+    /// Sends the request, and returns the response line by line as it arrives. The stream may
+    /// pause for up to `quiet`.
     pub(super) async fn stream(self, quiet: Duration) -> Result<LineStream, ExitError> {
         let (url, peers) = (Arc::clone(&self.client.url), self.client.peers.clone());
         let begun = peers.start_lines(self.build()?, quiet).await;
@@ -247,7 +249,7 @@ impl ApiRequest<'_> {
         }
     }
 
-    /// The answer, whatever it is.
+    /// Sends the request, and returns the response whatever its status.
     async fn send_raw(self, within: Duration) -> Result<ApiResponse, ExitError> {
         let (url, peers) = (Arc::clone(&self.client.url), self.client.peers.clone());
         let changes = self.method != Method::GET;
@@ -270,14 +272,14 @@ impl ApiRequest<'_> {
     }
 }
 
-/// What a host has answered.
+/// The response of a host.
 pub(super) struct ApiResponse {
     url: Arc<str>,
     answer: Response<Bytes>,
 }
 
 impl ApiResponse {
-    /// A header of it, if that is text.
+    /// A header of the response, if it is text.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.answer.headers().get(name)?.to_str().ok()
     }
@@ -287,19 +289,19 @@ impl ApiResponse {
         self.answer.into_body()
     }
 
-    /// Its body as text.
+    /// The body as text.
     pub(super) fn text(self) -> Result<String, ExitError> {
         let Self { url, answer } = self;
         String::from_utf8(answer.into_body().into())
             .map_err(|error| unexpected_answer(&url, &error))
     }
 
-    /// What it says.
+    /// The body as JSON.
     pub(super) fn json<T: DeserializeOwned>(self) -> Result<T, ExitError> {
         parse(&self.url, self.answer.body()).map_err(|error| self.from_action().unwrap_or(error))
     }
 
-    /// What to say where an action has answered, instead of a control API.
+    /// The error if the response came from an action instead of a control API.
     fn from_action(&self) -> Option<ExitError> {
         let (url, host) = (&self.url, self.header("soloist-host")?);
         let error = format!("at {url} answer the actions that host {host} performs");
@@ -309,18 +311,18 @@ impl ApiResponse {
         ))
     }
 
-    /// The answer, or why the host did not do what it was asked.
+    /// The response if it is a success, or else the error that it describes.
     fn into_success(self) -> Result<Self, ExitError> {
         if self.answer.status().is_success() { Ok(self) } else { Err(self.refusal()?) }
     }
 
-    /// What it refuses, and why.
+    /// The error that the response describes.
     fn refusal(self) -> Result<ExitError, ExitError> {
         Ok(refusal(self.answer.status(), self.json()?))
     }
 }
 
-/// What `text`, an answer of the host at `url`, says.
+/// Parses `text`, a response of the host at `url`.
 pub(super) fn parse<T: DeserializeOwned>(url: &str, text: &[u8]) -> Result<T, ExitError> {
     serde_json::from_slice(text).map_err(|error| unexpected_answer(url, &error))
 }
@@ -345,14 +347,14 @@ fn refusal(code: StatusCode, ErrorBody { error, help }: ErrorBody) -> ExitError 
     exit(error).help(help)
 }
 
-/// What is said of an answer that no host gives.
+/// The error for a response that no host would give.
 fn unexpected_answer(url: &str, error: &dyn std::error::Error) -> ExitError {
     ExitError::unavailable(format!("{url} does not answer as a soloist host does"))
         .caused_by(error)
         .help("does another server listen there, or another version of soloist?")
 }
 
-/// What is said of a host that does not answer.
+/// The error for a host that does not answer.
 fn no_answer(url: &str, error: &PeerError) -> ExitError {
     let exit = ExitError::unavailable(format!("no answer from {url}")).caused_by(error);
     if with_causes(error).contains(soloist_tls::OF_AUTHORITY) {
@@ -366,7 +368,7 @@ fn no_answer(url: &str, error: &PeerError) -> ExitError {
             "--ca FILE names who has signed its certificate, --cert and --key FILE what to show",
         );
     }
-    // What rustls and hyper say of each other's language.
+    // The messages of rustls and hyper when one side speaks TLS and the other does not.
     let said = with_causes(error);
     if said.contains("InvalidContentType") {
         return exit.help("it speaks no TLS there: write --url http://HOST:PORT");

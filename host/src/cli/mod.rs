@@ -1,4 +1,4 @@
-//! Arguments in, exit code out; one file a subcommand.
+//! The command line: arguments in, exit code out. There is one file per subcommand.
 
 mod api_client;
 mod bench;
@@ -81,7 +81,7 @@ enum CliCommand {
     Undrain(commands::UndrainArgs),
 }
 
-/// Runs the command line of this process and says how it ended.
+/// Runs the command line of this process, and returns its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
     match Cli::try_parse() {
@@ -93,7 +93,7 @@ pub fn main() -> ExitCode {
             }
         },
         Err(error) => {
-            // Help and version come as errors too, but are what was asked for.
+            // clap reports help and version as errors too, though they were asked for.
             let exit = if error.use_stderr() { ExitKind::Usage } else { ExitKind::Ok };
             let _ = error.print();
             exit.into()

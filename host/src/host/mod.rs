@@ -26,7 +26,7 @@ use self::{
 };
 use crate::{
     action::{ActionDirectory, Catalog, JobServices, JobTriggers, Preparing, TaskOffers},
-    api::{self, ApiServices, Entrance, JobApi, LogApi},
+    api::{self, AccessControl, ApiServices, JobApi, LogApi},
     cluster::{ClockComparer, PeerClient, PeerCredentials},
     relay::{self, Relay},
     term::{
@@ -95,7 +95,7 @@ struct PreparedHost {
     catalog: Catalog,
     ranking: PluginRanking,
     listener: TcpListener,
-    entrance: Arc<Entrance>,
+    entrance: Arc<AccessControl>,
     store: Arc<dyn Store>,
     peers: PeerClient,
     measurements: Measurements,
@@ -109,7 +109,8 @@ impl PreparedHost {
         let peers = PeerClient::new(&PeerCredentials::of(&config.host)).map_err(HostError::Tls)?;
         let listener = listen(config).await?;
         let bound = listener.local_addr().map_err(HostError::System)?;
-        let entrance = Arc::new(Entrance::of(&config.host, bound).map_err(HostError::Entrance)?);
+        let entrance =
+            Arc::new(AccessControl::of(&config.host, bound).map_err(HostError::AccessControl)?);
         let (told_to, told) = watch::channel(Preparing::default());
         let preparing = async {
             let (catalog, ranking) = prepare(config, told_to).await?;
@@ -117,7 +118,7 @@ impl PreparedHost {
             Ok::<_, HostError>((catalog, ranking, store))
         };
         let (catalog, ranking, store) =
-            api::while_starting(&listener, &entrance, told, preparing).await?;
+            api::serve_while_starting(&listener, &entrance, told, preparing).await?;
         Ok(Self { catalog, ranking, listener, entrance, store, peers, measurements })
     }
 }

@@ -1,4 +1,4 @@
-//! The folder of a demo, and what else must be there before its hosts can start.
+//! The folder of a demo, and what else is needed before its hosts can start.
 
 use std::{fs, io, path::Path};
 
@@ -12,17 +12,17 @@ use soloist_config as config;
 const CAST: [(&str, AnsiColors); 3] =
     [("a", AnsiColors::Cyan), ("b", AnsiColors::Magenta), ("c", AnsiColors::Yellow)];
 
-/// A fresh folder with a store and settings, and the hosts that will use it.
+/// A new folder with store and settings, and the hosts that will use it.
 pub(super) struct DemoFolder {
     folder: TempDir,
     pub(super) parts: Vec<DemoHostConfig>,
     pub(super) programme: DemoSettings,
-    /// What is to be said of ports that were taken.
+    /// Messages about ports that were in use.
     pub(super) taken: Vec<String>,
 }
 
 impl DemoFolder {
-    /// Checks what can be checked beforehand and sets the rest up.
+    /// Checks what can be checked in advance, and creates the folder.
     pub(super) fn set_up(plugins: &Path) -> Result<Self, ExitError> {
         let names = names(plugins)?;
         let (ports, taken) = DemoPorts::find()?;
@@ -44,7 +44,7 @@ impl DemoFolder {
         Ok(Self { folder, parts, programme, taken })
     }
 
-    /// Leaves nothing behind.
+    /// Deletes the folder.
     pub(super) fn remove(self) -> Result<(), ExitError> {
         temporary_folder::remove(self.folder)
     }

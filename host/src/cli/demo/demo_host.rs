@@ -1,4 +1,4 @@
-//! A host of the demo as a child process.
+//! A host of the demo, which is a child process.
 
 use std::{io, process::Stdio, time::Duration};
 
@@ -11,15 +11,15 @@ use tokio::{
 use super::{demo_host_config::DemoHostConfig, demo_output::DemoOutput};
 use crate::cli::{ExitError, terminal::COLOR_VARIABLE};
 
-/// Settings of the environment that are meant for one host alone, or for another store.
+/// Environment variables that are meant for one host only, or for another store.
 const OTHERS: [&str; 4] =
     ["SOLOIST_ADVERTISE", "SOLOIST_STORE_CA", "SOLOIST_STORE_CERT", "SOLOIST_STORE_KEY"];
 
-/// A running host. What it prints is shown until its end.
+/// A running host. Its output is shown until it ends.
 pub(super) struct DemoHost {
     process: process::Child,
-    /// The pipe to its stdin: it stops when this closes. Kept out of `process`,
-    /// whose `wait` would close it.
+    /// The pipe to its stdin; the host stops when this closes. Kept outside of `process`, whose
+    /// `wait` would close it.
     stdin: Option<ChildStdin>,
     lines: JoinSet<()>,
 }
@@ -40,25 +40,25 @@ impl DemoHost {
         Ok(Self { stdin: process.stdin.take(), process, lines })
     }
 
-    /// Its process, to be killed by hand.
+    /// Its process id, for killing it by hand.
     pub(super) fn pid(&self) -> u32 {
         self.process.id().unwrap_or_default()
     }
 
-    /// Waits for its end and says what that was like. May be dropped and called again.
+    /// Waits for the process to end, and describes how it ended. May be dropped and called again.
     pub(super) async fn wait(&mut self) -> String {
         let end = self.process.wait().await;
         while self.lines.join_next().await.is_some() {}
         end.map_or_else(|error| error.to_string(), |status| status.to_string())
     }
 
-    /// Ends it as a power failure would.
+    /// Kills the process, which is like a power failure.
     pub(super) async fn kill(&mut self) {
         let _ = self.process.start_kill();
         self.wait().await;
     }
 
-    /// Lets it stop by itself; kills it after `patience`.
+    /// Asks the process to stop; kills it after `patience`.
     pub(super) async fn stop(&mut self, patience: Duration) {
         drop(self.stdin.take());
         if tokio::time::timeout(patience, self.wait()).await.is_err() {
@@ -81,12 +81,13 @@ fn command(part: &DemoHostConfig, show: DemoOutput) -> io::Result<Command> {
         command.env(COLOR_VARIABLE, "always");
     }
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // A group of its own: Ctrl-C in the terminal is for the demo, which stops its hosts.
+    // A process group of its own: Ctrl-C in the terminal goes to the demo only, which then stops
+    // its hosts.
     command.process_group(0).kill_on_drop(true);
     Ok(command)
 }
 
-/// Shows every line of `stream` as one of the host's.
+/// Shows every line of `stream` as output of this host.
 async fn pass_on(stream: impl AsyncRead + Unpin, part: DemoHostConfig, show: DemoOutput) {
     let mut stream = BufReader::new(stream);
     let mut line = Vec::new();

@@ -1,4 +1,4 @@
-//! What people see of a demo.
+//! The output of a demo.
 
 use std::time::Duration;
 
@@ -7,36 +7,36 @@ use owo_colors::Style;
 use super::{demo_host_config::DemoHostConfig, demo_settings::DemoSettings};
 use crate::cli::terminal::{Paint, say};
 
-/// The demo's page: all hosts write on it, line by line.
+/// The output of a demo: all hosts write to it, line by line.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DemoOutput {
     paint: Paint,
 }
 
 impl DemoOutput {
-    /// An empty page on stdout.
+    /// Writes to stdout.
     pub(super) fn new() -> Self {
         Self { paint: Paint::stdout() }
     }
 
-    /// Whether hosts shall colour what they print.
+    /// Whether hosts should colour their output.
     pub(super) fn is_coloured(self) -> bool {
         self.paint.is_on()
     }
 
-    /// A line that a host printed.
+    /// Shows a line that a host printed.
     pub(super) fn line(self, part: &DemoHostConfig, line: &str) {
         let mark = self.paint.paint(format!("{} │", part.name), Style::new().color(part.color));
         say(&format!("{mark} {line}\n"));
     }
 
-    /// Something that the demo itself says.
+    /// Shows a message of the demo itself.
     pub(super) fn note(self, text: &str) {
         let mark = self.paint.paint("demo ▸", Style::new().bold());
         say(&format!("{mark} {text}\n"));
     }
 
-    /// What there is to see and to try.
+    /// Shows the addresses to open and the commands to try.
     pub(super) fn banner(
         self,
         parts: &[DemoHostConfig],
@@ -47,7 +47,7 @@ impl DemoOutput {
     }
 }
 
-/// What is to be seen of the plugins that come with soloist, below the address of the actions.
+/// What the bundled plugins show, by paths at the address of the actions.
 const SIGHTS: [(&str, &str, &str); 4] = [
     ("i-am-server", "/", "the leader says who it is"),
     ("uptime", "/uptime", "it checks the three hosts"),

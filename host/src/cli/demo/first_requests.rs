@@ -1,5 +1,5 @@
-//! What is done at the beginning of a demo, so that there is something to see: the requests that
-//! people would send to the plugins that come with soloist.
+//! The first requests of a demo: those that people would send to the bundled plugins. They make
+//! sure that there is something to see.
 
 use std::time::Duration;
 
@@ -15,13 +15,13 @@ use crate::{
     cluster::PeerCredentials,
 };
 
-/// From one try to the next. Until somebody leads there is nobody to ask.
+/// The pause between attempts. Nothing answers until there is a leader.
 const PAUSE: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(10);
-/// From one webhook to the next.
+/// The pause between webhooks.
 const WEBHOOKS: Duration = Duration::from_secs(20);
 
-/// Asks for what there is to see, and then sends webhooks for ever.
+/// Sends all requests once, and then webhooks until it is dropped.
 pub(super) async fn send_all(
     parts: &[DemoHostConfig],
     programme: &DemoSettings,
@@ -54,7 +54,7 @@ pub(super) async fn send_all(
     std::future::pending().await
 }
 
-/// What leader-dns is to send.
+/// The DNS record that leader-dns should send.
 fn record(parts: &[DemoHostConfig], neighbour: &str) -> String {
     let url = format!("{neighbour}/registry/{{group}}");
     let addresses: serde_json::Map<_, _> =
@@ -67,7 +67,7 @@ fn record(parts: &[DemoHostConfig], neighbour: &str) -> String {
     .to_string()
 }
 
-/// Asks the leader's actions, by any host.
+/// Sends requests to the leader's actions, through any host.
 struct DemoClient(Vec<ApiClient>);
 
 impl DemoClient {
@@ -77,7 +77,8 @@ impl DemoClient {
         parts.iter().map(client).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Asks until it is done: a demo begins with nobody who leads, and its leaders die.
+    /// Repeats a request until it succeeds: a demo starts without a leader, and its leaders get
+    /// killed.
     async fn ask(&self, method: Method, path: &[&str], option: Option<(&str, &str)>, body: String) {
         let steps: Vec<_> = ["leader"].into_iter().chain(path.iter().copied()).collect();
         for client in self.0.iter().cycle() {

@@ -1,7 +1,7 @@
-//! `soloist demo`: three hosts on this machine, real processes of this executable.
+//! `soloist demo`: runs three hosts on this machine, as real processes of this executable.
 //!
-//! Invariant: no host outlives the demo, however that ends: each holds the read
-//! end of a pipe whose write end is ours.
+//! Invariant: no host outlives the demo, however the demo ends: each host holds the read end of a
+//! pipe whose write end is held here.
 
 mod demo_backend;
 mod demo_folder;
@@ -36,13 +36,13 @@ use demo_settings::DemoSettings;
 use soloist_config::{DAY, SECOND, span};
 use soloist_guests::plugin::{Plugin, PluginEngine};
 
-/// How long a killed host stays away: longer than the TTL, so that all see
-/// another one take over.
+/// How long a killed host stays away: longer than the TTL, so that another one takes over
+/// visibly.
 const ABSENCE: Duration = Duration::from_secs(4);
-/// How long a host that ended by itself stays away at first; it doubles.
+/// The first pause before a host that ended by itself is restarted; it doubles each time.
 const BACK_OFF: Duration = Duration::from_secs(1);
 const BACK_OFF_MAX: Duration = Duration::from_secs(15);
-/// A host that lived this long has earned a first pause again.
+/// After running this long a host gets the first pause again.
 const SETTLED: Duration = Duration::from_secs(30);
 /// How long a host may take to stop before it is killed.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -69,8 +69,8 @@ pub(super) async fn main(args: DemoArgs) -> Result<(), ExitError> {
     result
 }
 
-/// Has each plugin compiled once, before the addresses are told at which they answer: three hosts
-/// that start together would each do it. Of one that cannot be, the hosts tell.
+/// Compiles each plugin once before the addresses are shown. Otherwise three hosts that start
+/// together would each compile it. Errors are left to the hosts to report.
 async fn compile(plugins: &Path, programme: &DemoSettings, show: DemoOutput) {
     let files: Vec<_> = programme.plugins().map(|name| plugins.join(name + ".wasm")).collect();
     show.note(&format!("compiling {} plugins, where that was not done before", files.len()));
@@ -111,7 +111,7 @@ async fn perform(
         _ = signal => Ok(()),
         result = killer => result,
         result = around(parts, programme, show) => result,
-        // Hosts end by themselves only when they cannot be started.
+        // Hosts end by themselves only if they cannot be started.
         Some(ended) = hosts.join_next() => ended.unwrap_or_else(|error| {
             Err(ExitError::internal("the demo lost a host", &error))
         }),
@@ -122,7 +122,7 @@ async fn perform(
     result
 }
 
-/// What goes on beside the hosts.
+/// Runs the services next to the cluster and sends the first requests.
 async fn around(
     parts: &[DemoHostConfig],
     programme: &DemoSettings,
@@ -134,7 +134,7 @@ async fn around(
     }
 }
 
-/// Starts a host, and starts it again whenever it has ended, until `stop`.
+/// Starts a host, and restarts it whenever it has ended, until `stop`.
 async fn keep_up(
     part: DemoHostConfig,
     show: DemoOutput,
@@ -171,7 +171,7 @@ async fn keep_up(
     }
 }
 
-/// Kills the leader each `every`.
+/// Kills the leader, once per `every`.
 async fn kill_leaders(
     parts: &[DemoHostConfig],
     every: Duration,
@@ -181,14 +181,14 @@ async fn kill_leaders(
     loop {
         tokio::time::sleep(every).await;
         match leader(parts).await.and_then(|leader| kills.get(&*leader)) {
-            // A full channel is a host that is being killed already.
+            // If the channel is full, the host is already being killed.
             Some(kill) => drop(kill.try_send(())),
             None => show.note("nobody leads yet, so there is nobody to kill"),
         }
     }
 }
 
-/// The leader of the first group that has one, as the first host that answers sees it.
+/// The leader of the first group that has one, as seen by the first host that answers.
 async fn leader(parts: &[DemoHostConfig]) -> Option<String> {
     for part in parts {
         let host = ApiClient::new(&part.url(), &PeerCredentials::default()).ok()?;

@@ -1,6 +1,6 @@
-//! `soloist jobs`: when jobs fire, how it went, and having one run now.
+//! `soloist jobs`: when jobs fire, how their firings went, and running one now.
 //!
-//! Any host is asked, whoever leads.
+//! Any host can be asked, whether it leads or not.
 
 mod show;
 
@@ -21,7 +21,7 @@ use crate::{
     api::{JobFirings, JobFuture, JobList, NEXT_MAX},
 };
 
-/// A job may take its time.
+/// Practically unlimited, since a job may take long.
 const LONG_PATIENCE: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// Show when jobs fire and how it went, or have one run now
@@ -78,7 +78,7 @@ fn how_many(text: &str) -> Result<usize, String> {
     count.ok_or_else(|| format!("write a number from 1 to {NEXT_MAX}"))
 }
 
-/// Asks a host, and prints what it says.
+/// Asks a host, and prints its response.
 pub(super) async fn main(args: JobsArgs) -> Result<(), ExitError> {
     let desk = JobsClient { client: args.host.client()?, json: args.json };
     match args.command {
@@ -123,14 +123,14 @@ async fn run(desk: &JobsClient, args: &JobRunArgs) -> Result<(), ExitError> {
     }
 }
 
-/// Where jobs are asked for.
+/// Sends requests about jobs.
 struct JobsClient {
     client: ApiClient,
     json: bool,
 }
 
 impl JobsClient {
-    /// A question about jobs.
+    /// A request to a path below `/v1/jobs`.
     fn of(&self, method: Method, steps: &[&str]) -> ApiRequest<'_> {
         self.client.request(method, &[&["v1", "jobs"], steps].concat())
     }

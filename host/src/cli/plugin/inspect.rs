@@ -36,7 +36,7 @@ pub(super) struct InspectArgs {
     json: bool,
 }
 
-/// Looks and tells.
+/// Inspects the plugin, and prints the report.
 pub(super) fn main(args: &InspectArgs) -> Result<ExitCode, ExitError> {
     let engine = PluginEngine::for_this_program(None)
         .map_err(|error| ExitError::failed(&error).with_causes_of(&error))?;
@@ -58,43 +58,43 @@ pub(super) fn main(args: &InspectArgs) -> Result<ExitCode, ExitError> {
     Ok(if sheet.runs { ExitKind::Ok } else { ExitKind::Missing }.into())
 }
 
-/// What is told of a plugin.
+/// The report on a plugin.
 #[derive(Debug, Serialize)]
 struct InspectReport {
     file: String,
     size: u64,
     sha256: String,
-    /// As in `component`, or `core module` for what a host lifts to one, if it can.
+    /// `component`, or `core module` for one that a host turns into a component if possible.
     form: String,
     wasi: Vec<String>,
     runs: bool,
-    /// What it is run as where no settings speak of that, joined by `+` if it is several.
+    /// The kinds that it runs as without settings, joined by `+`.
     kinds: Option<String>,
-    /// What it is run as only where `kinds` in its settings says so.
+    /// Further kinds, which it runs as only if `kinds` in its settings says so.
     more_kinds: Vec<String>,
     compile_ms: Option<u64>,
-    /// Whether it was compiled before, so that this says nothing of a first start.
+    /// Whether it was compiled before; the time then says nothing about a first start.
     known: bool,
-    /// Whether it is one that `strategy` in the settings of a group may name.
+    /// Whether it can be the `strategy` of a group.
     strategy: bool,
     refusal: Option<String>,
-    /// Those that it was found with.
+    /// The settings file that was found for it.
     settings: Option<InspectedSettings>,
     asks_for: Vec<NeededSetting>,
     exports: Vec<String>,
     imports: Vec<String>,
     #[serde(skip)]
     lifted: bool,
-    /// Whether it is of a form that has exports and imports.
+    /// Whether a file of this form has exports and imports.
     #[serde(skip)]
     has_names: bool,
 }
 
-/// The settings that a plugin was found with.
+/// The settings that were found for a plugin.
 #[derive(Debug, Serialize)]
 struct InspectedSettings {
     file: String,
-    /// What it is run as by what they say.
+    /// The kinds that it runs as with these settings.
     kinds: Option<String>,
     wrong: Option<String>,
 }
@@ -113,8 +113,9 @@ impl InspectedSettings {
     }
 }
 
-/// A setting without which some of a plugin's imports do nothing. Whether it ever uses them is
-/// not seen: compilers and libraries import more than a program needs, JavaScript's all of HTTP.
+/// A setting that some of the plugin's imports need in order to do anything. Whether these
+/// imports are ever used is unknown: compilers and libraries import more than a program needs,
+/// and JavaScript imports all of HTTP.
 #[derive(Debug, Serialize)]
 struct NeededSetting {
     setting: &'static str,
@@ -218,7 +219,7 @@ impl InspectReport {
         text
     }
 
-    /// What else it is, if its settings say so.
+    /// The further kinds, which need settings.
     fn more(&self) -> String {
         if self.more_kinds.is_empty() {
             return String::new();
@@ -247,11 +248,11 @@ impl InspectReport {
     }
 }
 
-/// What is said below the settings.
+/// The footnote below the settings.
 const IMPORTED_IS_NOT_USED: &str = "an import does nothing until its setting grants it; whether \
                                     the plugin uses what it imports is not seen here\n";
 
-/// The kinds of which the settings have to say that they are wanted.
+/// The kinds that run only if the settings ask for them.
 fn more(kinds: &Kinds) -> Vec<String> {
     let unasked = kinds.by_default();
     kinds.iter().filter(|kind| !unasked.has(*kind)).map(|kind| kind.to_string()).collect()
@@ -268,13 +269,13 @@ fn names(heading: &str, names: &[String]) -> TextTable {
     table
 }
 
-/// What a core module imports of WASI, before it is lifted.
+/// The imports of WASI in a core module.
 const PREVIEW_1: &str = "wasi_snapshot_preview1::";
 
 /// The versions of WASI that a plugin names, as in `0.2.6`.
 fn wasi_versions(seen: &Inspection) -> Vec<String> {
     let names = seen.imports.iter().chain(&seen.exports);
-    // Proposals such as `wasi:keyvalue` have versions of their own.
+    // Proposals such as `wasi:keyvalue` have version numbers of their own.
     let part = |name: &&String| {
         ["wasi:cli/", "wasi:io/", "wasi:http/"].iter().any(|it| name.starts_with(it))
     };
@@ -290,7 +291,7 @@ fn wasi_versions(seen: &Inspection) -> Vec<String> {
     versions
 }
 
-/// As in `91.2 KiB`.
+/// Formats as in `91.2 KiB`.
 fn size(bytes: u64) -> String {
     let tenths = |unit: u64| format!("{}.{}", bytes / unit, bytes % unit * 10 / unit);
     match bytes {

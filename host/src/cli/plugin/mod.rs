@@ -1,4 +1,4 @@
-//! `soloist plugin`: for those who make plugins.
+//! `soloist plugin`: commands for authors of plugins.
 
 mod bindings;
 mod compile;
@@ -29,7 +29,7 @@ enum PluginCommand {
     Run(run::PluginRunArgs),
 }
 
-/// Does what is asked for.
+/// Runs the subcommand.
 pub(super) fn main(args: PluginArgs) -> Result<ExitCode, ExitError> {
     match args.command {
         PluginCommand::New(args) => new::main(&args),

@@ -1,6 +1,7 @@
-//! `soloist state`: what actions keep in the store, for people.
+//! `soloist state`: what actions keep in the store.
 //!
-//! Any host is asked, whoever leads, for any action, whether it runs there or not.
+//! Any host can be asked about any action, whether it leads or not, and whether the action runs
+//! there or not.
 
 mod state_client;
 
@@ -89,7 +90,7 @@ struct RmArgs {
     yes: bool,
 }
 
-/// Asks a host, and prints what it says.
+/// Asks a host, and prints its response.
 pub(super) async fn main(args: StateArgs) -> Result<(), ExitError> {
     let desk = StateClient::new(args.host.client()?);
     match args.command {
@@ -119,7 +120,7 @@ async fn list(desk: &StateClient, action: &str) -> Result<(), ExitError> {
     }
 }
 
-/// Removes what is there, and then tells what is not.
+/// Removes the keys that exist, and then reports those that do not.
 async fn remove(desk: &StateClient, args: &RmArgs) -> Result<(), ExitError> {
     let mut missing = None;
     for key in &args.keys {
@@ -150,7 +151,7 @@ async fn remove_all(desk: &StateClient, args: &RmArgs) -> Result<(), ExitError> 
 }
 
 impl PutArgs {
-    /// The value, from wherever it is said to be.
+    /// The value from the source that the arguments name.
     fn read(&self) -> Result<Vec<u8>, ExitError> {
         match (&self.file, self.value.as_deref()) {
             (Some(path), _) => {
@@ -166,7 +167,7 @@ impl PutArgs {
     }
 }
 
-/// One byte more than a value may have suffices to be told so.
+/// Reads one byte more than a value may have, which is enough for the host to refuse it.
 fn up_to_the_limit(from: impl Read) -> io::Result<Vec<u8>> {
     let mut value = Vec::new();
     from.take(VALUE_MAX as u64 + 1).read_to_end(&mut value)?;

@@ -1,4 +1,4 @@
-//! How a status looks.
+//! Formats a status.
 
 use std::{
     collections::BTreeMap,
@@ -29,10 +29,10 @@ pub(super) fn status(status: &Status, now: SystemTime, paint: Paint) -> String {
     parts.join("\n")
 }
 
-/// What people want otherwise, and why this host does not stand for election.
+/// What people have ordered, and why this host does not stand for election.
 fn obstacles(status: &Status, paint: Paint) -> String {
     let obstacles = status.groups.iter().filter_map(|(name, group)| {
-        // What concerns all of them is said once.
+        // A reason that applies to all groups is shown once.
         let own = group.obstacle.as_ref().filter(|it| Some(*it) != status.host.obstacle.as_ref());
         let obstacle = own?;
         Some(format!("this host does not stand in {name}: {obstacle}"))
@@ -57,7 +57,7 @@ fn obstacles(status: &Status, paint: Paint) -> String {
     lines.map(|text| paint.paint(sanitize(&text), Style::new().yellow()) + "\n").collect()
 }
 
-/// Where hosts do not agree on what is spread.
+/// Groups that hosts do not agree on spreading.
 fn spread_differs(status: &Status) -> impl Iterator<Item = String> {
     let mut same: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (name, group) in &status.groups {
@@ -71,7 +71,7 @@ fn spread_differs(status: &Status) -> impl Iterator<Item = String> {
     })
 }
 
-/// What is said of a group of which this host sees no leader.
+/// What to show for a group without a visible leader.
 fn unled(status: &Status, group: &str) -> String {
     if status.store.current {
         format!("nobody has led {group}")
@@ -80,7 +80,7 @@ fn unled(status: &Status, group: &str) -> String {
     }
 }
 
-/// Where nobody performs, why, and what will be in the way one day.
+/// Groups in which nobody performs, with the reason, and keys that will block one later.
 fn leaderless(status: &Status) -> impl Iterator<Item = String> {
     status.groups.iter().flat_map(move |(name, group)| {
         let gap = group.leaderless.iter();
@@ -214,7 +214,7 @@ fn actions(status: &Status) -> TextTable {
     table
 }
 
-/// Where it answers, as one writes it into a browser, and its other paths there.
+/// Where it answers, as typed into a browser, and its other paths there.
 fn place(action: &ActionEntry) -> Option<String> {
     let path = action.path.as_deref().unwrap_or_default();
     let others = action.paths.iter().filter(|other| *other != path);
@@ -232,7 +232,7 @@ fn state(action: &ActionEntry) -> TableCell {
     TableCell::new(&action.state, style)
 }
 
-/// The first line: what follows is the log's.
+/// The first line of the error; the rest is in the log.
 fn last_error(action: &ActionEntry) -> TableCell {
     let error = action.last_error.as_deref().and_then(|error| error.lines().next());
     TableCell::new(error.unwrap_or_default(), bad())
@@ -242,7 +242,7 @@ fn or_unknown(text: Option<String>) -> TableCell {
     text.map_or_else(|| TableCell::new(UNKNOWN, Style::new().dimmed()), TableCell::from)
 }
 
-/// How long `since`, a moment in RFC 3339, is past, in its two greatest units.
+/// How long ago `since`, in RFC 3339, was; in its two greatest units.
 fn age(since: &str, now: SystemTime) -> Option<String> {
     let since = humantime::parse_rfc3339(since).ok()?;
     let span = now.duration_since(since).unwrap_or_default().as_secs();
@@ -270,7 +270,7 @@ mod tests {
     use crate::api::example;
     use soloist_text::affects_display;
 
-    /// The moment of the example's joining, and 183 s.
+    /// 183 s after the member of the example joined.
     fn now() -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_183)
     }
@@ -296,7 +296,7 @@ web     running  http  main   127.0.0.1:3000  1         unreachable executed
         );
     }
 
-    /// Whatever a host, or its store, makes of names and texts.
+    /// Any name or text that a host or its store may contain.
     fn text() -> impl Strategy<Value = String> {
         let steering = "[\\x00-\\x1f\\x7f-\\u{9f}\\u{61c}\\u{200e}\\u{200f}\\u{2028}-\\u{202e}\\u{2066}-\\u{2069}a<]*";
         prop_oneof![any::<String>(), steering, Just("x".repeat(1 << 16))]
@@ -329,7 +329,7 @@ web     running  http  main   127.0.0.1:3000  1         unreachable executed
         }
     }
 
-    /// The example, with as much to say.
+    /// The example, with every field filled.
     fn known() -> Status {
         let mut known = example();
         known.store.last_error = Some("late".into());
@@ -357,7 +357,7 @@ web     running  http  main   127.0.0.1:3000  1         unreachable executed
         let shown = status(&example, now(), Paint::OFF);
         assert!(shown.contains("main   unknown (last seen: a, 1m ago)  –      –"), "{shown}");
         assert!(shown.contains("a     ?     http://a:4000"), "{shown}");
-        // Nor is what was never seen nobody.
+        // Having never seen the store does not mean that nobody leads.
         example.store.seen = None;
         example.groups.values_mut().for_each(|group| group.last_known_leader = None);
         let shown = status(&example, now(), Paint::OFF);
