@@ -8,7 +8,9 @@ use std::{
 
 use super::{
     Grants, InstancePolicy, IpNetwork, JobConfig, Kinds, Limits, RelayConfig, RestartLimit,
-    TaskConfig, grant_settings, instance_policy, job, kinds, limits,
+    TaskConfig,
+    choice::{Choice, choice},
+    grant_settings, instance_policy, job, kinds, limits,
     plugin_listing::PluginListing,
     problem::{Location, Problem},
     relay_config,
@@ -101,18 +103,10 @@ pub enum RestartPolicy {
     Never,
 }
 
-impl RestartPolicy {
-    fn parse(text: &str) -> Result<Self, Problem> {
-        match text {
-            "always" => Ok(Self::Always),
-            "on-failure" => Ok(Self::OnFailure),
-            "never" => Ok(Self::Never),
-            _ => Err(Problem::new(
-                format!("`{text}` does not say when a service is started again"),
-                "write `always`, `on-failure` or `never`",
-            )),
-        }
-    }
+choice! {
+    RestartPolicy { Always = "always", OnFailure = "on-failure", Never = "never" },
+    "does not say when a service is started again",
+    "write `always`, `on-failure` or `never`"
 }
 
 /// A TLS certificate and its private key, both PEM.

@@ -13,6 +13,7 @@ use std::{
 
 use super::{
     ConfigError, Secret,
+    choice::{Choice, choice},
     problem::{Location, Problem},
     resolver::Resolver,
     settings_file::{ApiTable, LocatedText, SourceFile, TokenTable},
@@ -31,14 +32,10 @@ pub enum ApiRole {
     Operate,
 }
 
-impl ApiRole {
-    pub(super) fn parse(text: &str) -> Result<Self, Problem> {
-        match text {
-            "read" => Ok(Self::Read),
-            "operate" => Ok(Self::Operate),
-            _ => Err(Problem::new(format!("`{text}` is no role"), "write `read` or `operate`")),
-        }
-    }
+choice! {
+    ApiRole { Read = "read", Operate = "operate" },
+    "is no role",
+    "write `read` or `operate`"
 }
 
 impl FromStr for ApiRole {
@@ -46,15 +43,6 @@ impl FromStr for ApiRole {
 
     fn from_str(text: &str) -> Result<Self, String> {
         Self::parse(text).map_err(|problem| problem.one_line())
-    }
-}
-
-impl fmt::Display for ApiRole {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Read => "read",
-            Self::Operate => "operate",
-        })
     }
 }
 

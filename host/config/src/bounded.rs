@@ -3,7 +3,7 @@
 //! The type of a key in the settings file (`settings_file.rs`) carries the least and the greatest
 //! allowed value, and its value can only be obtained through that check. The JSON Schema is
 //! generated from the same type, so it states the same bounds. Flags and query parameters use
-//! [`span`] and [`size`]. Nothing else in the host parses a time span or a size: clippy.toml
+//! [`span`]. Nothing else in the host parses a time span or a size: clippy.toml
 //! forbids it for spans. So every accepted span is small enough to be added to any point in time,
 //! multiplied and waited for.
 
@@ -61,6 +61,11 @@ pub(super) struct BoundedSize<const LEAST: u64, const MOST: u64>(Located<String>
 #[derive(Clone, Debug, Deserialize)]
 #[serde(transparent)]
 pub(super) struct BoundedCount<const LEAST: usize, const MOST: usize>(Located<i64>);
+
+/// A share in the settings file, from 0 to 1.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(transparent)]
+pub(super) struct BoundedRatio(Located<f64>);
 
 /// A signed number in the settings file, from `-MOST` to `MOST`.
 #[derive(Clone, Debug, Deserialize)]
@@ -134,6 +139,22 @@ impl<const MOST: i64> BoundedSetting for BoundedNumber<MOST> {
     }
 }
 
+impl BoundedSetting for BoundedRatio {
+    type Value = f64;
+
+    fn value(&self) -> Result<f64, Problem> {
+        let written = *self.0.get_ref();
+        within(written, 0.0, 1.0).ok_or_else(|| {
+            let help = "write a number from 0.0 (none) to 1.0 (all), as in 0.1 for every tenth";
+            Problem::new(format!("{written} is no part of the traces"), help)
+        })
+    }
+
+    fn place(&self, source: &SourceFile) -> Location {
+        source.place(&self.0)
+    }
+}
+
 fn within<T: PartialOrd>(value: T, least: T, most: T) -> Option<T> {
     (least <= value && value <= most).then_some(value)
 }
@@ -185,8 +206,8 @@ fn show(ms: u64) -> String {
 const BOUNDS: &str = "x-bounds";
 
 macro_rules! in_the_schema {
-    ($name:literal, $($kind:ident: $number:ident),+ => $type:ty, $schema:expr) => {
-        impl<$(const $kind: $number),+> JsonSchema for $type {
+    ($name:literal, $($kind:ident: $number:ident),* => $type:ty, $schema:expr) => {
+        impl<$(const $kind: $number),*> JsonSchema for $type {
             fn inline_schema() -> bool {
                 true
             }
@@ -219,6 +240,11 @@ in_the_schema!("Rank", MOST: i64 => BoundedNumber<MOST>, json_schema!({
     "type": "integer",
     "minimum": -MOST,
     "maximum": MOST,
+}));
+in_the_schema!("Ratio", => BoundedRatio, json_schema!({
+    "type": "number",
+    "minimum": 0.0,
+    "maximum": 1.0,
 }));
 
 #[cfg(test)]

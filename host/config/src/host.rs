@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
 use super::{
     Overrides, TlsFiles,
     api_config::{self, ApiConfig, ApiRole},
+    choice::Choice,
     host_pattern::is_name,
     problem::Problem,
     resolver::Resolver,

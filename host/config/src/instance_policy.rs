@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::{
-    problem::Problem,
+    choice::{Choice, choice},
     resolver::Resolver,
-    settings_file::{ActionTable, nearest},
+    settings_file::ActionTable,
 };
 
 /// The default number of requests before a reused instance is replaced.
@@ -31,30 +31,28 @@ pub struct ReuseLimits {
     pub idle: Duration,
 }
 
-/// The policy of `table`; `None` after reporting what is wrong.
-pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<InstancePolicy> {
-    let reuse = resolver.written(table.instances.clone(), "fresh");
-    let max = resolver.bounded(table.max_reuse.as_ref(), MAX_REUSE);
-    let idle = resolver.bounded(table.max_idle.as_ref(), MAX_IDLE);
-    let reuses = resolver.read(&reuse, reuses)?;
-    let (max, idle) = (max?, idle?);
-    Some(if reuses {
-        InstancePolicy::Reuse(ReuseLimits { max, idle })
-    } else {
-        InstancePolicy::Fresh
-    })
+/// The word in the settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum InstanceMode {
+    Fresh,
+    Reuse,
 }
 
-fn reuses(text: &str) -> Result<bool, Problem> {
-    match text {
-        "fresh" => Ok(false),
-        "reuse" => Ok(true),
-        _ => {
-            let mend = match nearest(text, ["fresh", "reuse"]) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => "write \"fresh\" (a new instance for each request) or \"reuse\"".to_owned(),
-            };
-            Err(Problem::new(format!("`{text}` is not a way to use instances"), mend))
-        }
-    }
+choice! {
+    InstanceMode { Fresh = "fresh", Reuse = "reuse" },
+    "is not a way to use instances",
+    "write \"fresh\" (a new instance for each request) or \"reuse\""
+}
+
+/// The policy of `table`; `None` after reporting what is wrong.
+pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<InstancePolicy> {
+    let mode = resolver.written(table.instances.clone(), "fresh");
+    let max = resolver.bounded(table.max_reuse.as_ref(), MAX_REUSE);
+    let idle = resolver.bounded(table.max_idle.as_ref(), MAX_IDLE);
+    let mode = resolver.read(&mode, InstanceMode::parse)?;
+    let (max, idle) = (max?, idle?);
+    Some(match mode {
+        InstanceMode::Fresh => InstancePolicy::Fresh,
+        InstanceMode::Reuse => InstancePolicy::Reuse(ReuseLimits { max, idle }),
+    })
 }

@@ -1,12 +1,13 @@
 //! The settings of a job: when it fires, and what happens to firings that cannot start in time.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use super::{
+    choice::{Choice, choice},
     problem::Problem,
     resolver::{Resolver, Setting},
     schedule::{self, Schedule},
-    settings_file::{ActionTable, LocatedText, nearest},
+    settings_file::{ActionTable, LocatedText},
 };
 
 const ZONE: &str = "UTC";
@@ -44,30 +45,10 @@ pub enum MissedPolicy {
     All,
 }
 
-impl MissedPolicy {
-    fn parse(text: &str) -> Result<Self, Problem> {
-        match text {
-            "skip" => Ok(Self::Skip),
-            "once" => Ok(Self::Once),
-            "all" => Ok(Self::All),
-            _ => Err(choice(
-                text,
-                "nothing that is done about missed firings",
-                ["skip", "once", "all"],
-                "write \"skip\" (they are dropped), \"once\" (the latest is run) or \"all\" (each is run)",
-            )),
-        }
-    }
-}
-
-impl fmt::Display for MissedPolicy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Skip => "skip",
-            Self::Once => "once",
-            Self::All => "all",
-        })
-    }
+choice! {
+    MissedPolicy { Skip = "skip", Once = "once", All = "all" },
+    "is nothing that is done about missed firings",
+    "write \"skip\" (they are dropped), \"once\" (the latest is run) or \"all\" (each is run)"
 }
 
 /// What happens to a firing while an earlier one is still running.
@@ -81,28 +62,10 @@ pub enum ConcurrencyPolicy {
     Replace,
 }
 
-impl ConcurrencyPolicy {
-    fn parse(text: &str) -> Result<Self, Problem> {
-        match text {
-            "forbid" => Ok(Self::Forbid),
-            "allow" => Ok(Self::Allow),
-            "replace" => Ok(Self::Replace),
-            _ => Err(choice(
-                text,
-                "no way for firings to meet",
-                ["forbid", "allow", "replace"],
-                "write \"forbid\" (one at a time), \"allow\" (side by side) or \"replace\" (the later ends the earlier)",
-            )),
-        }
-    }
-}
-
-fn choice(text: &str, what: &str, known: [&str; 3], all: &str) -> Problem {
-    let mend = match nearest(text, known) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => all.to_owned(),
-    };
-    Problem::new(format!("`{text}` is {what}"), mend)
+choice! {
+    ConcurrencyPolicy { Forbid = "forbid", Allow = "allow", Replace = "replace" },
+    "is no way for firings to meet",
+    "write \"forbid\" (one at a time), \"allow\" (side by side) or \"replace\" (the later ends the earlier)"
 }
 
 /// The job of `table`, if it is one; `None` after reporting what is wrong.

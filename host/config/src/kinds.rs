@@ -3,10 +3,11 @@
 use std::{collections::BTreeSet, fmt};
 
 use super::{
+    choice::{Choice, choice},
     grant_settings,
     problem::Problem,
     resolver::Resolver,
-    settings_file::{ActionTable, nearest},
+    settings_file::ActionTable,
 };
 
 /// What a plugin can run as.
@@ -25,41 +26,17 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All of them.
-    const ALL: [Self; 5] = [Self::Http, Self::Service, Self::Job, Self::Hooks, Self::Task];
-
     /// Whether it runs for as long as a term lasts. Hooks are called and return; tasks belong to
     /// no term.
     pub fn runs_all_term(self) -> bool {
         matches!(self, Self::Http | Self::Service | Self::Job)
     }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Service => "service",
-            Self::Job => "job",
-            Self::Hooks => "hooks",
-            Self::Task => "task",
-        }
-    }
-
-    fn parse(text: &str) -> Result<Self, Problem> {
-        let known = || Self::ALL.into_iter().map(Self::name);
-        Self::ALL.into_iter().find(|kind| kind.name() == text).ok_or_else(|| {
-            let mend = match nearest(text, known()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => "write `http`, `service`, `job`, `hooks` or `task`".to_owned(),
-            };
-            Problem::new(format!("`{text}` is nothing that an action can be run as"), mend)
-        })
-    }
 }
 
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
+choice! {
+    Kind { Http = "http", Service = "service", Job = "job", Hooks = "hooks", Task = "task" },
+    "is nothing that an action can be run as",
+    "write `http`, `service`, `job`, `hooks` or `task`"
 }
 
 /// The kinds of one plugin. It may have several, and runs as each of them.
@@ -121,7 +98,7 @@ impl FromIterator<Kind> for Kinds {
 /// Formats as in `http+service`.
 impl fmt::Display for Kinds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.iter().map(Kind::name).collect();
+        let names: Vec<_> = self.iter().map(Kind::word).collect();
         f.write_str(&names.join("+"))
     }
 }

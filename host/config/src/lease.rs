@@ -2,12 +2,8 @@
 
 use std::time::Duration;
 
-use super::{StoreUrl, problem::Problem};
+use super::{StoreUrl, problem::Problem, settings_file::STOP_MIN};
 use soloist_heart::Timings;
-
-/// The shortest stop budget that a busy machine's scheduler can keep; the settings file accepts
-/// no shorter one.
-const MIN_STOP: Duration = Duration::from_millis(100);
 
 /// Whether `store` can grant `ttl`.
 pub(super) fn check_ttl(ttl: Duration, store: &StoreUrl) -> Result<(), Problem> {
@@ -44,7 +40,7 @@ pub(super) fn check_timings(timings: &Timings, store: &StoreUrl) -> Result<(), P
     let stop_that_works = (1..=stop.as_millis() / 50)
         .rev()
         .filter_map(|n| u64::try_from(n * 50).ok().map(Duration::from_millis))
-        .find(|&stop| stop >= MIN_STOP && with(ttl, stop));
+        .find(|&stop| stop >= Duration::from_millis(STOP_MIN) && with(ttl, stop));
     let mut mends = Vec::new();
     mends.extend(ttl_that_works.map(|ttl| format!("`ttl = \"{}\"` or more", show(ttl))));
     mends.extend(stop_that_works.map(|stop| format!("`stop = \"{}\"` or less", show(stop))));

@@ -5,14 +5,14 @@
 use std::{num::NonZeroUsize, time::Duration};
 
 use super::{
-    bounded::{GIB, KIB, MIB},
+    bounded::{KIB, MIB},
     problem::Problem,
     resolver::Resolver,
-    settings_file::ActionTable,
+    settings_file::{self, ActionTable},
 };
 
 /// The greatest linear memory that any instance can have, in bytes.
-pub const MEMORY_MAX: usize = GIB as usize;
+pub const MEMORY_MAX: usize = settings_file::MEMORY_MAX as usize;
 
 const REQUESTS: usize = 256;
 const QUEUE: usize = 1024;

@@ -7,7 +7,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{problem::Problem, settings_file::nearest, value};
+use super::{
+    problem::Problem,
+    spelling::{did_you_mean, nearest},
+    value,
+};
 
 /// The content of the plugins folder at one moment.
 #[derive(Debug, Default)]
@@ -98,10 +102,8 @@ impl PluginListing {
 
     fn missing(&self, name: &str) -> Problem {
         let present: Vec<_> = self.components.keys().map(String::as_str).collect();
-        let mend = match nearest(name, present.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`? "),
-            None => String::new(),
-        };
+        let mend = did_you_mean(name, present.iter().copied());
+        let mend = mend.map_or_else(String::new, |question| question + " ");
         let there = match &present[..] {
             [] => "there is no component (*.wasm) in it at all".to_owned(),
             present => format!("in it are: {}", present.join(", ")),

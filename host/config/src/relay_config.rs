@@ -1,11 +1,11 @@
 //! `standby` and `hold`: what hosts that do not lead do with an action's requests.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use super::{
-    problem::Problem,
+    choice::{Choice, choice},
     resolver::Resolver,
-    settings_file::{ActionTable, nearest},
+    settings_file::ActionTable,
 };
 
 const HOLD: Duration = Duration::from_secs(10);
@@ -28,31 +28,12 @@ impl StandbyMode {
     pub const fn listens(self) -> bool {
         !matches!(self, Self::Refuse)
     }
-
-    fn parse(text: &str) -> Result<Self, Problem> {
-        match text {
-            "refuse" => Ok(Self::Refuse),
-            "forward" => Ok(Self::Forward),
-            "redirect" => Ok(Self::Redirect),
-            _ => {
-                let mend = match nearest(text, ["refuse", "forward", "redirect"]) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => "write \"refuse\" (standbys do not listen), \"forward\" (they pass requests on to the leader) or \"redirect\" (they say where it is)".to_owned(),
-                };
-                Err(Problem::new(format!("`{text}` is nothing that a standby does"), mend))
-            }
-        }
-    }
 }
 
-impl fmt::Display for StandbyMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Refuse => "refuse",
-            Self::Forward => "forward",
-            Self::Redirect => "redirect",
-        })
-    }
+choice! {
+    StandbyMode { Refuse = "refuse", Forward = "forward", Redirect = "redirect" },
+    "is nothing that a standby does",
+    "write \"refuse\" (standbys do not listen), \"forward\" (they pass requests on to the leader) or \"redirect\" (they say where it is)"
 }
 
 /// What a standby does with the requests of an action.

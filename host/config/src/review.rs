@@ -12,7 +12,8 @@ use super::{
     plugin_check::{PluginCheck, PluginMismatch},
     problem::{Location, Problem},
     resolver::Resolver,
-    settings_file::{LocatedText, SourceFile, nearest},
+    settings_file::{LocatedText, SourceFile},
+    spelling::did_you_mean,
 };
 use soloist_heart::Group;
 
@@ -125,8 +126,8 @@ pub(super) fn groups(
         if has_actions.contains(&Group::from(name.as_str())) || *name == *Group::main().as_str() {
             continue;
         }
-        let near = nearest(name, has_actions.iter().map(Group::as_str));
-        let near = near.map_or_else(String::new, |near| format!("did you mean `{near}`? "));
+        let near = did_you_mean(name, has_actions.iter().map(Group::as_str));
+        let near = near.map_or_else(String::new, |question| question + " ");
         let what = format!("`[group.{name}]` does nothing: no action is of this group");
         let mend = format!("{near}write `group = \"{name}\"` into the settings of one, or drop it");
         resolver.warn(Problem::new(what, mend).at(Some(resolver.place(group))));

@@ -20,7 +20,7 @@ use self::{zone_clock::ZoneClock, zoned_pattern::ZonedPattern};
 use super::{
     bounded::{DAY, SECOND, span_within},
     problem::Problem,
-    settings_file::nearest,
+    spelling::did_you_mean,
 };
 
 /// When a job fires.
@@ -162,10 +162,9 @@ pub fn time_zone(text: &str) -> Result<Tz, (String, String)> {
 pub(super) fn zone(text: &str) -> Result<Tz, Problem> {
     text.parse().map_err(|_| {
         let names = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
-        let mend = match nearest(text, names) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => "write a name of the IANA database, as in `Europe/Berlin` or `UTC`".to_owned(),
-        };
+        let mend = did_you_mean(text, names).unwrap_or_else(|| {
+            "write a name of the IANA database, as in `Europe/Berlin` or `UTC`".to_owned()
+        });
         Problem::new(format!("`{text}` is not a time zone"), mend)
     })
 }

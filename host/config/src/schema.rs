@@ -69,6 +69,10 @@ mod tests {
         ApiTable, FolderTable, GroupTable, HostTable, HostTlsTable, LeaseTable, StoreTlsTable,
         TlsTable, TokenTable, TracesTable,
     };
+    use crate::{
+        ApiRole, ConcurrencyPolicy, MissedPolicy, RestartPolicy, StandbyMode, choice::Choice,
+        instance_policy::InstanceMode,
+    };
 
     struct Judge(Schemas, SchemaIndex);
 
@@ -124,6 +128,29 @@ mod tests {
             let text = format!("[action.web]\n{text}");
             assert!(judge.takes(&text).is_err(), "the schema takes {text}");
         }
+    }
+
+    /// The words that the schema lists for a key.
+    fn listed(schema: &Value, table: &str, key: &str) -> Vec<String> {
+        serde_json::from_value(schema["definitions"][table]["properties"][key]["enum"].clone())
+            .unwrap_or_else(|error| panic!("{table}.{key} lists no words: {error}"))
+    }
+
+    #[test]
+    fn the_schema_lists_the_words_that_the_host_takes() {
+        let schema = settings_schema();
+        let taken: Vec<Vec<_>> = vec![
+            StandbyMode::words().collect(),
+            RestartPolicy::words().collect(),
+            MissedPolicy::words().collect(),
+            ConcurrencyPolicy::words().collect(),
+            InstanceMode::words().collect(),
+        ];
+        let keys = ["standby", "restart", "missed", "concurrency", "instances"];
+        assert_eq!(keys.map(|key| listed(&schema, "ActionTable", key)).to_vec(), taken);
+        let roles: Vec<_> = ApiRole::words().collect();
+        assert_eq!(listed(&schema, "TokenTable", "role"), roles);
+        assert_eq!(listed(&schema, "HostTlsTable", "client_role"), roles);
     }
 
     /// The keys that the host knows, taken from its message about an unknown key.

@@ -11,6 +11,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use super::{
     problem::{Excerpt, Location, Problem},
     small_file,
+    spelling::did_you_mean,
 };
 
 /// A value of the file, with its location.
@@ -191,7 +192,7 @@ fn unknown_key(unknown: &str, known: &[&str]) -> Problem {
     let all = format!("known here: {}", known.join(", "));
     let elsewhere =
         ELSEWHERE.iter().find(|(table, keys)| keys.contains(&unknown) && known.contains(table));
-    let help = match (elsewhere, nearest(unknown, known.iter().copied())) {
+    let help = match (elsewhere, did_you_mean(unknown, known.iter().copied())) {
         // In soloist.toml this heading would be right.
         _ if unknown == "action" && known.contains(&"schedule") => {
             "this file holds one action's settings: leave out the heading [action.NAME], and \
@@ -199,20 +200,8 @@ fn unknown_key(unknown: &str, known: &[&str]) -> Problem {
                 .to_owned()
         }
         (Some((table, _)), _) => format!("write it below the heading [{table}]; {all}"),
-        (None, Some(near)) => format!("did you mean `{near}`? {all}"),
+        (None, Some(question)) => format!("{question} {all}"),
         (None, None) => all,
     };
     Problem::new(format!("unknown key `{unknown}`"), help)
-}
-
-/// The one of `known` that `word` may be a misspelling of.
-pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let slips = (word.chars().count() / 3).max(1);
-    let word = word.to_lowercase();
-    known
-        .into_iter()
-        .map(|near| (strsim::damerau_levenshtein(&word, near), near))
-        .filter(|&(distance, _)| distance <= slips)
-        .min()
-        .map(|(_, near)| near)
 }

@@ -34,13 +34,7 @@ pub(super) fn read(
     let Some(table) = table else { return Some(None) };
     let endpoint = resolver.written(Some(table.endpoint), "");
     let endpoint = resolver.read(&endpoint, collector);
-    let ratio = match table.ratio {
-        None => Some(1.0),
-        Some(ratio) => {
-            let place = resolver.place(&ratio);
-            part(*ratio.get_ref()).map_err(|problem| resolver.report(problem.at(Some(place)))).ok()
-        }
-    };
+    let ratio = resolver.bounded(table.ratio.as_ref(), 1.0);
     let headers: Vec<_> =
         table.headers.into_iter().map(|(name, value)| header(resolver, name, value)).collect();
     let ca = table.ca.map(|file| resolver.file(file));
@@ -56,14 +50,6 @@ fn collector(text: &str) -> Result<String, Problem> {
              /v1/traces there (OTLP over HTTP)",
         )
     })
-}
-
-fn part(ratio: f64) -> Result<f64, Problem> {
-    if (0.0..=1.0).contains(&ratio) {
-        return Ok(ratio);
-    }
-    let help = "write a number from 0.0 (none) to 1.0 (all), as in 0.1 for every tenth";
-    Err(Problem::new(format!("{ratio} is no part of the traces"), help))
 }
 
 fn header(

@@ -21,7 +21,7 @@ use soloist_guests::capability::ATTEMPTS_MAX;
 /// How much longer than its time limit a response may take on the network.
 const WAY: Duration = Duration::from_secs(5);
 /// The greatest time limit that the settings of a task allow.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
+const LONGEST: Duration = Duration::from_millis(DAY);
 
 /// Have a task done, by whichever host has time, and print the result
 ///
