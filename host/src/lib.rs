@@ -16,6 +16,7 @@ pub mod cli;
 pub mod cluster;
 pub mod host;
 pub mod relay;
+#[cfg(feature = "scaffold")]
 pub mod scaffold;
 pub mod supervisor;
 pub mod tasks;

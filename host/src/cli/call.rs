@@ -110,7 +110,7 @@ pub(super) async fn cast(args: CastArgs) -> Result<(), ExitError> {
 }
 
 impl PayloadArgs {
-    fn put<'a>(&self, question: ApiRequest<'a>) -> Result<ApiRequest<'a>, ExitError> {
+    fn put(&self, question: ApiRequest) -> Result<ApiRequest, ExitError> {
         question.body(self.read()?, self.content_type.as_deref())
     }
 

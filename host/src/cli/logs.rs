@@ -57,7 +57,7 @@ pub(super) async fn main(args: LogsArgs) -> Result<(), ExitError> {
 }
 
 impl LogsArgs {
-    fn question<'a>(&self, client: &'a ApiClient) -> ApiRequest<'a> {
+    fn question(&self, client: &ApiClient) -> ApiRequest {
         let (lines, follow) = (self.lines.to_string(), self.follow.to_string());
         let question = client.request(Method::GET, &["v1", "logs", &self.action]);
         let question = question.option("format", "json").option("lines", &lines);

@@ -1,13 +1,17 @@
 //! The command line: arguments in, exit code out. There is one file per subcommand.
 
 mod api_client;
+#[cfg(feature = "bench")]
 mod bench;
 mod call;
 mod commands;
+#[cfg(feature = "man")]
 mod completions;
 mod config;
 mod count;
+#[cfg(feature = "demo")]
 mod demo;
+#[cfg(feature = "scaffold")]
 mod dev;
 mod exit;
 mod jobs;
@@ -31,7 +35,9 @@ mod version;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+#[cfg(any(test, feature = "man"))]
+use clap::CommandFactory;
+use clap::{Parser, Subcommand};
 
 pub use exit::{ExitError, ExitKind};
 use runtime::in_runtime;
@@ -55,16 +61,21 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum CliCommand {
+    #[cfg(feature = "bench")]
     Bench(bench::BenchArgs),
     Call(call::CallArgs),
     Cast(call::CastArgs),
+    #[cfg(feature = "man")]
     Completions(completions::CompletionsArgs),
     Config(config::ConfigArgs),
+    #[cfg(feature = "demo")]
     Demo(demo::DemoArgs),
+    #[cfg(feature = "scaffold")]
     Dev(dev::DevArgs),
     Drain(commands::DrainArgs),
     Jobs(jobs::JobsArgs),
     Logs(logs::LogsArgs),
+    #[cfg(feature = "man")]
     #[command(hide = true)]
     Man(completions::ManArgs),
     Pause(commands::PauseArgs),
@@ -104,18 +115,23 @@ pub fn main() -> ExitCode {
 fn dispatch(command: CliCommand) -> Result<ExitCode, ExitError> {
     match command {
         CliCommand::Run(args) => run::main(args),
+        #[cfg(feature = "demo")]
         CliCommand::Demo(args) => in_runtime(demo::main(args)),
+        #[cfg(feature = "scaffold")]
         CliCommand::Dev(args) => in_runtime(dev::main(args)),
         CliCommand::Plugin(args) => plugin::main(args),
         CliCommand::Token(args) => token::main(args),
+        #[cfg(feature = "bench")]
         CliCommand::Bench(args) => in_runtime(bench::main(args)),
         CliCommand::Call(args) => in_runtime(call::call(args)),
         CliCommand::Cast(args) => in_runtime(call::cast(args)),
+        #[cfg(feature = "man")]
         CliCommand::Completions(args) => {
             completions::completions(&args, Cli::command());
             Ok(ExitKind::Ok.into())
         }
         CliCommand::Config(args) => config::main(args).map(|()| ExitKind::Ok.into()),
+        #[cfg(feature = "man")]
         CliCommand::Man(args) => {
             completions::man(&args, Cli::command()).map(|()| ExitKind::Ok.into())
         }

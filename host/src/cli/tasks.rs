@@ -105,7 +105,7 @@ pub(super) async fn list(client: &ApiClient) -> Result<Vec<TaskEntry>, ExitError
 }
 
 /// A request to a path below `/v1/tasks`.
-fn of_tasks<'a>(client: &'a ApiClient, method: Method, steps: &[&str]) -> ApiRequest<'a> {
+fn of_tasks(client: &ApiClient, method: Method, steps: &[&str]) -> ApiRequest {
     client.request(method, &[&["v1", "tasks"], steps].concat())
 }
 

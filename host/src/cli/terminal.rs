@@ -52,6 +52,7 @@ impl Paint {
     }
 
     /// Whether colours are used.
+    #[cfg(feature = "demo")]
     pub(super) fn is_on(self) -> bool {
         self.on
     }

@@ -131,11 +131,11 @@ struct JobsClient {
 
 impl JobsClient {
     /// A request to a path below `/v1/jobs`.
-    fn of(&self, method: Method, steps: &[&str]) -> ApiRequest<'_> {
+    fn of(&self, method: Method, steps: &[&str]) -> ApiRequest {
         self.client.request(method, &[&["v1", "jobs"], steps].concat())
     }
 
-    async fn ask(&self, question: ApiRequest<'_>) -> Result<String, ExitError> {
+    async fn ask(&self, question: ApiRequest) -> Result<String, ExitError> {
         question.send(STORE_PATIENCE).await?.text()
     }
 

@@ -85,7 +85,7 @@ impl StateClient {
 
     /// The key is not part of the path, where `..` would be removed. An action name that would
     /// lead to another path is left for the host to refuse.
-    fn of(&self, method: Method, action: &str) -> ApiRequest<'_> {
+    fn of(&self, method: Method, action: &str) -> ApiRequest {
         self.client.request(method, &["v1", "state", action])
     }
 }
