@@ -43,6 +43,12 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, error, "GET / lists what there is")
     }
 
+    /// What was to be kept in the state of an action is larger than the store allows.
+    pub(super) fn too_large(error: impl Into<String>) -> Self {
+        let help = "state is for small things that must outlive a leader: keep the large elsewhere";
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, error, help)
+    }
+
     /// Adds after how many seconds the client may try again.
     pub(super) fn retry_after(mut self, seconds: HeaderValue) -> Self {
         self.retry_after = Some(seconds);

@@ -23,12 +23,9 @@ use super::{
     extract::{Path, Query},
     required_role::{OPERATE, READ},
     routes::ApiRoutes,
-    task_api::{self, RETRY_AFTER, TaskApi, insert_header},
+    task_api::{self, TaskApi, insert_header},
 };
-use crate::tasks::{
-    CALL,
-    casts::{CastEntry, CastError, CastErrorKind},
-};
+use crate::tasks::{CALL, casts::CastEntry};
 use soloist_guests::plugin::TaskOutput;
 use soloist_stores::{CastAnswer, CastKey};
 
@@ -156,18 +153,4 @@ fn dealt(desk: &TaskApi, task: &str, count: usize) -> Result<Json<DeadLetterCoun
 /// may still have some, but otherwise the name is probably a mistake.
 fn check_task_exists(desk: &TaskApi, task: &str) -> Result<(), ApiError> {
     desk.dispatcher.task(task).map(drop).map_err(ApiError::from)
-}
-
-impl From<CastError> for ApiError {
-    fn from(fault: CastError) -> Self {
-        let code = StatusCode::from_u16(fault.kind.code());
-        let code = code.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let refusal = Self::new(code, fault.error, fault.help);
-        match fault.kind {
-            CastErrorKind::QueueFull | CastErrorKind::Unavailable => {
-                refusal.retry_after(RETRY_AFTER)
-            }
-            _ => refusal,
-        }
-    }
 }

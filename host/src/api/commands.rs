@@ -96,10 +96,7 @@ async fn read<T: DeserializeOwned + Default>(body: Body) -> Result<T, ApiError> 
 }
 
 fn answer(outcome: Result<CommandAnswer, CommandError>) -> CommandResponse {
-    outcome.map(Json).map_err(|CommandError { kind, error, help }| {
-        let code = StatusCode::from_u16(kind.code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        ApiError::new(code, error, help)
-    })
+    Ok(Json(outcome?))
 }
 
 #[cfg(test)]

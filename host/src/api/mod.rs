@@ -9,6 +9,7 @@ mod browser_policy;
 mod casts;
 mod commands;
 mod dashboard;
+mod error_sources;
 mod events;
 mod extract;
 #[cfg(test)]
@@ -27,7 +28,6 @@ mod starting;
 mod state;
 mod status;
 mod status_source;
-mod store_error;
 mod task_api;
 mod tasks;
 

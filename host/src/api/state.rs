@@ -36,7 +36,6 @@ use super::{
     request_body,
     required_role::{OPERATE, READ},
     routes::ApiRoutes,
-    store_error::{from_store_error, limit_exceeded},
 };
 use crate::action::Programme;
 use soloist_config::check_name;
@@ -113,7 +112,7 @@ async fn read(store: SharedStateStore, asked: StateRequest) -> Result<Response, 
     let StateRequest { action, key: Some(key), .. } = asked else {
         return list(store, asked).await;
     };
-    let found = store.get(&action, std::slice::from_ref(&key)).await.map_err(from_store_error)?;
+    let found = store.get(&action, std::slice::from_ref(&key)).await?;
     let Some(entry) = found.into_iter().flatten().next() else {
         return Err(missing(&action, &key));
     };
@@ -126,7 +125,7 @@ async fn list(store: SharedStateStore, asked: StateRequest) -> Result<Response, 
     let StateRequest { action, options, .. } = asked;
     let limit = options.limit.unwrap_or(PAGE).clamp(1, PAGE);
     let keys = store.list(&action, options.after.as_deref(), limit + 1).await;
-    let mut keys = keys.map_err(from_store_error)?;
+    let mut keys = keys?;
     let more = keys.len() > limit;
     keys.truncate(limit);
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(StateKeys { action, keys, more }))
@@ -143,7 +142,7 @@ async fn put(
     let value = value.map_err(|missing| missing.refusal("value", too_large))?;
     let bytes = value.len();
     let write = Write { key: key.clone(), value: Some(value), only_if: None };
-    store.write(Guard::Person, &action, &[write]).await.map_err(from_store_error)?;
+    store.write(Guard::Person, &action, &[write]).await?;
     info!(event = "state-put", action, key, bytes, "a person put {key:?} of {action}");
     Ok(StatusCode::NO_CONTENT)
 }
@@ -172,12 +171,12 @@ async fn delete(store: SharedStateStore, asked: StateRequest) -> Result<Response
             Err(which_key())
         };
     };
-    let found = store.get(&action, std::slice::from_ref(&key)).await.map_err(from_store_error)?;
+    let found = store.get(&action, std::slice::from_ref(&key)).await?;
     if found.into_iter().flatten().next().is_none() {
         return Err(missing(&action, &key));
     }
     let write = Write { key: key.clone(), value: None, only_if: None };
-    store.write(Guard::Person, &action, &[write]).await.map_err(from_store_error)?;
+    store.write(Guard::Person, &action, &[write]).await?;
     info!(event = "state-deleted", action, key, "a person deleted {key:?} of {action}");
     Ok(StatusCode::NO_CONTENT.into_response())
 }
@@ -187,7 +186,7 @@ async fn delete_all(store: SharedStateStore, action: &str) -> Result<Response, A
     let mut deleted = 0;
     let mut after: Option<String> = None;
     let failed = |error, deleted: usize| {
-        from_store_error(error)
+        ApiError::from(error)
             .append(&format!("; {deleted} keys of {action} were deleted before that"))
     };
     loop {
@@ -220,7 +219,7 @@ fn missing(action: &str, key: &str) -> ApiError {
 }
 
 fn too_large() -> ApiError {
-    limit_exceeded(format!("the value is longer than {VALUE_MAX} bytes"))
+    ApiError::too_large(format!("the value is longer than {VALUE_MAX} bytes"))
 }
 
 #[cfg(test)]

@@ -12,9 +12,6 @@ use crate::{action::TaskPools, tasks::Dispatcher};
 use soloist_guests::plugin::TaskOutput;
 use soloist_stores::is_content_type;
 
-/// When a client that found no free capacity may try again, in seconds.
-pub(super) const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
-
 /// Calls tasks, and runs calls of other hosts.
 #[derive(Clone)]
 pub struct TaskApi {

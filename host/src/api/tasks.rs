@@ -27,7 +27,7 @@ use super::{
     request_body,
     required_role::{OPERATE, READ},
     routes::ApiRoutes,
-    task_api::{RETRY_AFTER, TaskApi, insert_header, task_response},
+    task_api::{TaskApi, insert_header, task_response},
 };
 use crate::{
     action::Action,
@@ -171,28 +171,6 @@ impl CallQuery {
             other => Err(ApiError::bad_request(format!(
                 "{other} attempts are out of range: write 1 to {ATTEMPTS_MAX}"
             ))),
-        }
-    }
-}
-
-impl From<CallError> for ApiError {
-    fn from(error: CallError) -> Self {
-        let code = match &error {
-            CallError::Unknown { .. } => StatusCode::NOT_FOUND,
-            CallError::Unusable { .. } => StatusCode::CONFLICT,
-            CallError::Refused { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-            CallError::Failed { .. } => StatusCode::INTERNAL_SERVER_ERROR,
-            CallError::Late { .. } => StatusCode::GATEWAY_TIMEOUT,
-            CallError::Busy { .. } | CallError::OverBudget(_) => StatusCode::TOO_MANY_REQUESTS,
-            CallError::Nobody { .. } => StatusCode::SERVICE_UNAVAILABLE,
-            CallError::Lost { .. } => StatusCode::BAD_GATEWAY,
-        };
-        let refusal = Self::new(code, error.to_string(), error.help());
-        match error {
-            CallError::Busy { .. } | CallError::OverBudget(_) | CallError::Nobody { .. } => {
-                refusal.retry_after(RETRY_AFTER)
-            }
-            _ => refusal,
         }
     }
 }

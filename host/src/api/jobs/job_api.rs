@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::job_list::JobEntry;
 use crate::{
     action::{Action, FiringRecord, JobMark, JobServices, Programme, history, upcoming_firings},
-    api::{api_error::ApiError, store_error::from_store_error},
+    api::api_error::ApiError,
     cluster::PeerClient,
 };
 use soloist_config::JobConfig;
@@ -65,7 +65,7 @@ impl JobApi {
         let Some(job) = action.job() else { return Ok(None) };
         let entry = match history(&*self.jobs.ledger, action.name(), 1).await {
             Ok((mark, mut records)) => self.described(&action, job, mark.as_ref(), records.pop()),
-            Err(error) if error.is_transient() => return Err(from_store_error(error)),
+            Err(error) if error.is_transient() => return Err(error.into()),
             // This concerns one job only; the others are still listed.
             Err(error) => {
                 let error = Some(with_causes(&error));
@@ -80,7 +80,7 @@ impl JobApi {
         name: &str,
         most: usize,
     ) -> Result<(Option<JobMark>, Vec<FiringRecord>), ApiError> {
-        history(&*self.jobs.ledger, name, most).await.map_err(from_store_error)
+        history(&*self.jobs.ledger, name, most).await.map_err(ApiError::from)
     }
 
     pub(super) fn described(
