@@ -1,10 +1,6 @@
 //! The settings of one action.
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use super::{
     Grants, InstancePolicy, IpNetwork, JobConfig, Kinds, Limits, RelayConfig, RestartLimit,
@@ -136,38 +132,24 @@ impl ActionContext<'_> {
     ) -> Option<ActionConfig> {
         let grants = grant_settings::read(resolver, &table);
         let instances = instance_policy::read(resolver, &table);
-        let relayed = relay_config::read(resolver, &table);
+        let relay = relay_config::read(resolver, &table);
         let proxies = grant_settings::each(resolver, &table.trusted_proxies, IpNetwork::parse);
         let limits = limits::read(resolver, &table);
-        let patience = restart_limit::read(resolver, &table);
+        let restart_limit = restart_limit::read(resolver, &table);
         let task = task::read(resolver, &table);
         let job = job::read(resolver, &table);
         let kinds = kinds::read(resolver, &table);
-        let restart = match table.restart.map(|text| resolver.written(Some(text), "")) {
-            Some(setting) => resolver.read(&setting, RestartPolicy::parse).map(Some),
-            None => Some(None),
-        };
+        let restart = resolver.optional(table.restart, RestartPolicy::parse);
         let plugin = resolver.written(table.plugin, &format!("{}.wasm", name.text));
         let group = resolver.written(table.group, Group::main().as_str());
         let listen = resolver.written(table.listen, &DEFAULT_LISTEN.to_string());
-        let sha256 = match table.sha256.map(|sha256| resolver.written(Some(sha256), "")) {
-            Some(sha256) => resolver.read(&sha256, value::sha256).map(Some),
-            None => Some(None),
-        };
-        let path = table.path.map(|path| resolver.written(Some(path), ""));
+        let sha256 = resolver.optional(table.sha256, value::sha256);
         let file = self.plugin(resolver, name, &plugin);
         let address = resolver.read(&listen, |text| self.listen(text));
         let group = resolver.read(&group, value::name);
-        let path = match path {
-            Some(path) => resolver.read(&path, value::mount).map(Some),
-            None => Some(None),
-        };
+        let path = resolver.optional(table.path, value::mount);
         let tls = table.tls.map(|tls| {
-            let file = |text| {
-                let setting = resolver.written(Some(text), "");
-                resolver.path(&setting, Path::new(&setting.text))
-            };
-            TlsFiles { cert: file(tls.cert), key: file(tls.key) }.into()
+            TlsFiles { cert: resolver.file(tls.cert), key: resolver.file(tls.key) }.into()
         });
         let name = resolver.read(name, value::name);
         Some(ActionConfig {
@@ -179,12 +161,12 @@ impl ActionContext<'_> {
             listen: address?,
             path: path?,
             tls,
-            relay: relayed?,
+            relay: relay?,
             trusted_proxies: proxies?.into(),
             access_log: table.access_log,
             instances: instances?,
             restart: restart?,
-            restart_limit: patience?,
+            restart_limit: restart_limit?,
             job: job?,
             limits: limits?,
             task: task?,

@@ -111,10 +111,10 @@ pub(super) fn read(resolver: &mut Resolver<'_>, table: ApiTable) -> Option<ApiCo
         }
     });
     let peer_token = table.peer_token.map(|text| {
-        let keeper = resolver.secret_reader();
+        let reader = resolver.secret_reader();
         let setting = resolver.written(Some(text), "");
         let place = setting.place.clone().map(Location::without_text);
-        let secret = keeper.fetch(&setting.text).and_then(long_enough);
+        let secret = reader.fetch(&setting.text).and_then(long_enough);
         secret.map_err(|problem| resolver.report(problem.at(place))).ok()
     });
     Some(ApiConfig { tokens: own?, tokens_file: all(tokens_file)?, peer_token: all(peer_token)? })

@@ -62,7 +62,7 @@ fn texts(
 }
 
 fn secrets(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<BTreeMap<String, Secret>> {
-    let keeper = resolver.secret_reader();
+    let reader = resolver.secret_reader();
     let read: Vec<_> = table
         .secrets
         .iter()
@@ -71,7 +71,7 @@ fn secrets(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<BTreeMap<
             // Someone may have written the secret itself here, so the line is not shown.
             text.place = text.place.map(Location::without_text);
             let secret = resolver.read(&text, |text| {
-                let secret = keeper.fetch(text)?;
+                let secret = reader.fetch(text)?;
                 without_nul(secret.reveal()).map(|_| ())?;
                 Ok(secret)
             });

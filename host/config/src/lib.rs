@@ -8,7 +8,8 @@
 //! written or default, start from the settings file's folder.
 
 mod action;
-mod actions;
+mod action_set;
+mod action_source;
 mod api_config;
 mod bounded;
 mod choice;
@@ -33,6 +34,7 @@ mod own_path;
 mod plugin_check;
 mod plugin_listing;
 mod problem;
+mod refused_action;
 mod relay_config;
 mod reserved_mount;
 mod resolve;
@@ -59,7 +61,8 @@ mod traces;
 mod value;
 
 pub use action::{ActionConfig, RestartPolicy, TlsFiles};
-pub use actions::{ActionSet, ActionSource, RefusedAction};
+pub use action_set::ActionSet;
+pub use action_source::ActionSource;
 pub use api_config::{ApiConfig, ApiRole, ApiToken, read_tokens};
 pub use bounded::span;
 pub use bounded::{DAY, MINUTE, MS, SECOND};
@@ -79,6 +82,7 @@ pub use overrides::Overrides;
 pub use plugin_check::{PluginCheck, PluginMismatch};
 pub use plugin_listing::components;
 pub use problem::ConfigError;
+pub use refused_action::RefusedAction;
 pub use relay_config::{RelayConfig, StandbyMode};
 pub use reserved_mount::ReservedMount;
 pub use restart_limit::RestartLimit;

@@ -12,7 +12,7 @@ use soloist_heart::{Strategy, Timings};
 
 use super::{
     ActionSet, Config, ConfigError, GroupConfig, Overrides, RefusedAction, StoreUrl,
-    actions::ActionSource,
+    action_source::ActionSource,
     group, host, lease, lenient,
     problem::{Location, Problem},
     resolver::Resolver,
@@ -141,7 +141,7 @@ fn actions(
 ) -> Option<ActionSet> {
     let reading = source.read().map_err(|error| resolver.report_all(error.into_problems()));
     let mut reading = reading.ok()?;
-    resolver.report_all(reading.take_mistakes(source));
+    resolver.report_all(reading.take_mistakes(|name| source.configured_group(name).is_some()));
     if all_or_none {
         resolver.report_external();
         resolver.report_all(reading.refused.iter().flat_map(RefusedAction::problems).cloned());

@@ -121,6 +121,18 @@ impl<'a> Resolver<'a> {
         }
     }
 
+    /// The value of a key that may be left out: the inner `None` if it is, the outer one after
+    /// reporting what is wrong.
+    pub(super) fn optional<T>(
+        &mut self,
+        text: Option<LocatedText>,
+        parse: impl FnOnce(&str) -> Result<T, Problem>,
+    ) -> Option<Option<T>> {
+        let Some(text) = text else { return Some(None) };
+        let setting = self.written(Some(text), "");
+        self.read(&setting, parse).map(Some)
+    }
+
     /// Reports the result of a check at `place`.
     pub(super) fn check(
         &mut self,

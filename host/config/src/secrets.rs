@@ -106,12 +106,12 @@ mod tests {
 
     #[test]
     fn one_that_nobody_is_told_need_not_be_there() {
-        let keeper = SecretReader { folder: PathBuf::new(), allow_missing: true };
+        let reader = SecretReader { folder: PathBuf::new(), allow_missing: true };
         for text in ["file:no/such/key", "env:NO_SUCH_VARIABLE"] {
             assert!(fetch(text, Path::new("")).is_err());
-            assert!(keeper.fetch(text).is_ok());
+            assert!(reader.fetch(text).is_ok());
         }
-        assert!(keeper.fetch("s3cret").is_err(), "this says not where it is");
+        assert!(reader.fetch("s3cret").is_err(), "this says not where it is");
     }
 
     #[test]

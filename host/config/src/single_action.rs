@@ -68,11 +68,11 @@ fn read(
     let plugin = path::absolute(plugin).map_err(|error| unreadable(plugin, &error))?;
     table.plugin = Some(Located::new(0..0, plugin.display().to_string()));
     let listing = PluginListing::empty(plugin.parent().unwrap_or(Path::new("/")));
-    let around = ActionContext { listing: &listing, control: None };
+    let context = ActionContext { listing: &listing, control: None };
     let mut resolver = Resolver::new(source).without_secrets(without_secrets);
     resolver.report_all(mistakes);
     let name = Setting { text: name.to_owned(), place: None };
-    let action = around.action(&mut resolver, &name, table);
+    let action = context.action(&mut resolver, &name, table);
     resolver.finish(action)
 }
 

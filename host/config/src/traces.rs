@@ -57,13 +57,13 @@ fn header(
     name: LocatedText,
     value: LocatedText,
 ) -> Option<(String, Secret)> {
-    let keeper = resolver.secret_reader();
+    let reader = resolver.secret_reader();
     let name = resolver.written(Some(name), "");
     let mut value = resolver.written(Some(value), "");
     // Someone may have written the secret itself here, so the line is not shown.
     value.place = value.place.map(Location::without_text);
     let secret = resolver.read(&value, |text| {
-        let secret = keeper.fetch(text)?;
+        let secret = reader.fetch(text)?;
         HeaderValue::from_str(secret.reveal()).map_err(|_| {
             let help = "a header takes one line of printable ASCII; look at what is kept there";
             Problem::new("the secret is not fit for a header", help)

@@ -2,13 +2,13 @@
 
 use std::{
     collections::BTreeSet,
-    fmt, io,
+    io,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
 
 use super::{
-    ActionConfig, ConfigError, ReservedMount,
+    ActionConfig, ActionSet, ConfigError, RefusedAction,
     action::{ActionContext, location_text},
     lenient,
     plugin_listing::{PluginListing, is_similar},
@@ -35,94 +35,6 @@ pub struct ActionSource {
     pub(super) without_secrets: bool,
     /// The settings files next to plugins, cached while they do not change.
     pub(super) settings_cache: SettingsCache,
-}
-
-/// All actions that were found, good and bad.
-#[derive(Clone, Debug, Default)]
-pub struct ActionSet {
-    /// The actions, by name.
-    pub actions: Vec<ActionConfig>,
-    /// What could not become an action, with the reasons.
-    pub refused: Vec<RefusedAction>,
-}
-
-/// An action that cannot run because its settings or its file are wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RefusedAction {
-    /// Its name.
-    pub name: String,
-    /// The reasons; never empty.
-    problems: Vec<Problem>,
-    /// The address and path to keep free for it; `None` if it would answer no requests.
-    reserved: Option<ReservedMount>,
-    /// Whether this is only a settings file without a plugin.
-    lacks_plugin: bool,
-}
-
-impl RefusedAction {
-    fn new(name: &str, problems: Vec<Problem>) -> Self {
-        let reserved = ReservedMount::unknown(name);
-        Self { name: name.to_owned(), problems, reserved, lacks_plugin: false }
-    }
-
-    /// Also keeps the address and path free that its settings name, as far as they can be read.
-    fn reserving(self, table: &ActionTable) -> Self {
-        Self { reserved: ReservedMount::from_table(&self.name, table), ..self }
-    }
-
-    /// Marks the address as unknown: the settings, or the address in them, cannot be read.
-    fn at_any_address(mut self) -> Self {
-        if let Some(reserved) = &mut self.reserved {
-            reserved.any_address = true;
-        }
-        self
-    }
-
-    /// Whether there are settings but no plugin for them. The plugin may still be on its way.
-    #[must_use]
-    pub fn lacks_plugin(&self) -> bool {
-        self.lacks_plugin
-    }
-
-    /// The address and path to keep free for it; `None` if it would answer no requests.
-    #[must_use]
-    pub fn reserved(&self) -> Option<&ReservedMount> {
-        self.reserved.as_ref()
-    }
-
-    /// The reasons.
-    pub(super) fn problems(&self) -> &[Problem] {
-        &self.problems
-    }
-}
-
-/// All reasons in one line.
-impl fmt::Display for RefusedAction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let problems: Vec<_> = self.problems.iter().map(Problem::one_line).collect();
-        f.write_str(&problems.join("; "))
-    }
-}
-
-impl ActionSet {
-    /// Removes and returns the mistakes in the settings file's own text. What is wrong with the
-    /// plugins folder, or missing from it, stays.
-    pub(super) fn take_mistakes(&mut self, source: &ActionSource) -> Vec<Problem> {
-        let written = |refused: &RefusedAction| source.configured_group(&refused.name).is_some();
-        let mistaken = |refused: &mut RefusedAction| {
-            written(refused) && !refused.problems.iter().all(Problem::is_external)
-        };
-        let mistaken = self.refused.extract_if(.., mistaken);
-        mistaken.flat_map(|refused| refused.problems).collect()
-    }
-
-    /// Adds the action, or the refusal if there were problems.
-    fn add(&mut self, action: Option<ActionConfig>, refused: RefusedAction) {
-        match action {
-            Some(action) if refused.problems.is_empty() => self.actions.push(action),
-            _ => self.refused.push(refused),
-        }
-    }
 }
 
 impl ActionSource {
@@ -154,23 +66,23 @@ impl ActionSource {
             }
             Err(error) => return Err(self.unreadable(&error).into()),
         };
-        let mut reading = ActionSet::default();
-        let around = ActionContext { listing: &listing, control: self.control };
-        self.add_configured(&around, &mut reading);
+        let mut set = ActionSet::default();
+        let context = ActionContext { listing: &listing, control: self.control };
+        self.add_configured(&context, &mut set);
         for name in listing.settings() {
-            self.add_with_settings(name, &around, &mut reading);
+            self.add_with_settings(name, &context, &mut set);
         }
         for name in listing.orphan_settings() {
-            reading.refused.extend(self.orphan_settings(name, &listing));
+            set.refused.extend(self.orphan_settings(name, &listing));
         }
         let beside: BTreeSet<_> = (listing.settings().iter().chain(listing.orphan_settings()))
             .map(|name| settings_path(&listing, name))
             .collect();
         self.settings_cache.retain(|path| beside.contains(path));
-        add_without_settings(&listing, &self.strategies, &mut reading);
-        reading.actions.sort_by(|a, b| a.name.cmp(&b.name));
-        reading.refused.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(reading)
+        add_without_settings(&listing, &self.strategies, &mut set);
+        set.actions.sort_by(|a, b| a.name.cmp(&b.name));
+        set.refused.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(set)
     }
 
     /// The settings file next to the plugin of the action `name`, if there is one.
@@ -199,27 +111,27 @@ impl ActionSource {
     }
 
     /// Adds the actions of `[action.NAME]`.
-    fn add_configured(&self, around: &ActionContext<'_>, reading: &mut ActionSet) {
+    fn add_configured(&self, context: &ActionContext<'_>, set: &mut ActionSet) {
         for (name, table) in &self.tables {
             let mut resolver = self.resolver(&self.settings);
             let name = resolver.written(Some(name.clone()), "");
-            let action = around.action(&mut resolver, &name, table.clone());
+            let action = context.action(&mut resolver, &name, table.clone());
             let refused = RefusedAction::new(&name.text, resolver.into_problems());
-            reading.add(action, refused.reserving(table));
+            set.add(action, refused.reserving(table));
         }
     }
 
     /// Adds the action of the settings file `NAME.toml` in the plugins folder.
-    fn add_with_settings(&self, name: &str, around: &ActionContext<'_>, reading: &mut ActionSet) {
-        let file = settings_path(around.listing, name);
+    fn add_with_settings(&self, name: &str, context: &ActionContext<'_>, set: &mut ActionSet) {
+        let file = settings_path(context.listing, name);
         // This applies even if `NAME.toml` cannot be read.
         if let Some((other, table)) = self.tables.iter().find(|(it, _)| it.get_ref() == name) {
             // Otherwise the action of the settings file would run as if `NAME.toml` did not
             // exist.
-            reading.actions.retain(|action| &*action.name != name);
-            reading.refused.retain(|refused| refused.name != name);
+            set.actions.retain(|action| &*action.name != name);
+            set.refused.retain(|refused| refused.name != name);
             let problem = self.in_two_places(name, &file, other);
-            return reading.add(None, RefusedAction::new(name, vec![problem]).reserving(table));
+            return set.add(None, RefusedAction::new(name, vec![problem]).reserving(table));
         }
         let opened = self.settings_cache.open(&file).map_err(|error| {
             let what = format!("cannot read `{}`: {error}", file.display());
@@ -231,12 +143,12 @@ impl ActionSource {
         let source = match opened {
             Ok(source) => source,
             Err(problem) => {
-                return reading.add(None, RefusedAction::new(name, vec![problem]).at_any_address());
+                return set.add(None, RefusedAction::new(name, vec![problem]).at_any_address());
             }
         };
         let (table, mistakes) = lenient::read::<ActionTable>(&source);
         let Some(table) = table else {
-            return reading.add(None, RefusedAction::new(name, mistakes).at_any_address());
+            return set.add(None, RefusedAction::new(name, mistakes).at_any_address());
         };
         // The address may have been in the part that was left out.
         let no_address = !mistakes.is_empty() && table.listen.is_none();
@@ -244,9 +156,9 @@ impl ActionSource {
         resolver.report_all(mistakes);
         let place = source.place(&Located::new(0..0, ()));
         let setting = Setting { text: name.to_owned(), place: Some(place) };
-        let action = around.action(&mut resolver, &setting, table.clone());
+        let action = context.action(&mut resolver, &setting, table.clone());
         let refused = RefusedAction::new(name, resolver.into_problems()).reserving(&table);
-        reading.add(action, if no_address { refused.at_any_address() } else { refused });
+        set.add(action, if no_address { refused.at_any_address() } else { refused });
     }
 
     fn in_two_places(&self, name: &str, file: &Path, other: &LocatedText) -> Problem {
@@ -287,7 +199,7 @@ impl ActionSource {
         let place = Some(source.place(&Located::new(0..0, ())));
         let problem = Problem::new(what, mend).external().at(place);
         let refused = RefusedAction::new(&shown.to_string(), vec![problem]);
-        Some(RefusedAction { lacks_plugin: true, reserved: None, ..refused })
+        Some(refused.without_plugin())
     }
 }
 
@@ -301,23 +213,23 @@ fn settings_path(listing: &PluginListing, name: &str) -> PathBuf {
 fn add_without_settings(
     listing: &PluginListing,
     strategies: &BTreeSet<PathBuf>,
-    reading: &mut ActionSet,
+    set: &mut ActionSet,
 ) {
-    let named = reading.actions.iter().map(|action| &action.plugin).chain(strategies);
+    let named = set.actions.iter().map(|action| &action.plugin).chain(strategies);
     let named: BTreeSet<_> = named.cloned().collect();
     for (file, verdict) in listing.components() {
         let path = listing.path(file);
         let stem = file.strip_suffix(".wasm").unwrap_or(file);
         let shown = file.escape_debug();
         // Its settings were refused; running it with defaults instead would be wrong.
-        if named.contains(&path) || reading.refused.iter().any(|refused| refused.name == stem) {
+        if named.contains(&path) || set.refused.iter().any(|refused| refused.name == stem) {
             continue;
         }
         let mend = format!("write `[action.NAME]` with `plugin = \"{shown}\"`");
         let mut name = stem;
         let problem = if let Err(problem) = verdict {
             problem.clone()
-        } else if reading.actions.iter().any(|action| &*action.name == stem) {
+        } else if set.actions.iter().any(|action| &*action.name == stem) {
             // The plain name belongs to the other action, so this one is reported by its file
             // name.
             name = file;
@@ -328,11 +240,11 @@ fn add_without_settings(
             let rule = "letters (a to z), digits, `-`, `_` and `.`";
             Problem::new(what, format!("rename it, with no more than {rule}; or {mend}"))
         } else {
-            reading.actions.push(ActionConfig::with_defaults(stem, path));
+            set.actions.push(ActionConfig::with_defaults(stem, path));
             continue;
         };
         // A file name may contain anything, and this one is shown to people.
         let name = name.escape_debug().to_string();
-        reading.refused.push(RefusedAction::new(&name, vec![problem]));
+        set.refused.push(RefusedAction::new(&name, vec![problem]));
     }
 }
