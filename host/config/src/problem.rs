@@ -65,7 +65,7 @@ impl Problem {
     }
 
     /// The same problem as a warning: the setting is valid but has no effect.
-    pub(super) fn as_warning(self) -> Self {
+    pub(super) fn into_warning(self) -> Self {
         Self { warning: true, ..self }
     }
 

@@ -174,7 +174,7 @@ impl<'a> Resolver<'a> {
 
     /// Adds a warning: the setting is valid but has no effect.
     pub(super) fn warn(&mut self, remark: Problem) {
-        self.warnings.push(remark.as_warning());
+        self.warnings.push(remark.into_warning());
     }
 
     /// The warnings so far.

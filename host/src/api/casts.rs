@@ -58,24 +58,24 @@ pub struct DeadLetterCount {
     pub count: usize,
 }
 
-pub(super) fn routes(desk: TaskApi) -> ApiRoutes {
+pub(super) fn routes(api: TaskApi) -> ApiRoutes {
     ApiRoutes::new()
         .get("/v1/tasks/{task}/dead", READ, dead)
         .post("/v1/tasks/{task}/dead", OPERATE, replay)
         .delete("/v1/tasks/{task}/dead", OPERATE, purge)
         .get("/v1/tasks/{task}/{id}", READ, look)
         .get("/v1/tasks/{task}/{id}/answer", READ, answer)
-        .with(desk)
+        .with(api)
 }
 
 /// Stores a cast; the response has its id and the path to ask for it.
 pub(super) async fn cast(
-    desk: &TaskApi,
+    api: &TaskApi,
     task: &str,
     payload: Bytes,
     content_type: Option<String>,
 ) -> Result<Response, ApiError> {
-    let key = desk.dispatcher.casts().cast(task, payload, content_type).await?;
+    let key = api.dispatcher.casts().cast(task, payload, content_type).await?;
     let body = Json(serde_json::json!({ "id": key.id, "task": key.task }));
     let mut response = (StatusCode::ACCEPTED, body).into_response();
     insert_header(response.headers_mut(), &CALL, &key.id);
@@ -88,20 +88,20 @@ pub(super) async fn cast(
 }
 
 async fn look(
-    State(desk): State<TaskApi>,
+    State(api): State<TaskApi>,
     Path((task, id)): Path<(String, String)>,
 ) -> Result<Response, ApiError> {
-    let (entry, answer) = desk.dispatcher.casts().find(&CastKey::new(task, id)).await?;
+    let (entry, answer) = api.dispatcher.casts().find(&CastKey::new(task, id)).await?;
     let answer = answer.and_then(|answer| String::from_utf8(answer.payload.into()).ok());
     Ok(Json(CastView { entry, answer }).into_response())
 }
 
 async fn answer(
-    State(desk): State<TaskApi>,
+    State(api): State<TaskApi>,
     Path((task, id)): Path<(String, String)>,
 ) -> Result<Response, ApiError> {
     let key = CastKey::new(task, id);
-    let (entry, answer) = desk.dispatcher.casts().find(&key).await?;
+    let (entry, answer) = api.dispatcher.casts().find(&key).await?;
     let Some(answer) = answer else {
         let error = format!("{key} has no answer: it is {}", entry.state);
         let help = format!("GET /v1/tasks/{}/{} tells more of it", key.task, key.id);
@@ -112,45 +112,45 @@ async fn answer(
 }
 
 async fn dead(
-    State(desk): State<TaskApi>,
+    State(api): State<TaskApi>,
     Path(task): Path<String>,
     Query(which): Query<DeadLetterQuery>,
 ) -> Result<Response, ApiError> {
     let limit = which.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX);
-    let letters = desk.dispatcher.casts().dead(&task, which.after.as_deref(), limit).await?;
+    let letters = api.dispatcher.casts().dead(&task, which.after.as_deref(), limit).await?;
     if letters.is_empty() {
-        check_task_exists(&desk, &task)?;
+        check_task_exists(&api, &task)?;
     }
     Ok(Json(letters).into_response())
 }
 
 async fn replay(
-    State(desk): State<TaskApi>,
+    State(api): State<TaskApi>,
     Path(task): Path<String>,
     Query(which): Query<DeadLetterQuery>,
 ) -> Result<Json<DeadLetterCount>, ApiError> {
-    let count = desk.dispatcher.casts().replay(&task, which.id.as_deref()).await?;
-    dealt(&desk, &task, count)
+    let count = api.dispatcher.casts().replay(&task, which.id.as_deref()).await?;
+    dealt(&api, &task, count)
 }
 
 async fn purge(
-    State(desk): State<TaskApi>,
+    State(api): State<TaskApi>,
     Path(task): Path<String>,
     Query(which): Query<DeadLetterQuery>,
 ) -> Result<Json<DeadLetterCount>, ApiError> {
-    let count = desk.dispatcher.casts().purge(&task, which.id.as_deref()).await?;
-    dealt(&desk, &task, count)
+    let count = api.dispatcher.casts().purge(&task, which.id.as_deref()).await?;
+    dealt(&api, &task, count)
 }
 
-fn dealt(desk: &TaskApi, task: &str, count: usize) -> Result<Json<DeadLetterCount>, ApiError> {
+fn dealt(api: &TaskApi, task: &str, count: usize) -> Result<Json<DeadLetterCount>, ApiError> {
     if count == 0 {
-        check_task_exists(desk, task)?;
+        check_task_exists(api, task)?;
     }
     Ok(Json(DeadLetterCount { count }))
 }
 
 /// Checks that the task exists. Needed only when no dead letter was found: a task that is gone
 /// may still have some, but otherwise the name is probably a mistake.
-fn check_task_exists(desk: &TaskApi, task: &str) -> Result<(), ApiError> {
-    desk.dispatcher.task(task).map(drop).map_err(ApiError::from)
+fn check_task_exists(api: &TaskApi, task: &str) -> Result<(), ApiError> {
+    api.dispatcher.task(task).map(drop).map_err(ApiError::from)
 }

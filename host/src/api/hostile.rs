@@ -15,7 +15,7 @@ use super::{
     example,
     server::{
         serve,
-        tests::{TTL, desks},
+        tests::{TTL, services},
     },
 };
 use soloist_config::StoreUrl;
@@ -100,7 +100,7 @@ async fn cast(casts: &dyn CastStore, by: &CastClaimer) -> Claim {
 async fn serving(folder: &Path, stop: CancellationToken) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(serve(listener, desks(Arc::new(Hostile), folder, AccessControl::open()), stop));
+    tokio::spawn(serve(listener, services(Arc::new(Hostile), folder, AccessControl::open()), stop));
     url
 }
 

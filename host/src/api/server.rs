@@ -125,16 +125,17 @@ pub struct ApiServices {
 }
 
 /// Serves the control API until `stop`, then closes every connection.
-pub async fn serve(listener: TcpListener, desks: ApiServices, stop: CancellationToken) {
-    let (relay, clients) = (desks.relay.clone(), desks.clients.clone());
-    let (entrance, tasks) = (Arc::clone(&desks.entrance), TaskScope::new());
+pub async fn serve(listener: TcpListener, services: ApiServices, stop: CancellationToken) {
+    let (relay, clients) = (services.relay.clone(), services.clients.clone());
+    let (entrance, tasks) = (Arc::clone(&services.entrance), TaskScope::new());
     let live = LiveStreams::new(tasks.clone(), stop.clone());
-    let own = TowerToHyperService::new(routes(desks, live));
+    let own = TowerToHyperService::new(routes(services, live));
     let (tls, budget) = (entrance.tls.clone(), RequestBudget::of(&clients));
-    let hall = connection_context(ControlServer { own, entrance, budget, relay }, tls, tasks, stop);
-    accept_all(&listener, &hall).await;
+    let context =
+        connection_context(ControlServer { own, entrance, budget, relay }, tls, tasks, stop);
+    accept_all(&listener, &context).await;
     drop(listener);
-    close(&hall).await;
+    close(&context).await;
 }
 
 /// The settings of connections to a control API.
@@ -157,9 +158,9 @@ pub(super) fn connection_context<A>(
 }
 
 /// Closes every connection, once no new ones are accepted.
-pub(super) async fn close<A>(hall: &ConnectionContext<A>) {
-    let _ = timeout(GRACE, hall.tasks.join()).await;
-    hall.tasks.stop().await;
+pub(super) async fn close<A>(context: &ConnectionContext<A>) {
+    let _ = timeout(GRACE, context.tasks.join()).await;
+    context.tasks.stop().await;
 }
 
 /// Handles requests to the control API and to the leader's actions.
@@ -228,15 +229,15 @@ impl ControlServer {
     }
 }
 
-fn routes(desks: ApiServices, live: LiveStreams) -> Router {
-    let entrance = Arc::clone(&desks.entrance);
-    all_routes(desks, live).behind(&entrance, |router| {
+fn routes(services: ApiServices, live: LiveStreams) -> Router {
+    let entrance = Arc::clone(&services.entrance);
+    all_routes(services, live).behind(&entrance, |router| {
         router.fallback(unknown_path).method_not_allowed_fallback(wrong_method)
     })
 }
 
-pub(super) fn all_routes(desks: ApiServices, live: LiveStreams) -> ApiRoutes {
-    let ApiServices { source, state, journal, commands, jobs, logs, tasks, .. } = desks;
+pub(super) fn all_routes(services: ApiServices, live: LiveStreams) -> ApiRoutes {
+    let ApiServices { source, state, journal, commands, jobs, logs, tasks, .. } = services;
     let (news, actions) = (Arc::clone(&source), jobs.programme.clone());
     ApiRoutes::new()
         .get("/livez", RequiredRole::Nothing, || async { "ok\n" })

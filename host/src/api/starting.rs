@@ -35,14 +35,15 @@ pub async fn serve_while_starting<T>(
 ) -> T {
     let started = CancellationToken::new();
     let answers = StartingServer { entrance: Arc::clone(entrance), preparing };
-    let hall = connection_context(answers, entrance.tls.clone(), TaskScope::new(), started.clone());
+    let context =
+        connection_context(answers, entrance.tls.clone(), TaskScope::new(), started.clone());
     let starting = async {
         let outcome = starting.await;
         started.cancel();
         outcome
     };
-    let (outcome, ()) = tokio::join!(starting, accept_all(listener, &hall));
-    close(&hall).await;
+    let (outcome, ()) = tokio::join!(starting, accept_all(listener, &context));
+    close(&context).await;
     outcome
 }
 

@@ -76,11 +76,11 @@ enum CallMode {
     Cast,
 }
 
-pub(super) fn routes(desk: TaskApi) -> ApiRoutes {
-    ApiRoutes::new().get("/v1/tasks", READ, list).post("/v1/tasks/{task}", OPERATE, call).with(desk)
+pub(super) fn routes(api: TaskApi) -> ApiRoutes {
+    ApiRoutes::new().get("/v1/tasks", READ, list).post("/v1/tasks/{task}", OPERATE, call).with(api)
 }
 
-async fn list(State(desk): State<TaskApi>) -> Json<Vec<TaskEntry>> {
+async fn list(State(api): State<TaskApi>) -> Json<Vec<TaskEntry>> {
     let entry = |action: &Arc<Action>| {
         let task = &action.config().task;
         TaskEntry {
@@ -88,19 +88,19 @@ async fn list(State(desk): State<TaskApi>) -> Json<Vec<TaskEntry>> {
             on: task.on.as_ref().map(|label| format!("{}={}", label.name, label.value)),
             idempotent: task.idempotent,
             timeout_ms: soloist_text::millis(task.timeout),
-            hosts: desk.dispatcher.hosts(action),
+            hosts: api.dispatcher.hosts(action),
         }
     };
-    Json(desk.dispatcher.tasks().iter().map(entry).collect())
+    Json(api.dispatcher.tasks().iter().map(entry).collect())
 }
 
 async fn call(
-    State(desk): State<TaskApi>,
+    State(api): State<TaskApi>,
     Path(task): Path<String>,
     Query(terms): Query<CallQuery>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let action = desk.dispatcher.task(&task).map_err(ApiError::from)?;
+    let action = api.dispatcher.task(&task).map_err(ApiError::from)?;
     let (head, body) = request.into_parts();
     let tab = head.extensions.get::<ClientCharge>();
     let payload = read(&action, body).await?;
@@ -110,18 +110,18 @@ async fn call(
     if let Some(ForwardedCall { id, attempt, within }) = ForwardedCall::read(&head.headers) {
         let name = Arc::clone(action.name());
         let call = TaskCall { id, name, payload, content_type, attempt, trace };
-        return Ok(perform(&desk, &call, within).await);
+        return Ok(perform(&api, &call, within).await);
     }
     if terms.mode == CallMode::Cast {
         terms.check_for_cast()?;
-        return casts::cast(&desk, action.name(), payload, content_type).await;
+        return casts::cast(&api, action.name(), payload, content_type).await;
     }
     let (within, attempts) = (terms.within()?, terms.attempts()?);
     let account = action.account().clone();
     let payload = account.hold(payload).map_err(CallError::from)?;
     tab.map(ClientCharge::clear);
     let order = TaskRequest { name: task, payload, content_type, within, attempts, trace, account };
-    let done = desk.dispatcher.call(order).await.map_err(ApiError::from)?;
+    let done = api.dispatcher.call(order).await.map_err(ApiError::from)?;
     let mut response =
         task_response(TaskOutput { payload: done.payload, content_type: done.content_type });
     let headers = response.headers_mut();
@@ -132,8 +132,8 @@ async fn call(
 }
 
 /// Runs a call that another host passed on. The other host reports errors to its client.
-async fn perform(desk: &TaskApi, call: &TaskCall, within: Duration) -> Response {
-    match desk.workshop.perform(call, within).await {
+async fn perform(api: &TaskApi, call: &TaskCall, within: Duration) -> Response {
+    match api.workshop.perform(call, within).await {
         Ok(done) => task_response(done),
         Err(error) => (status(&error), error.text().to_owned()).into_response(),
     }

@@ -115,14 +115,17 @@ fn host_arguments(store_went_back: bool) -> Vec<OsString> {
 }
 
 /// Runs the host in this process.
-async fn run_in_process(args: RunArgs, witness: Box<dyn SessionObserver>) -> Result<(), ExitError> {
+async fn run_in_process(
+    args: RunArgs,
+    observer: Box<dyn SessionObserver>,
+) -> Result<(), ExitError> {
     abort_on_panic();
     let config = Config::load(&args.settings.overrides())?;
     // A supervisor holds the other end of stdin.
     let parent = args.exit_with_parent || args.supervised.is_some();
     let (shutdown, _second) = Signals::listen(parent)?.split();
     let _orphans = orphans::reap_orphans()?;
-    run(config, witness, shutdown).await
+    run(config, observer, shutdown).await
 }
 
 /// Makes any panic end the process. A panic is a bug in soloist, after which nothing here can be
@@ -138,10 +141,10 @@ pub(super) fn abort_on_panic() {
 /// Runs the host with `config` until `shutdown`, which gives the reason.
 pub(super) async fn run(
     config: Config,
-    witness: Box<dyn SessionObserver>,
+    observer: Box<dyn SessionObserver>,
     shutdown: impl Future<Output = &'static str>,
 ) -> Result<(), ExitError> {
-    host::run(config, witness, shutdown).await.map_err(|error| {
+    host::run(config, observer, shutdown).await.map_err(|error| {
         let refusal = match error.category() {
             ErrorCategory::Configuration => ExitError::usage(&error),
             ErrorCategory::Unavailable => ExitError::unavailable(&error),

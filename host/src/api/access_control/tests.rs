@@ -11,7 +11,7 @@ use crate::api::{
     ErrorBody,
     server::{
         all_routes, serve,
-        tests::{desks, fake, idle},
+        tests::{fake, idle, services},
     },
 };
 
@@ -31,8 +31,8 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();
-        let desks = desks(fake(), folder.path(), entrance);
-        tokio::spawn(serve(listener, desks, stop.clone()));
+        let services = services(fake(), folder.path(), entrance);
+        tokio::spawn(serve(listener, services, stop.clone()));
         Self { url, client: Client::new(), _stop: stop.drop_guard(), _folder: folder }
     }
 
@@ -48,7 +48,7 @@ impl Server {
 /// Every route, with an example in place of each path parameter.
 pub(in crate::api) fn everything() -> Vec<(String, Method, RequiredRole)> {
     let folder = tempfile::tempdir().unwrap();
-    let routes = all_routes(desks(fake(), folder.path(), AccessControl::open()), idle());
+    let routes = all_routes(services(fake(), folder.path(), AccessControl::open()), idle());
     let filled = |path: &str| {
         let step =
             |step: &str| if step.starts_with('{') { "x".to_owned() } else { step.to_owned() };

@@ -45,12 +45,12 @@ pub(super) fn routes(source: Arc<LogApi>, live: LiveStreams) -> ApiRoutes {
 }
 
 async fn logs(
-    State(desk): State<LogsState>,
+    State(state): State<LogsState>,
     Path(action): Path<String>,
     Query(wanted): Query<LogQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let source = Arc::clone(&desk.source);
+    let source = Arc::clone(&state.source);
     let (action, group) = source.action(&action)?;
     let passed_on = headers.contains_key(PASSED_ON);
     let whose = if passed_on { LogHost::Own } else { source.host_for(&group, &wanted)? };
@@ -59,7 +59,7 @@ async fn logs(
         // The leader may change, so the follower looks it up again, unless a host was named.
         let group = group.filter(|_| !passed_on && wanted.host.is_none());
         let following = LogFollower { source, action, group, whose, term: None, wanted };
-        return desk.live.answer(form, |to| following.run(to));
+        return state.live.answer(form, |to| following.run(to));
     }
     let lines: Vec<_> = match whose {
         LogHost::Own => wanted.pick(&source.buffer(&action)),

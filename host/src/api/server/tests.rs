@@ -36,7 +36,7 @@ impl StatusSource for Fake {
 }
 
 /// The services of a host that has no actions, and keeps its store in `folder`.
-pub(in crate::api) fn desks(
+pub(in crate::api) fn services(
     source: SharedStatusSource,
     folder: &Path,
     entrance: AccessControl,
@@ -78,8 +78,8 @@ impl Server {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let source = Arc::new(Fake(Mutex::new(Ok(()))));
         let (stop, folder) = (CancellationToken::new(), tempfile::tempdir().unwrap());
-        let desks = desks(source.clone(), folder.path(), AccessControl::open());
-        let task = tokio::spawn(serve(listener, desks, stop.clone()));
+        let services = services(source.clone(), folder.path(), AccessControl::open());
+        let task = tokio::spawn(serve(listener, services, stop.clone()));
         Self { url, source, stop, task, _folder: folder }
     }
 

@@ -61,7 +61,7 @@ impl Server {
         let logs = Arc::new(crate::api::logs::tests::none());
         let entrance = Arc::new(crate::api::AccessControl::open());
         let clients = soloist_resources::budget::ClientBudget::alone();
-        let desks = ApiServices {
+        let services = ApiServices {
             source,
             state,
             journal,
@@ -73,7 +73,7 @@ impl Server {
             entrance,
             clients,
         };
-        tokio::spawn(serve(listener, desks, told));
+        tokio::spawn(serve(listener, services, told));
         Self { url, file, _stop: stop.drop_guard(), _folder: folder }
     }
 

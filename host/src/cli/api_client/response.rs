@@ -45,11 +45,11 @@ impl ApiResponse {
 
     /// The body as JSON.
     pub(in crate::cli) fn json<T: DeserializeOwned>(self) -> Result<T, ExitError> {
-        parse(&self.url, self.answer.body()).map_err(|error| self.from_action().unwrap_or(error))
+        parse(&self.url, self.answer.body()).map_err(|error| self.action_error().unwrap_or(error))
     }
 
     /// The error if the response came from an action instead of a control API.
-    fn from_action(&self) -> Option<ExitError> {
+    fn action_error(&self) -> Option<ExitError> {
         let (url, host) = (&self.url, self.header("soloist-host")?);
         let error = format!("at {url} answer the actions that host {host} performs");
         Some(ExitError::unavailable(error).help(

@@ -15,8 +15,8 @@ const CAST: [(&str, AnsiColors); 3] =
 /// A new folder with store and settings, and the hosts that will use it.
 pub(super) struct DemoFolder {
     folder: TempDir,
-    pub(super) parts: Vec<DemoHostConfig>,
-    pub(super) programme: DemoSettings,
+    pub(super) hosts: Vec<DemoHostConfig>,
+    pub(super) settings: DemoSettings,
     /// Messages about ports that were in use.
     pub(super) taken: Vec<String>,
 }
@@ -26,22 +26,22 @@ impl DemoFolder {
     pub(super) fn set_up(plugins: &Path) -> Result<Self, ExitError> {
         let names = names(plugins)?;
         let (ports, taken) = DemoPorts::find()?;
-        let programme = DemoSettings::new(names, ports);
+        let settings = DemoSettings::new(names, ports);
         let failed = |error: io::Error| temporary_folder::failed("for the demo", &error);
         let folder = temporary_folder::folder("soloist-demo-").map_err(failed)?;
-        let settings = folder.path().join("soloist.toml");
-        fs::write(&settings, programme.settings()).map_err(failed)?;
+        let file = folder.path().join("soloist.toml");
+        fs::write(&file, settings.settings()).map_err(failed)?;
         let store = format!("sqlite:{}", folder.path().join("soloist.db").display());
-        let part = |((name, color), port)| DemoHostConfig {
+        let host = |((name, color), port)| DemoHostConfig {
             name,
             port,
             color,
-            settings: settings.clone(),
+            settings: file.clone(),
             store: store.clone(),
             plugins: plugins.to_owned(),
         };
-        let parts = CAST.into_iter().zip(ports.hosts).map(part).collect();
-        Ok(Self { folder, parts, programme, taken })
+        let hosts = CAST.into_iter().zip(ports.hosts).map(host).collect();
+        Ok(Self { folder, hosts, settings, taken })
     }
 
     /// Deletes the folder.

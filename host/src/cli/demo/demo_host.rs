@@ -26,16 +26,16 @@ pub(super) struct DemoHost {
 
 impl DemoHost {
     /// Starts the host that `part` describes.
-    pub(super) fn start(part: &DemoHostConfig, show: DemoOutput) -> Result<Self, ExitError> {
+    pub(super) fn start(host: &DemoHostConfig, show: DemoOutput) -> Result<Self, ExitError> {
         let failed =
-            |error| ExitError::internal(format!("cannot start host {}", part.name), &error);
-        let mut process = command(part, show).and_then(|mut it| it.spawn()).map_err(failed)?;
+            |error| ExitError::internal(format!("cannot start host {}", host.name), &error);
+        let mut process = command(host, show).and_then(|mut it| it.spawn()).map_err(failed)?;
         let mut lines = JoinSet::new();
         if let Some(stdout) = process.stdout.take() {
-            lines.spawn(pass_on(stdout, part.clone(), show));
+            lines.spawn(pass_on(stdout, host.clone(), show));
         }
         if let Some(stderr) = process.stderr.take() {
-            lines.spawn(pass_on(stderr, part.clone(), show));
+            lines.spawn(pass_on(stderr, host.clone(), show));
         }
         Ok(Self { stdin: process.stdin.take(), process, lines })
     }
@@ -68,12 +68,12 @@ impl DemoHost {
 }
 
 /// The command line of the host that `part` describes.
-fn command(part: &DemoHostConfig, show: DemoOutput) -> io::Result<Command> {
+fn command(host: &DemoHostConfig, show: DemoOutput) -> io::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.args(["run", "--no-supervisor", "--exit-with-parent", "--name", part.name]);
-    command.args(["--store", &part.store]);
-    command.arg("--listen").arg(format!("127.0.0.1:{}", part.port));
-    command.arg("--config").arg(&part.settings).arg("--plugins").arg(&part.plugins);
+    command.args(["run", "--no-supervisor", "--exit-with-parent", "--name", host.name]);
+    command.args(["--store", &host.store]);
+    command.arg("--listen").arg(format!("127.0.0.1:{}", host.port));
+    command.arg("--config").arg(&host.settings).arg("--plugins").arg(&host.plugins);
     for variable in OTHERS {
         command.env_remove(variable);
     }
@@ -88,11 +88,11 @@ fn command(part: &DemoHostConfig, show: DemoOutput) -> io::Result<Command> {
 }
 
 /// Shows every line of `stream` as output of this host.
-async fn pass_on(stream: impl AsyncRead + Unpin, part: DemoHostConfig, show: DemoOutput) {
+async fn pass_on(stream: impl AsyncRead + Unpin, host: DemoHostConfig, show: DemoOutput) {
     let mut stream = BufReader::new(stream);
     let mut line = Vec::new();
     while stream.read_until(b'\n', &mut line).await.is_ok_and(|read| read > 0) {
-        show.line(&part, String::from_utf8_lossy(&line).trim_end());
+        show.line(&host, String::from_utf8_lossy(&line).trim_end());
         line.clear();
     }
 }

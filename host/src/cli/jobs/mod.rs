@@ -80,38 +80,38 @@ fn how_many(text: &str) -> Result<usize, String> {
 
 /// Asks a host, and prints its response.
 pub(super) async fn main(args: JobsArgs) -> Result<(), ExitError> {
-    let desk = JobsClient { client: args.host.client()?, json: args.json };
+    let client = JobsClient { client: args.host.client()?, json: args.json };
     match args.command {
         None => {
-            let answer = desk.ask(desk.of(Method::GET, &[])).await?;
-            desk.print(&answer, |list: &JobList| show::jobs(list, now(), Paint::stdout()))
+            let answer = client.ask(client.of(Method::GET, &[])).await?;
+            client.print(&answer, |list: &JobList| show::jobs(list, now(), Paint::stdout()))
         }
         Some(JobsCommand::History(JobHistoryArgs { name })) => {
-            let answer = desk.ask(desk.of(Method::GET, &[&name])).await?;
-            desk.print(&answer, |job: &JobFirings| show::firings(job, now(), Paint::stdout()))
+            let answer = client.ask(client.of(Method::GET, &[&name])).await?;
+            client.print(&answer, |job: &JobFirings| show::firings(job, now(), Paint::stdout()))
         }
         Some(JobsCommand::Next(JobNextArgs { name, count, zone })) => {
-            let question = desk.of(Method::GET, &[&name, "next"]);
+            let question = client.of(Method::GET, &[&name, "next"]);
             let mut question = question.option("count", &count.to_string());
             if let Some(zone) = &zone {
                 question = question.option("zone", zone);
             }
-            let answer = desk.ask(question).await?;
-            desk.print(&answer, |future: &JobFuture| show::next(future, now(), Paint::stdout()))
+            let answer = client.ask(question).await?;
+            client.print(&answer, |future: &JobFuture| show::next(future, now(), Paint::stdout()))
         }
-        Some(JobsCommand::Run(args)) => run(&desk, &args).await,
+        Some(JobsCommand::Run(args)) => run(&client, &args).await,
     }
 }
 
-async fn run(desk: &JobsClient, args: &JobRunArgs) -> Result<(), ExitError> {
-    let question = desk.of(Method::POST, &[&args.name, "run"]);
+async fn run(client: &JobsClient, args: &JobRunArgs) -> Result<(), ExitError> {
+    let question = client.of(Method::POST, &[&args.name, "run"]);
     let answer = if args.wait {
         question.option("wait", "true").send(LONG_PATIENCE).await?.text()?
     } else {
-        desk.ask(question).await?
+        client.ask(question).await?
     };
-    desk.print(&answer, |record: &FiringRecord| show::firing(record))?;
-    let record: FiringRecord = desk.parse(&answer)?;
+    client.print(&answer, |record: &FiringRecord| show::firing(record))?;
+    let record: FiringRecord = client.parse(&answer)?;
     match record.outcome {
         FiringOutcome::Running | FiringOutcome::Done => Ok(()),
         _ => {

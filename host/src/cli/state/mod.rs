@@ -92,25 +92,25 @@ struct RmArgs {
 
 /// Asks a host, and prints its response.
 pub(super) async fn main(args: StateArgs) -> Result<(), ExitError> {
-    let desk = StateClient::new(args.host.client()?);
+    let client = StateClient::new(args.host.client()?);
     match args.command {
-        StateCommand::Ls(LsArgs { action }) => list(&desk, &action).await,
+        StateCommand::Ls(LsArgs { action }) => list(&client, &action).await,
         StateCommand::Get(GetArgs { action, key }) => {
-            hand_out(&desk.get(&action, &key).await?);
+            hand_out(&client.get(&action, &key).await?);
             Ok(())
         }
-        StateCommand::Put(args) => desk.put(&args.action, &args.key, args.read()?).await,
-        StateCommand::Rm(args) if args.all => remove_all(&desk, &args).await,
-        StateCommand::Rm(args) => remove(&desk, &args).await,
+        StateCommand::Put(args) => client.put(&args.action, &args.key, args.read()?).await,
+        StateCommand::Rm(args) if args.all => remove_all(&client, &args).await,
+        StateCommand::Rm(args) => remove(&client, &args).await,
     }
 }
 
-async fn list(desk: &StateClient, action: &str) -> Result<(), ExitError> {
+async fn list(client: &StateClient, action: &str) -> Result<(), ExitError> {
     let mut after: Option<String> = None;
     loop {
-        let page = desk.list(action, after.as_deref()).await?;
+        let page = client.list(action, after.as_deref()).await?;
         if page.keys.is_empty() && after.is_none() {
-            return desk.knows(action).await;
+            return client.knows(action).await;
         }
         say(&page.keys.iter().map(|key| sanitize(key) + "\n").collect::<String>());
         match page.keys.into_iter().next_back() {
@@ -121,10 +121,10 @@ async fn list(desk: &StateClient, action: &str) -> Result<(), ExitError> {
 }
 
 /// Removes the keys that exist, and then reports those that do not.
-async fn remove(desk: &StateClient, args: &RmArgs) -> Result<(), ExitError> {
+async fn remove(client: &StateClient, args: &RmArgs) -> Result<(), ExitError> {
     let mut missing = None;
     for key in &args.keys {
-        match desk.remove(&args.action, key).await {
+        match client.remove(&args.action, key).await {
             Err(error) if error.is_missing() => missing = missing.or(Some(error)),
             answer => answer?,
         }
@@ -132,7 +132,7 @@ async fn remove(desk: &StateClient, args: &RmArgs) -> Result<(), ExitError> {
     missing.map_or(Ok(()), Err)
 }
 
-async fn remove_all(desk: &StateClient, args: &RmArgs) -> Result<(), ExitError> {
+async fn remove_all(client: &StateClient, args: &RmArgs) -> Result<(), ExitError> {
     let action = &args.action;
     let question = format!("Remove all that {} keeps, in the whole cluster?", sanitize(action));
     if !args.yes {
@@ -145,7 +145,7 @@ async fn remove_all(desk: &StateClient, args: &RmArgs) -> Result<(), ExitError> 
             }
         }
     }
-    let removed = desk.remove_all(action).await?;
+    let removed = client.remove_all(action).await?;
     say(&format!("removed {removed} {}\n", if removed == 1 { "key" } else { "keys" }));
     Ok(())
 }

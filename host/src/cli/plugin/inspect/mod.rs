@@ -34,18 +34,18 @@ pub(in crate::cli::plugin) fn main(args: &InspectArgs) -> Result<ExitCode, ExitE
         .map_err(|error| ExitError::failed(&error).with_causes_of(&error))?;
     let inspection = Inspection::of(&engine, &args.file)
         .map_err(|error| ExitError::usage(&error).with_causes_of(&error))?;
-    let mut sheet = InspectReport::of(&args.file.display().to_string(), &inspection);
-    if sheet.runs && !sheet.strategy {
-        sheet.settings = plugin_folder::settings_file(&args.file)
+    let mut report = InspectReport::of(&args.file.display().to_string(), &inspection);
+    if report.runs && !report.strategy {
+        report.settings = plugin_folder::settings_file(&args.file)
             .map(|it| InspectedSettings::of(&it, &args.file));
-        sheet.runs = sheet.settings.as_ref().is_none_or(|settings| settings.wrong.is_none());
+        report.runs = report.settings.as_ref().is_none_or(|settings| settings.wrong.is_none());
     }
     if args.json {
-        let text = serde_json::to_string_pretty(&sheet);
+        let text = serde_json::to_string_pretty(&report);
         let failed = |error| ExitError::internal("cannot write JSON", &error);
         say_json(&(text.map_err(failed)? + "\n"));
     } else {
-        say(&show::text(&sheet, Paint::stdout()));
+        say(&show::text(&report, Paint::stdout()));
     }
-    Ok(if sheet.runs { ExitKind::Ok } else { ExitKind::Missing }.into())
+    Ok(if report.runs { ExitKind::Ok } else { ExitKind::Missing }.into())
 }

@@ -146,7 +146,7 @@ mod tests {
     use super::*;
     use crate::cli::plugin::inspect::report::NeededSetting;
 
-    fn sheet() -> InspectReport {
+    fn example() -> InspectReport {
         InspectReport {
             file: "report.wasm".into(),
             size: 93_400,
@@ -194,7 +194,7 @@ mod tests {
             exports: Vec::new(),
             lifted: false,
             has_names: false,
-            ..sheet()
+            ..example()
         };
         assert_eq!(
             super::text(&text, Paint::OFF),
@@ -207,7 +207,7 @@ mod tests {
         let both = InspectReport {
             kinds: Some("http+hooks".into()),
             more_kinds: vec!["service".into()],
-            ..sheet()
+            ..example()
         };
         let told = text(&both, Paint::OFF);
         let kinds = "as http+hooks (with `kinds = [\"http\", \"hooks\", \"service\"]` in its \
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn a_plugin_at_a_glance() {
         assert_eq!(
-            text(&sheet(), Paint::OFF),
+            text(&example(), Paint::OFF),
             "\
 plugin report.wasm: core module, lifted to a component, WASI 0.2.6, 91.2 KiB
 sha256 ab12
@@ -246,7 +246,7 @@ nothing
             compile_ms: None,
             refusal: Some("a\x1b[2J".into()),
             runs: false,
-            ..sheet()
+            ..example()
         };
         assert!(text(&refused, Paint::OFF).contains("this host cannot run it: a\\u{1b}[2J\n"));
     }
