@@ -18,18 +18,18 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long a host may take if its store has to answer first: longer than a store request takes
 /// to fail.
-pub(in crate::cli) const STORE_PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const STORE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A client for one host.
 #[derive(Clone)]
-pub(in crate::cli) struct ApiClient {
+pub(crate) struct ApiClient {
     url: Arc<str>,
     peers: PeerClient,
 }
 
 impl ApiClient {
     /// The client for the host at `url`. No proxy is used: hosts are near.
-    pub(in crate::cli) fn new(url: &str, passport: &PeerCredentials) -> Result<Self, ExitError> {
+    pub(crate) fn new(url: &str, passport: &PeerCredentials) -> Result<Self, ExitError> {
         let url = url.trim_end_matches('/');
         let is_base = |uri: &Uri| {
             let spoken = matches!(uri.scheme_str(), Some("http" | "https"));
@@ -45,33 +45,33 @@ impl ApiClient {
     }
 
     /// The URL of the host.
-    pub(in crate::cli) fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
     /// The underlying client, for requests over connections of their own.
     #[cfg(feature = "bench")]
-    pub(in crate::cli) const fn peers(&self) -> &PeerClient {
+    pub(crate) const fn peers(&self) -> &PeerClient {
         &self.peers
     }
 
     /// The headers with the credentials, for requests over such connections.
     #[cfg(feature = "bench")]
-    pub(in crate::cli) fn credential_headers(&self) -> HeaderMap {
+    pub(crate) fn credential_headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         self.peers.add_credential(&mut headers);
         headers
     }
 
     /// A request to the path made of `steps`, each of which is percent-encoded.
-    pub(in crate::cli) fn request(&self, method: Method, steps: &[&str]) -> ApiRequest {
+    pub(crate) fn request(&self, method: Method, steps: &[&str]) -> ApiRequest {
         let step = |step: &&str| format!("/{}", utf8_percent_encode(step, NON_ALPHANUMERIC));
         let path: String = steps.iter().map(step).collect();
         ApiRequest::new(&self.url, &self.peers, method, path)
     }
 
     /// Asks for the health of the host at the path `probe`; prints the answer if it is healthy.
-    pub(in crate::cli) async fn check_probe(&self, probe: &str) -> Result<(), ExitError> {
+    pub(crate) async fn check_probe(&self, probe: &str) -> Result<(), ExitError> {
         let answer = self.request(Method::GET, &[probe]).send_raw(PATIENCE).await?;
         let (url, code, word) = (&self.url, answer.status(), answer.text()?);
         if code.is_success() {
@@ -85,12 +85,12 @@ impl ApiClient {
     }
 
     /// The status of the host and its cluster.
-    pub(in crate::cli) async fn status(&self) -> Result<Status, ExitError> {
+    pub(crate) async fn status(&self) -> Result<Status, ExitError> {
         self.ask_status().await?.json()
     }
 
     /// The status as the JSON text that was received.
-    pub(in crate::cli) async fn status_text(&self) -> Result<String, ExitError> {
+    pub(crate) async fn status_text(&self) -> Result<String, ExitError> {
         self.ask_status().await?.text()
     }
 

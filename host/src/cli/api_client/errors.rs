@@ -7,7 +7,7 @@ use crate::{api::ErrorBody, cli::ExitError, cluster::PeerError};
 use soloist_text::with_causes;
 
 /// Parses `text`, a response of the host at `url`.
-pub(in crate::cli) fn parse<T: DeserializeOwned>(url: &str, text: &[u8]) -> Result<T, ExitError> {
+pub(crate) fn parse<T: DeserializeOwned>(url: &str, text: &[u8]) -> Result<T, ExitError> {
     serde_json::from_slice(text).map_err(|error| unexpected_answer(url, &error))
 }
 

@@ -13,10 +13,10 @@ const TOKEN: &str = "SOLOIST_TOKEN";
 
 /// Which host is asked, and what it is shown.
 #[derive(Clone, Debug, Args)]
-pub(in crate::cli) struct HostArgs {
+pub(crate) struct HostArgs {
     /// The control API of any host
     #[arg(long, env = "SOLOIST_URL", default_value = "http://127.0.0.1:4000", global = true)]
-    pub(in crate::cli) url: String,
+    pub(crate) url: String,
     /// The file that holds the token to show; or SOLOIST_TOKEN is the token
     #[arg(
         long,
@@ -47,7 +47,7 @@ pub(in crate::cli) struct HostArgs {
 
 impl HostArgs {
     /// The client for this host.
-    pub(in crate::cli) fn client(&self) -> Result<ApiClient, ExitError> {
+    pub(crate) fn client(&self) -> Result<ApiClient, ExitError> {
         let own = match (&self.cert, &self.key) {
             (Some(cert), Some(key)) => {
                 Some(Arc::new(TlsFiles { cert: cert.clone(), key: key.clone() }))

@@ -21,7 +21,7 @@ const IN_DOUBT: &str = "it may have been done all the same: look before you ask 
                         (`soloist status`, or what shows what was to change)";
 
 /// A request to a host.
-pub(in crate::cli) struct ApiRequest {
+pub(crate) struct ApiRequest {
     url: Arc<str>,
     peers: PeerClient,
     method: Method,
@@ -46,14 +46,14 @@ impl ApiRequest {
     }
 
     /// Adds a query parameter.
-    pub(in crate::cli) fn option(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn option(mut self, name: &str, value: &str) -> Self {
         self.query.push(if self.query.is_empty() { '?' } else { '&' });
         self.query += &format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC));
         self
     }
 
     /// Sets the body, and its content type if that is known.
-    pub(in crate::cli) fn body(
+    pub(crate) fn body(
         mut self,
         body: impl Into<Bytes>,
         form: Option<&str>,
@@ -70,7 +70,7 @@ impl ApiRequest {
     }
 
     /// Sets `order`, as JSON, as the body.
-    pub(in crate::cli) fn json_body(self, order: &impl Serialize) -> Result<Self, ExitError> {
+    pub(crate) fn json_body(self, order: &impl Serialize) -> Result<Self, ExitError> {
         let json = serde_json::to_vec(order);
         let json = json.map_err(|error| ExitError::internal("cannot write JSON", &error))?;
         self.body(json, Some("application/json"))
@@ -78,13 +78,13 @@ impl ApiRequest {
 
     /// Sends the request. The error says why the host refused, or that it did not answer within
     /// this time.
-    pub(in crate::cli) async fn send(self, within: Duration) -> Result<ApiResponse, ExitError> {
+    pub(crate) async fn send(self, within: Duration) -> Result<ApiResponse, ExitError> {
         self.send_raw(within).await?.into_success()
     }
 
     /// Sends the request, and returns the response line by line as it arrives. The stream may
     /// pause for up to `quiet`.
-    pub(in crate::cli) async fn stream(self, quiet: Duration) -> Result<LineStream, ExitError> {
+    pub(crate) async fn stream(self, quiet: Duration) -> Result<LineStream, ExitError> {
         let (url, peers) = (Arc::clone(&self.url), self.peers.clone());
         let begun = peers.start_lines(self.build()?, quiet).await;
         match begun.map_err(|error| no_answer(&url, &error))? {

@@ -10,7 +10,7 @@ use super::errors::{parse, refusal, unexpected_answer};
 use crate::cli::ExitError;
 
 /// The response of a host.
-pub(in crate::cli) struct ApiResponse {
+pub(crate) struct ApiResponse {
     url: Arc<str>,
     answer: Response<Bytes>,
 }
@@ -27,24 +27,24 @@ impl ApiResponse {
     }
 
     /// A header of the response, if it is text.
-    pub(in crate::cli) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.answer.headers().get(name)?.to_str().ok()
     }
 
     /// Its body, as it is.
-    pub(in crate::cli) fn bytes(self) -> Bytes {
+    pub(crate) fn bytes(self) -> Bytes {
         self.answer.into_body()
     }
 
     /// The body as text.
-    pub(in crate::cli) fn text(self) -> Result<String, ExitError> {
+    pub(crate) fn text(self) -> Result<String, ExitError> {
         let Self { url, answer } = self;
         String::from_utf8(answer.into_body().into())
             .map_err(|error| unexpected_answer(&url, &error))
     }
 
     /// The body as JSON.
-    pub(in crate::cli) fn json<T: DeserializeOwned>(self) -> Result<T, ExitError> {
+    pub(crate) fn json<T: DeserializeOwned>(self) -> Result<T, ExitError> {
         parse(&self.url, self.answer.body()).map_err(|error| self.action_error().unwrap_or(error))
     }
 

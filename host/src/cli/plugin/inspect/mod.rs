@@ -20,7 +20,7 @@ use soloist_guests::plugin::{Inspection, PluginEngine};
 /// Nothing of the plugin runs. The settings that lie beside it (NAME.toml), or in the working
 /// folder, are checked as well. The exit code is 1 for one that this host cannot run.
 #[derive(Debug, Args)]
-pub(in crate::cli::plugin) struct InspectArgs {
+pub(crate) struct InspectArgs {
     /// The plugin: a component, or a core module for WASI preview 1
     file: PathBuf,
     /// Print JSON
@@ -29,7 +29,7 @@ pub(in crate::cli::plugin) struct InspectArgs {
 }
 
 /// Inspects the plugin, and prints the report.
-pub(in crate::cli::plugin) fn main(args: &InspectArgs) -> Result<ExitCode, ExitError> {
+pub(crate) fn main(args: &InspectArgs) -> Result<ExitCode, ExitError> {
     let engine = PluginEngine::for_this_program(None)
         .map_err(|error| ExitError::failed(&error).with_causes_of(&error))?;
     let inspection = Inspection::of(&engine, &args.file)

@@ -19,7 +19,7 @@ use remarks::remarks;
 use tables::{actions, groups, members};
 
 /// The whole status as text.
-pub(in crate::cli::status) fn status(status: &Status, now: SystemTime, paint: Paint) -> String {
+pub(crate) fn status(status: &Status, now: SystemTime, paint: Paint) -> String {
     let parts = [
         summary(status, paint),
         groups(status, now).render(paint) + &remarks(status, paint),
