@@ -21,6 +21,7 @@ pub mod cluster;
 pub mod host;
 pub mod http;
 pub mod relay;
+#[cfg(feature = "scaffold")]
 pub mod scaffold;
 pub mod supervisor;
 pub mod task_scope;

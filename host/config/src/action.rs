@@ -1,14 +1,12 @@
 //! The settings of one action.
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use super::{
     Grants, InstancePolicy, IpNetwork, JobConfig, Kinds, Limits, RelayConfig, RestartLimit,
-    TaskConfig, grant_settings, instance_policy, job, kinds, limits,
+    TaskConfig,
+    choice::{Choice, choice},
+    grant_settings, instance_policy, job, kinds, limits,
     plugin_listing::PluginListing,
     problem::{Location, Problem},
     relay_config,
@@ -27,44 +25,44 @@ pub(super) const DEFAULT_LISTEN: SocketAddr =
 pub struct ActionConfig {
     /// Its name, unique on this host and the same on every host.
     pub name: Arc<str>,
-    /// The component's file.
+    /// The component's file (`*.wasm`).
     pub plugin: PathBuf,
-    /// The SHA-256 of that file, if no other is to be run.
+    /// The SHA-256 that this file must have; `None` accepts any file.
     pub sha256: Option<[u8; 32]>,
-    /// What it is run as, if that was said.
+    /// The kinds that the settings ask for; `None` where they name none.
     pub kinds: Option<Kinds>,
-    /// The election that decides where it runs.
+    /// The group (election) whose leader runs it.
     pub group: Group,
     /// Where an `http` action answers while this host leads.
     pub listen: SocketAddr,
-    /// Under which path of that address, if that was said.
+    /// The path of that address, if the settings name one.
     pub path: Option<Arc<str>>,
-    /// The certificate that it answers with, where it takes TLS.
+    /// The certificate for TLS; `None` means plain HTTP.
     pub tls: Option<Arc<TlsFiles>>,
-    /// What standbys do with its requests.
+    /// What hosts that do not lead do with its requests.
     pub relay: RelayConfig,
-    /// The proxies that are believed about where its requests come from.
+    /// The proxies whose forwarding headers are trusted.
     pub trusted_proxies: Arc<[IpNetwork]>,
     /// Whether each of its requests is logged.
     pub access_log: bool,
-    /// Which instances answer its requests.
+    /// Whether each request gets a fresh instance, or instances are reused.
     pub instances: InstancePolicy,
-    /// When its service is started again, if it has ended; if that was said.
+    /// When its service is restarted after it ended; `None` where the settings do not say.
     pub restart: Option<RestartPolicy>,
-    /// How often that happens before it has failed.
+    /// How many restarts are allowed before the action counts as failed.
     pub restart_limit: RestartLimit,
-    /// When it is run as a job, if it is one.
+    /// Its schedule and rules as a job; `None` where it is no job.
     pub job: Option<JobConfig>,
-    /// What it is held to.
+    /// The limits of what it may use.
     pub limits: Limits,
-    /// How calls of it are dealt with, where it is a task.
+    /// How calls of it are handled, if it is a task.
     pub task: TaskConfig,
-    /// What it is granted.
+    /// What it may access beyond computing.
     pub grants: Arc<Grants>,
 }
 
 impl ActionConfig {
-    /// The action that a component makes of which no settings speak.
+    /// The action of a component that has no settings: everything at its default.
     #[must_use]
     pub fn with_defaults(name: &str, plugin: PathBuf) -> Self {
         Self {
@@ -95,46 +93,37 @@ impl ActionConfig {
 pub enum RestartPolicy {
     /// However it ended.
     Always,
-    /// Unless it ended well.
+    /// Unless it exited successfully.
     OnFailure,
-    /// Not within the same term.
+    /// Never within the same term.
     Never,
 }
 
-impl RestartPolicy {
-    fn parse(text: &str) -> Result<Self, Problem> {
-        match text {
-            "always" => Ok(Self::Always),
-            "on-failure" => Ok(Self::OnFailure),
-            "never" => Ok(Self::Never),
-            _ => Err(Problem::new(
-                format!("`{text}` does not say when a service is started again"),
-                "write `always`, `on-failure` or `never`",
-            )),
-        }
-    }
+choice! {
+    RestartPolicy { Always = "always", OnFailure = "on-failure", Never = "never" },
+    "does not say when a service is started again",
+    "write `always`, `on-failure` or `never`"
 }
 
-/// A certificate, and what proves that it is one's own; both in PEM.
+/// A TLS certificate and its private key, both PEM.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TlsFiles {
-    /// The file of the certificate, followed by those that it hangs on.
+    /// The file of the certificate, followed by its intermediate certificates.
     pub cert: PathBuf,
     /// The file of its private key.
     pub key: PathBuf,
 }
 
-/// What the settings of an action are held against.
+/// What the settings of an action are checked against.
 pub(super) struct ActionContext<'a> {
-    /// What there is in the plugins folder.
+    /// The content of the plugins folder.
     pub(super) listing: &'a PluginListing,
-    /// The address of the control API, if it is known.
+    /// The address of the control API, if it is known; no action may use it.
     pub(super) control: Option<SocketAddr>,
 }
 
 impl ActionContext<'_> {
-    /// The action of a table of settings under `name`; nothing, once what is
-    /// wrong was taken down.
+    /// The action that `table` describes under `name`; `None` after reporting what is wrong.
     pub(super) fn action(
         &self,
         resolver: &mut Resolver<'_>,
@@ -143,38 +132,24 @@ impl ActionContext<'_> {
     ) -> Option<ActionConfig> {
         let grants = grant_settings::read(resolver, &table);
         let instances = instance_policy::read(resolver, &table);
-        let relayed = relay_config::read(resolver, &table);
+        let relay = relay_config::read(resolver, &table);
         let proxies = grant_settings::each(resolver, &table.trusted_proxies, IpNetwork::parse);
         let limits = limits::read(resolver, &table);
-        let patience = restart_limit::read(resolver, &table);
+        let restart_limit = restart_limit::read(resolver, &table);
         let task = task::read(resolver, &table);
         let job = job::read(resolver, &table);
         let kinds = kinds::read(resolver, &table);
-        let restart = match table.restart.map(|text| resolver.written(Some(text), "")) {
-            Some(setting) => resolver.read(&setting, RestartPolicy::parse).map(Some),
-            None => Some(None),
-        };
+        let restart = resolver.optional(table.restart, RestartPolicy::parse);
         let plugin = resolver.written(table.plugin, &format!("{}.wasm", name.text));
         let group = resolver.written(table.group, Group::main().as_str());
         let listen = resolver.written(table.listen, &DEFAULT_LISTEN.to_string());
-        let sha256 = match table.sha256.map(|sha256| resolver.written(Some(sha256), "")) {
-            Some(sha256) => resolver.read(&sha256, value::sha256).map(Some),
-            None => Some(None),
-        };
-        let path = table.path.map(|path| resolver.written(Some(path), ""));
+        let sha256 = resolver.optional(table.sha256, value::sha256);
         let file = self.plugin(resolver, name, &plugin);
         let address = resolver.read(&listen, |text| self.listen(text));
         let group = resolver.read(&group, value::name);
-        let path = match path {
-            Some(path) => resolver.read(&path, value::mount).map(Some),
-            None => Some(None),
-        };
+        let path = resolver.optional(table.path, value::mount);
         let tls = table.tls.map(|tls| {
-            let file = |text| {
-                let setting = resolver.written(Some(text), "");
-                resolver.path(&setting, Path::new(&setting.text))
-            };
-            TlsFiles { cert: file(tls.cert), key: file(tls.key) }.into()
+            TlsFiles { cert: resolver.file(tls.cert), key: resolver.file(tls.key) }.into()
         });
         let name = resolver.read(name, value::name);
         Some(ActionConfig {
@@ -186,12 +161,12 @@ impl ActionContext<'_> {
             listen: address?,
             path: path?,
             tls,
-            relay: relayed?,
+            relay: relay?,
             trusted_proxies: proxies?.into(),
             access_log: table.access_log,
             instances: instances?,
             restart: restart?,
-            restart_limit: patience?,
+            restart_limit: restart_limit?,
             job: job?,
             limits: limits?,
             task: task?,
@@ -227,7 +202,7 @@ impl ActionContext<'_> {
     }
 }
 
-/// Where a setting stands, for a message about another one.
+/// A location in short form, to be mentioned in a message about another setting.
 pub(super) fn location_text(place: Option<&Location>) -> String {
     match place {
         Some(Location::File(excerpt)) => excerpt.position(),
@@ -236,7 +211,7 @@ pub(super) fn location_text(place: Option<&Location>) -> String {
     }
 }
 
-/// Whether only one of two addresses can be listened on.
+/// Whether only one of the two addresses can be bound at a time.
 pub(super) fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
     let same_ip = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
     a.port() == b.port() && a.port() != 0 && same_ip

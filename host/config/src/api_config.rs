@@ -1,7 +1,7 @@
-//! `[api]`: who may ask the control API.
+//! `[api]`: who may use the control API.
 //!
-//! Of a token only the hash is kept. Tokens are long and random (`soloist token new`), so that
-//! a plain SHA-256 suffices: there is nothing to guess.
+//! Only the hash of a token is stored. Tokens are long and random (`soloist token new`), so a
+//! plain SHA-256 is enough: they cannot be guessed.
 
 use std::{
     collections::BTreeMap,
@@ -13,32 +13,29 @@ use std::{
 
 use super::{
     ConfigError, Secret,
+    choice::{Choice, choice},
     problem::{Location, Problem},
     resolver::Resolver,
     settings_file::{ApiTable, LocatedText, SourceFile, TokenTable},
     value,
 };
 
-/// A shorter secret can be guessed, by trying.
+/// The least length of a peer token, in characters: shorter ones could be guessed.
 const PEER_TOKEN_MIN: usize = 32;
 
-/// What somebody may ask.
+/// What a client of the control API may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ApiRole {
-    /// Looking at status, jobs, tasks, state, metrics.
+    /// May read status, jobs, tasks, state and metrics.
     Read,
-    /// Everything.
+    /// May do everything.
     Operate,
 }
 
-impl ApiRole {
-    pub(super) fn parse(text: &str) -> Result<Self, Problem> {
-        match text {
-            "read" => Ok(Self::Read),
-            "operate" => Ok(Self::Operate),
-            _ => Err(Problem::new(format!("`{text}` is no role"), "write `read` or `operate`")),
-        }
-    }
+choice! {
+    ApiRole { Read = "read", Operate = "operate" },
+    "is no role",
+    "write `read` or `operate`"
 }
 
 impl FromStr for ApiRole {
@@ -49,23 +46,14 @@ impl FromStr for ApiRole {
     }
 }
 
-impl fmt::Display for ApiRole {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Read => "read",
-            Self::Operate => "operate",
-        })
-    }
-}
-
 /// A token that opens the control API.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiToken {
-    /// Who has it.
+    /// The name of its owner.
     pub name: Arc<str>,
-    /// What it opens.
+    /// What it allows.
     pub role: ApiRole,
-    /// The SHA-256 of it.
+    /// The SHA-256 of the token.
     pub sha256: [u8; 32],
 }
 
@@ -75,29 +63,29 @@ impl fmt::Debug for ApiToken {
     }
 }
 
-/// Who may ask.
+/// Who may use the control API.
 #[derive(Clone, Debug, Default)]
 pub struct ApiConfig {
-    /// Those of the settings.
+    /// The tokens of the settings file.
     pub tokens: Vec<ApiToken>,
-    /// Where there are more.
+    /// A file with further tokens.
     pub tokens_file: Option<PathBuf>,
-    /// What hosts show each other.
+    /// The token that hosts present to each other.
     pub peer_token: Option<Secret>,
 }
 
 impl ApiConfig {
-    /// Whether any token is asked for.
+    /// Whether any token is required.
     #[must_use]
     pub fn requires_credentials(&self) -> bool {
         !self.tokens.is_empty() || self.tokens_file.is_some() || self.peer_token.is_some()
     }
 }
 
-/// The tokens of a file: lines as `soloist token new` prints them.
+/// Reads a file of tokens: lines as `soloist token new` prints them.
 ///
 /// # Errors
-/// Tells everything that is wrong with it.
+/// Reports everything that is wrong with the file.
 pub fn read_tokens(file: &Path) -> Result<Vec<ApiToken>, ConfigError> {
     let source = SourceFile::open_file(file.to_owned()).map_err(|error| {
         let what = format!("cannot read `{}`: {error}", file.display());
@@ -109,7 +97,7 @@ pub fn read_tokens(file: &Path) -> Result<Vec<ApiToken>, ConfigError> {
     resolver.finish(tokens)
 }
 
-/// Who may ask by this table, or nothing after taking down what is wrong.
+/// The settings of `table`; `None` after reporting what is wrong.
 pub(super) fn read(resolver: &mut Resolver<'_>, table: ApiTable) -> Option<ApiConfig> {
     let own = tokens(resolver, table.tokens);
     let tokens_file = table.tokens_file.map(|text| {
@@ -123,16 +111,16 @@ pub(super) fn read(resolver: &mut Resolver<'_>, table: ApiTable) -> Option<ApiCo
         }
     });
     let peer_token = table.peer_token.map(|text| {
-        let keeper = resolver.secret_reader();
+        let reader = resolver.secret_reader();
         let setting = resolver.written(Some(text), "");
         let place = setting.place.clone().map(Location::without_text);
-        let secret = keeper.fetch(&setting.text).and_then(long_enough);
+        let secret = reader.fetch(&setting.text).and_then(long_enough);
         secret.map_err(|problem| resolver.report(problem.at(place))).ok()
     });
     Some(ApiConfig { tokens: own?, tokens_file: all(tokens_file)?, peer_token: all(peer_token)? })
 }
 
-/// What is not written is as good as what is right.
+/// Turns "not written" into a valid `None`, and keeps an invalid value as a failure.
 fn all<T>(written: Option<Option<T>>) -> Option<Option<T>> {
     written.map_or(Some(None), |value| value.map(Some))
 }
@@ -144,7 +132,7 @@ fn tokens(
     let read: Vec<_> = table
         .into_iter()
         .map(|(name, token)| {
-            // What stands on the line may be a token by mistake: it is not shown.
+            // The line may hold a token by mistake, so it is not shown.
             let unseen = |text| {
                 let mut setting = resolver.written(Some(text), "");
                 setting.place = setting.place.map(Location::without_text);

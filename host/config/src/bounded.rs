@@ -1,10 +1,11 @@
-//! Spans, sizes and numbers: none is read without its bounds.
+//! Time spans, sizes and numbers that cannot be read without checking their bounds.
 //!
-//! The type of a key of the file (`file.rs`) says the least and the most that it takes, and
-//! has no other way to its value; the schema says the same, since it is made of that type.
-//! Flags and query parameters take theirs by [`span`]. Nothing else in the host reads a
-//! span of time: clippy.toml forbids it. So whatever was accepted is small enough to be
-//! added to any moment, multiplied and waited for.
+//! The type of a key in the settings file (`settings_file.rs`) carries the least and the greatest
+//! allowed value, and its value can only be obtained through that check. The JSON Schema is
+//! generated from the same type, so it states the same bounds. Flags and query parameters use
+//! [`span`]. Nothing else in the host parses a time span or a size: clippy.toml
+//! forbids it for spans. So every accepted span is small enough to be added to any point in time,
+//! multiplied and waited for.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -17,18 +18,18 @@ use super::{
     value,
 };
 
-/// A millisecond, the unit in which bounds of spans are written.
+/// One millisecond, the unit in which bounds of spans are written.
 pub const MS: u64 = 1;
-/// A second.
+/// One second, in milliseconds.
 pub const SECOND: u64 = 1000 * MS;
-/// A minute.
+/// One minute, in milliseconds.
 pub const MINUTE: u64 = 60 * SECOND;
-/// An hour.
+/// One hour, in milliseconds.
 pub(crate) const HOUR: u64 = 60 * MINUTE;
-/// A day.
+/// One day, in milliseconds.
 pub const DAY: u64 = 24 * HOUR;
 
-/// Bounds of sizes.
+/// Units for bounds of sizes, in bytes.
 pub(crate) const KIB: u64 = 1 << 10;
 pub(crate) const MIB: u64 = 1 << 20;
 pub(crate) const GIB: u64 = 1 << 30;
@@ -36,38 +37,43 @@ pub(crate) const TIB: u64 = 1 << 40;
 
 /// A setting with bounds.
 pub(super) trait BoundedSetting {
-    /// What it stands for.
+    /// The type of its value.
     type Value;
 
-    /// Its value, or the mend.
+    /// The value, or the problem if it cannot be parsed or is out of bounds.
     fn value(&self) -> Result<Self::Value, Problem>;
 
-    /// Where it stands.
+    /// Where it is written.
     fn place(&self, source: &SourceFile) -> Location;
 }
 
-/// A span of time of the file, from `LEAST` to `MOST` milliseconds.
+/// A time span in the settings file, from `LEAST` to `MOST` milliseconds.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(transparent)]
 pub(super) struct BoundedSpan<const LEAST: u64, const MOST: u64>(Located<String>);
 
-/// A number of bytes of the file, from `LEAST` to `MOST`.
+/// A number of bytes in the settings file, from `LEAST` to `MOST`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(transparent)]
 pub(super) struct BoundedSize<const LEAST: u64, const MOST: u64>(Located<String>);
 
-/// How many of something the file says: from `LEAST` to `MOST`.
+/// A count in the settings file, from `LEAST` to `MOST`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(transparent)]
 pub(super) struct BoundedCount<const LEAST: usize, const MOST: usize>(Located<i64>);
 
-/// A number of the file, from `-MOST` to `MOST`.
+/// A share in the settings file, from 0 to 1.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(transparent)]
+pub(super) struct BoundedRatio(Located<f64>);
+
+/// A signed number in the settings file, from `-MOST` to `MOST`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(transparent)]
 pub(super) struct BoundedNumber<const MOST: i64>(Located<i64>);
 
 impl<const LEAST: u64, const MOST: u64> BoundedSpan<LEAST, MOST> {
-    /// The same setting, where less is taken.
+    /// The same setting with narrower bounds.
     pub(super) fn narrowed<const L: u64, const M: u64>(self) -> BoundedSpan<L, M> {
         const { assert!(LEAST <= L && M <= MOST, "no narrower") };
         BoundedSpan(self.0)
@@ -133,6 +139,22 @@ impl<const MOST: i64> BoundedSetting for BoundedNumber<MOST> {
     }
 }
 
+impl BoundedSetting for BoundedRatio {
+    type Value = f64;
+
+    fn value(&self) -> Result<f64, Problem> {
+        let written = *self.0.get_ref();
+        within(written, 0.0, 1.0).ok_or_else(|| {
+            let help = "write a number from 0.0 (none) to 1.0 (all), as in 0.1 for every tenth";
+            Problem::new(format!("{written} is no part of the traces"), help)
+        })
+    }
+
+    fn place(&self, source: &SourceFile) -> Location {
+        source.place(&self.0)
+    }
+}
+
 fn within<T: PartialOrd>(value: T, least: T, most: T) -> Option<T> {
     (least <= value && value <= most).then_some(value)
 }
@@ -141,10 +163,10 @@ fn out_of_range(text: &str, help: &str) -> Problem {
     Problem::new(format!("{text} is out of range"), help)
 }
 
-/// Reads a span of time from `LEAST` to `MOST` milliseconds: that of a flag or of a query.
+/// Parses a time span from `LEAST` to `MOST` milliseconds, for flags and query parameters.
 ///
 /// # Errors
-/// Says what is wrong, with the bounds.
+/// Says what is wrong and which bounds hold.
 pub fn span<const LEAST: u64, const MOST: u64>(text: &str) -> Result<Duration, String> {
     span_within::<LEAST, MOST>(text).map_err(|problem| problem.one_line())
 }
@@ -158,7 +180,7 @@ pub(super) fn span_within<const LEAST: u64, const MOST: u64>(
         .ok_or_else(|| out_of_range(text, &format!("write a span from {least} to {most}")))
 }
 
-/// A span of time of any length, for those who look at its bounds.
+/// Parses a time span of any length; the caller checks its bounds.
 #[expect(clippy::disallowed_methods, reason = "the one place; its callers have the bounds")]
 fn duration(text: &str) -> Result<Duration, Problem> {
     humantime::parse_duration(text).map_err(|error| {
@@ -171,8 +193,8 @@ fn duration(text: &str) -> Result<Duration, Problem> {
     })
 }
 
-/// A bound of a span, as people write it: in the largest unit in which it is whole, and
-/// a day or less in hours.
+/// Formats a bound as people write it: in the largest unit that divides it, except that one day
+/// is written in hours.
 fn show(ms: u64) -> String {
     let unit = [("days", DAY), ("h", HOUR), ("m", MINUTE), ("s", SECOND), ("ms", MS)]
         .into_iter()
@@ -180,12 +202,12 @@ fn show(ms: u64) -> String {
     unit.map_or_else(|| "0s".to_owned(), |(name, unit)| format!("{}{name}", ms / unit))
 }
 
-/// The keyword by which the schema of a text says its bounds: no draft has one for spans.
+/// The schema keyword that states the bounds of a text. JSON Schema itself has none for spans.
 const BOUNDS: &str = "x-bounds";
 
 macro_rules! in_the_schema {
-    ($name:literal, $($kind:ident: $number:ident),+ => $type:ty, $schema:expr) => {
-        impl<$(const $kind: $number),+> JsonSchema for $type {
+    ($name:literal, $($kind:ident: $number:ident),* => $type:ty, $schema:expr) => {
+        impl<$(const $kind: $number),*> JsonSchema for $type {
             fn inline_schema() -> bool {
                 true
             }
@@ -218,6 +240,11 @@ in_the_schema!("Rank", MOST: i64 => BoundedNumber<MOST>, json_schema!({
     "type": "integer",
     "minimum": -MOST,
     "maximum": MOST,
+}));
+in_the_schema!("Ratio", => BoundedRatio, json_schema!({
+    "type": "number",
+    "minimum": 0.0,
+    "maximum": 1.0,
 }));
 
 #[cfg(test)]

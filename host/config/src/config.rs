@@ -1,4 +1,4 @@
-//! All that a host is told.
+//! The validated settings of a host.
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
@@ -7,7 +7,7 @@ use super::{
 };
 use soloist_heart::{Group, Timings};
 
-/// Everything a host is told, checked: whoever holds one may rely on it.
+/// All settings of a host, already checked: users of a `Config` need not validate it again.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The cluster's name: hosts that share it and the store form one cluster.
@@ -16,24 +16,24 @@ pub struct Config {
     pub store: StoreUrl,
     /// This host.
     pub host: HostConfig,
-    /// The durations of leadership.
+    /// The timings of leadership.
     pub timings: Timings,
     /// Where traces go, if anywhere.
     pub traces: Option<TracesConfig>,
-    /// Who should lead which group; the others go by [`GroupConfig::DEFAULT`].
+    /// Who should lead which group; groups that are not listed use [`GroupConfig::DEFAULT`].
     pub groups: BTreeMap<Group, GroupConfig>,
-    /// The actions, by name; those found in the plugins folder without settings included.
+    /// The actions by name, including those found in the plugins folder without settings.
     pub actions: Vec<ActionConfig>,
-    /// What makes no action, and keeps no host from starting.
+    /// What could not become an action. This does not keep the host from starting.
     pub refused: Vec<RefusedAction>,
-    /// What is right and does nothing, for whoever checks the settings.
+    /// Settings that are valid but have no effect, for `soloist config check`.
     pub warnings: Vec<String>,
-    /// Whether the host starts with all of its actions or not at all, as for somebody who
-    /// has just named one and looks on. Else it starts with those that can be had.
+    /// Whether the host starts with all of its actions or not at all, as when a person runs a
+    /// single plugin. Otherwise it starts with those that are usable.
     pub all_or_none: bool,
-    /// The file in which compiled functions are kept one by one, for whoever edits a plugin and
-    /// runs it again; else plugins are kept as a whole alone.
+    /// The file that caches single compiled functions, for people who edit a plugin and run it
+    /// again. Without it only whole compiled plugins are cached.
     pub functions: Option<PathBuf>,
-    /// Where they come from, to be read again when the plugins folder changes.
+    /// Where the actions come from, to read them again when the plugins folder changes.
     pub source: Arc<ActionSource>,
 }

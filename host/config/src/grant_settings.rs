@@ -1,4 +1,4 @@
-//! From what the settings of an action grant to its [`Grants`].
+//! Reads what the settings grant to an action into its [`Grants`].
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,7 +15,7 @@ use super::{
     value,
 };
 
-/// The grants of `table`, or nothing after taking down what is wrong with them.
+/// The grants of `table`; `None` after reporting what is wrong.
 pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<Grants> {
     let outbound = each(resolver, &table.outbound, OutboundGrant::parse);
     let sockets = each(resolver, &table.sockets, SocketGrant::parse);
@@ -42,7 +42,7 @@ pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<G
     })
 }
 
-/// A table of texts, whose names `judge` approves of.
+/// A table of texts; `judge` checks the keys.
 fn texts(
     resolver: &mut Resolver<'_>,
     table: &BTreeMap<LocatedText, LocatedText>,
@@ -62,16 +62,16 @@ fn texts(
 }
 
 fn secrets(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<BTreeMap<String, Secret>> {
-    let keeper = resolver.secret_reader();
+    let reader = resolver.secret_reader();
     let read: Vec<_> = table
         .secrets
         .iter()
         .map(|(name, text)| {
             let mut text = resolver.written(Some(text.clone()), "");
-            // It may be the secret itself that somebody wrote there.
+            // Someone may have written the secret itself here, so the line is not shown.
             text.place = text.place.map(Location::without_text);
             let secret = resolver.read(&text, |text| {
-                let secret = keeper.fetch(text)?;
+                let secret = reader.fetch(text)?;
                 without_nul(secret.reveal()).map(|_| ())?;
                 Ok(secret)
             });
@@ -90,12 +90,12 @@ fn secrets(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<BTreeMap<
     read.into_iter().collect()
 }
 
-/// The name of a variable of the environment.
-/// The name of a task, or `*` for every one.
+/// Parses the name of a task, or `*` for all tasks.
 fn task(text: &str) -> Result<String, Problem> {
     if text == "*" { Ok(text.to_owned()) } else { value::name(text) }
 }
 
+/// Checks the name of an environment variable.
 fn variable(name: &str) -> Result<(), Problem> {
     if name.is_empty() || name.contains(['=', '\0']) {
         let what = format!("`{}` is not the name of a variable", name.escape_debug());
@@ -104,7 +104,7 @@ fn variable(name: &str) -> Result<(), Problem> {
     Ok(())
 }
 
-/// A program would find less than what was written.
+/// Rejects NUL: a program would see only the part of the text before it.
 fn without_nul(text: &str) -> Result<&str, Problem> {
     if text.contains('\0') {
         return Err(Problem::new(
@@ -115,7 +115,7 @@ fn without_nul(text: &str) -> Result<&str, Problem> {
     Ok(text)
 }
 
-/// The value of each text of a list, or nothing once all that is wrong was taken down.
+/// Parses each text of a list; `None` after reporting all that is wrong.
 pub(super) fn each<T>(
     resolver: &mut Resolver<'_>,
     texts: &[LocatedText],
@@ -125,7 +125,7 @@ pub(super) fn each<T>(
         let setting = resolver.written(Some(text.clone()), "");
         resolver.read(&setting, &parse)
     };
-    // Of all of them, before it is known whether one is wrong.
+    // Parse all of them first, so that every mistake is reported.
     let values: Vec<_> = texts.iter().map(&mut read).collect();
     values.into_iter().collect()
 }
@@ -151,8 +151,8 @@ fn folder(
     Some(FolderGrant { from: path, at: at?, write: table.write })
 }
 
-/// Refuses what is no folder, and what would hang its plugin: to open a named
-/// pipe takes a thread until somebody opens its other end, and nothing can end that.
+/// Rejects a path that is no folder, and a folder with a named pipe in it: opening a pipe blocks
+/// a thread until its other end is opened, and nothing could end that.
 fn usable(text: &str, path: &Path) -> Result<(), Problem> {
     let unreadable = |error: io::Error| {
         Problem::new(
@@ -173,7 +173,7 @@ fn usable(text: &str, path: &Path) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Where a plugin finds a folder: without a slash at its end.
+/// The path at which a plugin sees a folder, without a trailing slash.
 fn place(text: &str) -> Result<String, Problem> {
     let place = text.strip_suffix('/').filter(|place| !place.is_empty()).unwrap_or(text);
     let steps = || place.split('/').skip(1);

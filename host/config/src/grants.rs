@@ -1,4 +1,4 @@
-//! What an action is granted beyond computing: by default, nothing.
+//! What an action may access beyond computing; nothing by default.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -7,27 +7,27 @@ use super::{OutboundGrant, Secret, SocketGrant};
 /// The grants of one action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grants {
-    /// Whether it keeps state in the store, by `wasi:keyvalue`.
+    /// Whether it may keep state in the store, through `wasi:keyvalue`.
     pub state: bool,
-    /// The tasks that it may call; `*` stands for all of them.
+    /// The names of the tasks that it may call; `*` allows all.
     pub tasks: Vec<String>,
     /// Where it may send HTTP requests to.
     pub outbound: Vec<OutboundGrant>,
-    /// Where it may connect or send datagrams to, by `wasi:sockets`.
+    /// Where it may open connections or send datagrams to, through `wasi:sockets`.
     pub sockets: Vec<SocketGrant>,
-    /// Whether names in `outbound` and `sockets` may stand for addresses of private networks.
+    /// Whether names in `outbound` and `sockets` may resolve to private addresses.
     pub outbound_private: bool,
     /// Whether its HTTP requests carry `soloist-host` and `soloist-token`.
     pub outbound_token: bool,
-    /// The folders that it sees.
+    /// The folders of this machine that it may access.
     pub folders: Vec<FolderGrant>,
-    /// The arguments that it is called with, after its name.
+    /// Its command-line arguments, without its name.
     pub args: Vec<String>,
-    /// Its environment.
+    /// Its environment variables.
     pub env: BTreeMap<String, String>,
-    /// What joins its environment, and is shown nowhere.
+    /// More environment variables, whose values are never shown.
     pub secrets: BTreeMap<String, Secret>,
-    /// Its settings, as `wasi:config` shows them.
+    /// The values that it reads through `wasi:config`.
     pub config: BTreeMap<String, String>,
 }
 
@@ -49,12 +49,12 @@ impl Default for Grants {
     }
 }
 
-/// A folder of this machine that an action sees.
+/// A folder of this machine that an action may access.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FolderGrant {
-    /// The folder.
+    /// The folder on this machine.
     pub from: PathBuf,
-    /// Where the plugin finds it, as in `/data`.
+    /// The path at which the plugin sees it, as in `/data`.
     pub at: String,
     /// Whether it may write there.
     pub write: bool,

@@ -11,30 +11,31 @@ use super::{
 };
 use soloist_heart::{AvoidRule, Group, HostLabel, Strategy};
 
-/// A hand-over costs a pause: none is made by preference before this has passed.
+/// How long a host must have been the preferred one before leadership is moved to it. Each
+/// hand-over costs a short pause.
 const SETTLE: Duration = Duration::from_secs(10);
 
-/// Who should lead a group. Whether a host leads is for the store alone to say.
+/// Who should lead a group. The store alone decides who does lead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupConfig {
     /// How hosts are compared.
     pub strategy: Strategy,
-    /// Whether a leader hands over to a host that should lead rather than it.
+    /// Whether a leader hands over when another host is preferred.
     pub preempt: bool,
-    /// For how long that must have been so.
+    /// How long the other host must have been preferred before that.
     pub settle: Duration,
-    /// Whether such groups are to be led by as many different hosts as can be, among
-    /// those that are equally preferred.
+    /// Whether the groups with this flag should be led by as many different hosts as possible,
+    /// among hosts that are equally preferred.
     pub spread: bool,
 }
 
 impl GroupConfig {
-    /// That of a group of which no settings speak.
+    /// The settings of a group that has no `[group.NAME]`.
     pub const DEFAULT: Self =
         Self { strategy: Strategy::LongestRunning, preempt: false, settle: SETTLE, spread: false };
 }
 
-/// The groups of `[group.NAME]`; nothing, once what is wrong was taken down.
+/// The groups of `[group.NAME]`; `None` after reporting what is wrong.
 pub(super) fn read(
     resolver: &mut Resolver<'_>,
     tables: BTreeMap<LocatedText, GroupTable>,
@@ -46,7 +47,7 @@ pub(super) fn read(
         let name = resolver.read(&name, value::name);
         Some((Group::from(name?.as_str()), group?))
     };
-    // All of them, before the first that is wrong ends it.
+    // Read all of them, so that every mistake is reported.
     let groups: Vec<_> = tables.into_iter().map(read).collect();
     groups.into_iter().collect()
 }
@@ -99,7 +100,7 @@ fn strategy(
         )),
         "avoid" => Ok(Strategy::Avoid(avoid)),
         file if file.ends_with(".wasm") => {
-            // Whether it is there is seen when it is loaded.
+            // Whether the file exists is found out when it is loaded.
             Ok(Strategy::Plugin(folder.join(file)))
         }
         _ => Err(Problem::new(

@@ -1,10 +1,11 @@
-//! `[host]`: who this host is, and where and how its control API answers.
+//! `[host]`: the identity of this host, and how its control API answers.
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use super::{
     Overrides, TlsFiles,
     api_config::{self, ApiConfig, ApiRole},
+    choice::Choice,
     host_pattern::is_name,
     problem::Problem,
     resolver::Resolver,
@@ -14,49 +15,49 @@ use super::{
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:4000";
 
-/// Who this host is.
+/// The identity of this host.
 #[derive(Clone, Debug)]
 pub struct HostConfig {
     /// Its name, unique in the cluster.
     pub name: Arc<str>,
-    /// The address of its control API.
+    /// The address on which its control API listens.
     pub listen: SocketAddr,
-    /// Where other hosts reach its control API, if that was said.
+    /// The URL under which other hosts reach its control API, if the settings name one.
     pub advertise: Option<String>,
-    /// By which names its control API may be called, beside that one; in lower case.
+    /// Further host names under which its control API may be called; in lower case.
     pub names: Vec<String>,
-    /// How the control API speaks TLS, if it does.
+    /// TLS for the control API; `None` means plain HTTP.
     pub tls: Option<HostTls>,
-    /// Who may ask the control API.
+    /// Who may use the control API.
     pub api: ApiConfig,
-    /// Its labels.
+    /// Its labels, which strategies and tasks select by.
     pub labels: BTreeMap<String, String>,
-    /// How much it is preferred where groups go by that; more is better.
+    /// How much it is preferred by groups with the strategy `priority`; more is better.
     pub priority: i64,
 }
 
-/// TLS between hosts, and to whoever asks them.
+/// TLS between hosts, and towards clients of the control API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostTls {
-    /// What this host shows.
+    /// The certificate of this host.
     pub files: Arc<TlsFiles>,
-    /// Who has signed what other hosts show; by default those that browsers trust.
+    /// The authority that signed the certificates of other hosts; by default the public ones.
     pub ca: Option<PathBuf>,
-    /// Who signs the certificates of those who may ask.
+    /// The authority that signs client certificates.
     pub client_ca: Option<PathBuf>,
-    /// What those may do.
+    /// What holders of such a certificate may do.
     pub client_role: ApiRole,
 }
 
 impl HostConfig {
-    /// The URL at which other hosts reach the control API that is bound to `bound`.
+    /// The URL under which other hosts reach this control API, given the address it is bound to.
     #[must_use]
     pub fn url(&self, bound: SocketAddr) -> String {
         let scheme = self.scheme();
         match &self.advertise {
             Some(url) => url.clone(),
-            // No other host can call 0.0.0.0; in a container network the
-            // machine's name is what resolves.
+            // Other hosts cannot call 0.0.0.0; in a container network the machine's name
+            // resolves.
             None if bound.ip().is_unspecified() => {
                 format!("{scheme}://{}:{}", machine_name(), bound.port())
             }
@@ -64,24 +65,24 @@ impl HostConfig {
         }
     }
 
-    /// How the control API is spoken to.
+    /// The URL scheme of the control API.
     #[must_use]
     pub fn scheme(&self) -> &'static str {
         if self.tls.is_some() { "https" } else { "http" }
     }
 
-    /// Whether those who ask have to say who they are.
+    /// Whether clients must identify themselves.
     #[must_use]
     pub fn requires_credentials(&self) -> bool {
         self.api.requires_credentials() || self.checks_certificates()
     }
 
-    /// Whether a certificate says who asks.
+    /// Whether client certificates identify clients.
     fn checks_certificates(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some())
     }
 
-    /// Whether other hosts of the same settings let this one operate them.
+    /// Whether this host may operate other hosts that have the same settings.
     #[must_use]
     pub fn can_operate_peers(&self) -> bool {
         let certified = self.tls.as_ref().is_some_and(|tls| tls.client_role == ApiRole::Operate);
@@ -89,7 +90,7 @@ impl HostConfig {
     }
 }
 
-/// The host of these tables, or nothing after taking down what is wrong.
+/// The settings of these tables; `None` after reporting what is wrong.
 pub(super) fn read(
     resolver: &mut Resolver<'_>,
     table: HostTable,
@@ -170,7 +171,8 @@ fn advertised(text: &str, secure: bool) -> Result<String, Problem> {
     Ok(url)
 }
 
-/// Whoever reaches the control API could do anything, and read it from the wire.
+/// Rejects an open control API: anyone who reaches it could do anything, and traffic could be
+/// read on the wire.
 fn check_openness(host: &HostConfig, insecure: bool) -> Result<(), Problem> {
     let listen = host.listen;
     if insecure || listen.ip().to_canonical().is_loopback() {
@@ -190,7 +192,7 @@ fn check_openness(host: &HostConfig, insecure: bool) -> Result<(), Problem> {
     ))
 }
 
-/// The name by which this machine calls itself.
+/// The machine's own host name.
 fn machine_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

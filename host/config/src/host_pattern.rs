@@ -1,32 +1,32 @@
-//! The hosts that grants name: an address, a name, or all names of a domain.
+//! How grants name hosts: by an address, a name, or all names below a domain.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// What stands for one host or several.
+/// A pattern that matches one host or several.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum HostPattern {
-    /// This address.
+    /// Exactly this address.
     Ip(IpAddr),
-    /// This name, in lower case.
+    /// Exactly this name, in lower case.
     Name(String),
-    /// All names that end so; it begins with the dot.
+    /// All names with this suffix, which begins with a dot.
     Below(String),
 }
 
-/// Tells whether an address is one of this machine's.
+/// Tells whether an address belongs to this machine.
 pub type IsOwnAddress = fn(IpAddr) -> bool;
 
-/// What kind of network an address is in.
+/// The kind of network that an address belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum AddressScope {
     Public,
     Private,
-    /// The machine itself, its link, or no single host at all.
+    /// The machine itself, its link, or nothing that is a single host.
     Never,
 }
 
 impl HostPattern {
-    /// Reads a host as it is written in the settings, with `*.` for all below a domain.
+    /// Parses a host as written in the settings; `*.` matches all names below a domain.
     pub(super) fn parse(text: &str) -> Option<Self> {
         if let Some(ip) = text.strip_prefix('[') {
             let ip: Ipv6Addr = ip.strip_suffix(']')?.parse().ok()?;
@@ -42,17 +42,17 @@ impl HostPattern {
         }
     }
 
-    /// Whether it is found by asking for a name.
+    /// Whether it has to be resolved through DNS.
     pub(super) fn is_by_name(&self) -> bool {
         !matches!(self, Self::Ip(_))
     }
 
-    /// Whether this is the address `ip`, and no name for it.
+    /// Whether this is literally the address `ip`.
     pub(super) fn is_at(&self, ip: IpAddr) -> bool {
         matches!(self, Self::Ip(named) if *named == ip.to_canonical())
     }
 
-    /// Whether this is `host`, which is in lower case.
+    /// Whether this matches `host`, which is in lower case.
     pub(super) fn is(&self, host: &str) -> bool {
         match self {
             Self::Ip(ip) => {
@@ -64,11 +64,10 @@ impl HostPattern {
         }
     }
 
-    /// Whether what this names may be found at `ip`: public addresses may,
-    /// those of private networks if `private` says so, and others only if it
-    /// names them: by the address itself, or as `localhost`. So a name service
-    /// cannot turn a grant into one for this machine or its neighbours; which
-    /// addresses are this machine's, `is_own` says.
+    /// Whether a host matched by this pattern may be contacted at the address `ip`. Public
+    /// addresses are allowed; private ones if `private` says so; all others only if the pattern
+    /// names them literally or as `localhost`. So a DNS server cannot turn a grant into access to
+    /// this machine or its neighbours. `is_own` tells which addresses are this machine's.
     pub(super) fn reaches(&self, ip: IpAddr, private: bool, is_own: IsOwnAddress) -> bool {
         match (self, address_scope(ip)) {
             (Self::Ip(named), _) => *named == ip.to_canonical(),
@@ -80,7 +79,8 @@ impl HostPattern {
     }
 }
 
-/// A host name; one that ends with a number would be taken for an address.
+/// Whether this is a valid host name. A last label that begins with a digit is rejected: it could
+/// be read as an address.
 pub(super) fn is_name(name: &str) -> bool {
     let is_label = |label: &str| {
         !label.is_empty()
@@ -93,7 +93,7 @@ pub(super) fn is_name(name: &str) -> bool {
         && !last.starts_with(|c: char| c.is_ascii_digit())
 }
 
-/// Host and port, if one is written; `None` where the port is none.
+/// Splits host and port; `None` where the port is invalid.
 pub(super) fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
     let after_ip = text.rfind(']').map_or(0, |end| end + 1);
     match text[after_ip..].rfind(':') {
@@ -124,8 +124,8 @@ fn address_scope_v4(ip: Ipv4Addr) -> AddressScope {
     }
 }
 
-/// The address of IPv4 that `ip` stands for on the way: by a translator (RFC 6052) or a tunnel
-/// (RFC 3056).
+/// The IPv4 address embedded in `ip`, where a translator (RFC 6052) or tunnel (RFC 3056) delivers
+/// to it.
 #[must_use]
 pub fn embedded_v4(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     match ip.segments() {
@@ -143,8 +143,8 @@ fn address_scope_v6(ip: Ipv6Addr) -> AddressScope {
     }
     match ip.segments() {
         [0xfc00..=0xfdff, ..] | [0x64, 0xff9b, 1, ..] => AddressScope::Private,
-        // Tunnels whose far end the address hides (Teredo), benchmarks, documents, and what
-        // is assigned to protocols (IANA: IPv6 Special-Purpose Address Registry).
+        // Teredo tunnels, whose far end cannot be seen, benchmarking and documentation ranges,
+        // and protocol assignments (IANA: IPv6 Special-Purpose Address Registry).
         [0x2001, 0..=0x1ff, ..] | [0x2001, 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => {
             AddressScope::Never
         }

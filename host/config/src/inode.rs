@@ -1,11 +1,11 @@
-//! Which file it is, whatever its names are.
+//! Identifies a file independently of its names.
 
 use std::{fs, io, os::unix::fs::MetadataExt, path::Path};
 
 use sha2::{Digest, Sha256};
 
-/// A file as the kernel tells it from all others, while somebody has it open: by device and
-/// inode, which are the same by every name and through every mount.
+/// A file as the kernel identifies it while it is open: device and inode number. Both are the
+/// same under every name and through every mount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Inode {
     device: u64,
@@ -13,18 +13,19 @@ pub struct Inode {
 }
 
 impl Inode {
-    /// That of a file that was looked at.
+    /// The identity of the file that `found` describes.
     pub fn of(found: &fs::Metadata) -> Self {
         Self { device: found.dev(), number: found.ino() }
     }
 
-    /// What `path` leads to. Nothing is opened: closing would drop SQLite's locks.
+    /// The identity of the file at `path`. It is not opened: closing it would drop SQLite's
+    /// locks.
     pub fn at(path: &Path) -> io::Result<Self> {
         fs::metadata(path).map(|found| Self::of(&found))
     }
 }
 
-/// One number that stands for all of `inodes`, in every process.
+/// A hash of `inodes` that is the same in every process.
 pub fn digest(inodes: &[Inode]) -> u64 {
     let mut digest = Sha256::new();
     for Inode { device, number } in inodes {

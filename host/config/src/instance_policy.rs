@@ -1,60 +1,58 @@
-//! `instances`: whether an instance answers one request, or one after the other.
+//! `instances`: whether each request gets a fresh instance, or instances are reused.
 
 use std::time::Duration;
 
 use super::{
-    problem::Problem,
+    choice::{Choice, choice},
     resolver::Resolver,
-    settings_file::{ActionTable, nearest},
+    settings_file::ActionTable,
 };
 
-/// How many requests an instance serves before it is replaced.
+/// The default number of requests before a reused instance is replaced.
 const MAX_REUSE: usize = 1000;
 const MAX_IDLE: Duration = Duration::from_secs(10);
 
 /// Which instances answer the requests of an action.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum InstancePolicy {
-    /// A new one each: nothing is left of one request when the next comes.
+    /// A new instance for each request: nothing carries over.
     #[default]
     Fresh,
-    /// Those that answered before, with whatever is in their memory.
+    /// Instances that answered before, with whatever is in their memory.
     Reuse(ReuseLimits),
 }
 
-/// When an instance that is used again is replaced after all.
+/// When a reused instance is replaced after all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReuseLimits {
-    /// After so many requests.
+    /// After this many requests.
     pub max: usize,
-    /// After so long without any.
+    /// After this long without a request.
     pub idle: Duration,
 }
 
-/// The instances of `table`, or nothing after taking down what is wrong.
-pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<InstancePolicy> {
-    let reuse = resolver.written(table.instances.clone(), "fresh");
-    let max = resolver.bounded(table.max_reuse.as_ref(), MAX_REUSE);
-    let idle = resolver.bounded(table.max_idle.as_ref(), MAX_IDLE);
-    let reuses = resolver.read(&reuse, reuses)?;
-    let (max, idle) = (max?, idle?);
-    Some(if reuses {
-        InstancePolicy::Reuse(ReuseLimits { max, idle })
-    } else {
-        InstancePolicy::Fresh
-    })
+/// The word in the settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum InstanceMode {
+    Fresh,
+    Reuse,
 }
 
-fn reuses(text: &str) -> Result<bool, Problem> {
-    match text {
-        "fresh" => Ok(false),
-        "reuse" => Ok(true),
-        _ => {
-            let mend = match nearest(text, ["fresh", "reuse"]) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => "write \"fresh\" (a new instance for each request) or \"reuse\"".to_owned(),
-            };
-            Err(Problem::new(format!("`{text}` is not a way to use instances"), mend))
-        }
-    }
+choice! {
+    InstanceMode { Fresh = "fresh", Reuse = "reuse" },
+    "is not a way to use instances",
+    "write \"fresh\" (a new instance for each request) or \"reuse\""
+}
+
+/// The policy of `table`; `None` after reporting what is wrong.
+pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<InstancePolicy> {
+    let mode = resolver.written(table.instances.clone(), "fresh");
+    let max = resolver.bounded(table.max_reuse.as_ref(), MAX_REUSE);
+    let idle = resolver.bounded(table.max_idle.as_ref(), MAX_IDLE);
+    let mode = resolver.read(&mode, InstanceMode::parse)?;
+    let (max, idle) = (max?, idle?);
+    Some(match mode {
+        InstanceMode::Fresh => InstancePolicy::Fresh,
+        InstanceMode::Reuse => InstancePolicy::Reuse(ReuseLimits { max, idle }),
+    })
 }

@@ -1,4 +1,4 @@
-//! An address, or all of a network, as `trusted_proxies` names them.
+//! An IP address or network, as `trusted_proxies` lists them.
 
 use std::{net::IpAddr, str::FromStr};
 
@@ -8,12 +8,12 @@ use super::{ConfigError, problem::Problem};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IpNetwork {
     address: IpAddr,
-    /// How many bits of it count.
+    /// The length of its prefix, in bits.
     bits: u32,
 }
 
 impl IpNetwork {
-    /// Reads an entry as it is written in the settings.
+    /// Parses an entry as written in the settings.
     pub(super) fn parse(text: &str) -> Result<Self, Problem> {
         let (address, bits) = match text.split_once('/') {
             Some((address, bits)) => (address, Some(bits)),
@@ -36,7 +36,7 @@ impl IpNetwork {
         Ok(Self { address, bits })
     }
 
-    /// Whether `ip` is in it. An address of IPv4 within IPv6 is one of IPv4.
+    /// Whether `ip` is in this network. An IPv4-mapped IPv6 address counts as IPv4.
     #[must_use]
     pub fn contains(&self, ip: IpAddr) -> bool {
         match (self.address.to_canonical(), ip.to_canonical()) {

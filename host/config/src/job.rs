@@ -1,12 +1,13 @@
-//! The settings of a job: when it fires, and what becomes of firings that cannot be had.
+//! The settings of a job: when it fires, and what happens to firings that cannot start in time.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use super::{
+    choice::{Choice, choice},
     problem::Problem,
     resolver::{Resolver, Setting},
     schedule::{self, Schedule},
-    settings_file::{ActionTable, LocatedText, nearest},
+    settings_file::{ActionTable, LocatedText},
 };
 
 const ZONE: &str = "UTC";
@@ -16,96 +17,58 @@ const CONCURRENCY: &str = "forbid";
 const TIMEOUT: Duration = Duration::from_secs(3600);
 const RETRIES: usize = 0;
 
-/// When a program is run, and how.
+/// When and how a job runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobConfig {
     /// When it fires.
     pub schedule: Schedule,
-    /// By how much each firing is put off at most.
+    /// The greatest random delay of each firing.
     pub jitter: Duration,
-    /// What becomes of firings that could not begin in time.
+    /// What happens to firings that could not start in time.
     pub missed: MissedPolicy,
-    /// What becomes of a firing while an earlier one runs.
+    /// What happens to a firing while an earlier one is still running.
     pub concurrency: ConcurrencyPolicy,
     /// How long one attempt may take.
     pub timeout: Duration,
-    /// How many more attempts one that has failed gets.
+    /// How many more attempts a failed firing gets.
     pub retries: usize,
 }
 
-/// What becomes of firings that could not begin in time.
+/// What happens to firings that could not start in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MissedPolicy {
     /// They are dropped.
     Skip,
-    /// The latest of them is run.
+    /// Only the latest of them is run.
     Once,
     /// Each is run, in order.
     All,
 }
 
-impl MissedPolicy {
-    fn parse(text: &str) -> Result<Self, Problem> {
-        match text {
-            "skip" => Ok(Self::Skip),
-            "once" => Ok(Self::Once),
-            "all" => Ok(Self::All),
-            _ => Err(choice(
-                text,
-                "nothing that is done about missed firings",
-                ["skip", "once", "all"],
-                "write \"skip\" (they are dropped), \"once\" (the latest is run) or \"all\" (each is run)",
-            )),
-        }
-    }
+choice! {
+    MissedPolicy { Skip = "skip", Once = "once", All = "all" },
+    "is nothing that is done about missed firings",
+    "write \"skip\" (they are dropped), \"once\" (the latest is run) or \"all\" (each is run)"
 }
 
-impl fmt::Display for MissedPolicy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Skip => "skip",
-            Self::Once => "once",
-            Self::All => "all",
-        })
-    }
-}
-
-/// What becomes of a firing while an earlier one runs.
+/// What happens to a firing while an earlier one is still running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConcurrencyPolicy {
-    /// It waits, and is missed by that.
+    /// It waits, and so may be missed.
     Forbid,
-    /// It runs beside it.
+    /// It runs in parallel.
     Allow,
-    /// It takes its place.
+    /// It cancels the earlier one.
     Replace,
 }
 
-impl ConcurrencyPolicy {
-    fn parse(text: &str) -> Result<Self, Problem> {
-        match text {
-            "forbid" => Ok(Self::Forbid),
-            "allow" => Ok(Self::Allow),
-            "replace" => Ok(Self::Replace),
-            _ => Err(choice(
-                text,
-                "no way for firings to meet",
-                ["forbid", "allow", "replace"],
-                "write \"forbid\" (one at a time), \"allow\" (side by side) or \"replace\" (the later ends the earlier)",
-            )),
-        }
-    }
+choice! {
+    ConcurrencyPolicy { Forbid = "forbid", Allow = "allow", Replace = "replace" },
+    "is no way for firings to meet",
+    "write \"forbid\" (one at a time), \"allow\" (side by side) or \"replace\" (the later ends the earlier)"
 }
 
-fn choice(text: &str, what: &str, known: [&str; 3], all: &str) -> Problem {
-    let mend = match nearest(text, known) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => all.to_owned(),
-    };
-    Problem::new(format!("`{text}` is {what}"), mend)
-}
-
-/// The job of `table`, if it is one; nothing after taking down what is wrong.
+/// The job of `table`, if it is one; `None` after reporting what is wrong.
 pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<Option<JobConfig>> {
     let Some(schedule) = &table.schedule else {
         let texts =
@@ -153,7 +116,8 @@ pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<O
     }))
 }
 
-/// A job that ends has done its work: it fires again by its schedule alone.
+/// Rejects service-only restart settings: a job that ended has done its work, and only its
+/// schedule starts it again.
 fn restarts(resolver: &mut Resolver<'_>, table: &ActionTable) {
     if let Some(restart) = &table.restart {
         let what = "a job is not started again when it ends: it has a schedule";
@@ -162,7 +126,7 @@ fn restarts(resolver: &mut Resolver<'_>, table: &ActionTable) {
     }
 }
 
-/// Refuses what says something of a time that this schedule does not have.
+/// Rejects keys that have no meaning for the kind of schedule.
 fn pointless(resolver: &mut Resolver<'_>, table: &ActionTable, schedule: &Schedule) {
     let place = |text: &Option<LocatedText>| text.as_ref().map(|text| resolver.place(text));
     let zone = ("zone", place(&table.zone));
@@ -183,7 +147,8 @@ fn pointless(resolver: &mut Resolver<'_>, table: &ActionTable, schedule: &Schedu
     }
 }
 
-/// Of many that take each other's place at once, the last alone would be left.
+/// Reads `missed`; rejects `all` together with `replace`: each firing would cancel the one
+/// before, and only the last would run.
 fn read_missed(
     resolver: &mut Resolver<'_>,
     missed: &Setting,

@@ -1,68 +1,45 @@
-//! Kinds: what a plugin can be run as, and what of that the settings want.
+//! Kinds: what a plugin can run as, and which of these the settings ask for.
 
 use std::{collections::BTreeSet, fmt};
 
 use super::{
+    choice::{Choice, choice},
     grant_settings,
     problem::Problem,
     resolver::Resolver,
-    settings_file::{ActionTable, nearest},
+    settings_file::ActionTable,
 };
 
-/// What a plugin can be run as.
+/// What a plugin can run as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// It answers HTTP requests.
     Http,
-    /// It runs for as long as the term lives.
+    /// It runs for as long as the term lasts.
     Service,
-    /// It runs when its schedule says so, or when it is asked to.
+    /// It runs when its schedule says so, or on request.
     Job,
-    /// It is told when its host comes to lead, and when to stand by.
+    /// It is called when its host becomes leader, and when it goes to standby.
     Hooks,
-    /// It does what any host may be called for.
+    /// Any host can run it when it is called.
     Task,
 }
 
 impl Kind {
-    /// All of them.
-    const ALL: [Self; 5] = [Self::Http, Self::Service, Self::Job, Self::Hooks, Self::Task];
-
-    /// Whether it runs for as long as a term lasts. Hooks are called and return, and tasks
-    /// are any host's.
+    /// Whether it runs for as long as a term lasts. Hooks are called and return; tasks belong to
+    /// no term.
     pub fn runs_all_term(self) -> bool {
         matches!(self, Self::Http | Self::Service | Self::Job)
     }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Service => "service",
-            Self::Job => "job",
-            Self::Hooks => "hooks",
-            Self::Task => "task",
-        }
-    }
-
-    fn parse(text: &str) -> Result<Self, Problem> {
-        let known = || Self::ALL.into_iter().map(Self::name);
-        Self::ALL.into_iter().find(|kind| kind.name() == text).ok_or_else(|| {
-            let mend = match nearest(text, known()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => "write `http`, `service`, `job`, `hooks` or `task`".to_owned(),
-            };
-            Problem::new(format!("`{text}` is nothing that an action can be run as"), mend)
-        })
-    }
 }
 
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
+choice! {
+    Kind { Http = "http", Service = "service", Job = "job", Hooks = "hooks", Task = "task" },
+    "is nothing that an action can be run as",
+    "write `http`, `service`, `job`, `hooks` or `task`"
 }
 
-/// The kinds of one plugin, of which there may be several: it is run as each.
+/// The kinds of one plugin. It may have several, and runs as each of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kinds(BTreeSet<Kind>);
 
@@ -73,28 +50,28 @@ impl Kinds {
         self.0.contains(&kind)
     }
 
-    /// Whether something of it runs for as long as a term lasts.
+    /// Whether any of them runs for as long as a term lasts.
     #[must_use]
     pub fn run_all_term(&self) -> bool {
         self.iter().any(Kind::runs_all_term)
     }
 
-    /// Whether some of it belongs to a term, and so to the leader. Tasks are any host's.
+    /// Whether any of them belongs to a term, and so to the leader. Tasks do not.
     #[must_use]
     pub fn need_term(&self) -> bool {
         self.iter().any(|kind| kind != Kind::Task)
     }
 
-    /// The same, with its program run by a schedule instead of for as long as a term
-    /// lasts; nothing, if it has no program.
+    /// The same kinds with the service turned into a scheduled job; `None` if there is no
+    /// service.
     pub fn as_scheduled(&self) -> Option<Self> {
         let job = |kind| if kind == Kind::Service { Kind::Job } else { kind };
         self.has(Kind::Service).then(|| self.iter().map(job).collect())
     }
 
-    /// Those that need no word of the settings. Compilers give programs a `main`, and what
-    /// answers requests may be built as one all the same: that `main` is a stub, which does
-    /// nothing, or traps. So beside an HTTP handler a program is run when the settings want it.
+    /// The kinds that apply where the settings name none. Compilers give every program a `main`,
+    /// even an HTTP handler; that `main` may be a stub that does nothing or traps. So next to an
+    /// HTTP handler, a program runs only if the settings ask for it.
     pub fn by_default(&self) -> Self {
         let stub = |kind: &Kind| *kind == Kind::Service && self.has(Kind::Http);
         self.iter().filter(|kind| !stub(kind)).collect()
@@ -118,15 +95,15 @@ impl FromIterator<Kind> for Kinds {
     }
 }
 
-/// As in `http+service`.
+/// Formats as in `http+service`.
 impl fmt::Display for Kinds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.iter().map(Kind::name).collect();
+        let names: Vec<_> = self.iter().map(Kind::word).collect();
         f.write_str(&names.join("+"))
     }
 }
 
-/// The kinds that `table` wants, if it says so; nothing after taking down what is wrong.
+/// The kinds that `table` asks for, if any; the outer `None` after reporting what is wrong.
 pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<Option<Kinds>> {
     let Some(texts) = &table.kinds else { return Some(None) };
     let place = Some(resolver.place(texts));
@@ -136,7 +113,7 @@ pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<O
     Some(Some(kinds))
 }
 
-/// A program is run by its schedule or for as long as a term lasts, and not both ways.
+/// Checks that a program is either scheduled or runs for the whole term, and not both.
 fn check(kinds: &Kinds, scheduled: bool) -> Result<(), Problem> {
     let refused = |what: &str, mend: &str| Err(Problem::new(what, mend));
     match (kinds.has(Kind::Service), kinds.has(Kind::Job), scheduled) {
@@ -172,7 +149,7 @@ mod tests {
         assert_eq!(kinds(&["service", "http"]).to_string(), "http+service");
         assert_eq!(kinds(&["service", "http", "hooks"]).by_default().to_string(), "http+hooks");
         assert_eq!(kinds(&["service", "hooks"]).by_default().to_string(), "service+hooks");
-        // A schedule is a word of the settings.
+        // A schedule counts as asking for the program.
         let scheduled = kinds(&["service", "http"]).as_scheduled().unwrap();
         assert_eq!(scheduled.by_default().to_string(), "http+job");
         assert!(scheduled.run_all_term() && kinds(&["hooks"]).as_scheduled().is_none());

@@ -1,13 +1,9 @@
-//! `[lease]`: which timings are possible, and the nearest ones where they are not.
+//! `[lease]`: which timings are possible, and the nearest possible ones otherwise.
 
 use std::time::Duration;
 
-use super::{StoreUrl, problem::Problem};
+use super::{StoreUrl, problem::Problem, settings_file::STOP_MIN};
 use soloist_heart::Timings;
-
-/// The shortest stop that the scheduler of a busy machine lets anyone keep; the file takes
-/// no shorter one.
-const MIN_STOP: Duration = Duration::from_millis(100);
 
 /// Whether `store` can grant `ttl`.
 pub(super) fn check_ttl(ttl: Duration, store: &StoreUrl) -> Result<(), Problem> {
@@ -32,7 +28,7 @@ pub(super) fn check_ttl(ttl: Duration, store: &StoreUrl) -> Result<(), Problem> 
     Ok(())
 }
 
-/// Whether a term survives a lost renewal under `timings`.
+/// Whether a term survives one lost renewal under `timings`.
 pub(super) fn check_timings(timings: &Timings, store: &StoreUrl) -> Result<(), Problem> {
     let Timings { ttl, stop_budget: stop, margin, renew_every, drain, .. } = *timings;
     if timings.is_possible() {
@@ -44,7 +40,7 @@ pub(super) fn check_timings(timings: &Timings, store: &StoreUrl) -> Result<(), P
     let stop_that_works = (1..=stop.as_millis() / 50)
         .rev()
         .filter_map(|n| u64::try_from(n * 50).ok().map(Duration::from_millis))
-        .find(|&stop| stop >= MIN_STOP && with(ttl, stop));
+        .find(|&stop| stop >= Duration::from_millis(STOP_MIN) && with(ttl, stop));
     let mut mends = Vec::new();
     mends.extend(ttl_that_works.map(|ttl| format!("`ttl = \"{}\"` or more", show(ttl))));
     mends.extend(stop_that_works.map(|stop| format!("`stop = \"{}\"` or less", show(stop))));

@@ -1,5 +1,5 @@
-//! Reads the shape of a settings file in spite of mistakes in it, so that all of them are told
-//! at once, and together with what is wrong with the values.
+//! Parses a settings file in spite of structural mistakes, so that all of them can be reported at
+//! once, together with invalid values.
 
 use std::ops::Range;
 
@@ -8,11 +8,11 @@ use toml::de::{DeTable, DeValue};
 
 use super::{problem::Problem, source_file::SourceFile};
 
-/// How many mistakes of one file are told.
+/// How many mistakes of one file are reported at most.
 const MISTAKES: usize = 50;
 
-/// What is in `source` without what is of a wrong shape, and what is wrong with that. Nothing,
-/// if the text is no TOML: then nobody knows what the rest of it means.
+/// Parses `source` without its malformed parts, and returns the problems with these. The value is
+/// `None` if the text is not TOML at all: then the rest of it has no known meaning.
 pub(super) fn read<T: DeserializeOwned>(source: &SourceFile) -> (Option<T>, Vec<Problem>) {
     let mut text = source.text().to_owned();
     let mut problems = Vec::new();
@@ -26,7 +26,7 @@ pub(super) fn read<T: DeserializeOwned>(source: &SourceFile) -> (Option<T>, Vec<
         let Some(mistake) = mistake.filter(|_| problems.len() < MISTAKES) else {
             return (None, problems);
         };
-        // All else stays where it is.
+        // Overwrite with blanks, so that all other positions stay the same.
         let blank: String = (text[mistake.clone()].chars())
             .flat_map(|c| std::iter::repeat_n(if c == '\n' { '\n' } else { ' ' }, c.len_utf8()))
             .collect();
@@ -34,8 +34,8 @@ pub(super) fn read<T: DeserializeOwned>(source: &SourceFile) -> (Option<T>, Vec<
     }
 }
 
-/// The part of `text` to leave out for what is wrong at `span`: a key with its value, or all
-/// of a table if it is the table that is wrong.
+/// The part of `text` to leave out for the mistake at `span`: one key with its value, or a whole
+/// table if the table itself is wrong.
 fn mistake(text: &str, span: &Range<usize>) -> Option<Range<usize>> {
     let line = text.get(..span.start)?.rfind('\n').map_or(0, |at| at + 1);
     if text[line..].trim_start().starts_with('[') {
@@ -43,12 +43,12 @@ fn mistake(text: &str, span: &Range<usize>) -> Option<Range<usize>> {
     }
     let table = DeTable::parse(text).ok()?;
     let entry = entry(text, table.get_ref(), span.start)?;
-    // With the tables that a dotted key names.
+    // Includes the tables that a dotted key names.
     let line = text[..entry.start].rfind('\n').map_or(0, |at| at + 1);
     (entry.end > line).then_some(line..entry.end)
 }
 
-/// Where the table ends whose header is the line at `header`.
+/// The end of the table whose header is the line at `header`.
 fn end_of_table(text: &str, header: usize) -> usize {
     let mut at = header;
     for (number, line) in text[header..].split_inclusive('\n').enumerate() {
@@ -60,7 +60,7 @@ fn end_of_table(text: &str, header: usize) -> usize {
     at
 }
 
-/// The key with its value, on lines of their own, in which `at` lies.
+/// The key with its value, on its own lines, that contains the position `at`.
 fn entry(text: &str, table: &DeTable<'_>, at: usize) -> Option<Range<usize>> {
     table.iter().find_map(|(key, value)| {
         let (from, to) = (key.span(), value.span());

@@ -1,16 +1,18 @@
-//! `soloist.toml`, flags and environment → a validated [`Config`].
+//! Turns `soloist.toml`, flags and environment variables into a validated [`Config`].
 //!
-//! A flag beats its environment variable, which beats the file, which beats
-//! the default. Everything that is wrong is found before anything starts, and
-//! told with file, line and the mend.
+//! A flag overrides its environment variable, which overrides the file, which overrides the
+//! default. Everything that is wrong is found before anything starts, and reported with file,
+//! line and what to do about it.
 //!
-//! Invariant: whatever stands in the file with its default value could as well
-//! be left out; so relative paths, written or not, start from the file's folder.
+//! Invariant: writing a setting with its default value changes nothing. Therefore relative paths,
+//! written or default, start from the settings file's folder.
 
 mod action;
-mod actions;
+mod action_set;
+mod action_source;
 mod api_config;
 mod bounded;
+mod choice;
 mod config;
 mod grant_settings;
 mod grants;
@@ -32,6 +34,7 @@ mod own_path;
 mod plugin_check;
 mod plugin_listing;
 mod problem;
+mod refused_action;
 mod relay_config;
 mod reserved_mount;
 mod resolve;
@@ -47,6 +50,7 @@ mod single_action;
 pub mod small_file;
 mod socket_grant;
 mod source_file;
+mod spelling;
 mod store;
 mod store_tls;
 mod store_url;
@@ -57,7 +61,8 @@ mod traces;
 mod value;
 
 pub use action::{ActionConfig, RestartPolicy, TlsFiles};
-pub use actions::{ActionSet, ActionSource, RefusedAction};
+pub use action_set::ActionSet;
+pub use action_source::ActionSource;
 pub use api_config::{ApiConfig, ApiRole, ApiToken, read_tokens};
 pub use bounded::span;
 pub use bounded::{DAY, MINUTE, MS, SECOND};
@@ -77,6 +82,7 @@ pub use overrides::Overrides;
 pub use plugin_check::{PluginCheck, PluginMismatch};
 pub use plugin_listing::components;
 pub use problem::ConfigError;
+pub use refused_action::RefusedAction;
 pub use relay_config::{RelayConfig, StandbyMode};
 pub use reserved_mount::ReservedMount;
 pub use restart_limit::RestartLimit;

@@ -1,18 +1,18 @@
-//! How much an action may take of its host.
+//! How much of its host an action may use.
 //!
-//! Every limit has a default, so an action that says nothing is bounded too.
+//! Every limit has a default, so an action without settings is bounded too.
 
 use std::{num::NonZeroUsize, time::Duration};
 
 use super::{
-    bounded::{GIB, KIB, MIB},
+    bounded::{KIB, MIB},
     problem::Problem,
     resolver::Resolver,
-    settings_file::ActionTable,
+    settings_file::{self, ActionTable},
 };
 
-/// The most linear memory that any instance can have.
-pub const MEMORY_MAX: usize = GIB as usize;
+/// The greatest linear memory that any instance can have, in bytes.
+pub const MEMORY_MAX: usize = settings_file::MEMORY_MAX as usize;
 
 const REQUESTS: usize = 256;
 const QUEUE: usize = 1024;
@@ -20,31 +20,31 @@ const FIRST_BYTE: Duration = Duration::from_secs(30);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(600);
 const HOOK_TIMEOUT: Duration = Duration::from_secs(10);
 const BODY: u64 = 16 * MIB;
-/// Programs in interpreted languages need some 40 MiB to begin with.
+/// The default memory of an instance, in bytes. Interpreted languages need about 40 MiB to start.
 const MEMORY: u64 = 256 * MIB;
 const LOG: u64 = 64 * KIB;
 
-/// What an action is held to; its neighbours live by that.
+/// The limits of an action, which protect its neighbours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// How many requests it answers at a time.
     pub requests: usize,
-    /// How many more may wait for their turn.
+    /// How many further requests may wait for their turn.
     pub queue: usize,
-    /// How long a guest may take to begin its answer.
+    /// How long a guest may take to begin its response.
     pub first_byte: Duration,
-    /// How long a guest may be busy with one request, its whole response included.
+    /// How long a guest may work on one request, including the whole response.
     pub request_timeout: Duration,
     /// How long one of its hooks may take.
     pub hook_timeout: Duration,
-    /// The bytes of a request's body.
+    /// The greatest request body, in bytes.
     pub body: u64,
-    /// The bytes of an instance's linear memories, all together.
+    /// The total linear memory of an instance, in bytes.
     pub memory: usize,
-    /// How many of its instances may compute for long at the same moment; all
-    /// processors but one, and one at least, if that is not said.
+    /// How many of its instances may compute at the same moment. By default one less than there
+    /// are processors, but at least one.
     pub cpu: Option<NonZeroUsize>,
-    /// The bytes that it may print in a second, all of its instances together.
+    /// How much it may print per second, in bytes, over all of its instances.
     pub log: u64,
 }
 
@@ -64,7 +64,7 @@ impl Default for Limits {
     }
 }
 
-/// The limits of `table`, or nothing after taking down what is wrong with them.
+/// The limits of `table`; `None` after reporting what is wrong.
 pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<Limits> {
     let requests = resolver.bounded(table.requests.as_ref(), REQUESTS);
     let queue = resolver.bounded(table.queue.as_ref(), QUEUE);
@@ -91,7 +91,7 @@ pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<L
     })
 }
 
-/// Where it is not written, the whole time of a request may be the shorter one.
+/// `first_byte`; its default is cut to the whole time of a request if that is shorter.
 fn first_byte(
     resolver: &mut Resolver<'_>,
     table: &ActionTable,

@@ -1,22 +1,22 @@
-//! Where `http` actions answer: several share an address, each under a path.
+//! The addresses and paths of `http` actions. Several actions may share an address, each under
+//! its own path.
 //!
-//! Invariant: what is asked for here are names and settings alone. Whether an action runs,
-//! fails or is parked moves nobody, itself as little as its neighbours; and hosts with the
-//! same plugins folder and settings agree.
+//! Invariant: the result depends on names and settings alone. It does not change when an action
+//! runs, fails or is parked; and hosts with the same plugins folder and settings agree on it.
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc};
 
 use super::{ActionConfig, ReservedMount, action::overlap, own_path::own_path};
 
-/// The path that stands for a whole address.
+/// The path that covers a whole address.
 const ROOT: &str = "/";
 
-/// Where one action answers.
+/// Where one action answers: an address and its paths there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
     /// The address.
     pub listen: SocketAddr,
-    /// The paths that its requests begin with, the shortest first; at least one.
+    /// The path prefixes of its requests, the shortest first; at least one.
     pub paths: Vec<Arc<str>>,
 }
 
@@ -27,7 +27,7 @@ impl Mount {
         self.paths.first().map_or(ROOT, |path| path)
     }
 
-    /// The places that it has.
+    /// Its paths, each with the address.
     fn points(&self) -> impl Iterator<Item = MountPoint> {
         self.paths.iter().map(|path| MountPoint { listen: self.listen, path: Arc::clone(path) })
     }
@@ -41,12 +41,12 @@ impl fmt::Display for Mount {
     }
 }
 
-/// A path of an address.
+/// A path at an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MountPoint {
     /// The address.
     pub listen: SocketAddr,
-    /// The path: `/`, or one without a slash at its end.
+    /// The path: `/`, or one without a trailing slash.
     pub path: Arc<str>,
 }
 
@@ -58,23 +58,24 @@ impl fmt::Display for MountPoint {
 }
 
 impl ActionConfig {
-    /// The path at which it answers, whoever else answers at its address, if it answers at all.
+    /// The path at which it always answers, whatever other actions share its address.
     #[must_use]
     pub fn own_path(&self) -> Arc<str> {
         self.path.clone().unwrap_or_else(|| own_path(&self.name))
     }
 }
 
-/// Where each of `actions` answers, by name: at the path of its settings, else at `/NAME`;
-/// and at `/` as well, if it is the only one at its address whose settings name no path, and
-/// no settings name `/`. Those that cannot be had (`absent`) count as if they could.
+/// Computes where each of `actions` answers, by name: at the path of its settings, else at
+/// `/NAME`. It also answers at `/` if it is the only action at its address without a configured
+/// path, and no other claims `/`. Actions that are unavailable (`absent`) count as if they were
+/// there.
 ///
-/// Which actions answer at all is known once their kinds are; ask this about the `http` ones.
+/// Pass only actions of the kind `http`; the kinds are known once plugins have been inspected.
 pub fn mounts<'a>(
     actions: impl IntoIterator<Item = &'a ActionConfig> + Clone,
     absent: impl IntoIterator<Item = &'a ReservedMount>,
 ) -> BTreeMap<Arc<str>, Mount> {
-    // Who could have the root of each address, or has it.
+    // How many actions claim the root path of each address.
     let mut claims: BTreeMap<SocketAddr, usize> = BTreeMap::new();
     let here = actions.clone().into_iter().map(|action| (action.listen, action.path.as_deref()));
     let absent = absent.into_iter().filter(|reserved| reserved.answers);
@@ -84,7 +85,7 @@ pub fn mounts<'a>(
     }
     let mount = |action: &ActionConfig| {
         let listen = action.listen;
-        // Port 0 is a port of its own for each that asks for it.
+        // With port 0 every action gets a port of its own.
         let alone = listen.port() == 0 || claims.get(&listen) == Some(&1);
         let sure = action.own_path();
         let paths = match &action.path {
@@ -99,7 +100,7 @@ pub fn mounts<'a>(
 /// Why two `http` actions cannot both answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MountError {
-    /// The same place.
+    /// Both want the same path at the same address.
     #[error(
         "the actions {first} and {second} would both answer at {mount}: give one of them another `path` or `listen`"
     )]
@@ -108,11 +109,11 @@ pub enum MountError {
         first: Arc<str>,
         /// The second.
         second: Arc<str>,
-        /// The place.
+        /// The address and path that both want.
         mount: MountPoint,
     },
-    /// Two addresses of which only one can be listened on, or one address with and without
-    /// TLS, or with two kinds of `standby`, or for two groups, which may be led by two hosts.
+    /// Two addresses of which only one can be bound; or one address with and without TLS, with
+    /// two kinds of `standby`, or in two groups, which may have different leaders.
     #[error(
         "the actions {first} and {second} cannot both listen, on {one} and {other}: only actions of one group with the same `tls` and `standby` share an address, and only one that is written alike; give one of them another `listen`"
     )]
@@ -129,7 +130,7 @@ pub enum MountError {
 }
 
 impl MountError {
-    /// The two.
+    /// The names of both actions.
     #[must_use]
     pub fn actions(&self) -> (&Arc<str>, &Arc<str>) {
         let (Self::SamePlace { first, second, .. } | Self::Clash { first, second, .. }) = self;
@@ -137,20 +138,21 @@ impl MountError {
     }
 }
 
-/// Finds the first two of the `http` actions that cannot both answer. Those of different
-/// groups clash too: one host may lead both.
+/// Finds the first two `http` actions that cannot both answer. Actions of different groups are
+/// compared too, since one host may lead both.
 ///
 /// # Errors
-/// Names the two.
+/// Names the two actions.
 pub fn check_mounts<'a>(
     actions: impl IntoIterator<Item = &'a ActionConfig> + Clone,
 ) -> Result<(), MountError> {
     clashes(actions).into_iter().next().map_or(Ok(()), Err)
 }
 
-/// All that [`check_mounts`] would find: each action that cannot answer beside one before it.
+/// All conflicts that [`check_mounts`] would find: one for each action that conflicts with an
+/// earlier one.
 pub fn clashes<'a>(actions: impl IntoIterator<Item = &'a ActionConfig> + Clone) -> Vec<MountError> {
-    // Who is absent takes no place, and gives none.
+    // Unavailable actions neither take nor give up a path here.
     let mounts = mounts(actions.clone(), []);
     let actions: Vec<_> = actions.into_iter().collect();
     let mut found = Vec::new();
@@ -174,7 +176,7 @@ pub fn clashes<'a>(actions: impl IntoIterator<Item = &'a ActionConfig> + Clone) 
     found
 }
 
-/// A place that both have.
+/// A path at an address that both have.
 fn shared(one: &Mount, other: &Mount) -> Option<MountPoint> {
     let there: Vec<_> = other.points().collect();
     one.points().find(|place| place.listen.port() != 0 && there.contains(place))
@@ -204,7 +206,7 @@ mod tests {
         assert_eq!(shown(&[alone.clone(), b.clone()], &[]), ["127.0.0.1:1/a", "127.0.0.1:1/b"]);
         let root = action("root", "127.0.0.1:1", Some("/"));
         assert_eq!(shown(&[b.clone(), root], &[]), ["127.0.0.1:1/b", "127.0.0.1:1"]);
-        // Whose settings name another path takes the root from nobody.
+        // An action with another configured path does not claim the root.
         let shop = action("shop", "127.0.0.1:1", Some("/shop"));
         let both = ["127.0.0.1:1 and 127.0.0.1:1/b", "127.0.0.1:1/shop"];
         assert_eq!(shown(&[b, shop], &[]), both);
@@ -226,7 +228,7 @@ mod tests {
         assert_eq!(of(Some("/"), true), ["127.0.0.1:1/a"]);
         let both = ["127.0.0.1:1 and 127.0.0.1:1/a"];
         assert_eq!(of(Some("/b"), true), both);
-        // Perhaps it is no server at all.
+        // It may be no HTTP server at all.
         assert_eq!(of(None, false), both);
     }
 

@@ -1,4 +1,4 @@
-//! Where an action may send HTTP requests to, as `outbound` names it.
+//! Where an action may send HTTP requests to: the entries of `outbound`.
 
 use std::{net::IpAddr, str::FromStr};
 
@@ -18,7 +18,7 @@ pub struct OutboundGrant {
 }
 
 impl OutboundGrant {
-    /// Reads an entry as it is written in the settings.
+    /// Parses an entry as written in the settings.
     pub(super) fn parse(text: &str) -> Result<Self, Problem> {
         let refused = |mend: String| {
             Problem::new(format!("`{text}` is not where HTTP requests can go"), mend)
@@ -52,13 +52,13 @@ impl OutboundGrant {
         Ok(Self { https, host, port: port.unwrap_or(default_port(https)) })
     }
 
-    /// Whether this entry is about requests to `host`, which is in lower case.
+    /// Whether this entry matches requests to `host`, which is in lower case.
     #[must_use]
     pub fn names(&self, https: bool, host: &str, port: u16) -> bool {
         self.https == https && self.port == port && self.host.is(host)
     }
 
-    /// Whether what this entry names may be found at `ip`; see `Host::reaches`.
+    /// Whether a host matched by this entry may be contacted at `ip`; see `HostPattern::reaches`.
     #[must_use]
     pub fn reaches(&self, ip: IpAddr, private: bool, is_own: IsOwnAddress) -> bool {
         self.host.reaches(ip, private, is_own)
@@ -73,7 +73,7 @@ impl FromStr for OutboundGrant {
     }
 }
 
-/// The port that is meant where none is written.
+/// The port that applies where none is written.
 #[must_use]
 pub fn default_port(https: bool) -> u16 {
     if https { 443 } else { 80 }
@@ -142,7 +142,7 @@ mod tests {
         assert!(!ip.reaches([169, 254, 169, 254].into(), true, nobody));
     }
 
-    /// None is this machine's.
+    /// Stands for a machine that has none of the addresses.
     fn nobody(_: IpAddr) -> bool {
         false
     }
@@ -156,7 +156,7 @@ mod tests {
                 assert!(!entry(name).reaches(ip, true, own), "{name} at {ip}");
             }
         }
-        // What names it does so on purpose.
+        // The entry names the private address itself, so it is intended.
         assert!(entry("http://10.1.2.3").reaches([10, 1, 2, 3].into(), false, own));
     }
 }

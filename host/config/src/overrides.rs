@@ -1,40 +1,40 @@
-//! What flags and environment say.
+//! Settings from flags and environment variables.
 
 use std::path::PathBuf;
 
 use super::plugin_check::PluginCheck;
 
-/// What flags and environment say: the texts as they were given.
+/// Settings from flags and environment variables, as they were given.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
     /// The settings file; without it `soloist.toml` in the working folder, if there is one.
     pub config: Option<PathBuf>,
-    /// `host.name`
+    /// Overrides `host.name`.
     pub name: Option<String>,
-    /// `store`
+    /// Overrides `store`.
     pub store: Option<String>,
-    /// `store_tls.ca`
+    /// Overrides `store_tls.ca`.
     pub store_ca: Option<String>,
-    /// `store_tls.cert`
+    /// Overrides `store_tls.cert`.
     pub store_cert: Option<String>,
-    /// `store_tls.key`
+    /// Overrides `store_tls.key`.
     pub store_key: Option<String>,
-    /// `plugins`
+    /// Overrides `plugins`.
     pub plugins: Option<String>,
-    /// `host.listen`
+    /// Overrides `host.listen`.
     pub listen: Option<String>,
-    /// `host.advertise`
+    /// Overrides `host.advertise`.
     pub advertise: Option<String>,
-    /// `host.insecure`
+    /// Overrides `host.insecure`.
     pub insecure: bool,
-    /// What messages call the settings file, where no person has written it.
+    /// How messages refer to the settings file, where it was generated and no person knows it.
     pub file_alias: Option<&'static str>,
-    /// Whether secrets need not be there, since nobody is told them.
+    /// Whether secrets may be missing, since nothing will run with them.
     pub without_secrets: bool,
-    /// Whether all of the actions are wanted or none: then what is wrong around the settings,
-    /// in the plugins folder above all, is told with what is wrong with them.
+    /// Whether the host needs all of its actions. Then problems outside the settings, such as in
+    /// the plugins folder, are reported as errors too.
     pub all_or_none: bool,
-    /// How plugins are looked at, for whoever checks the settings: what those cannot be is told
-    /// with what is wrong, and what does nothing as well.
-    pub look: Option<PluginCheck>,
+    /// How to inspect plugins while checking settings. With it, mismatches between a plugin and
+    /// its settings are reported, and settings that have no effect.
+    pub plugin_check: Option<PluginCheck>,
 }

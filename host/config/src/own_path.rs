@@ -1,8 +1,8 @@
-//! Where an action answers of whose path no settings speak.
+//! The default path of an `http` action.
 
 use std::sync::Arc;
 
-/// The path of an action of whose path no settings speak.
+/// The path of the action `name` where its settings name none.
 pub(super) fn own_path(name: &str) -> Arc<str> {
     format!("/{name}").into()
 }

@@ -1,4 +1,4 @@
-//! What there is in the plugins folder: components, settings, and what is neither.
+//! The content of the plugins folder: components, settings, and what is neither.
 
 use std::{
     collections::BTreeMap,
@@ -7,31 +7,35 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{problem::Problem, settings_file::nearest, value};
+use super::{
+    problem::Problem,
+    spelling::{did_you_mean, nearest},
+    value,
+};
 
-/// The plugins folder at one moment.
+/// The content of the plugins folder at one moment.
 #[derive(Debug, Default)]
 pub(super) struct PluginListing {
     folder: PathBuf,
-    /// The components (`*.wasm`) by file name, or why one is none.
+    /// The components (`*.wasm`) by file name; an `Err` says why a file is unusable.
     components: BTreeMap<String, Result<(), Problem>>,
-    /// The stems of the settings files (`*.toml`) that lie beside a component.
+    /// The stems of the settings files (`*.toml`) that have a component of the same stem.
     settings: Vec<String>,
-    /// The stems of those that lie beside none.
+    /// The stems of settings files without such a component.
     orphan_settings: Vec<String>,
 }
 
 impl PluginListing {
-    /// Looks into `folder`.
+    /// Lists `folder`.
     ///
     /// # Errors
-    /// What the system says where it cannot be read.
+    /// The folder cannot be read.
     pub(super) fn of(folder: &Path) -> io::Result<Self> {
         let mut listing = Self::empty(folder);
         for entry in folder.read_dir()? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            // What other programs keep for themselves: half a copy, the litter of a Mac.
+            // Hidden files of other programs: partial copies, or metadata of macOS.
             if name.starts_with('.') {
                 continue;
             }
@@ -46,51 +50,51 @@ impl PluginListing {
         let is_beside = |stem: &String| components.contains_key(&format!("{stem}.wasm"));
         (listing.settings, listing.orphan_settings) =
             listing.settings.into_iter().partition(is_beside);
-        // What can be no action is refused for its name.
+        // A name that cannot be an action's is reported with its component.
         listing.settings.retain(|stem| value::name(stem).is_ok());
         listing.settings.sort();
         listing.orphan_settings.sort();
         Ok(listing)
     }
 
-    /// The listing of a folder that is not there.
+    /// The listing of a folder that does not exist.
     pub(super) fn empty(folder: &Path) -> Self {
         Self { folder: folder.to_owned(), ..Self::default() }
     }
 
-    /// The components, by file name; each with what is wrong with it, if anything is.
+    /// The components by file name; an `Err` says why one is unusable.
     pub(super) fn components(&self) -> impl Iterator<Item = (&str, &Result<(), Problem>)> {
         self.components.iter().map(|(name, verdict)| (name.as_str(), verdict))
     }
 
-    /// The names for which there is a settings file.
+    /// The names of actions that have a settings file here.
     pub(super) fn settings(&self) -> &[String] {
         &self.settings
     }
 
-    /// The names for which there is a settings file and no component. It may be somebody
-    /// else's, such as the Cargo.toml of who builds plugins here.
+    /// The names that have a settings file here but no component. It may be unrelated, such as
+    /// the Cargo.toml of a person who builds plugins in this folder.
     pub(super) fn orphan_settings(&self) -> &[String] {
         &self.orphan_settings
     }
 
-    /// The component for which the settings file `stem` may be meant.
+    /// The component that the settings file `stem` was probably meant for.
     pub(super) fn likely_meant(&self, stem: &str) -> Option<&str> {
         let stems = || self.components.keys().filter_map(|name| name.strip_suffix(".wasm"));
         stems().find(|other| is_similar(other, stem)).or_else(|| nearest(stem, stems()))
     }
 
-    /// The path of something in the folder.
+    /// The path of an entry of the folder.
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
-    /// The file of the component `name`, or why it cannot be had.
+    /// The path of the component `name`, or why it is unusable.
     pub(super) fn component(&self, name: &str) -> Result<PathBuf, Problem> {
         match self.components.get(name) {
             Some(Ok(())) => Ok(self.path(name)),
             Some(Err(problem)) => Err(problem.clone()),
-            // A path into another folder, or a file with another ending: that was meant.
+            // A path outside this folder, or with another extension, that was named on purpose.
             None if self.path(name).is_file() => Ok(self.path(name)),
             None => Err(self.missing(name)),
         }
@@ -98,10 +102,8 @@ impl PluginListing {
 
     fn missing(&self, name: &str) -> Problem {
         let present: Vec<_> = self.components.keys().map(String::as_str).collect();
-        let mend = match nearest(name, present.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`? "),
-            None => String::new(),
-        };
+        let mend = did_you_mean(name, present.iter().copied());
+        let mend = mend.map_or_else(String::new, |question| question + " ");
         let there = match &present[..] {
             [] => "there is no component (*.wasm) in it at all".to_owned(),
             present => format!("in it are: {}", present.join(", ")),
@@ -113,14 +115,15 @@ impl PluginListing {
     }
 }
 
-/// Whether two names differ by no more than how words are set apart, or by case.
+/// Whether two names differ only in separators or case.
 pub(super) fn is_similar(one: &str, other: &str) -> bool {
     let plain = |name: &str| name.to_ascii_lowercase().replace('_', "-");
     plain(one) == plain(other)
 }
 
-/// Whether what is called like a component can be one. Who may write to the plugins
-/// folder must not make the host read whatever else it can by a link.
+/// Whether an entry named like a component can be one. Symbolic links out of the folder are
+/// refused: a person who may only write to the plugins folder must not make the host read other
+/// files.
 fn usable(folder: &Path, entry: &DirEntry, name: &str) -> Result<(), Problem> {
     let name = name.escape_debug();
     let unreadable = |error: io::Error| {
@@ -143,10 +146,10 @@ fn usable(folder: &Path, entry: &DirEntry, name: &str) -> Result<(), Problem> {
     })
 }
 
-/// The names of the components in `folder`, sorted.
+/// The file names of the components in `folder`, sorted.
 ///
 /// # Errors
-/// What the system says where the folder cannot be read.
+/// The folder cannot be read.
 pub fn components(folder: &Path) -> io::Result<Vec<String>> {
     let listing = PluginListing::of(folder)?;
     let usable = listing.components().filter(|(_, verdict)| verdict.is_ok());

@@ -1,22 +1,22 @@
-//! What is wrong with the settings: where, what, and the mend.
+//! Problems in the settings: where, what is wrong, and what to do about it.
 //!
-//! Invariant: no rendering shows a password, not even a misplaced one.
+//! Invariant: no rendering shows a password, not even one in the wrong place.
 
 use std::{fmt, ops::Range};
 
-/// Everything that is wrong with the settings, found in one go.
+/// All problems in the settings, found in one pass.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigError {
     problems: Vec<Problem>,
 }
 
 impl ConfigError {
-    /// The error made of `problems`, of which there is at least one.
+    /// The error made of `problems`, which must not be empty.
     pub(super) fn new(problems: Vec<Problem>) -> Self {
         Self { problems }
     }
 
-    /// What is wrong.
+    /// The problems.
     pub(super) fn into_problems(self) -> Vec<Problem> {
         self.problems
     }
@@ -40,57 +40,57 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// One thing that is wrong.
+/// One problem in the settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Problem {
     what: String,
     place: Option<Location>,
-    // Not a String: a Result of a problem is returned everywhere.
+    // `Box<str>` keeps `Problem` small: it is the error of most results here.
     help: Box<str>,
     external: bool,
-    /// Whether it is right, and does nothing.
+    /// Whether this is only a warning: valid, but without effect.
     warning: bool,
 }
 
 impl Problem {
-    /// `what` is wrong, and `help` says what to do about it.
+    /// A problem; `help` says what to do about it.
     pub(super) fn new(what: impl Into<String>, help: impl Into<String>) -> Self {
         let (what, help) = (what.into(), help.into().into());
         Self { what, place: None, help, external: false, warning: false }
     }
 
-    /// What `text` says, the mend included.
+    /// A problem whose text already includes what to do about it.
     pub(super) fn from_text(text: impl Into<String>) -> Self {
         Self::new(text, "")
     }
 
-    /// The same, as something that is right and does nothing.
-    pub(super) fn as_warning(self) -> Self {
+    /// The same problem as a warning: the setting is valid but has no effect.
+    pub(super) fn into_warning(self) -> Self {
         Self { warning: true, ..self }
     }
 
-    /// The same, of something that lies around the settings: a file or a folder may come,
-    /// go or change while no setting does.
+    /// Marks a problem that lies outside the settings, such as a missing file: it may come and go
+    /// while no setting changes.
     pub(super) fn external(self) -> Self {
         Self { external: true, ..self }
     }
 
-    /// Whether it is one of those.
+    /// Whether the problem lies outside the settings.
     pub(super) fn is_external(&self) -> bool {
         self.external
     }
 
-    /// What is wrong, and what to do about it, for where there is no file to point into.
+    /// What is wrong, and what to do about it, for output without a file excerpt.
     pub(super) fn into_parts(self) -> (String, String) {
         (conceal(&self.what), self.help.into())
     }
 
-    /// In one line, for where there is no file to point into.
+    /// Everything in one line, for output without a file excerpt.
     pub(super) fn one_line(&self) -> String {
         format!("{}: {}", conceal(&self.what), self.help)
     }
 
-    /// The same, with the place where it was written.
+    /// The same problem, with the location where it was written.
     pub(super) fn at(mut self, place: Option<Location>) -> Self {
         self.place = place;
         self
@@ -109,7 +109,7 @@ impl fmt::Display for Problem {
 }
 
 impl Location {
-    /// The same place, without showing what is written there.
+    /// The same location, without showing the text written there.
     pub(super) fn without_text(self) -> Self {
         match self {
             Self::File(excerpt) => Self::File(Excerpt { text: String::new(), ..excerpt }),
@@ -121,9 +121,9 @@ impl Location {
 /// Where a setting was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Location {
-    /// In a file.
+    /// In a settings file.
     File(Excerpt),
-    /// As a flag, or in the environment variable that stands for it.
+    /// As a flag, or in the environment variable for it.
     Flag(&'static str),
 }
 
@@ -139,7 +139,7 @@ impl fmt::Display for Location {
     }
 }
 
-/// A line of a file with a part of it pointed at.
+/// A line of a file, with a part of it underlined.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Excerpt {
     file: String,
@@ -150,8 +150,8 @@ pub(super) struct Excerpt {
 }
 
 impl Excerpt {
-    /// The excerpt of `text`, the content of `file`, that shows `span`, which begins in line
-    /// `line`.
+    /// The excerpt of `text`, the content of `file`, that shows `span`; `line` is the number of
+    /// the line where the span begins.
     pub(super) fn new(file: &str, text: &str, line: usize, span: Range<usize>) -> Self {
         let start = floor(text, span.start);
         let end = floor(text, span.end).max(start);
@@ -168,7 +168,7 @@ impl Excerpt {
 }
 
 impl Excerpt {
-    /// The file, the line and the column, as editors take them.
+    /// `FILE:LINE:COLUMN`, as editors accept it.
     pub(super) fn position(&self) -> String {
         format!("{}:{}:{}", self.file, self.line, self.column)
     }
@@ -190,7 +190,7 @@ impl fmt::Display for Excerpt {
         }
         writeln!(f, "{gutter}  |")?;
         writeln!(f, "{number}  | {shown}")?;
-        // Columns no longer fit a line from which a password was taken.
+        // Once a password was removed from the line, the columns no longer fit.
         if shown == self.text {
             let indent = " ".repeat(self.column - 1);
             writeln!(f, "{gutter}  | {indent}{}", "^".repeat(self.width))?;
@@ -199,9 +199,9 @@ impl fmt::Display for Excerpt {
     }
 }
 
-/// `text` without the login that an address in it may carry.
+/// `text` without the user and password that a URL in it may contain.
 pub(super) fn conceal(text: &str) -> String {
-    // The last `@`: a password may hold one that nobody encoded.
+    // The last `@`: a password may contain an unencoded one.
     let Some(at) = text.rfind('@') else {
         return text.to_owned();
     };

@@ -1,66 +1,47 @@
-//! `standby` and `hold`: what the hosts that do not lead do with an action's requests.
+//! `standby` and `hold`: what hosts that do not lead do with an action's requests.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use super::{
-    problem::Problem,
+    choice::{Choice, choice},
     resolver::Resolver,
-    settings_file::{ActionTable, nearest},
+    settings_file::ActionTable,
 };
 
 const HOLD: Duration = Duration::from_secs(10);
 
-/// What becomes of the requests that reach an action's address on a standby.
+/// What a standby does with requests to an action's address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StandbyMode {
-    /// Nobody listens there.
+    /// It does not listen there.
     #[default]
     Refuse,
-    /// They go to the leader.
+    /// It forwards them to the leader.
     Forward,
-    /// Their clients are told where the leader answers.
+    /// It redirects clients to the leader's address.
     Redirect,
 }
 
 impl StandbyMode {
-    /// Whether the address is listened on by every host, from start to end.
+    /// Whether every host listens on the address all the time.
     #[must_use]
     pub const fn listens(self) -> bool {
         !matches!(self, Self::Refuse)
     }
-
-    fn parse(text: &str) -> Result<Self, Problem> {
-        match text {
-            "refuse" => Ok(Self::Refuse),
-            "forward" => Ok(Self::Forward),
-            "redirect" => Ok(Self::Redirect),
-            _ => {
-                let mend = match nearest(text, ["refuse", "forward", "redirect"]) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => "write \"refuse\" (standbys do not listen), \"forward\" (they pass requests on to the leader) or \"redirect\" (they say where it is)".to_owned(),
-                };
-                Err(Problem::new(format!("`{text}` is nothing that a standby does"), mend))
-            }
-        }
-    }
 }
 
-impl fmt::Display for StandbyMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Refuse => "refuse",
-            Self::Forward => "forward",
-            Self::Redirect => "redirect",
-        })
-    }
+choice! {
+    StandbyMode { Refuse = "refuse", Forward = "forward", Redirect = "redirect" },
+    "is nothing that a standby does",
+    "write \"refuse\" (standbys do not listen), \"forward\" (they pass requests on to the leader) or \"redirect\" (they say where it is)"
 }
 
 /// What a standby does with the requests of an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RelayConfig {
-    /// Where they come from the action's own address.
+    /// What happens to requests that arrive at the action's own address.
     pub standby: StandbyMode,
-    /// How long one that cannot be answered now waits for a leader.
+    /// How long a request waits for a leader when there is none.
     pub hold: Duration,
 }
 
@@ -70,7 +51,7 @@ impl Default for RelayConfig {
     }
 }
 
-/// What `table` says, or nothing after taking down what is wrong.
+/// The settings of `table`; `None` after reporting what is wrong.
 pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<RelayConfig> {
     let standby = resolver.written(table.standby.clone(), "refuse");
     let standby = resolver.read(&standby, StandbyMode::parse);

@@ -1,4 +1,4 @@
-//! The places of actions that cannot be had.
+//! Addresses and paths that are kept free for actions that are currently unavailable.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -10,43 +10,43 @@ use super::{
     value,
 };
 
-/// The place of an action that cannot be had: nobody else gets it.
+/// The address and path of an unavailable action, which no other action gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReservedMount {
-    /// The action.
+    /// The name of the action.
     pub name: Arc<str>,
     /// Its address.
     pub listen: SocketAddr,
-    /// Whether that is a guess, since its settings cannot be read: then it may have any.
+    /// Whether the address is unknown, since the settings cannot be read; it then may be any.
     pub any_address: bool,
-    /// Its path there, if its settings name one.
+    /// Its path, if its settings name one.
     pub path: Option<Arc<str>>,
     /// Whether its settings show that it would answer requests.
     pub answers: bool,
 }
 
 impl ReservedMount {
-    /// The place of the action `name`, of which nothing else is known; nothing, if that is
-    /// no name.
+    /// The reservation of an action of which only the name is known; `None` if the name is
+    /// invalid.
     pub(super) fn unknown(name: &str) -> Option<Self> {
         let name = value::name(name).ok()?.into();
         Some(Self { name, listen: DEFAULT_LISTEN, any_address: false, path: None, answers: false })
     }
 
-    /// Whether it keeps its place at the address `listen`.
+    /// Whether it may answer at the address `listen`.
     #[must_use]
     pub fn is_at(&self, listen: SocketAddr) -> bool {
         self.any_address || self.listen == listen
     }
 
-    /// Its path: the one of its settings, or that of its name.
+    /// Its path: the one of its settings, or the default of its name.
     #[must_use]
     pub fn path(&self) -> Arc<str> {
         self.path.clone().unwrap_or_else(|| own_path(&self.name))
     }
 
-    /// The same, as far as what can be read of its settings says more; nothing, if they say
-    /// that it answers no requests.
+    /// The reservation by what can be read of its settings; `None` if they say that it answers no
+    /// requests.
     pub(super) fn from_table(name: &str, table: &ActionTable) -> Option<Self> {
         let text = |text: &Option<LocatedText>| text.as_ref().map(|text| text.get_ref().clone());
         let kinds = table.kinds.as_ref().map(|kinds| kinds.get_ref());
@@ -63,7 +63,7 @@ impl ReservedMount {
         })
     }
 
-    /// The place of an action whose settings are right.
+    /// The reservation of an action whose settings are valid.
     #[must_use]
     pub fn from_config(config: &ActionConfig) -> Option<Self> {
         let ActionConfig { name, kinds, listen, path, tls, relay: relayed, .. } = config;

@@ -1,4 +1,4 @@
-//! From the shape of the file and the overrides to a [`Config`].
+//! From the parsed settings file and the overrides to a [`Config`].
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,7 +12,7 @@ use soloist_heart::{Strategy, Timings};
 
 use super::{
     ActionSet, Config, ConfigError, GroupConfig, Overrides, RefusedAction, StoreUrl,
-    actions::ActionSource,
+    action_source::ActionSource,
     group, host, lease, lenient,
     problem::{Location, Problem},
     resolver::Resolver,
@@ -35,13 +35,13 @@ impl Config {
     /// Reads and checks the settings.
     ///
     /// # Errors
-    /// Tells everything that is wrong with them.
+    /// Reports everything that is wrong with them.
     pub fn load(overrides: &Overrides) -> Result<Self, ConfigError> {
         load(std::path::Path::new(""), overrides)
     }
 }
 
-/// Reads the settings; the default file is looked for in `folder`.
+/// Reads the settings; the default settings file is looked for in `folder`.
 pub(super) fn load(folder: &Path, overrides: &Overrides) -> Result<Config, ConfigError> {
     let source = open(folder, overrides.config.as_deref())?.shown_as(overrides.file_alias);
     let (file, mistakes) = lenient::read::<SettingsFile>(&source);
@@ -69,7 +69,7 @@ fn open(folder: &Path, named: Option<&Path>) -> Result<SourceFile, Problem> {
     })
 }
 
-/// What somebody meant for one action, and gave to the host.
+/// The problem of a file that holds one action's settings, where a host's were expected.
 fn action_settings_problem(source: &SourceFile) -> Problem {
     let file = source.path().display();
     Problem::new(
@@ -79,7 +79,7 @@ fn action_settings_problem(source: &SourceFile) -> Problem {
     )
 }
 
-/// `None` only if there are problems. No `?` before all have been looked for.
+/// `None` only if problems were reported. There is no `?` before all parts have been checked.
 fn config(
     resolver: &mut Resolver<'_>,
     file: SettingsFile,
@@ -109,7 +109,7 @@ fn config(
         settings_cache: SettingsCache::default(),
     };
     let reading = actions(resolver, &source, overrides.all_or_none)?;
-    if let Some(look) = overrides.look {
+    if let Some(look) = overrides.plugin_check {
         review::actions(resolver, &source, &reading.actions, look);
         review::groups(resolver, &source, groups.as_ref().map_or(&[], |_| &named), &reading);
         review::tokens(resolver, &source.settings, host.as_ref());
@@ -132,8 +132,8 @@ fn config(
     })
 }
 
-/// A mistake in the settings file itself keeps the host from starting, and, for whoever wants
-/// all or none, what is wrong around it as well.
+/// A mistake in the settings file itself keeps the host from starting. With `all_or_none`,
+/// problems outside of it do as well.
 fn actions(
     resolver: &mut Resolver<'_>,
     source: &ActionSource,
@@ -141,7 +141,7 @@ fn actions(
 ) -> Option<ActionSet> {
     let reading = source.read().map_err(|error| resolver.report_all(error.into_problems()));
     let mut reading = reading.ok()?;
-    resolver.report_all(reading.take_mistakes(source));
+    resolver.report_all(reading.take_mistakes(|name| source.configured_group(name).is_some()));
     if all_or_none {
         resolver.report_external();
         resolver.report_all(reading.refused.iter().flat_map(RefusedAction::problems).cloned());
@@ -149,7 +149,7 @@ fn actions(
     Some(reading)
 }
 
-/// The components that are named as strategies.
+/// The components that are used as strategies.
 fn strategies<'a>(groups: impl Iterator<Item = &'a GroupConfig>) -> BTreeSet<PathBuf> {
     let plugin = |group: &GroupConfig| match &group.strategy {
         Strategy::Plugin(path) => Some(path.clone()),

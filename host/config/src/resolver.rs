@@ -1,4 +1,4 @@
-//! From settings, written or not, to their values; and what is wrong with them.
+//! Turns settings, written or default, into values, and collects the problems.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use super::{
     settings_file::{Located, LocatedText, SourceFile},
 };
 
-/// The text of a setting and where it was written; defaults are written nowhere.
+/// The text of a setting and where it was written; `None` for defaults.
 #[derive(Clone, Debug)]
 pub(super) struct Setting {
     pub(super) text: String,
@@ -21,27 +21,27 @@ pub(super) struct Setting {
 pub(super) struct Resolver<'a> {
     source: &'a SourceFile,
     problems: Vec<Problem>,
-    /// What is wrong around the settings, and keeps nobody from starting.
+    /// Problems outside the settings, which do not keep a host from starting.
     external: Vec<Problem>,
-    /// What is right, and does nothing.
+    /// Settings that are valid but have no effect.
     warnings: Vec<Problem>,
-    /// Whether secrets need not be there.
+    /// Whether secrets may be missing.
     without_secrets: bool,
 }
 
 impl<'a> Resolver<'a> {
-    /// A resolver of settings that stand in `source`, if anywhere.
+    /// A resolver of settings written in `source`.
     pub(super) fn new(source: &'a SourceFile) -> Self {
         let (problems, external, warnings) = (Vec::new(), Vec::new(), Vec::new());
         Self { source, problems, external, warnings, without_secrets: false }
     }
 
-    /// The same; `without` is whether nobody is told secrets, so that they need not be there.
+    /// Sets whether secrets may be missing, since nothing will run with them.
     pub(super) fn without_secrets(self, without: bool) -> Self {
         Self { without_secrets: without, ..self }
     }
 
-    /// Where secrets are.
+    /// What reads the secrets that settings refer to.
     pub(super) fn secret_reader(&self) -> SecretReader {
         SecretReader { folder: self.folder().to_owned(), allow_missing: self.without_secrets }
     }
@@ -57,7 +57,7 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// The value of a key that has bounds, or nothing after taking down what is wrong.
+    /// The value of a key with bounds, or its default; `None` after reporting what is wrong.
     pub(super) fn bounded<B: BoundedSetting>(
         &mut self,
         written: Option<&B>,
@@ -68,12 +68,12 @@ impl<'a> Resolver<'a> {
         written.value().map_err(|problem| self.report(problem.at(Some(place)))).ok()
     }
 
-    /// Where what has bounds was written, if it was.
+    /// Where a bounded setting was written, if it was.
     pub(super) fn place_of<B: BoundedSetting>(&self, written: Option<&B>) -> Option<Location> {
         Some(written?.place(self.source))
     }
 
-    /// The setting of a key that has a flag, which may have been given.
+    /// The setting of a key that has a flag, which takes precedence.
     pub(super) fn flag_or_written(
         &self,
         flag: &'static str,
@@ -87,12 +87,12 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// Where relative paths of the file start from.
+    /// The folder that relative paths in the file start from.
     pub(super) fn folder(&self) -> &Path {
         self.source.folder()
     }
 
-    /// Where the relative path `path` of a setting starts from.
+    /// Resolves the relative path `path` of a setting.
     pub(super) fn path(&self, setting: &Setting, path: &Path) -> PathBuf {
         match setting.place {
             Some(Location::Flag(_)) => path.to_owned(),
@@ -106,7 +106,7 @@ impl<'a> Resolver<'a> {
         self.path(&setting, setting.text.as_ref())
     }
 
-    /// The value of a setting, or nothing after taking down what is wrong.
+    /// Parses the text of a setting; `None` after reporting what is wrong.
     pub(super) fn read<T>(
         &mut self,
         setting: &Setting,
@@ -121,7 +121,19 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// Takes down what was found to be wrong with values, and where to mend that.
+    /// The value of a key that may be left out: the inner `None` if it is, the outer one after
+    /// reporting what is wrong.
+    pub(super) fn optional<T>(
+        &mut self,
+        text: Option<LocatedText>,
+        parse: impl FnOnce(&str) -> Result<T, Problem>,
+    ) -> Option<Option<T>> {
+        let Some(text) = text else { return Some(None) };
+        let setting = self.written(Some(text), "");
+        self.read(&setting, parse).map(Some)
+    }
+
+    /// Reports the result of a check at `place`.
     pub(super) fn check(
         &mut self,
         place: Option<Location>,
@@ -130,7 +142,7 @@ impl<'a> Resolver<'a> {
         found.map_err(|problem| self.report(problem.at(place))).ok()
     }
 
-    /// Takes down what is wrong around a setting that is right in itself.
+    /// Reports what is wrong outside of a setting that is itself valid.
     pub(super) fn check_external(
         &mut self,
         setting: &Setting,
@@ -140,43 +152,43 @@ impl<'a> Resolver<'a> {
         self.external.extend(problem.map(|problem| problem.at(setting.place.clone())));
     }
 
-    /// Takes that for as bad as what is wrong with the settings.
+    /// Treats problems outside the settings as errors too.
     pub(super) fn report_external(&mut self) {
         self.problems.append(&mut self.external);
     }
 
-    /// Where something stands in the file.
+    /// Where a value is written in the file.
     pub(super) fn place<T>(&self, value: &Located<T>) -> Location {
         self.source.place(value)
     }
 
-    /// Takes a problem down.
+    /// Adds a problem.
     pub(super) fn report(&mut self, problem: Problem) {
         self.problems.push(problem);
     }
 
-    /// Takes several down.
+    /// Adds several problems.
     pub(super) fn report_all(&mut self, problems: impl IntoIterator<Item = Problem>) {
         self.problems.extend(problems);
     }
 
-    /// Takes down what is right, and does nothing.
+    /// Adds a warning: the setting is valid but has no effect.
     pub(super) fn warn(&mut self, remark: Problem) {
-        self.warnings.push(remark.as_warning());
+        self.warnings.push(remark.into_warning());
     }
 
-    /// What was taken down of that.
+    /// The warnings so far.
     pub(super) fn warnings(&self) -> &[Problem] {
         &self.warnings
     }
 
-    /// What was taken down.
+    /// The problems so far.
     pub(super) fn into_problems(self) -> Vec<Problem> {
         self.problems
     }
 
-    /// What came out, unless there are problems; without any, it is something. Who is told of
-    /// problems is told of the rest as well.
+    /// The outcome, unless there are problems. `outcome` is `Some` if there are none. The error
+    /// includes the warnings.
     pub(super) fn finish<T>(mut self, outcome: Option<T>) -> Result<T, ConfigError> {
         match outcome {
             Some(outcome) if self.problems.is_empty() => Ok(outcome),

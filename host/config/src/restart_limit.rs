@@ -1,4 +1,4 @@
-//! `max_restarts` and `window`: when a service that keeps ending has failed.
+//! `max_restarts` and `window`: when a service that keeps ending counts as failed.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use super::{resolver::Resolver, settings_file::ActionTable};
 const MAX_RESTARTS: usize = 4;
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// How often a service is started again before its action has failed.
+/// How often a service is restarted before its action has failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RestartLimit {
-    /// So often, at most,
+    /// The greatest number of restarts within `window`.
     pub max_restarts: usize,
-    /// within so long. An action that has run for this long has run well.
+    /// The period over which restarts are counted. A service that ran this long has run well.
     pub window: Duration,
 }
 
@@ -22,7 +22,7 @@ impl Default for RestartLimit {
     }
 }
 
-/// The patience of `table`, or nothing after taking down what is wrong.
+/// The limit of `table`; `None` after reporting what is wrong.
 pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<RestartLimit> {
     let max_restarts = resolver.bounded(table.max_restarts.as_ref(), MAX_RESTARTS);
     let window = resolver.bounded(table.window.as_ref(), WINDOW);

@@ -1,7 +1,7 @@
-//! What is said of settings beyond what is wrong with each of them: what an action's plugin
-//! cannot be, who cannot answer beside another, and what is right and does nothing.
+//! Checks beyond single settings: what an action's plugin cannot be, which actions cannot answer
+//! at the same place, and which settings have no effect.
 //!
-//! Plugins are above the settings, so whoever wants this says how they are looked at.
+//! This crate does not know plugins, so the caller says how they are inspected.
 
 use std::collections::BTreeSet;
 
@@ -12,12 +12,13 @@ use super::{
     plugin_check::{PluginCheck, PluginMismatch},
     problem::{Location, Problem},
     resolver::Resolver,
-    settings_file::{LocatedText, SourceFile, nearest},
+    settings_file::{LocatedText, SourceFile},
+    spelling::did_you_mean,
 };
 use soloist_heart::Group;
 
-/// Which kinds the keys of an action say something of. What is missing here is for all of them,
-/// or is refused without a look at the plugin.
+/// Which keys apply to which kinds. A key that is not listed applies to all kinds, or is rejected
+/// without looking at the plugin.
 const MEANT_FOR: &[(&[Kind], &[&str])] = &[
     (
         &[Kind::Http],
@@ -43,10 +44,11 @@ const MEANT_FOR: &[(&[Kind], &[&str])] = &[
     (&[Kind::Task], &["on", "idempotent", "max_attempts", "keep", "max_queued", "payload"]),
 ];
 
-/// Those that do nothing without `instances = "reuse"`.
+/// Keys that have no effect without `instances = "reuse"`.
 const OF_REUSE: [&str; 2] = ["max_reuse", "max_idle"];
 
-/// Takes down what `look` finds at `actions`, and who of them cannot answer beside another.
+/// Reports mismatches that `look` finds in `actions`, and actions that conflict over an address
+/// or path.
 pub(super) fn actions(
     resolver: &mut Resolver<'_>,
     source: &ActionSource,
@@ -75,7 +77,7 @@ pub(super) fn actions(
     }
 }
 
-/// Remarks on keys that say nothing of what the action is.
+/// Warns of keys that do not apply to the kinds of the action.
 fn warn_unused_keys(
     resolver: &mut Resolver<'_>,
     action: &ActionConfig,
@@ -103,8 +105,8 @@ fn warn_unused_keys(
     }
 }
 
-/// Remarks on `[group.NAME]` of which no action is. Where it is not known of each action in
-/// which group it is, nothing is said.
+/// Warns of `[group.NAME]` tables that no action belongs to. Says nothing if the group of some
+/// action is unknown.
 pub(super) fn groups(
     resolver: &mut Resolver<'_>,
     source: &ActionSource,
@@ -120,19 +122,19 @@ pub(super) fn groups(
         reading.actions.iter().map(|action| action.group.clone()).chain(written).collect();
     for group in groups {
         let name = group.get_ref();
-        // That of every plugin that is still to come.
+        // The default group is the one of plugins that are added later.
         if has_actions.contains(&Group::from(name.as_str())) || *name == *Group::main().as_str() {
             continue;
         }
-        let near = nearest(name, has_actions.iter().map(Group::as_str));
-        let near = near.map_or_else(String::new, |near| format!("did you mean `{near}`? "));
+        let near = did_you_mean(name, has_actions.iter().map(Group::as_str));
+        let near = near.map_or_else(String::new, |question| question + " ");
         let what = format!("`[group.{name}]` does nothing: no action is of this group");
         let mend = format!("{near}write `group = \"{name}\"` into the settings of one, or drop it");
         resolver.warn(Problem::new(what, mend).at(Some(resolver.place(group))));
     }
 }
 
-/// Remarks on a table of tokens that holds none, and so lets everybody in.
+/// Warns of a table of tokens that is empty, and so lets everyone in.
 pub(super) fn tokens(
     resolver: &mut Resolver<'_>,
     settings: &SourceFile,
@@ -148,7 +150,7 @@ pub(super) fn tokens(
     resolver.warn(Problem::new(what, mend).at(Some(place)));
 }
 
-/// The keys in the settings of the action `name`.
+/// The keys that are written in the settings of the action `name`.
 fn written(source: &ActionSource, settings: &SettingsKeys<'_>, name: &str) -> TableKeys {
     let by_hand = settings.below(&["action"]).place_of(name);
     if let Some(header) = by_hand {
@@ -158,10 +160,10 @@ fn written(source: &ActionSource, settings: &SettingsKeys<'_>, name: &str) -> Ta
     beside.map(|source| SettingsKeys::of(&source).below(&[])).unwrap_or_default()
 }
 
-/// The keys of one table, each with where its value stands.
+/// The keys of one table, each with the location of its value.
 #[derive(Debug, Default)]
 struct TableKeys {
-    /// Where the table begins, if it has a name.
+    /// Where the table begins, if it has a heading.
     header: Option<Location>,
     keys: Vec<(String, Location)>,
 }
@@ -171,7 +173,7 @@ impl TableKeys {
         self.keys.iter().find(|(known, _)| known == key).map(|(_, place)| place.clone())
     }
 
-    /// Where the first of `keys` stands that is written, or else the table.
+    /// The location of the first of `keys` that is written, or else of the table.
     fn place(&self, keys: &[&str]) -> Option<Location> {
         let first = keys.iter().find_map(|key| self.place_of(key));
         first.or_else(|| self.header.clone())
@@ -191,13 +193,13 @@ struct SettingsKeys<'a> {
 }
 
 impl<'a> SettingsKeys<'a> {
-    /// Of a file that is no TOML there are none.
+    /// A file that is not TOML has no keys.
     fn of(source: &'a SourceFile) -> Self {
         let root = DeTable::parse(source.text()).map(toml::Spanned::into_inner);
         Self { source, root: root.unwrap_or_default() }
     }
 
-    /// Those of the table to which `path` leads.
+    /// The keys of the table at `path`.
     fn below(&self, path: &[&str]) -> TableKeys {
         let mut table = &self.root;
         for step in path {
@@ -208,7 +210,7 @@ impl<'a> SettingsKeys<'a> {
             table = inner;
         }
         let keys = table.iter().map(|(key, value)| {
-            // A table with a heading is shown by its name in that.
+            // A table with a heading is located by its name in that heading.
             let span = match value.get_ref() {
                 DeValue::Table(_) => key.span(),
                 _ => value.span(),

@@ -1,7 +1,7 @@
 //! `schedule` and `zone`: when a job fires.
 //!
-//! Invariant: when a job fires follows from its settings alone, and from no moment at
-//! which some host began; so all hosts agree on it.
+//! Invariant: firings follow from the settings alone, and not from the moment at which some host
+//! started. So all hosts agree on them.
 
 mod cron_field;
 mod cron_pattern;
@@ -20,28 +20,28 @@ use self::{zone_clock::ZoneClock, zoned_pattern::ZonedPattern};
 use super::{
     bounded::{DAY, SECOND, span_within},
     problem::Problem,
-    settings_file::nearest,
+    spelling::did_you_mean,
 };
 
 /// When a job fires.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Schedule {
-    /// When it is asked for.
+    /// Only on request.
     OnDemand,
-    /// At each multiple of this since the beginning of Unix time.
+    /// At each multiple of this span since the Unix epoch.
     Every(Duration),
-    /// When a pattern of cron fits the time of a zone.
+    /// When a cron pattern matches the local time of a zone.
     Cron(Box<CronPattern>, Tz),
 }
 
-/// A moment, as it stands in ids, answers and the environment of guests.
+/// Formats a point in time as used in ids, responses and the environment of guests.
 #[must_use]
 pub fn moment(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
 impl Schedule {
-    /// The first time after `moment` that it fires; nothing, if it never does again.
+    /// The first firing after `moment`; `None` if it never fires again.
     #[must_use]
     pub fn after(&self, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
         match self {
@@ -55,14 +55,15 @@ impl Schedule {
         }
     }
 
-    /// The last time before `moment` that it fired; nothing, if it never had.
+    /// The last firing before `moment`; `None` if there was none.
     #[must_use]
     pub fn before(&self, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
         match self {
             Self::OnDemand => None,
             Self::Every(span) => {
                 let span = i64::try_from(span.as_secs()).ok()?;
-                // The whole second at or after the moment: a firing before it is before both.
+                // Round up to a whole second: firings are at whole seconds, so this changes no
+                // result.
                 let end = moment.timestamp() + i64::from(moment.timestamp_subsec_nanos() > 0);
                 DateTime::from_timestamp((end - 1).div_euclid(span).checked_mul(span)?, 0)
             }
@@ -70,8 +71,8 @@ impl Schedule {
         }
     }
 
-    /// How many times it fires from one firing to another, both included. Of what is older
-    /// than Unix time nothing is counted.
+    /// The number of firings from `first` to `last`, both included. Firings before the Unix epoch
+    /// are not counted.
     #[must_use]
     pub fn count(&self, first: DateTime<Utc>, last: DateTime<Utc>) -> u64 {
         let first = first.max(DateTime::UNIX_EPOCH);
@@ -90,7 +91,7 @@ impl Schedule {
         }
     }
 
-    /// The zone by whose clock it goes.
+    /// The time zone that the schedule uses.
     #[must_use]
     pub const fn zone(&self) -> Tz {
         match self {
@@ -99,7 +100,7 @@ impl Schedule {
         }
     }
 
-    /// Whether it fires by itself, and never again after `now`: its year has passed.
+    /// Whether it used to fire by itself and never will after `now`, since its year has passed.
     #[must_use]
     pub fn is_over(&self, now: DateTime<Utc>) -> bool {
         self.fires() && self.after(now).is_none()
@@ -111,7 +112,7 @@ impl Schedule {
         !matches!(self, Self::OnDemand)
     }
 
-    /// Reads a schedule in `zone`, if it is one of cron.
+    /// Parses a schedule; `zone` is for cron patterns.
     pub(super) fn parse(text: &str, zone: Tz) -> Result<Self, Problem> {
         let text = text.trim();
         if text == "none" {
@@ -124,7 +125,7 @@ impl Schedule {
     }
 }
 
-/// As it stands in the settings.
+/// Formats as in the settings.
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -137,7 +138,7 @@ impl fmt::Display for Schedule {
 }
 
 fn every(text: &str, span: &str) -> Result<Schedule, Problem> {
-    // A year at most, which is for slips of the hand.
+    // A year at most, to catch typing errors.
     let span = span_within::<SECOND, { 366 * DAY }>(span)?;
     if span.subsec_nanos() == 0 {
         return Ok(Schedule::Every(span));
@@ -149,22 +150,21 @@ fn zoned(pattern: &CronPattern, zone: Tz) -> ZonedPattern<'_> {
     ZonedPattern { pattern, wall: ZoneClock(zone) }
 }
 
-/// A time zone by its name in the IANA database.
+/// Looks a time zone up by its name in the IANA database.
 ///
 /// # Errors
-/// There is none of this name; what is wrong, and what to write.
+/// There is no such zone: what is wrong, and what to write.
 pub fn time_zone(text: &str) -> Result<Tz, (String, String)> {
     zone(text).map_err(Problem::into_parts)
 }
 
-/// The same, of settings.
+/// Parses a time zone of the settings.
 pub(super) fn zone(text: &str) -> Result<Tz, Problem> {
     text.parse().map_err(|_| {
         let names = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
-        let mend = match nearest(text, names) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => "write a name of the IANA database, as in `Europe/Berlin` or `UTC`".to_owned(),
-        };
+        let mend = did_you_mean(text, names).unwrap_or_else(|| {
+            "write a name of the IANA database, as in `Europe/Berlin` or `UTC`".to_owned()
+        });
         Problem::new(format!("`{text}` is not a time zone"), mend)
     })
 }

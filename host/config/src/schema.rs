@@ -1,8 +1,8 @@
 //! The JSON Schema of the settings, for editors and for programs that write them.
 //!
-//! It is made of the very types that read the files (`file.rs`), so a key that one
-//! of the two takes the other takes as well. What is a fault of the whole, such as
-//! timings that do not go together, only [`Config::load`](super::Config::load) finds.
+//! It is generated from the types that parse the files (`settings_file.rs`), so both accept the
+//! same keys. Problems of the settings as a whole, such as timings that do not fit together, are
+//! only found by [`Config::load`](super::Config::load).
 
 use schemars::{
     JsonSchema, Schema,
@@ -26,14 +26,14 @@ pub fn action_schema() -> Value {
 }
 
 fn of<T: JsonSchema>() -> Value {
-    // Taplo, on which editors rely for TOML, knows drafts up to the seventh.
+    // Taplo, which editors use for TOML, supports drafts up to the seventh.
     let generator = SchemaSettings::draft07().into_generator();
     let mut schema = generator.into_root_schema_for::<T>();
     RecursiveTransform(without_null).transform(&mut schema);
     schema.to_value()
 }
 
-/// TOML has no null: what need not be there is left out.
+/// Removes `null`, which TOML does not have: optional keys are left out instead.
 fn without_null(schema: &mut Schema) {
     let Some(schema) = schema.as_object_mut() else { return };
     if let Some(Value::Array(types)) = schema.get_mut("type") {
@@ -46,7 +46,7 @@ fn without_null(schema: &mut Schema) {
     if let Some(Value::Array(choices)) = schema.get_mut("anyOf") {
         choices.retain(|choice| choice["type"] != "null");
         if let [only] = &choices[..] {
-            // A reference may have nothing beside it in this draft.
+            // In this draft a reference may have no siblings.
             let only = Value::from(vec![only.clone()]);
             schema.remove("anyOf");
             schema.insert("allOf".to_owned(), only);
@@ -68,6 +68,10 @@ mod tests {
     use crate::settings_file::{
         ApiTable, FolderTable, GroupTable, HostTable, HostTlsTable, LeaseTable, StoreTlsTable,
         TlsTable, TokenTable, TracesTable,
+    };
+    use crate::{
+        ApiRole, ConcurrencyPolicy, MissedPolicy, RestartPolicy, StandbyMode, choice::Choice,
+        instance_policy::InstanceMode,
     };
 
     struct Judge(Schemas, SchemaIndex);
@@ -119,14 +123,37 @@ mod tests {
             assert!(judge.takes(text).is_err(), "the schema takes {text}");
             assert!(toml::from_str::<SettingsFile>(text).is_err(), "the host takes {text}");
         }
-        // These the host refuses by their values.
+        // These are rejected by the host because of their values.
         for text in ["standby = \"forwards\"", "retries = 101", "instances = \"new\"", "cpu = 0"] {
             let text = format!("[action.web]\n{text}");
             assert!(judge.takes(&text).is_err(), "the schema takes {text}");
         }
     }
 
-    /// The keys that the host knows, as it lists them when it meets another.
+    /// The words that the schema lists for a key.
+    fn listed(schema: &Value, table: &str, key: &str) -> Vec<String> {
+        serde_json::from_value(schema["definitions"][table]["properties"][key]["enum"].clone())
+            .unwrap_or_else(|error| panic!("{table}.{key} lists no words: {error}"))
+    }
+
+    #[test]
+    fn the_schema_lists_the_words_that_the_host_takes() {
+        let schema = settings_schema();
+        let taken: Vec<Vec<_>> = vec![
+            StandbyMode::words().collect(),
+            RestartPolicy::words().collect(),
+            MissedPolicy::words().collect(),
+            ConcurrencyPolicy::words().collect(),
+            InstanceMode::words().collect(),
+        ];
+        let keys = ["standby", "restart", "missed", "concurrency", "instances"];
+        assert_eq!(keys.map(|key| listed(&schema, "ActionTable", key)).to_vec(), taken);
+        let roles: Vec<_> = ApiRole::words().collect();
+        assert_eq!(listed(&schema, "TokenTable", "role"), roles);
+        assert_eq!(listed(&schema, "HostTlsTable", "client_role"), roles);
+    }
+
+    /// The keys that the host knows, taken from its message about an unknown key.
     fn known<T: DeserializeOwned>() -> BTreeSet<String> {
         let refusal = match toml::from_str::<T>("no-such-key = 1") {
             Err(error) => error.message().to_owned(),
@@ -167,7 +194,7 @@ mod tests {
         assert!(!schema.to_string().contains("null"), "TOML has no null: {schema:#}");
     }
 
-    /// Calls `look` with each key that is a number or has bounds, and its schema.
+    /// Calls `look` with each key that is a number or has bounds, and with its schema.
     fn numbers(schema: &Value, look: &mut impl FnMut(&str, &Value)) {
         for (key, property) in schema["properties"].as_object().into_iter().flatten() {
             let has_bounds = property.get("x-bounds").is_some();
@@ -180,7 +207,7 @@ mod tests {
         }
     }
 
-    /// The bounds of a key as its description and the documentation put them.
+    /// The bounds of a key, in the words of its description and of the documentation.
     fn bounds(key: &str, property: &Value) -> String {
         if let Some(text) = property.get("x-bounds") {
             return text.as_str().unwrap().to_owned();
@@ -189,8 +216,8 @@ mod tests {
         format!("{} to {}", end("minimum"), end("maximum"))
     }
 
-    /// A number of the schema that is of a plain type of Rust, such as `usize` or `Duration`,
-    /// has no maximum: it is found here.
+    /// This finds numbers of plain Rust types such as `usize`: they have no maximum in the
+    /// schema.
     #[test]
     fn every_number_and_span_has_bounds_and_says_them() {
         let docs = [

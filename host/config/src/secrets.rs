@@ -1,7 +1,7 @@
-//! Secrets: named in the settings, kept elsewhere.
+//! Secrets: the settings only say where they are kept.
 //!
-//! Invariant: none is ever shown; all that a [`Secret`] can be asked for by
-//! accident is that it is one.
+//! Invariant: a [`Secret`] is never printed by accident; its `Debug` output shows only that there
+//! is one.
 
 use std::{
     env, fmt,
@@ -14,38 +14,38 @@ use super::{problem::Problem, small_file};
 /// The largest secret, in bytes.
 const SECRET_MAX: u64 = 64 << 10;
 
-/// What a plugin is told and nobody else.
+/// A value that only the plugin may see.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Arc<str>);
 
 impl Secret {
-    /// A secret that is already known.
+    /// A secret whose text is already known.
     #[must_use]
     pub fn new(text: &str) -> Self {
         Self(text.into())
     }
 
-    /// The secret itself, for the plugin.
+    /// The text of the secret.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
     }
 }
 
-/// Fetches the secrets that settings refer to.
+/// Reads the secrets that settings refer to.
 #[derive(Clone, Debug)]
 pub(super) struct SecretReader {
-    /// Where relative paths start from.
+    /// The folder that relative paths start from.
     pub(super) folder: PathBuf,
-    /// Whether they need not be there: then each is [`ABSENT`].
+    /// Whether secrets may be missing: then each one is [`ABSENT`].
     pub(super) allow_missing: bool,
 }
 
-/// What stands for a secret that nobody is told: as long as one has to be.
+/// The placeholder for a secret that nothing will use; long enough to pass the checks.
 const ABSENT: &str = "................................................................";
 
 impl SecretReader {
-    /// The secret that `text` refers to: `env:NAME` or `file:PATH`.
+    /// Reads the secret that `text` refers to: `env:NAME` or `file:PATH`.
     pub(super) fn fetch(&self, text: &str) -> Result<Secret, Problem> {
         match text.split_once(':') {
             Some(("env" | "file", _)) if self.allow_missing => Ok(Secret::new(ABSENT)),
@@ -53,7 +53,7 @@ impl SecretReader {
             Some(("file", path)) => {
                 from_file(path, &self.folder.join(path)).map_err(Problem::external)
             }
-            // Perhaps the secret itself; so it is not repeated.
+            // This may be the secret itself, so it is not repeated.
             _ => Err(Problem::new(
                 "this does not say where the secret is kept",
                 "write `env:NAME` or `file:PATH`, and keep the secret itself out of this file",
@@ -81,7 +81,7 @@ fn from_env(name: &str) -> Result<Secret, Problem> {
     }
 }
 
-/// The end of its last line does not belong to the secret.
+/// Reads a secret from a file; the final line break does not belong to it.
 fn from_file(path: &str, file: &Path) -> Result<Secret, Problem> {
     let refused = |what: String| {
         let mend = "name a file that this user can read; a relative path starts from the settings file's folder";
@@ -106,12 +106,12 @@ mod tests {
 
     #[test]
     fn one_that_nobody_is_told_need_not_be_there() {
-        let keeper = SecretReader { folder: PathBuf::new(), allow_missing: true };
+        let reader = SecretReader { folder: PathBuf::new(), allow_missing: true };
         for text in ["file:no/such/key", "env:NO_SUCH_VARIABLE"] {
             assert!(fetch(text, Path::new("")).is_err());
-            assert!(keeper.fetch(text).is_ok());
+            assert!(reader.fetch(text).is_ok());
         }
-        assert!(keeper.fetch("s3cret").is_err(), "this says not where it is");
+        assert!(reader.fetch("s3cret").is_err(), "this says not where it is");
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Settings beside plugins, which are looked at every few seconds: what has not changed is
-//! not read again.
+//! Caches the settings files next to plugins. They are looked at every few seconds, and unchanged
+//! files are not read again.
 
 use std::{
     collections::BTreeMap,
@@ -11,17 +11,17 @@ use parking_lot::Mutex;
 
 use super::{small_file::FileStamp, source_file::SourceFile};
 
-/// The files that were read, as they were then.
+/// The files that were read, with their stamp and content.
 #[derive(Debug, Default)]
 pub(super) struct SettingsCache(Mutex<BTreeMap<PathBuf, (FileStamp, SourceFile)>>);
 
 impl SettingsCache {
-    /// The file at `path`, as it is now.
+    /// The current content of the file at `path`.
     ///
     /// # Errors
-    /// It cannot be read, is too large, or is no file.
+    /// It cannot be read, is too large, or is not a regular file.
     pub(super) fn open(&self, path: &Path) -> io::Result<SourceFile> {
-        // Before it is read: what is written meanwhile is seen the next time.
+        // Take the stamp before reading: a write in between is noticed the next time.
         let stamp = FileStamp::of(path);
         let mut kept = self.0.lock();
         if let Some((before, source)) = kept.get(path)
@@ -37,7 +37,7 @@ impl SettingsCache {
         Ok(source)
     }
 
-    /// Forgets those that `is_there` does not know.
+    /// Drops all files for which `is_there` is false.
     pub(super) fn retain(&self, is_there: impl Fn(&Path) -> bool) {
         let mut kept = self.0.lock();
         kept.retain(|path, _| is_there(path));
@@ -52,7 +52,7 @@ mod tests {
 
     use super::*;
 
-    /// The text of `source`, which is one number.
+    /// The number that is the whole content of `source`.
     fn number(source: &SourceFile) -> i64 {
         source.parse::<BTreeMap<String, i64>>().unwrap()["n"]
     }
@@ -72,7 +72,7 @@ mod tests {
         let (stamp, _) = kept.0.lock()[&file];
         kept.0.lock().insert(file.clone(), (stamp, SourceFile::new(file.clone(), "n = 9".into())));
         assert_eq!(number(&kept.open(&file).unwrap()), 9, "what was kept");
-        // Of the same length, with its old time of modification: the change is seen.
+        // Same length, and an old modification time: the change is noticed all the same.
         fs::write(&file, "n = 2").unwrap();
         let long_ago = Timespec { tv_sec: 1, tv_nsec: 0 };
         let times = Timestamps { last_access: long_ago, last_modification: long_ago };

@@ -1,8 +1,8 @@
-//! The shape of `soloist.toml`, before anything in it is judged.
+//! The structure of `soloist.toml`, before any value is checked.
 //!
-//! What is said of each key here is what editors show: `soloist config schema`
-//! is made of it. What only a whole file can show to be wrong (a plugin that is
-//! not there, timings that do not go together) is not the shape's to know.
+//! The doc comments of the keys become the JSON Schema of `soloist config schema`, which editors
+//! show. Problems that only the whole file can show, such as a missing plugin or timings that do
+//! not fit together, are found elsewhere.
 
 use std::collections::BTreeMap;
 
@@ -10,14 +10,18 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::bounded::{
-    BoundedCount, BoundedNumber, BoundedSize, BoundedSpan, DAY, GIB, HOUR, KIB, MIB, MINUTE, MS,
-    SECOND, TIB,
+    BoundedCount, BoundedNumber, BoundedRatio, BoundedSize, BoundedSpan, DAY, GIB, HOUR, KIB, MIB,
+    MINUTE, MS, SECOND, TIB,
 };
-pub(super) use super::source_file::{Located, SourceFile, nearest};
+pub(super) use super::source_file::{Located, SourceFile};
 
-/// A text of the file that knows where it stands.
+/// A text of the file, with its location.
 pub(super) type LocatedText = Located<String>;
-/// How long something may take that people or machines wait for.
+/// The shortest `stop`, in milliseconds: the scheduler of a busy machine keeps no shorter one.
+pub(super) const STOP_MIN: u64 = 100 * MS;
+/// The greatest `memory`, in bytes.
+pub(super) const MEMORY_MAX: u64 = GIB;
+/// The time limit of something that people or machines wait for.
 pub(super) type TimeoutSetting = BoundedSpan<MS, DAY>;
 
 /// The settings of a soloist host (soloist.toml). Everything has a default; a flag
@@ -128,8 +132,7 @@ pub(super) struct TracesTable {
     /// What part of the traces that begin here is recorded, from 0.0 to 1.0; those that
     /// came with a request are recorded if its sender says so. Default: 1.0
     #[serde(default)]
-    #[schemars(range(min = 0.0, max = 1.0))]
-    pub(super) ratio: Option<Located<f64>>,
+    pub(super) ratio: Option<BoundedRatio>,
     /// Headers that it asks for: "file:PATH" or "env:NAME" says where their values are kept
     #[serde(default)]
     pub(super) headers: BTreeMap<LocatedText, LocatedText>,
@@ -180,7 +183,7 @@ pub(super) struct LeaseTable {
     pub(super) ttl: Option<BoundedSpan<SECOND, HOUR>>,
     /// How long actions may take to stop when the lease runs out: a part of the ttl.
     /// 100ms to 10m; default: "500ms"
-    pub(super) stop: Option<BoundedSpan<{ 100 * MS }, { 10 * MINUTE }>>,
+    pub(super) stop: Option<BoundedSpan<STOP_MIN, { 10 * MINUTE }>>,
     /// How long requests in flight may take when leadership is handed over. 0s to 24h;
     /// default: "10s"
     pub(super) drain: Option<BoundedSpan<0, DAY>>,
@@ -270,7 +273,7 @@ pub(super) struct ActionTable {
     /// The largest body of a request. 0B to 1TiB; default: "16MiB"
     pub(super) body: Option<BoundedSize<0, TIB>>,
     /// The memory of each instance. 1MiB to 1GiB; default: "256MiB"
-    pub(super) memory: Option<BoundedSize<MIB, GIB>>,
+    pub(super) memory: Option<BoundedSize<MIB, MEMORY_MAX>>,
     /// How many instances may compute for long at once. Default: all processors but one
     pub(super) cpu: Option<BoundedCount<1, 1024>>,
     /// How much of what it prints is logged in a second. 16KiB to 1GiB; default: "64KiB"

@@ -1,4 +1,4 @@
-//! The settings of one action that is run by itself, apart from those of any host.
+//! The settings of a single action that runs on its own, outside of any host's settings.
 
 use std::{
     io,
@@ -17,27 +17,26 @@ use super::{
     settings_file::{ActionTable, Located, SourceFile},
 };
 
-/// Reads `file`, which holds the settings of the action `name`: those of `plugin`, whatever
-/// they call it themselves. Paths in it are made to start from the root.
+/// Reads `file`, which holds the settings of the action `name`, and applies them to `plugin`
+/// instead of any plugin that they name. Relative paths become absolute.
 ///
 /// # Errors
-/// Tells all that is wrong, with its place in `file`.
+/// Reports everything that is wrong, with its location in `file`.
 pub fn read_action_settings(file: &Path, name: &str, plugin: &Path) -> Result<Table, ConfigError> {
     let source = open(file)?;
     read(&source, name, plugin, false)?;
     let mut settings: Table = source.parse()?;
     settings.remove("plugin");
-    // That of a bare name is empty, and means the working folder.
+    // The folder of a bare file name is empty, which means the working folder.
     let folder = path::absolute(Path::new(".").join(source.folder()));
     resolve_paths(&mut settings, &folder.map_err(|error| unreadable(file, &error))?);
     Ok(settings)
 }
 
-/// The action that the same settings make, for whoever only looks at it: secrets need not be
-/// there.
+/// The action that the same settings describe, only to inspect it: secrets may be missing.
 ///
 /// # Errors
-/// Tells all that is wrong, with its place in `file`.
+/// Reports everything that is wrong, with its location in `file`.
 pub fn read_action(file: &Path, name: &str, plugin: &Path) -> Result<ActionConfig, ConfigError> {
     read(&open(file)?, name, plugin, true)
 }
@@ -69,16 +68,15 @@ fn read(
     let plugin = path::absolute(plugin).map_err(|error| unreadable(plugin, &error))?;
     table.plugin = Some(Located::new(0..0, plugin.display().to_string()));
     let listing = PluginListing::empty(plugin.parent().unwrap_or(Path::new("/")));
-    let around = ActionContext { listing: &listing, control: None };
+    let context = ActionContext { listing: &listing, control: None };
     let mut resolver = Resolver::new(source).without_secrets(without_secrets);
     resolver.report_all(mistakes);
     let name = Setting { text: name.to_owned(), place: None };
-    let action = around.action(&mut resolver, &name, table);
+    let action = context.action(&mut resolver, &name, table);
     resolver.finish(action)
 }
 
-/// Lets the relative paths in the settings of an action start from `folder`, wherever those
-/// settings will stand.
+/// Makes the relative paths in the settings of an action start from `folder`.
 pub fn resolve_paths(settings: &mut Table, folder: &Path) {
     let path = |text: &str| Value::from(folder.join(text).display().to_string());
     let in_place = |table: &mut Table, key: &str| {

@@ -1,8 +1,7 @@
-//! Reading small files: settings, tokens, secrets, certificates.
+//! Reads small files: settings, tokens, secrets, certificates.
 //!
-//! Every file that people write for the host is read here, up to a size that none of them
-//! needs: one that grew to a gigabyte by mistake, or a device that has no end, must not
-//! become the host's memory.
+//! Every file that people write for the host is read here, with a limit on its size. A file that
+//! grew to a gigabyte by mistake, or an endless device, must not fill the host's memory.
 
 use std::{
     fs::{File, Metadata, OpenOptions},
@@ -17,10 +16,10 @@ use rustix::fs::OFlags;
 use super::value;
 use soloist_heart::clock::unix_ms;
 
-/// The most that a file of settings, tokens or certificates holds.
+/// The greatest size of a file of settings, tokens or certificates, in bytes.
 pub const FILE_MAX: u64 = 1 << 20;
 
-/// Tells one content of a file from another, without reading it.
+/// Tells whether a file has changed, without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FileStamp {
     inode: i64,
@@ -29,16 +28,16 @@ pub struct FileStamp {
     changed: [i64; 2],
 }
 
-/// Longer than the ticks in which any file system counts.
+/// Longer than the timestamp resolution of any file system.
 const TICK: Duration = Duration::from_millis(100);
 
 impl FileStamp {
-    /// That of a file that is there.
+    /// The stamp of the file at `path`; `None` if it does not exist.
     pub fn of(path: &Path) -> Option<Self> {
         std::fs::metadata(path).ok().map(|about| Self::new(&about))
     }
 
-    /// That of the file that this is about.
+    /// The stamp of the file with this metadata.
     pub fn new(about: &Metadata) -> Self {
         let size = i64::try_from(about.size()).unwrap_or(i64::MAX);
         let inode = about.ino().cast_signed();
@@ -47,8 +46,8 @@ impl FileStamp {
         Self { inode, size, modified, changed }
     }
 
-    /// Whether a later change would show: file systems count time in ticks, and two changes
-    /// within one look alike.
+    /// Whether a later change is certain to be noticed: file systems count time in ticks, and two
+    /// changes within one tick look the same.
     pub(super) fn is_conclusive(&self) -> bool {
         let [seconds, nanos] = self.changed.map(|part| u64::try_from(part).unwrap_or(0));
         let changed = Duration::from_secs(seconds) + Duration::from_nanos(nanos);
@@ -57,21 +56,21 @@ impl FileStamp {
     }
 }
 
-/// Reads a file of [`FILE_MAX`] bytes at most.
+/// Reads a file of up to [`FILE_MAX`] bytes.
 ///
 /// # Errors
-/// It cannot be read, is larger, or is no file: a pipe would be waited for, and a device may
-/// have no end.
+/// The file cannot be read, is larger, or is not a regular file: a pipe would block, and a device
+/// may be endless.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     read_up_to(path, FILE_MAX)
 }
 
-/// The same, of so many bytes at most.
+/// Reads a file of up to `most` bytes.
 ///
 /// # Errors
-/// The same.
+/// As for [`read`].
 pub fn read_up_to(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    // A pipe is opened without waiting for its other end, and then seen to be one.
+    // Opening without blocking: a pipe is then recognised as one.
     let flags = OFlags::NONBLOCK.bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     if !file.metadata()?.is_file() {
@@ -80,18 +79,18 @@ pub fn read_up_to(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     within(file, most)
 }
 
-/// A text, as [`read`] does.
+/// Reads a text as [`read`] does.
 ///
 /// # Errors
-/// The same, and where it is no text (UTF-8).
+/// As for [`read`], and if it is not UTF-8.
 pub fn read_text(path: &Path) -> io::Result<String> {
     text(read(path)?)
 }
 
-/// The text of what was named on the command line, which may be a pipe.
+/// Reads a text that was named on the command line; it may be a pipe.
 ///
 /// # Errors
-/// It cannot be read, is larger than [`FILE_MAX`], or is no text.
+/// The file cannot be read, is larger than [`FILE_MAX`], or is not UTF-8.
 pub fn read_named(path: &Path) -> io::Result<String> {
     text(within(File::open(path)?, FILE_MAX)?)
 }
@@ -101,12 +100,12 @@ fn within(file: File, most: u64) -> io::Result<Vec<u8>> {
     read_unless_larger(file, most)?.ok_or_else(too_large)
 }
 
-/// What `file` holds; nothing, if that is more than `most` bytes.
+/// The content of `file`; `None` if that is more than `most` bytes.
 ///
 /// # Errors
-/// It cannot be read.
+/// The file cannot be read.
 pub fn read_unless_larger(file: File, most: u64) -> io::Result<Option<Vec<u8>>> {
-    // What says how large it is need not be read to know it; but it may grow meanwhile.
+    // A file that states a greater size need not be read. It may still grow meanwhile.
     let about = file.metadata()?;
     if about.is_file() && about.len() > most {
         return Ok(None);
@@ -132,7 +131,7 @@ mod tests {
         let path = |name: &str| folder.path().join(name);
         fs::write(path("small"), vec![b'x'; 1 << 20]).unwrap();
         assert_eq!(read_text(&path("small")).unwrap().len(), 1 << 20);
-        // It takes no room on the disk, and would take all memory.
+        // This sparse file takes no disk space, but would take all memory.
         File::create(path("large")).unwrap().set_len(1 << 40).unwrap();
         let error = read(&path("large")).unwrap_err().to_string();
         assert_eq!(error, "it is larger than 1MiB");

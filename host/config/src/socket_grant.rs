@@ -1,4 +1,4 @@
-//! Where an action may connect or send datagrams to, as `sockets` names it.
+//! Where an action may connect or send datagrams to: the entries of `sockets`.
 
 use std::{net::SocketAddr, str::FromStr};
 
@@ -8,12 +8,12 @@ use super::{
     problem::Problem,
 };
 
-/// How bytes travel.
+/// The transport protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
-    /// By a connection.
+    /// TCP.
     Tcp,
-    /// By datagrams.
+    /// UDP.
     Udp,
 }
 
@@ -26,7 +26,7 @@ pub struct SocketGrant {
 }
 
 impl SocketGrant {
-    /// Reads an entry as it is written in the settings.
+    /// Parses an entry as written in the settings.
     pub(super) fn parse(text: &str) -> Result<Self, Problem> {
         let refused = |mend: String| {
             Problem::new(format!("`{text}` is not where a socket can connect to"), mend)
@@ -56,20 +56,19 @@ impl SocketGrant {
         Ok(Self { transport, host, port })
     }
 
-    /// Whether this is a grant to ask for the addresses of `name`, which is in lower case.
+    /// Whether this allows resolving `name`, which is in lower case.
     #[must_use]
     pub fn names(&self, name: &str) -> bool {
         self.host.is_by_name() && self.host.is(name)
     }
 
-    /// Whether it names the address of `to` itself.
+    /// Whether it names the address of `to` literally.
     #[must_use]
     pub fn is_at(&self, transport: Transport, to: SocketAddr) -> bool {
         self.suits(transport, to.port()) && self.host.is_at(to.ip())
     }
 
-    /// Whether `name`, if it stands for the address of `to`, lets a guest get
-    /// there; see `Host::reaches`.
+    /// Whether a guest may contact `to` after resolving `name` to it; see `HostPattern::reaches`.
     #[must_use]
     pub fn leads(
         &self,
@@ -83,7 +82,7 @@ impl SocketGrant {
         suits && self.host.reaches(to.ip(), private, is_own)
     }
 
-    /// Whether it is about this transport.
+    /// Whether it is for this transport.
     #[must_use]
     pub fn is_by(&self, transport: Transport) -> bool {
         self.transport == transport

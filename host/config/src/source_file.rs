@@ -1,4 +1,4 @@
-//! The text of a settings file: its shape, and where in it something stands.
+//! The text of a settings file: parsing it, and pointing at places in it.
 
 use std::{
     borrow::Cow,
@@ -11,20 +11,21 @@ use serde::{Deserialize, de::DeserializeOwned};
 use super::{
     problem::{Excerpt, Location, Problem},
     small_file,
+    spelling::did_you_mean,
 };
 
-/// A value of the file that knows where it stands.
+/// A value of the file, with its location.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Located<T>(toml::Spanned<T>);
 
 impl<T> Located<T> {
-    /// `value`, which stands at `span`.
+    /// `value`, located at `span`.
     pub(super) fn new(span: std::ops::Range<usize>, value: T) -> Self {
         Self(toml::Spanned::new(span, value))
     }
 
-    /// Where it stands.
+    /// Its position in the text.
     pub(super) fn span(&self) -> std::ops::Range<usize> {
         self.0.span()
     }
@@ -34,13 +35,13 @@ impl<T> Located<T> {
         self.0.get_ref()
     }
 
-    /// The value alone.
+    /// The value without its location.
     pub(super) fn into_inner(self) -> T {
         self.0.into_inner()
     }
 }
 
-/// In the schema it is the value: where that stands is nobody's to write.
+/// In the schema this is the value itself; the location is not written by anyone.
 impl<T: JsonSchema> JsonSchema for Located<T> {
     fn inline_schema() -> bool {
         true
@@ -55,62 +56,62 @@ impl<T: JsonSchema> JsonSchema for Located<T> {
     }
 }
 
-/// The text of a settings file, to point into.
+/// The text of a settings file, with what is needed to point into it.
 #[derive(Clone, Debug)]
 pub(super) struct SourceFile {
     path: PathBuf,
-    /// What messages call it, if not by its path.
+    /// How messages refer to the file, if not by its path.
     shown: Option<&'static str>,
     text: String,
-    /// Where its lines end: of thousands of settings each says where it stands.
+    /// The positions of line breaks: thousands of settings may ask for their line.
     ends: Vec<usize>,
 }
 
 impl SourceFile {
-    /// Reads the file at `path`, which somebody has named: it may be a pipe.
+    /// Reads the file at `path`, which a person has named: it may be a pipe.
     pub(super) fn open_named(path: PathBuf) -> std::io::Result<Self> {
         let text = small_file::read_named(&path)?;
         Ok(Self::new(path, text))
     }
 
-    /// The source of what the file at `path` holds.
+    /// The file at `path` with this content.
     pub(super) fn new(path: PathBuf, text: String) -> Self {
         let ends = text.match_indices('\n').map(|(at, _)| at).collect();
         Self { path, shown: None, text, ends }
     }
 
-    /// Reads what has to be a file.
+    /// Reads a regular file.
     pub(super) fn open_file(path: PathBuf) -> std::io::Result<Self> {
         let text = small_file::read_text(&path)?;
         Ok(Self::new(path, text))
     }
 
-    /// The source where there is no file: one in `folder` that says nothing.
+    /// Stands for a missing file: an empty one in `folder`.
     pub(super) fn empty(folder: &Path) -> Self {
         Self::new(folder.join("soloist.toml"), String::new())
     }
 
-    /// The same, called otherwise in messages, if so.
+    /// Sets how messages refer to the file; `None` means by its path.
     pub(super) fn shown_as(self, shown: Option<&'static str>) -> Self {
         Self { shown, ..self }
     }
 
-    /// Where it is.
+    /// Its path.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The folder that the paths in the file start from.
+    /// The folder that relative paths in the file start from.
     pub(super) fn folder(&self) -> &Path {
         self.path.parent().unwrap_or(Path::new(""))
     }
 
-    /// Where `value` stands.
+    /// Where `value` is written.
     pub(super) fn place<T>(&self, value: &Located<T>) -> Location {
         Location::File(self.excerpt(value.span()))
     }
 
-    /// What stands at `span`.
+    /// The excerpt that shows `span`.
     pub(super) fn excerpt(&self, span: std::ops::Range<usize>) -> Excerpt {
         let line = self.ends.partition_point(|end| *end < span.start) + 1;
         let file = self.shown.map_or_else(|| self.path.display().to_string(), ToOwned::to_owned);
@@ -122,19 +123,19 @@ impl SourceFile {
         &self.text
     }
 
-    /// Reads the file's shape, and stops at the first mistake.
+    /// Parses the file, and stops at the first mistake.
     pub(super) fn parse<T: DeserializeOwned>(&self) -> Result<T, Problem> {
         toml::from_str(&self.text).map_err(|error| self.describe_error(&error))
     }
 
-    /// What a reader of the text has found to be wrong with it.
+    /// The problem that an error of the TOML parser stands for.
     pub(super) fn describe_error(&self, error: &toml::de::Error) -> Problem {
         let place = error.span().map(|span| Location::File(self.excerpt(span)));
         shape_problem(error.message()).at(place)
     }
 }
 
-/// The problem that serde or the TOML reader describes in `message`.
+/// The problem that a message of serde or of the TOML parser describes.
 fn shape_problem(message: &str) -> Problem {
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     if let ["unknown field", ..] = message.split(" `").collect::<Vec<_>>()[..]
@@ -163,11 +164,11 @@ fn shape_problem(message: &str) -> Problem {
     Problem::new(message.lines().collect::<Vec<_>>().join(": "), help)
 }
 
-/// What TOML calls what serde calls by the names of Rust.
+/// How messages name what serde calls by Rust types.
 const NUMBER: &str = "expected a whole number";
 const TABLE: &str = "expected a table";
 
-/// `message` without the names of Rust's types.
+/// `message` without the names of Rust types.
 fn without_rust_types(message: &str) -> String {
     let Some((met, expected)) = message.split_once(", expected ") else {
         return message.to_owned();
@@ -180,7 +181,7 @@ fn without_rust_types(message: &str) -> String {
     }
 }
 
-/// Tables, and keys of theirs that people write at the top of a file.
+/// Tables, and those of their keys that people tend to write at the top of a file.
 const ELSEWHERE: &[(&str, &[&str])] = &[
     ("lease", &["ttl", "drain", "stop", "cool_down"]),
     ("host", &["name", "listen", "advertise"]),
@@ -191,28 +192,16 @@ fn unknown_key(unknown: &str, known: &[&str]) -> Problem {
     let all = format!("known here: {}", known.join(", "));
     let elsewhere =
         ELSEWHERE.iter().find(|(table, keys)| keys.contains(&unknown) && known.contains(table));
-    let help = match (elsewhere, nearest(unknown, known.iter().copied())) {
-        // `[action.NAME]` is what it is called in soloist.toml.
+    let help = match (elsewhere, did_you_mean(unknown, known.iter().copied())) {
+        // In soloist.toml this heading would be right.
         _ if unknown == "action" && known.contains(&"schedule") => {
             "this file holds one action's settings: leave out the heading [action.NAME], and \
              write its keys alone"
                 .to_owned()
         }
         (Some((table, _)), _) => format!("write it below the heading [{table}]; {all}"),
-        (None, Some(near)) => format!("did you mean `{near}`? {all}"),
+        (None, Some(question)) => format!("{question} {all}"),
         (None, None) => all,
     };
     Problem::new(format!("unknown key `{unknown}`"), help)
-}
-
-/// The one of `known` that a slip of the hand may have turned into `word`.
-pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let slips = (word.chars().count() / 3).max(1);
-    let word = word.to_lowercase();
-    known
-        .into_iter()
-        .map(|near| (strsim::damerau_levenshtein(&word, near), near))
-        .filter(|&(distance, _)| distance <= slips)
-        .min()
-        .map(|(_, near)| near)
 }

@@ -1,4 +1,4 @@
-//! `store_tls`, as the settings and the flags say it of `store`.
+//! Applies `store_tls`, of the settings file and the flags, to `store`.
 
 use std::path::PathBuf;
 
@@ -9,8 +9,7 @@ use super::{
     settings_file::StoreTlsTable,
 };
 
-/// `store` with what the table and the flags say of its TLS, or nothing after taking down
-/// what is wrong.
+/// `store` with the TLS settings of `table` and the flags; `None` after reporting what is wrong.
 pub(super) fn read(
     resolver: &mut Resolver<'_>,
     table: StoreTlsTable,

@@ -1,14 +1,14 @@
-//! Whom of etcd a host believes, and what it shows there.
+//! TLS between a host and etcd.
 
 use std::{path::PathBuf, sync::Arc};
 
 use super::TlsFiles;
 
-/// TLS to etcd.
+/// TLS between a host and etcd.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoreTls {
-    /// Who has signed what its members show; by default those that browsers trust.
+    /// The authority that signed the members' certificates; by default the public ones.
     pub ca: Option<PathBuf>,
-    /// What is shown to them, if they ask for it.
+    /// The client certificate for members that ask for one.
     pub own: Option<Arc<TlsFiles>>,
 }

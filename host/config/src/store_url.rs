@@ -14,7 +14,7 @@ const ETCD_PORT: &str = "2379";
 const PLAIN: &str = "etcd";
 const SECURE: &str = "etcds";
 
-/// Which store.
+/// The kind and address of the store.
 ///
 /// Neither `Debug` nor `Display` shows the login.
 #[derive(Clone, PartialEq, Eq)]
@@ -25,9 +25,9 @@ pub enum StoreUrl {
     Etcd {
         /// The members' addresses, `host:port`.
         endpoints: Vec<String>,
-        /// User and password.
+        /// User name and password.
         login: Option<(String, String)>,
-        /// How TLS is spoken, if it is.
+        /// The TLS settings; `None` means plain TCP.
         tls: Option<StoreTls>,
     },
 }
@@ -50,11 +50,11 @@ impl fmt::Debug for StoreUrl {
 }
 
 impl StoreUrl {
-    /// The shortest TTL that this store keeps to.
+    /// The shortest TTL that this store supports.
     ///
-    /// etcd grants no less than its `minTTL`, 2 s with the default
-    /// `--election-timeout` of 1 s, and counts whole seconds; a file on this
-    /// machine is held to 1 s so that a renewal has time for a slow disk.
+    /// etcd grants no less than its `minTTL`, 2 s with the default `--election-timeout` of 1 s,
+    /// and only whole seconds. SQLite is limited to 1 s, so that a renewal has time even on a
+    /// slow disk.
     #[must_use]
     pub fn min_ttl(&self) -> Duration {
         match self {
@@ -63,7 +63,7 @@ impl StoreUrl {
         }
     }
 
-    /// Reads an address as it is written in a file or a flag.
+    /// Parses an address as written in a file or a flag.
     pub(super) fn parse(text: &str) -> Result<Self, Problem> {
         if let Some(path) = text.strip_prefix("sqlite:") {
             return sqlite(path);
@@ -84,17 +84,17 @@ impl FromStr for StoreUrl {
     }
 }
 
-/// What to write instead of `text`: nothing that would not be taken.
+/// What to write instead of `text`; only suggests what would be accepted.
 fn meant(text: &str) -> String {
     let (scheme, rest) = text.split_once(':').unwrap_or(("", text));
     let rest = rest.trim_start_matches('/');
-    // What an address of a server goes no further than.
+    // Only the part before a path, query or fragment is the server.
     let server = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let (meant, why) = match scheme {
         "etcd" | "http" => (format!("{PLAIN}://{server}"), ""),
         "etcds" | "https" => (format!("{SECURE}://{server}"), ""),
         "" => (format!("sqlite:{text}"), " for a file"),
-        // HOST:PORT, or several of them.
+        // HOST:PORT, or a list of them.
         _ if text.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) => {
             (format!("{PLAIN}://{text}"), "")
         }
@@ -154,7 +154,7 @@ fn etcd(rest: &str, tls: Option<StoreTls>) -> Result<StoreUrl, Problem> {
     Ok(StoreUrl::Etcd { endpoints, login, tls })
 }
 
-/// Each member is named once: an address that is there twice stands for one that is missing.
+/// Checks that each member is listed once: a repeated address probably replaces a missing one.
 fn check_members(endpoints: &[String]) -> Result<(), Problem> {
     let twice = |(at, one): (usize, &String)| {
         endpoints[..at].iter().any(|other| other.eq_ignore_ascii_case(one)).then(|| one.clone())
@@ -202,7 +202,7 @@ fn endpoint(text: &str) -> Result<String, Problem> {
     Ok(format!("{host}:{port}"))
 }
 
-/// Host and port; an IPv6 address in brackets keeps its colons.
+/// Splits host and port; an IPv6 address in brackets keeps its colons.
 fn split_port(text: &str) -> (&str, &str) {
     match text.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, port),
@@ -215,123 +215,4 @@ fn is_host_char(c: char) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reads_every_form() {
-        for (text, shown) in [
-            ("sqlite:soloist.db", "sqlite:soloist.db"),
-            ("sqlite:/var/lib/soloist.db", "sqlite:/var/lib/soloist.db"),
-            ("sqlite:///var/lib/soloist.db", "sqlite:/var/lib/soloist.db"),
-            ("etcd://10.0.0.1", "etcd://10.0.0.1:2379"),
-            ("etcd://a:1,b,[::1]:3,[::2]/", "etcd://a:1,b:2379,[::1]:3,[::2]:2379"),
-            ("etcds://me:secret@a,b:1", "etcds://a:2379,b:1"),
-        ] {
-            assert_eq!(StoreUrl::parse(text).unwrap().to_string(), shown, "{text}");
-        }
-    }
-
-    #[test]
-    fn decodes_the_login_and_hides_it() {
-        let url = StoreUrl::parse("etcd://me:p%40ss%3A@etcd:2379").unwrap();
-        let StoreUrl::Etcd { login, .. } = &url else { panic!("{url}") };
-        assert_eq!(login.as_ref().unwrap(), &("me".to_owned(), "p@ss:".to_owned()));
-        assert_eq!(format!("{url:?}"), "StoreUrl(etcd://etcd:2379)");
-    }
-
-    #[test]
-    fn refuses_with_the_mend() {
-        for (text, message) in [
-            (
-                "http://10.0.0.1:2379",
-                "error: `http://10.0.0.1:2379` is not the address of a store\n\
-                 help: write `etcd://10.0.0.1:2379`\n",
-            ),
-            (
-                "10.0.0.1:2379",
-                "error: `10.0.0.1:2379` is not the address of a store\n\
-                 help: write `etcd://10.0.0.1:2379`\n",
-            ),
-            (
-                "soloist.db",
-                "error: `soloist.db` is not the address of a store\n\
-                 help: write `sqlite:soloist.db` for a file\n",
-            ),
-            (
-                "https://me:s3cret@h",
-                "error: `https://…@h` is not the address of a store\n\
-                 help: write `etcds://…@h`\n",
-            ),
-            (
-                "etcd:10.0.0.1:2379",
-                "error: `etcd:10.0.0.1:2379` is not the address of a store\n\
-                 help: write `etcd://10.0.0.1:2379`\n",
-            ),
-            (
-                "etcds:h1,h2",
-                "error: `etcds:h1,h2` is not the address of a store\n\
-                 help: write `etcds://h1,h2`\n",
-            ),
-            (
-                "http://10.0.0.1:2379/v3",
-                "error: `http://10.0.0.1:2379/v3` is not the address of a store\n\
-                 help: write `etcd://10.0.0.1:2379`\n",
-            ),
-            (
-                "http://me@h",
-                "error: `http://…@h` is not the address of a store\n\
-                 help: write `sqlite:FILE` or `etcd://HOST:PORT,HOST:PORT`\n",
-            ),
-            (
-                "redis://h",
-                "error: `redis://h` is not the address of a store\n\
-                 help: write `sqlite:FILE` or `etcd://HOST:PORT,HOST:PORT`\n",
-            ),
-            (
-                "sqlite:",
-                "error: the store names no file\n\
-                 help: write `sqlite:soloist.db`\n",
-            ),
-            (
-                "sqlite://soloist.db",
-                "error: `soloist.db` stands where a URL has its server, and a file has none\n\
-                 help: write `sqlite:soloist.db`\n",
-            ),
-            (
-                "sqlite::memory:",
-                "error: a store in memory cannot be shared\n\
-                 help: name a file that all hosts of this machine can open, \
-                 as in `sqlite:soloist.db`\n",
-            ),
-            (
-                "etcd://a:1,b:x",
-                "error: `b:x` is not the address of an etcd server\n\
-                 help: write HOST or HOST:PORT, as in `etcd://10.0.0.1:2379,10.0.0.2:2379`\n",
-            ),
-            (
-                "etcd://a,b:1,A:2379",
-                "error: `A:2379` is named twice, and each member of etcd has an address of its own\n\
-                 help: write the address of another member in place of one of the two, or drop it\n",
-            ),
-            (
-                "etcd://h:2379/prod",
-                "error: etcd's address goes no further than its port, but here follows `prod`\n\
-                 help: write `etcd://h:2379`; `cluster` keeps clusters in one etcd apart\n",
-            ),
-            (
-                "etcds://h:2379?x",
-                "error: etcd's address goes no further than its port, but here follows `x`\n\
-                 help: write `etcds://h:2379`; `cluster` keeps clusters in one etcd apart\n",
-            ),
-            (
-                "etcd://me@h",
-                "error: the login of the store lacks its user or its password\n\
-                 help: write `etcd://USER:PASSWORD@HOST:PORT`, \
-                 with `:` `@` `/` in them as %3A %40 %2F\n",
-            ),
-        ] {
-            assert_eq!(StoreUrl::parse(text).unwrap_err().to_string(), message);
-        }
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! How the calls of a task are dealt with.
+//! The settings of a task: how its calls and casts are handled.
 
 use std::time::Duration;
 
@@ -20,19 +20,19 @@ const PAYLOAD: u64 = 256 * KIB;
 /// The settings of a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskConfig {
-    /// Which hosts may do it; every host, if that is not said.
+    /// The label of the hosts that may run it; `None` allows every host.
     pub on: Option<HostLabel>,
-    /// Whether a call may be done twice, so that it is tried again when its host is lost.
+    /// Whether a call may run twice, so that it is retried when its host is lost.
     pub idempotent: bool,
-    /// How long a call may take, and each attempt at a cast.
+    /// How long a call, or an attempt at a cast, may take.
     pub timeout: Duration,
-    /// After how many attempts a cast is given up.
+    /// The number of attempts after which a cast is given up.
     pub max_attempts: u32,
     /// How long the results of casts are kept.
     pub keep: Duration,
-    /// How many casts may wait for their turn.
+    /// How many casts may be waiting.
     pub max_queued: usize,
-    /// The payload of a cast, in bytes at most.
+    /// The greatest payload of a cast, in bytes.
     pub payload: u64,
 }
 
@@ -50,7 +50,7 @@ impl Default for TaskConfig {
     }
 }
 
-/// The settings in `table`, or nothing after taking down what is wrong with them.
+/// The settings of `table`; `None` after reporting what is wrong.
 pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<TaskConfig> {
     let on = match &table.on {
         Some(text) => {
@@ -59,7 +59,7 @@ pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<T
         }
         None => Some(None),
     };
-    // With a schedule, it is that of the job, which may take longer.
+    // With a schedule it is the job's `timeout`, which may be longer.
     let timeout = table.timeout.clone().filter(|_| table.schedule.is_none());
     let timeout: Option<TimeoutSetting> = timeout.map(BoundedSpan::narrowed);
     let timeout = resolver.bounded(timeout.as_ref(), TIMEOUT);

@@ -1,4 +1,4 @@
-//! `[traces]`: where traces go, and how many of them.
+//! `[traces]`: where traces are sent, and how many of them.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -12,21 +12,21 @@ use super::{
     value,
 };
 
-/// Where traces go.
+/// Where traces are sent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TracesConfig {
-    /// The collector's URL, without a slash at its end.
+    /// The collector's URL, without a trailing slash.
     pub endpoint: String,
-    /// What part of the traces that begin here is recorded, from 0 to 1.
+    /// The share of the traces begun here that is recorded, from 0 to 1.
     pub ratio: f64,
-    /// Headers that the collector asks for, by name in lower case.
+    /// Headers to send to the collector, by name in lower case.
     pub headers: BTreeMap<String, Secret>,
-    /// Who has signed the collector's certificate; by default those that browsers trust.
+    /// The authority that signed the collector's certificate; by default the public ones.
     pub ca: Option<PathBuf>,
 }
 
-/// What the table says, or nothing after taking down what is wrong; without an endpoint
-/// nothing is exported.
+/// The settings of `table`; `None` after reporting what is wrong. Without an endpoint nothing is
+/// exported.
 pub(super) fn read(
     resolver: &mut Resolver<'_>,
     table: Option<TracesTable>,
@@ -34,13 +34,7 @@ pub(super) fn read(
     let Some(table) = table else { return Some(None) };
     let endpoint = resolver.written(Some(table.endpoint), "");
     let endpoint = resolver.read(&endpoint, collector);
-    let ratio = match table.ratio {
-        None => Some(1.0),
-        Some(ratio) => {
-            let place = resolver.place(&ratio);
-            part(*ratio.get_ref()).map_err(|problem| resolver.report(problem.at(Some(place)))).ok()
-        }
-    };
+    let ratio = resolver.bounded(table.ratio.as_ref(), 1.0);
     let headers: Vec<_> =
         table.headers.into_iter().map(|(name, value)| header(resolver, name, value)).collect();
     let ca = table.ca.map(|file| resolver.file(file));
@@ -58,26 +52,18 @@ fn collector(text: &str) -> Result<String, Problem> {
     })
 }
 
-fn part(ratio: f64) -> Result<f64, Problem> {
-    if (0.0..=1.0).contains(&ratio) {
-        return Ok(ratio);
-    }
-    let help = "write a number from 0.0 (none) to 1.0 (all), as in 0.1 for every tenth";
-    Err(Problem::new(format!("{ratio} is no part of the traces"), help))
-}
-
 fn header(
     resolver: &mut Resolver<'_>,
     name: LocatedText,
     value: LocatedText,
 ) -> Option<(String, Secret)> {
-    let keeper = resolver.secret_reader();
+    let reader = resolver.secret_reader();
     let name = resolver.written(Some(name), "");
     let mut value = resolver.written(Some(value), "");
-    // It may be the secret itself that somebody wrote there.
+    // Someone may have written the secret itself here, so the line is not shown.
     value.place = value.place.map(Location::without_text);
     let secret = resolver.read(&value, |text| {
-        let secret = keeper.fetch(text)?;
+        let secret = reader.fetch(text)?;
         HeaderValue::from_str(secret.reveal()).map_err(|_| {
             let help = "a header takes one line of printable ASCII; look at what is kept there";
             Problem::new("the secret is not fit for a header", help)

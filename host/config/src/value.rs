@@ -1,13 +1,13 @@
-//! From the text of a setting to its value, or the mend.
+//! Parses the texts of settings; each error says what to do about it.
 
 use std::net::SocketAddr;
 
 use super::problem::Problem;
 
-/// The longest name; it becomes part of keys in the store and of log lines.
+/// The greatest length of a name. Names become part of keys in the store and of log lines.
 const LONGEST_NAME: usize = 64;
 
-/// A name of a host, a group or an action.
+/// Parses a name of a host, a group or an action.
 pub(super) fn name(text: &str) -> Result<String, Problem> {
     if !text.is_empty() && text.len() <= LONGEST_NAME && text.chars().all(is_name_char) {
         return Ok(text.to_owned());
@@ -21,12 +21,12 @@ pub(super) fn name(text: &str) -> Result<String, Problem> {
 /// Whether `text` can be the name of a host, a group or an action.
 ///
 /// # Errors
-/// Says why not, and what a name is.
+/// Says why not, and which names are allowed.
 pub fn check_name(text: &str) -> Result<(), String> {
     name(text).map(drop).map_err(|problem| problem.one_line())
 }
 
-/// A name of a cluster: in lower case, so that `Demo` and `demo` are not two.
+/// Parses a cluster name. It is in lower case, so that `Demo` and `demo` are not two clusters.
 pub(super) fn cluster(text: &str) -> Result<String, Problem> {
     let name = name(text)?;
     if name.contains(|c: char| c.is_ascii_uppercase()) {
@@ -42,7 +42,7 @@ fn is_name_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')
 }
 
-/// An address to listen on.
+/// Parses an address to listen on.
 pub(super) fn address(text: &str) -> Result<SocketAddr, Problem> {
     text.parse().map_err(|_| {
         let mend = match text.rsplit_once(':') {
@@ -58,7 +58,7 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, Problem> {
     })
 }
 
-/// The path that the requests of an action begin with: without a slash at its end.
+/// Parses the path prefix of an action's requests; the result has no trailing slash.
 pub(super) fn mount(text: &str) -> Result<std::sync::Arc<str>, Problem> {
     let path = text.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(text);
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.~".contains(c);
@@ -81,7 +81,7 @@ fn any_or_own(port: &str) -> String {
     format!("write `127.0.0.1:{port}` for this machine only, or `0.0.0.0:{port}` for all")
 }
 
-/// A base URL at which other hosts reach this one.
+/// Parses a base URL under which other hosts reach this one.
 pub(super) fn url(text: &str) -> Result<String, Problem> {
     let url = text.trim_end_matches('/');
     let is_base = url
@@ -96,13 +96,13 @@ pub(super) fn url(text: &str) -> Result<String, Problem> {
     ))
 }
 
-/// A SHA-256, in hexadecimal.
+/// Parses a SHA-256 in hexadecimal.
 pub(super) fn sha256(text: &str) -> Result<[u8; 32], Problem> {
     let byte = |at: usize| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
     let plain = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let bytes = plain.then(|| (0..32).filter_map(|i| byte(2 * i)).collect::<Vec<_>>());
     bytes.and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| {
-        // It may be the token itself; so it is not repeated.
+        // This may be the token itself, so it is not repeated.
         Problem::new(
             "this is no SHA-256",
             "write its 64 hexadecimal digits, as `sha256sum` prints them",
@@ -110,11 +110,11 @@ pub(super) fn sha256(text: &str) -> Result<[u8; 32], Problem> {
     })
 }
 
-/// The units of sizes.
+/// The units of sizes, in bytes.
 const UNITS: [(&str, u64); 5] =
     [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
-/// A number of bytes, for `bounded`, which looks at its bounds.
+/// Parses a number of bytes; `bounded.rs` checks its bounds.
 pub(super) fn size(text: &str) -> Result<u64, Problem> {
     let text = text.trim();
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ');
@@ -131,7 +131,7 @@ pub(super) fn size(text: &str) -> Result<u64, Problem> {
     count.checked_mul(*bytes).ok_or_else(|| refused("write a smaller one".to_owned()))
 }
 
-/// A size, as [`size`] reads it.
+/// Formats a size as [`size`] parses it.
 pub(super) fn show_size(bytes: u64) -> String {
     let fits = |(_, unit): &&(&str, u64)| bytes >= *unit && bytes.is_multiple_of(*unit);
     let (name, unit) = UNITS.iter().find(fits).unwrap_or(&("B", 1));

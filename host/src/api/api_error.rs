@@ -1,4 +1,6 @@
-//! How the control API says no: a status code, what is wrong, what to do next.
+//! The error responses of the control API: a status code, what is wrong, and what to do next.
+//!
+//! Every error of the layers below is turned into one [`ApiError`] (`error_sources.rs`).
 
 use axum::{
     Json,
@@ -7,7 +9,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 
-/// The body of every refusal, as JSON.
+/// The body of every error response, as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorBody {
     /// What is wrong.
@@ -18,14 +20,15 @@ pub struct ErrorBody {
 
 const BASIC: HeaderValue = HeaderValue::from_static("Basic realm=\"soloist\", charset=\"UTF-8\"");
 
-/// A request that was not carried out.
+/// The error response to a request that was not carried out.
 #[derive(Clone, Debug)]
 pub(super) struct ApiError {
     code: StatusCode,
     reason: ErrorBody,
-    /// When it may be asked again, in seconds (RFC 9110, section 10.2.3).
+    /// After how many seconds the client may try again (RFC 9110, section 10.2.3).
     retry_after: Option<HeaderValue>,
-    /// What else is to be shown, as parameters of a challenge (RFC 9110, section 11.6.1).
+    /// Asks for credentials, with these further parameters of the challenge (RFC 9110, section
+    /// 11.6.1).
     challenge: Option<&'static str>,
 }
 
@@ -35,24 +38,30 @@ impl ApiError {
         Self { code, reason, retry_after: None, challenge: None }
     }
 
-    /// The request is not one that this server understands.
+    /// The request is malformed.
     pub(super) fn bad_request(error: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, error, "GET / lists what there is")
     }
 
-    /// The same, to be asked again after so many seconds.
+    /// What was to be kept in the state of an action is larger than the store allows.
+    pub(super) fn too_large(error: impl Into<String>) -> Self {
+        let help = "state is for small things that must outlive a leader: keep the large elsewhere";
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, error, help)
+    }
+
+    /// Adds after how many seconds the client may try again.
     pub(super) fn retry_after(mut self, seconds: HeaderValue) -> Self {
         self.retry_after = Some(seconds);
         self
     }
 
-    /// The same; another credential may be shown. `more` are parameters of that.
+    /// Asks for other credentials; `more` are further parameters of the challenge.
     pub(super) fn with_challenge(mut self, more: &'static str) -> Self {
         self.challenge = Some(more);
         self
     }
 
-    /// The same, with more to say of what happened.
+    /// Appends `more` to the description of what is wrong.
     pub(super) fn append(mut self, more: &str) -> Self {
         self.reason.error += more;
         self
@@ -69,7 +78,7 @@ impl IntoResponse for ApiError {
             let headers = response.headers_mut();
             let bearer = HeaderValue::from_str(&format!("Bearer realm=\"soloist\"{more}"));
             headers.extend(bearer.into_iter().map(|it| (header::WWW_AUTHENTICATE, it)));
-            // Browsers ask for a password by this one, and know no other.
+            // Browsers only support basic authentication.
             headers.append(header::WWW_AUTHENTICATE, BASIC);
         }
         response

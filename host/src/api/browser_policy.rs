@@ -1,38 +1,38 @@
-//! What the control address shows is data: whatever guests, clients or the store put into an
-//! answer, no browser runs it, as what it was not sent as, or as a page of this address.
+//! Headers that keep browsers from running what the control address serves. Whatever guests,
+//! clients or the store put into a response, no browser runs it, treats it as another type, or
+//! treats it as a page of this address.
 //!
-//! A page at the control address could do what whoever looks at it may do. Two kinds of
-//! answers have no say in that: those of the control API's rooms, and those of the leader's
-//! actions, which are plugins' own pages and are kept apart as another site's. The one
-//! exception is the dashboard, whose files are part of the program and bring a policy along.
+//! A page of the control address could do what its viewer may do. Two kinds of responses are
+//! therefore restricted: those of the control API, and those of the leader's actions, which are
+//! plugins' own pages and are isolated like another site's. The only exception is the dashboard:
+//! its files are part of the program and have a policy of their own.
 //!
-//! Invariant: every answer passes here, whichever way it came about (`server.rs`).
+//! Invariant: every response passes through here, however it was made (`server.rs`).
 
 use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, header},
     response::{IntoResponse, Response},
 };
 
-/// Marks an answer that is a file of the program's own, under this policy.
+/// Marks a response as a file of the dashboard, with this content security policy.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DashboardFile(pub(super) &'static str);
 
-/// Nothing is run, loaded, framed or sent from it (W3C: Content Security Policy Level 3,
-/// `sandbox` without any permission).
+/// Nothing may be run, loaded, framed or sent (W3C: Content Security Policy Level 3, `sandbox`
+/// without any permission).
 const NOTHING: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox",
 );
-/// A plugin's page may run its scripts, but they count as another site's.
+/// A plugin's page may run its scripts, but as a site of its own.
 const ANOTHER_SITE: HeaderValue =
     HeaderValue::from_static("sandbox allow-downloads allow-forms allow-popups allow-scripts");
 
-/// What browsers show, and never run.
+/// The types that browsers display without running anything.
 const SHOWN: [&str; 4] =
     ["application/json", "text/plain", "text/event-stream", "application/x-ndjson"];
 
-/// What concerns all of an address, and so is not for a plugin to say: whose scripts get between
-/// a browser and this address, what the browser forgets or remembers of it, and where else it
-/// is found.
+/// Headers that affect the whole address, so that a plugin may not set them: service workers
+/// outside of its path, clearing of browser data, enforced HTTPS, and alternative addresses.
 const FOR_ALL: [HeaderName; 4] = [
     HeaderName::from_static("service-worker-allowed"),
     HeaderName::from_static("clear-site-data"),
@@ -44,8 +44,8 @@ const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resour
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
 
-/// Whatever a room of the control API answers.
-pub(super) fn answer(headers: &mut HeaderMap, file: Option<DashboardFile>) {
+/// Sets the headers of a response of the control API.
+pub(super) fn apply_to_api(headers: &mut HeaderMap, file: Option<DashboardFile>) {
     same(headers);
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(RESOURCE_POLICY, SAME_ORIGIN);
@@ -57,16 +57,16 @@ pub(super) fn answer(headers: &mut HeaderMap, file: Option<DashboardFile>) {
     }
 }
 
-/// What is no file of the program's own, as such an answer.
+/// Turns something that is no dashboard file into such a response.
 pub(super) fn api_response(of: impl IntoResponse) -> Response {
     let mut response = of.into_response();
-    answer(response.headers_mut(), None);
+    apply_to_api(response.headers_mut(), None);
     response
 }
 
-/// Whatever an action answers at the control address. Its own policy holds as well: of two,
-/// browsers take both.
-pub(super) fn action(headers: &mut HeaderMap) {
+/// Sets the headers of an action's response at the control address. The action's own policy stays
+/// in force: with two policies, browsers apply both.
+pub(super) fn apply_to_action(headers: &mut HeaderMap) {
     same(headers);
     for name in FOR_ALL {
         headers.remove(name);
@@ -78,7 +78,7 @@ fn same(headers: &mut HeaderMap) {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }
 
-/// Whether the content is of a type that browsers show as text. What has no content needs none.
+/// Whether browsers display the content as text. A response without content needs no type.
 fn is_shown(headers: &HeaderMap) -> bool {
     let Some(form) = headers.get(header::CONTENT_TYPE) else { return true };
     let form = form.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
@@ -108,7 +108,7 @@ mod tests {
             (Some(""), false),
         ] {
             let mut headers = of(form);
-            answer(&mut headers, None);
+            apply_to_api(&mut headers, None);
             assert_eq!(!headers.contains_key("content-disposition"), shown, "{form:?}");
             assert!(headers["content-security-policy"].to_str().unwrap().ends_with("; sandbox"));
         }
@@ -119,7 +119,7 @@ mod tests {
         let mut headers = of(Some("text/html"));
         headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("img-src *"));
         headers.extend(FOR_ALL.map(|name| (name, HeaderValue::from_static("\"*\""))));
-        action(&mut headers);
+        apply_to_action(&mut headers);
         let policies: Vec<_> = headers.get_all(header::CONTENT_SECURITY_POLICY).iter().collect();
         assert_eq!(policies, ["img-src *", ANOTHER_SITE.to_str().unwrap()]);
         assert!(FOR_ALL.iter().all(|name| !headers.contains_key(name)), "{headers:?}");

@@ -23,16 +23,13 @@ use super::{
     extract::{Path, Query},
     required_role::{OPERATE, READ},
     routes::ApiRoutes,
-    task_api::{self, RETRY_AFTER, TaskApi, insert_header},
+    task_api::{self, TaskApi, insert_header},
 };
-use crate::tasks::{
-    CALL,
-    casts::{CastEntry, CastError, CastErrorKind},
-};
+use crate::tasks::{CALL, casts::CastEntry};
 use soloist_guests::plugin::TaskOutput;
 use soloist_stores::{CastAnswer, CastKey};
 
-/// How many dead letters are listed, if nothing else is said, and at most.
+/// How many dead letters a page lists by default, and at most.
 const PAGE: usize = 100;
 const PAGE_MAX: usize = 1000;
 
@@ -45,7 +42,7 @@ struct CastView {
     answer: Option<String>,
 }
 
-/// Which dead letters.
+/// Selects dead letters.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct DeadLetterQuery {
@@ -54,31 +51,31 @@ struct DeadLetterQuery {
     limit: Option<usize>,
 }
 
-/// How many dead letters were dealt with.
+/// How many dead letters a command affected.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct DeadLetterCount {
-    /// So many.
+    /// The number of dead letters.
     pub count: usize,
 }
 
-pub(super) fn routes(desk: TaskApi) -> ApiRoutes {
+pub(super) fn routes(api: TaskApi) -> ApiRoutes {
     ApiRoutes::new()
         .get("/v1/tasks/{task}/dead", READ, dead)
         .post("/v1/tasks/{task}/dead", OPERATE, replay)
         .delete("/v1/tasks/{task}/dead", OPERATE, purge)
         .get("/v1/tasks/{task}/{id}", READ, look)
         .get("/v1/tasks/{task}/{id}/answer", READ, answer)
-        .with(desk)
+        .with(api)
 }
 
-/// Casts; the answer names the id, and where to ask for it.
+/// Stores a cast; the response has its id and the path to ask for it.
 pub(super) async fn cast(
-    desk: &TaskApi,
+    api: &TaskApi,
     task: &str,
     payload: Bytes,
     content_type: Option<String>,
 ) -> Result<Response, ApiError> {
-    let key = desk.dispatcher.casts().cast(task, payload, content_type).await?;
+    let key = api.dispatcher.casts().cast(task, payload, content_type).await?;
     let body = Json(serde_json::json!({ "id": key.id, "task": key.task }));
     let mut response = (StatusCode::ACCEPTED, body).into_response();
     insert_header(response.headers_mut(), &CALL, &key.id);
@@ -91,83 +88,69 @@ pub(super) async fn cast(
 }
 
 async fn look(
-    State(desk): State<TaskApi>,
+    State(api): State<TaskApi>,
     Path((task, id)): Path<(String, String)>,
 ) -> Result<Response, ApiError> {
-    let (entry, answer) = desk.dispatcher.casts().find(&CastKey::new(task, id)).await?;
+    let (entry, answer) = api.dispatcher.casts().find(&CastKey::new(task, id)).await?;
     let answer = answer.and_then(|answer| String::from_utf8(answer.payload.into()).ok());
     Ok(Json(CastView { entry, answer }).into_response())
 }
 
 async fn answer(
-    State(desk): State<TaskApi>,
+    State(api): State<TaskApi>,
     Path((task, id)): Path<(String, String)>,
 ) -> Result<Response, ApiError> {
     let key = CastKey::new(task, id);
-    let (entry, answer) = desk.dispatcher.casts().find(&key).await?;
+    let (entry, answer) = api.dispatcher.casts().find(&key).await?;
     let Some(answer) = answer else {
         let error = format!("{key} has no answer: it is {}", entry.state);
         let help = format!("GET /v1/tasks/{}/{} tells more of it", key.task, key.id);
         return Err(ApiError::new(StatusCode::CONFLICT, error, help));
     };
     let CastAnswer { payload, content_type } = answer;
-    Ok(task_api::answer(TaskOutput { payload, content_type }))
+    Ok(task_api::task_response(TaskOutput { payload, content_type }))
 }
 
 async fn dead(
-    State(desk): State<TaskApi>,
+    State(api): State<TaskApi>,
     Path(task): Path<String>,
     Query(which): Query<DeadLetterQuery>,
 ) -> Result<Response, ApiError> {
     let limit = which.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX);
-    let letters =
-        desk.dispatcher.casts().dead_letters(&task, which.after.as_deref(), limit).await?;
+    let letters = api.dispatcher.casts().dead_letters(&task, which.after.as_deref(), limit).await?;
     if letters.is_empty() {
-        check_task_exists(&desk, &task)?;
+        check_task_exists(&api, &task)?;
     }
     Ok(Json(letters).into_response())
 }
 
 async fn replay(
-    State(desk): State<TaskApi>,
+    State(api): State<TaskApi>,
     Path(task): Path<String>,
     Query(which): Query<DeadLetterQuery>,
 ) -> Result<Json<DeadLetterCount>, ApiError> {
-    let count = desk.dispatcher.casts().replay(&task, which.id.as_deref()).await?;
-    dealt(&desk, &task, count)
+    let count = api.dispatcher.casts().replay(&task, which.id.as_deref()).await?;
+    dealt(&api, &task, count)
 }
 
 async fn purge(
-    State(desk): State<TaskApi>,
+    State(api): State<TaskApi>,
     Path(task): Path<String>,
     Query(which): Query<DeadLetterQuery>,
 ) -> Result<Json<DeadLetterCount>, ApiError> {
-    let count = desk.dispatcher.casts().purge(&task, which.id.as_deref()).await?;
-    dealt(&desk, &task, count)
+    let count = api.dispatcher.casts().purge(&task, which.id.as_deref()).await?;
+    dealt(&api, &task, count)
 }
 
-fn dealt(desk: &TaskApi, task: &str, count: usize) -> Result<Json<DeadLetterCount>, ApiError> {
+fn dealt(api: &TaskApi, task: &str, count: usize) -> Result<Json<DeadLetterCount>, ApiError> {
     if count == 0 {
-        check_task_exists(desk, task)?;
+        check_task_exists(api, task)?;
     }
     Ok(Json(DeadLetterCount { count }))
 }
 
-/// That there is such a task: one that is gone has dead letters, or its name is a mistake.
-fn check_task_exists(desk: &TaskApi, task: &str) -> Result<(), ApiError> {
-    desk.dispatcher.task(task).map(drop).map_err(ApiError::from)
-}
-
-impl From<CastError> for ApiError {
-    fn from(fault: CastError) -> Self {
-        let code = StatusCode::from_u16(fault.kind.code());
-        let code = code.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let refusal = Self::new(code, fault.error, fault.help);
-        match fault.kind {
-            CastErrorKind::QueueFull | CastErrorKind::Unavailable => {
-                refusal.retry_after(RETRY_AFTER)
-            }
-            _ => refusal,
-        }
-    }
+/// Checks that the task exists. Needed only when no dead letter was found: a task that is gone
+/// may still have some, but otherwise the name is probably a mistake.
+fn check_task_exists(api: &TaskApi, task: &str) -> Result<(), ApiError> {
+    api.dispatcher.task(task).map(drop).map_err(ApiError::from)
 }

@@ -1,4 +1,4 @@
-//! Commands of people: handing over, pausing, draining, removing.
+//! Commands for the cluster: handing over, pausing, draining, removing.
 //!
 //! ```text
 //! POST   /v1/resign            {"group", "to", "by", "reason"}
@@ -9,7 +9,7 @@
 //! POST   /v1/admit             {"host", "by", "reason"}
 //! ```
 //!
-//! Every key may be left out. Any host takes a command; it answers when it is done.
+//! Every key may be left out. Any host accepts a command, and responds when it is done.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ use crate::cluster::{
     ResignOrder,
 };
 
-/// The longest order, in bytes.
+/// The greatest body of a command, in bytes.
 const ORDER_MAX: usize = 64 << 10;
 
 type CommandsState = State<Arc<Commands>>;
@@ -80,7 +80,7 @@ async fn admit(State(to): CommandsState, body: Body) -> CommandResponse {
     answer(to.admit(order).await)
 }
 
-/// What is asked for. Nothing at all is an order with everything left out.
+/// Reads the body of a command. An empty body leaves every key out.
 async fn read<T: DeserializeOwned + Default>(body: Body) -> Result<T, ApiError> {
     let body = request_body::read_whole(body, ORDER_MAX).await.map_err(|missing| {
         missing.refusal("order", || {
@@ -96,10 +96,7 @@ async fn read<T: DeserializeOwned + Default>(body: Body) -> Result<T, ApiError> 
 }
 
 fn answer(outcome: Result<CommandAnswer, CommandError>) -> CommandResponse {
-    outcome.map(Json).map_err(|CommandError { kind, error, help }| {
-        let code = StatusCode::from_u16(kind.code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        ApiError::new(code, error, help)
-    })
+    Ok(Json(outcome?))
 }
 
 #[cfg(test)]

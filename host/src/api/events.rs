@@ -1,13 +1,13 @@
-//! What changes, as it changes: server-sent events (WHATWG HTML, section 9.2).
+//! Status and transitions as they change: server-sent events (WHATWG HTML, section 9.2).
 //!
 //! ```text
 //! GET /v1/events     event: status      data: what GET /v1/status answers
 //!                    event: transition  data: {"id", "at", "event", "host", "group", "token", "cause"}
 //! ```
 //!
-//! Whoever comes gets the status and the transitions that are kept, and from then on each
-//! as it happens. The status is looked at while anybody listens, and told when it differs
-//! by more than the time that has passed. Comments in between show that the line is alive.
+//! A listener first gets the current status and the recorded transitions, and then each new one
+//! as it happens. While anyone listens, the status is polled, and sent when it differs by more
+//! than the passing of time. Comments in between show that the connection is alive.
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,14 +26,14 @@ use super::{
 use soloist_heart::clock::BootTime;
 use soloist_telemetry::journal::Journal;
 
-/// How often the status is looked at.
+/// How often the status is polled.
 const LOOK: Duration = Duration::from_millis(200);
-/// How often a sign of life is sent. The dashboard takes three of them missing for the end.
+/// How often a heartbeat is sent. The dashboard gives up after three missing ones.
 const BEAT: Duration = Duration::from_secs(2);
-/// A deadline of a lease that has moved by less has not moved.
+/// A lease deadline that moved by less counts as unchanged.
 const MOVED: Duration = Duration::from_millis(100);
 
-/// Where news are had.
+/// Sends events to listeners.
 pub(super) struct EventFeed {
     source: Arc<dyn StatusSource>,
     journal: Journal,
@@ -41,13 +41,13 @@ pub(super) struct EventFeed {
     latest: Mutex<Option<StatusEvent>>,
 }
 
-/// The status that was told last; all listeners share it.
+/// The latest status that was sent; all listeners share it.
 struct StatusEvent {
-    /// It is another one when this is.
+    /// Increases with each new status.
     number: u64,
     status: Status,
     looked: BootTime,
-    /// When the status was made.
+    /// When the status was taken.
     made: BootTime,
     event: Arc<str>,
 }
@@ -70,7 +70,7 @@ impl EventFeed {
     async fn stream(&self, to: StreamWriter) -> Result<(), ListenerGone> {
         let mut happened = self.journal.follow();
         let (mut look, mut beat) = (interval(LOOK), interval(BEAT));
-        // Who was slow is not told thrice at once.
+        // A slow listener does not get a burst of missed ticks.
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut told, mut seen) = (0, 0);
@@ -117,7 +117,7 @@ impl EventFeed {
     }
 }
 
-/// An event of server-sent events. JSON has no line breaks.
+/// Formats a server-sent event. Compact JSON has no line breaks.
 fn event(name: &str, data: &impl Serialize) -> String {
     match serde_json::to_string(data) {
         Ok(json) => format!("event: {name}\ndata: {json}\n\n"),
@@ -125,7 +125,7 @@ fn event(name: &str, data: &impl Serialize) -> String {
     }
 }
 
-/// Whether `now` is what `before` has become by the passing of this time alone.
+/// Whether `now` differs from `before` only because this much time has passed.
 fn is_like(before: &Status, now: &Status, passed: Duration) -> bool {
     let mut expected = before.clone();
     for (name, group) in &mut expected.groups {

@@ -1,4 +1,4 @@
-//! What is asked for, by path and options. What cannot be read is refused as everything else is.
+//! Extracts path and query parameters. What cannot be parsed is refused with an [`ApiError`].
 
 use axum::{
     extract::{self, FromRequestParts},
@@ -8,10 +8,10 @@ use serde::de::DeserializeOwned;
 
 use super::api_error::ApiError;
 
-/// The parts of the path that vary.
+/// The parameters in the path.
 pub(super) struct Path<T>(pub(super) T);
 
-/// The options: what stands behind the `?`.
+/// The parameters in the query.
 pub(super) struct Query<T>(pub(super) T);
 
 impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {

@@ -1,4 +1,4 @@
-//! Every route is asked while all that others wrote is hostile.
+//! Requests every route while all names, values and errors are hostile.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -11,11 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Status, StatusSource,
-    access_control::{Entrance, tests::everything},
+    access_control::{AccessControl, tests::everything},
     example,
     server::{
         serve,
-        tests::{TTL, desks},
+        tests::{TTL, services},
     },
 };
 use soloist_config::StoreUrl;
@@ -24,10 +24,10 @@ use soloist_stores::{
     QueuedCast, StateWrite, Store, WriteGuard,
 };
 
-/// A page that would do something, and what steers a terminal.
+/// HTML with a script, and characters that control a terminal.
 const HURT: &str = "<!doctype html><script>top.hurt = 1</script>\u{202e}\u{1b}[2J\u{9b}\r\nset: 1";
 
-/// A host all of whose names, errors and measurements are that.
+/// A host whose names, errors and measurements all consist of [`HURT`].
 struct Hostile;
 
 impl StatusSource for Hostile {
@@ -63,7 +63,7 @@ impl StatusSource for Hostile {
     }
 }
 
-/// Fills the store, and returns the casts that are done and dead.
+/// Fills the store; returns a finished cast and a dead one.
 async fn fill(store: &dyn Store) -> (CastKey, CastKey) {
     let value = Bytes::from_static(HURT.as_bytes());
     for key in ["page", HURT] {
@@ -96,15 +96,15 @@ async fn cast(casts: &dyn CastStore, by: &CastClaimer) -> Claim {
     casts.claim(by, &seen).await.unwrap().unwrap().0
 }
 
-/// A control API whose store is at `folder`, for as long as the token lives.
+/// Serves a control API with its store in `folder` until `stop`.
 async fn serving(folder: &Path, stop: CancellationToken) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(serve(listener, desks(Arc::new(Hostile), folder, Entrance::open()), stop));
+    tokio::spawn(serve(listener, services(Arc::new(Hostile), folder, AccessControl::open()), stop));
     url
 }
 
-/// No browser makes anything of it but text, whatever it was sent as.
+/// Checks that a browser treats the response as nothing but text, whatever type it claims.
 fn assert_inert(what: &str, headers: &HeaderMap, own: bool) {
     let text = |name: &str| headers.get(name).map_or("", |value| value.to_str().unwrap());
     assert_eq!(text("x-content-type-options"), "nosniff", "{what}");
@@ -162,7 +162,8 @@ async fn whatever_is_asked_for_is_data() {
             }
         }
     }
-    // What the guest says it is reaches programs, which know what they asked for.
+    // The type that the guest states is passed on, but only as a download: programs know what
+    // they asked for.
     let answer = client.get(format!("{url}/v1/tasks/x/{}/answer", done.id)).send().await.unwrap();
     assert_eq!(answer.headers()["content-type"], "text/html");
     assert_eq!(answer.headers()["content-disposition"], "attachment");

@@ -1,9 +1,9 @@
-//! Answers that go on as long as somebody listens.
+//! Responses that continue for as long as a client listens.
 //!
 //! Invariants:
-//! - So many listeners at most: whoever is one too many is told to come again.
-//! - A listener that takes nothing for a while loses its answer, and holds up nobody else.
-//! - When the server stops, every such answer ends at once.
+//! - The number of listeners is limited; further ones are asked to come back later.
+//! - A listener that stops reading loses its response after a while, and delays no other.
+//! - When the server stops, all these responses end at once.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -22,16 +22,16 @@ use tokio_util::sync::CancellationToken;
 use super::api_error::ApiError;
 use crate::task_scope::TaskScope;
 
-/// So many listen at a time.
+/// The greatest number of listeners.
 const LISTENERS: usize = 64;
-/// So many pieces may wait for a listener to take them.
+/// How many pieces may be queued for one listener.
 const WAITING: usize = 16;
-/// How long a listener may take nothing.
+/// How long a listener may read nothing.
 const SLOW: Duration = Duration::from_secs(10);
-/// When a listener for whom there is no room may ask again, in seconds.
+/// When a refused listener may try again, in seconds.
 const AGAIN: HeaderValue = HeaderValue::from_static("5");
 
-/// Where such answers begin. Clones share the room.
+/// Opens such responses. Clones share the limit.
 #[derive(Clone)]
 pub(super) struct LiveStreams {
     places: Arc<Semaphore>,
@@ -39,19 +39,20 @@ pub(super) struct LiveStreams {
     closing: CancellationToken,
 }
 
-/// Where the pieces of an answer go.
+/// Where the pieces of a response are written.
 pub(super) struct StreamWriter(mpsc::Sender<Bytes>);
 
-/// The listener has gone, or takes nothing.
+/// The listener has disconnected, or stopped reading.
 pub(super) struct ListenerGone;
 
 impl LiveStreams {
-    /// Answers are written by `tasks`, and end when the server is `closing`.
+    /// Runs writers in `tasks`, and ends all responses when `closing` is cancelled.
     pub(super) fn new(tasks: TaskScope, closing: CancellationToken) -> Self {
         Self { places: Arc::new(Semaphore::new(LISTENERS)), tasks, closing }
     }
 
-    /// An answer of type `form` that `tell` writes, until it returns or the listener goes.
+    /// A response of the media type `form` that `tell` writes, until it returns or the listener
+    /// leaves.
     pub(super) fn answer<F>(
         &self,
         form: &'static str,
@@ -86,7 +87,7 @@ impl LiveStreams {
 }
 
 impl StreamWriter {
-    /// Hands a piece out, and waits while there is no room for it.
+    /// Sends a piece, and waits while the queue is full.
     pub(super) async fn send(&self, piece: impl Into<Bytes>) -> Result<(), ListenerGone> {
         match timeout(SLOW, self.0.send(piece.into())).await {
             Ok(Ok(())) => Ok(()),

@@ -1,8 +1,7 @@
-//! The control API: what a host says of itself, to people and to machines, and
-//! the state of actions.
+//! The control API: the status of a host, for people and programs, and commands to its cluster.
 //!
-//! It is there from the first moment to the last, whatever becomes of the
-//! store: a host that cannot lead must be able to say why.
+//! It is served from the first moment to the last, whatever the state of the store: a host that
+//! cannot lead must be able to say why.
 
 mod access_control;
 mod api_error;
@@ -10,6 +9,7 @@ mod browser_policy;
 mod casts;
 mod commands;
 mod dashboard;
+mod error_sources;
 mod events;
 mod extract;
 #[cfg(test)]
@@ -28,17 +28,16 @@ mod starting;
 mod state;
 mod status;
 mod status_source;
-mod store_error;
 mod task_api;
 mod tasks;
 
-pub use access_control::{AccessControlError, Entrance};
+pub use access_control::{AccessControl, AccessControlError};
 pub use api_error::ErrorBody;
 pub use casts::DeadLetterCount;
 pub use jobs::{JobApi, JobEntry, JobFirings, JobFuture, JobList, NEXT_MAX, NextFiring};
 pub use logs::LogApi;
 pub use server::{ApiServices, serve};
-pub use starting::while_starting;
+pub use starting::serve_while_starting;
 pub use state::StateKeys;
 #[cfg(test)]
 pub(crate) use status::tests::example;

@@ -1,4 +1,4 @@
-//! Bodies of requests on their way in: bounded in size, and in time by their size.
+//! Reads request bodies, with limits on size and time; the time depends on the size.
 
 use std::{error::Error, time::Duration};
 
@@ -13,24 +13,24 @@ use super::{
     request_budget::{RequestBodyError, crowded},
 };
 
-/// How long a client may take to send a request, to sit idle, or to take nothing of an answer.
+/// How long a client may take to send a request, be idle, or read nothing of a response.
 pub(super) const REQUEST_TIME: Duration = Duration::from_secs(10);
-/// The slowest that a client may send, in bytes a second, once [`REQUEST_TIME`] is over.
+/// The slowest rate at which a client may send after [`REQUEST_TIME`], in bytes per second.
 const SLOWEST: usize = 16 << 10;
 
-/// Why there is no whole body.
+/// Why a body was not read completely.
 pub(super) enum IncompleteBody {
-    /// It is longer than it may be.
+    /// It is larger than allowed.
     Large,
-    /// It comes too slowly.
+    /// It arrives too slowly.
     Slow,
-    /// It broke off.
+    /// The connection broke off.
     Broken(axum::Error),
 }
 
-/// The whole body, of `most` bytes at most.
+/// Reads a whole body of up to `most` bytes.
 pub(super) async fn read_whole(mut body: Body, most: usize) -> Result<Bytes, IncompleteBody> {
-    // Whoever says so beforehand need not send it all first.
+    // A client that announces too large a body need not send it first.
     if usize::try_from(body.size_hint().lower()).is_ok_and(|length| length > most) {
         return Err(IncompleteBody::Large);
     }
@@ -49,14 +49,14 @@ pub(super) async fn read_whole(mut body: Body, most: usize) -> Result<Bytes, Inc
 }
 
 impl IncompleteBody {
-    /// Whether there was no room for it.
+    /// Whether there was no memory left for it.
     fn is_crowded(&self) -> bool {
         let Self::Broken(error) = self else { return false };
         let cut = error.source().and_then(|cut| cut.downcast_ref::<RequestBodyError>());
         matches!(cut, Some(RequestBodyError::Crowded))
     }
 
-    /// What is said of it; `what` the body is, and what is said of one that is too long.
+    /// The error response. `what` names the body, and `large` is the error if it is too large.
     pub(super) fn refusal(self, what: &str, large: impl FnOnce() -> ApiError) -> ApiError {
         match self {
             _ if self.is_crowded() => crowded(&format!("there is no room for the {what} now")),
@@ -80,7 +80,7 @@ mod tests {
 
     use super::*;
 
-    /// A body that comes in pieces, one a second.
+    /// A body of `pieces` pieces, one per second.
     fn slow(pieces: usize, size: usize) -> Body {
         let ticks = stream::unfold(pieces, move |left| async move {
             let left = left.checked_sub(1)?;
@@ -95,10 +95,10 @@ mod tests {
         let length = async |body| read_whole(body, 1 << 20).await.map(|body| body.len());
         assert!(matches!(length(Body::from("hello")).await, Ok(5)));
         assert!(matches!(length(Body::empty()).await, Ok(0)));
-        // Within the first ten seconds it may come as it likes.
+        // Within the first ten seconds any rate will do.
         assert!(matches!(length(slow(9, 1)).await, Ok(9)));
         assert!(matches!(length(slow(20, 1)).await, Err(IncompleteBody::Slow)));
-        // One that comes steadily may take longer.
+        // A steady body may take longer.
         assert!(length(slow(30, SLOWEST)).await.is_ok());
         assert!(matches!(length(slow(65, SLOWEST)).await, Err(IncompleteBody::Large)));
         let told = Body::from(vec![0; 2 << 20]);

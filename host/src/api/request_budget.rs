@@ -1,7 +1,7 @@
-//! What may come in to the control API at a time: requests, and the bytes of their bodies.
+//! Limits what the control API takes in at a time: requests, and the bytes of their bodies.
 //!
-//! Invariant: it is taken before a byte of a body is read and as the bytes come, whatever the
-//! route, and given back when the request is answered.
+//! Invariant: a request is counted before its body is read, and the body as its bytes arrive, on
+//! every route. Both are released when the response is done.
 
 use std::{
     pin::Pin,
@@ -20,49 +20,49 @@ use soloist_resources::{
     shares::{ClientAddress, Share, Shares},
 };
 
-/// Requests at a time: each other host may have as many calls of tasks under way as one
-/// connection takes.
+/// The greatest number of concurrent requests: each other host may have as many task calls in
+/// flight as one connection carries.
 const REQUESTS: usize = 20 << 10;
-/// When a client for whom there is no room may ask again, in seconds.
+/// When a refused client may try again, in seconds.
 const AGAIN: HeaderValue = HeaderValue::from_static("1");
 
-/// What there is for all requests.
+/// The budget for all requests.
 pub(super) struct RequestBudget {
     requests: Arc<Shares>,
     clients: ClientBudget,
 }
 
-/// What a request holds of that; to be kept until it is answered. The bytes of its body are on
-/// a [`Tab`], which goes with the request as well.
+/// What one request holds of the budget, until it is answered. The bytes of its body are counted
+/// on a [`Tab`], which also travels with the request.
 pub(super) struct BudgetPermit {
     _request: Share,
     _tab: ClientCharge,
 }
 
-/// The body of a request, which counts what comes.
+/// A request body that counts its bytes as they arrive.
 pub(super) struct MeteredBody<B = Incoming> {
     inner: B,
     tab: ClientCharge,
 }
 
-/// Why a body does not come whole.
+/// Why a body is incomplete.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RequestBodyError {
-    /// There is no room for it.
+    /// There is no memory left for it.
     #[error("there is no room for it now")]
     Crowded,
-    /// It broke off.
+    /// The connection broke off.
     #[error(transparent)]
     Broken(#[from] hyper::Error),
 }
 
 impl RequestBudget {
-    /// So many requests, of which `clients` hold what they may.
+    /// The budget of requests, where `clients` limits the memory of each client.
     pub(super) fn of(clients: &ClientBudget) -> Self {
         Self { requests: Shares::new(REQUESTS), clients: clients.clone() }
     }
 
-    /// Lets a request of `client`'s in, with a body that counts.
+    /// Admits a request of `client`, and wraps its body so that its bytes are counted.
     pub(super) fn admit<B>(
         &self,
         client: ClientAddress,
@@ -77,7 +77,7 @@ impl RequestBudget {
     }
 }
 
-/// Says that there is no room, and what to do.
+/// The error response when the budget is exhausted.
 pub(super) fn crowded(what: &str) -> ApiError {
     let help = "ask again in a moment, fewer at a time, or another host";
     ApiError::new(StatusCode::SERVICE_UNAVAILABLE, what, help).retry_after(AGAIN)
@@ -124,7 +124,7 @@ mod tests {
 
     use super::*;
 
-    /// A body of so many pieces of a mebibyte.
+    /// A body of `pieces` pieces of one MiB.
     fn body(pieces: usize) -> impl Body<Data = Bytes, Error = RequestBodyError> + Unpin {
         let pieces = std::iter::repeat_n(Bytes::from(vec![0; 1 << 20]), pieces);
         StreamBody::new(stream::iter(pieces.map(|piece| Ok(Frame::data(piece)))))
@@ -139,7 +139,7 @@ mod tests {
         let budget = RequestBudget::of(&ClientBudget::alone());
         let (first, held) = budget.admit(client(1), Request::new(body(150))).ok().unwrap();
         assert_eq!(first.into_body().collect().await.unwrap().to_bytes().len(), 150 << 20);
-        // The same client has had its share, and another has something left.
+        // This client has used its share; another one still gets some.
         let (more, _) = budget.admit(client(1), Request::new(body(50))).ok().unwrap();
         assert!(matches!(more.into_body().collect().await, Err(RequestBodyError::Crowded)));
         let (other, _) = budget.admit(client(2), Request::new(body(50))).ok().unwrap();

@@ -1,18 +1,18 @@
-//! What it takes to ask for something.
+//! The role that a route requires.
 
 use soloist_config::ApiRole;
 
-/// What it takes to ask for something.
+/// The role that a route requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RequiredRole {
-    /// Nothing: whoever watches over the process may ask.
+    /// None: anything that monitors the process may ask.
     Nothing,
-    /// This role.
+    /// At least this role.
     Role(ApiRole),
 }
 
-/// For those who look.
+/// For routes that only read.
 pub(super) const READ: RequiredRole = RequiredRole::Role(ApiRole::Read);
 
-/// For those who change something.
+/// For routes that change something.
 pub(super) const OPERATE: RequiredRole = RequiredRole::Role(ApiRole::Operate);

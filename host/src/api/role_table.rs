@@ -1,4 +1,4 @@
-//! What each route takes.
+//! The roles that all routes require.
 
 use std::collections::HashMap;
 
@@ -6,12 +6,13 @@ use axum::http::Method;
 
 use super::required_role::{OPERATE, READ, RequiredRole};
 
-/// What each route needs.
+/// The role that each route requires, by path and method.
 #[derive(Default)]
 pub(super) struct RoleTable(pub(super) HashMap<&'static str, HashMap<Method, RequiredRole>>);
 
 impl RoleTable {
-    /// What it takes to ask for what is at `path`; there may be nothing.
+    /// The role for a request; a path that does not exist requires `read`, and a method that was
+    /// not listed requires `operate`.
     pub(super) fn required_role(&self, method: &Method, path: Option<&str>) -> RequiredRole {
         let Some(path) = path else { return READ };
         let method = listed_method(method);
@@ -19,7 +20,7 @@ impl RoleTable {
     }
 }
 
-/// Of what looks only, a route takes `HEAD` wherever it takes `GET`.
+/// Routes accept `HEAD` wherever they accept `GET`.
 pub(super) fn listed_method(method: &Method) -> &Method {
     if *method == Method::HEAD { &Method::GET } else { method }
 }

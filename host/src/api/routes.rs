@@ -1,7 +1,7 @@
-//! The routes of the control API, each with what it takes to ask there.
+//! The routes of the control API, each with the role that it requires.
 //!
-//! Invariant: a route cannot be forgotten. Those that are written here say what they need;
-//! whatever else comes to stand in the router is for those who may operate.
+//! Invariant: no route can be left unprotected. Routes added here state a role; anything else in
+//! the router requires `operate`.
 
 use std::sync::Arc;
 
@@ -14,12 +14,12 @@ use axum::{
 };
 
 use super::{
-    access_control::{self, Entrance},
+    access_control::{self, AccessControl},
     required_role::RequiredRole,
     role_table::RoleTable,
 };
 
-/// Routes of one room, which share `S`.
+/// A set of routes that share the state `S`.
 pub(super) struct ApiRoutes<S = ()> {
     router: Router<S>,
     table: RoleTable,
@@ -30,7 +30,7 @@ impl<S: Clone + Send + Sync + 'static> ApiRoutes<S> {
         Self { router: Router::new(), table: RoleTable::default() }
     }
 
-    /// What is looked at.
+    /// Adds a `GET` route.
     pub(super) fn get<T: 'static>(
         self,
         path: &'static str,
@@ -78,14 +78,14 @@ impl<S: Clone + Send + Sync + 'static> ApiRoutes<S> {
         Self { router: self.router.route(path, on(filter, handler)), table: self.table }
     }
 
-    /// The routes, with what they share.
+    /// The routes with their state.
     pub(super) fn with(self, state: S) -> ApiRoutes {
         ApiRoutes { router: self.router.with_state(state), table: self.table }
     }
 }
 
 impl ApiRoutes {
-    /// These, and those of another room.
+    /// Combines these routes with others.
     pub(super) fn and(mut self, other: Self) -> Self {
         for (path, methods) in other.table.0 {
             self.table.0.entry(path).or_default().extend(methods);
@@ -93,17 +93,17 @@ impl ApiRoutes {
         Self { router: self.router.merge(other.router), table: self.table }
     }
 
-    /// All of them behind `entrance`; `around` adds what answers when there is no such route.
+    /// Puts all routes behind access control; `around` adds the handlers for unknown paths.
     pub(super) fn behind(
         self,
-        entrance: &Arc<Entrance>,
+        entrance: &Arc<AccessControl>,
         around: impl FnOnce(Router) -> Router,
     ) -> Router {
         let doors = (Arc::clone(entrance), Arc::new(self.table));
         around(self.router).layer(middleware::from_fn_with_state(doors, access_control::admit))
     }
 
-    /// What there is, for the test that asks all of it.
+    /// All routes, for the test that requests each of them.
     #[cfg(test)]
     pub(super) fn listed(&self) -> Vec<(&'static str, Method, RequiredRole)> {
         let rows = self.table.0.iter().flat_map(|(path, methods)| {

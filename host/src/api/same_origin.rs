@@ -1,17 +1,16 @@
 //! Keeps web pages of other sites from changing anything here.
 //!
-//! A browser asks before it sends such a request on a page's behalf (Fetch
-//! Standard: "CORS-preflight fetch"), and nobody answers that here. This refuses
-//! besides what a browser itself calls another site's (W3C: "Fetch Metadata
-//! Request Headers"), or sends from another origin: to addresses without TLS they say that
-//! alone. Programs say nothing of the kind and are let through.
+//! For most such requests a browser asks for permission first (Fetch Standard: "CORS-preflight
+//! fetch"), and this host grants none. The others are refused if the browser marks them as coming
+//! from another site (W3C: "Fetch Metadata Request Headers") or sends another origin; without TLS
+//! the origin is all that it sends. Programs send neither and are let through.
 
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 
 use super::{access_control::called_authority, api_error::ApiError};
 
-/// Says no to what another site's page sends and does more than read. An upgrade makes a
-/// connection of which nothing is known.
+/// Refuses a request of another site's page that does more than read. Upgrades are refused too:
+/// nothing is known of what such a connection will do.
 pub(super) fn check(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
     let reads = matches!(*method, Method::GET | Method::HEAD);
     let reads = reads && !headers.contains_key(header::UPGRADE);
@@ -28,7 +27,8 @@ pub(super) fn check(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(
     Err(ApiError::new(StatusCode::FORBIDDEN, what, help))
 }
 
-/// Whether the page that sends it, if it is one, is at the address that it sends it to.
+/// Whether the page that sent the request, if it was a page, belongs to the address that it was
+/// sent to.
 fn is_own_origin(uri: &Uri, headers: &HeaderMap) -> bool {
     let Some(origin) = headers.get(header::ORIGIN) else { return true };
     let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));

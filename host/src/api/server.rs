@@ -1,8 +1,8 @@
 //! The server of the control API.
 //!
 //! Invariants:
-//! - No client can hold the server: requests have a time limit; connections, requests and the
-//!   bytes of their bodies a number, of which each client has its share.
+//! - No client can block the server: requests have a time limit; connections, requests and the
+//!   bytes of their bodies are limited in number, and each client gets its share.
 //! - When [`serve`] returns, every connection is closed.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     JobApi,
-    access_control::Entrance,
+    access_control::AccessControl,
     api_error::ApiError,
     browser_policy, casts, commands, dashboard, events, jobs,
     live_streams::LiveStreams,
@@ -50,12 +50,12 @@ use soloist_telemetry::journal::Journal;
 use soloist_text::sanitize;
 use soloist_tls::ReloadingAcceptor;
 
-/// How long an answer in flight may take once the server stops.
+/// How long a response may take to finish once the server stops.
 const GRACE: Duration = Duration::from_secs(1);
-/// Other hosts send what they are asked for the leader's actions over many of them.
+/// Other hosts open many connections to pass on requests for the leader's actions.
 const MAX_CONNECTIONS: usize = 1024;
-/// Calls of tasks come from each other host over one connection: more than a host takes
-/// find a refusal, and not a wait.
+/// Another host sends all task calls over one connection. Calls beyond what this host takes are
+/// refused instead of queued.
 const MAX_STREAMS: u32 = 16 << 10;
 /// Prometheus' text format (prometheus.io/docs/instrumenting/exposition_formats).
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -101,44 +101,45 @@ GET, POST, DELETE /v1/tasks/TASK/dead   what was given up, tried again, taken aw
 
 type SharedStatusSource = Arc<dyn StatusSource>;
 
-/// Whom requests are for.
+/// The services behind the routes.
 pub struct ApiServices {
-    /// What this host says of itself.
+    /// The status and measurements of this host.
     pub source: SharedStatusSource,
-    /// The state of actions.
+    /// The state that actions keep in the store.
     pub state: Arc<dyn store::StateStore>,
-    /// What has happened lately.
+    /// The latest transitions.
     pub journal: Journal,
-    /// What people tell the cluster to do.
+    /// Commands to the cluster.
     pub commands: Arc<Commands>,
-    /// The jobs.
+    /// The jobs of this host.
     pub jobs: Arc<JobApi>,
-    /// What actions print.
+    /// What actions printed.
     pub logs: Arc<LogApi>,
-    /// The tasks.
+    /// The tasks of the cluster.
     pub tasks: TaskApi,
-    /// The leader's actions.
+    /// Passes requests on to the leader's actions.
     pub relay: Relay,
-    /// Who comes in.
-    pub entrance: Arc<Entrance>,
-    /// What is held in memory for who comes in.
+    /// Decides which clients may do what.
+    pub entrance: Arc<AccessControl>,
+    /// The memory that clients may use.
     pub clients: ClientBudget,
 }
 
 /// Serves the control API until `stop`, then closes every connection.
-pub async fn serve(listener: TcpListener, desks: ApiServices, stop: CancellationToken) {
-    let (relay, clients) = (desks.relay.clone(), desks.clients.clone());
-    let (entrance, tasks) = (Arc::clone(&desks.entrance), TaskScope::new());
+pub async fn serve(listener: TcpListener, services: ApiServices, stop: CancellationToken) {
+    let (relay, clients) = (services.relay.clone(), services.clients.clone());
+    let (entrance, tasks) = (Arc::clone(&services.entrance), TaskScope::new());
     let live = LiveStreams::new(tasks.clone(), stop.clone());
-    let own = TowerToHyperService::new(routes(desks, live));
+    let own = TowerToHyperService::new(routes(services, live));
     let (tls, budget) = (entrance.tls.clone(), RequestBudget::of(&clients));
-    let hall = connection_context(ControlServer { own, entrance, budget, relay }, tls, tasks, stop);
-    accept_all(&listener, &hall).await;
+    let context =
+        connection_context(ControlServer { own, entrance, budget, relay }, tls, tasks, stop);
+    accept_all(&listener, &context).await;
     drop(listener);
-    close(&hall).await;
+    close(&context).await;
 }
 
-/// What the connections to a control API work with.
+/// The settings of connections to a control API.
 pub(super) fn connection_context<A>(
     rooms: A,
     tls: Option<ReloadingAcceptor>,
@@ -157,21 +158,21 @@ pub(super) fn connection_context<A>(
     }
 }
 
-/// Closes every connection, once none comes any more.
-pub(super) async fn close<A>(hall: &ConnectionContext<A>) {
-    let _ = timeout(GRACE, hall.tasks.join()).await;
-    hall.tasks.stop().await;
+/// Closes every connection, once no new ones are accepted.
+pub(super) async fn close<A>(context: &ConnectionContext<A>) {
+    let _ = timeout(GRACE, context.tasks.join()).await;
+    context.tasks.stop().await;
 }
 
-/// Where a request may belong.
+/// Handles requests to the control API and to the leader's actions.
 struct ControlServer {
-    /// The control API itself.
+    /// The routes of the control API.
     own: TowerToHyperService<Router>,
-    /// Who comes in to what.
-    entrance: Arc<Entrance>,
-    /// What may come in at a time.
+    /// Decides which clients may do what.
+    entrance: Arc<AccessControl>,
+    /// Limits concurrent requests and their bodies.
     budget: RequestBudget,
-    /// What the leader performs.
+    /// Passes requests on to the leader's actions.
     relay: Relay,
 }
 
@@ -194,7 +195,7 @@ impl RequestHandler for ControlServer {
             Err(refusal) => refusal.into_response(),
         };
         let file = response.extensions().get().copied();
-        browser_policy::answer(response.headers_mut(), file);
+        browser_policy::apply_to_api(response.headers_mut(), file);
         Ok(response)
     }
 
@@ -218,25 +219,26 @@ impl ControlServer {
             return Ok(response);
         }
         let believed = Relay::is_from_host(request.headers());
-        // Boxed, or every request of the control API would be as large.
+        // Boxed, because otherwise every control API request would be as large as this future.
         let mut response = Box::pin(self.relay.respond(request, caller)).await?.map(Body::new);
-        // What goes to another host is shown by that one, at the address that its client asked.
+        // A response for another host is sent to the client by that host, at the address that the
+        // client used.
         if !believed {
-            browser_policy::action(response.headers_mut());
+            browser_policy::apply_to_action(response.headers_mut());
         }
         Ok(response)
     }
 }
 
-fn routes(desks: ApiServices, live: LiveStreams) -> Router {
-    let entrance = Arc::clone(&desks.entrance);
-    all_routes(desks, live).behind(&entrance, |router| {
+fn routes(services: ApiServices, live: LiveStreams) -> Router {
+    let entrance = Arc::clone(&services.entrance);
+    all_routes(services, live).behind(&entrance, |router| {
         router.fallback(unknown_path).method_not_allowed_fallback(wrong_method)
     })
 }
 
-pub(super) fn all_routes(desks: ApiServices, live: LiveStreams) -> ApiRoutes {
-    let ApiServices { source, state, journal, commands, jobs, logs, tasks, .. } = desks;
+pub(super) fn all_routes(services: ApiServices, live: LiveStreams) -> ApiRoutes {
+    let ApiServices { source, state, journal, commands, jobs, logs, tasks, .. } = services;
     let (news, actions) = (Arc::clone(&source), jobs.programme.clone());
     ApiRoutes::new()
         .get("/livez", RequiredRole::Nothing, || async { "ok\n" })
@@ -263,7 +265,8 @@ async fn ready(State(source): State<SharedStatusSource>) -> Response {
     }
 }
 
-/// Indented, since people read it with curl; nobody asks so often that the spaces matter.
+/// Indented, since people read it with curl; it is not requested often enough for the size to
+/// matter.
 async fn status(State(source): State<SharedStatusSource>) -> Response {
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
     match serde_json::to_string_pretty(&source.status()) {

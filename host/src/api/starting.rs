@@ -1,4 +1,4 @@
-//! The control API of a host that starts: it lives, and is not ready.
+//! The control API of a host that is starting: it is alive but not ready.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -13,7 +13,7 @@ use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    access_control::Entrance,
+    access_control::AccessControl,
     api_error::ApiError,
     browser_policy,
     server::{close, connection_context},
@@ -24,37 +24,38 @@ use crate::{
     task_scope::TaskScope,
 };
 
-/// When it may be asked again, in seconds.
+/// When to try again, in seconds.
 const AGAIN: HeaderValue = HeaderValue::from_static("1");
 
-/// Answers whoever asks until `starting` is over, and returns what that returns. Those who may
-/// look are told how far it has come, by `preparing`.
-pub async fn while_starting<T>(
+/// Serves until `starting` is done, and returns its result. Clients with the role `read` see the
+/// progress in `preparing`.
+pub async fn serve_while_starting<T>(
     listener: &TcpListener,
-    entrance: &Arc<Entrance>,
+    entrance: &Arc<AccessControl>,
     preparing: watch::Receiver<StartupProgress>,
     starting: impl Future<Output = T>,
 ) -> T {
     let started = CancellationToken::new();
     let answers = StartingServer { entrance: Arc::clone(entrance), preparing };
-    let hall = connection_context(answers, entrance.tls.clone(), TaskScope::new(), started.clone());
+    let context =
+        connection_context(answers, entrance.tls.clone(), TaskScope::new(), started.clone());
     let starting = async {
         let outcome = starting.await;
         started.cancel();
         outcome
     };
-    let (outcome, ()) = tokio::join!(starting, accept_all(listener, &hall));
-    close(&hall).await;
+    let (outcome, ()) = tokio::join!(starting, accept_all(listener, &context));
+    close(&context).await;
     outcome
 }
 
 struct StartingServer {
-    entrance: Arc<Entrance>,
+    entrance: Arc<AccessControl>,
     preparing: watch::Receiver<StartupProgress>,
 }
 
 impl StartingServer {
-    /// What is said to `caller`: names of actions are for those who may know them.
+    /// The response to `caller`. Names of actions are only shown to clients that may read them.
     async fn refusal(&self, request: &Request<Incoming>, caller: ConnectionInfo) -> ApiError {
         let known = self.entrance.may_read(caller, request.uri(), request.headers()).await;
         let preparing =
@@ -97,7 +98,7 @@ mod tests {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (started, starts) = oneshot::channel();
         let (entrance, (preparing, told)) =
-            (Arc::new(Entrance::open()), watch::channel(StartupProgress::default()));
+            (Arc::new(AccessControl::open()), watch::channel(StartupProgress::default()));
         let asking = async {
             let client = reqwest::Client::new();
             let ask = async |path: &str| client.get(format!("{url}{path}")).send().await.unwrap();
@@ -114,10 +115,10 @@ mod tests {
             assert!(text.contains("now that of web (2 of 7)"), "{text}");
             started.send("prepared").unwrap();
         };
-        let starting = while_starting(&listener, &entrance, told, starts);
+        let starting = serve_while_starting(&listener, &entrance, told, starts);
         let (outcome, ()) = tokio::join!(starting, asking);
         assert_eq!(outcome, Ok("prepared"));
-        // The address is still its own, for the host that has started.
+        // The address stays bound, for the host once it has started.
         let next = tokio::net::TcpStream::connect(listener.local_addr().unwrap());
         let (next, accepted) = tokio::join!(next, listener.accept());
         assert!(next.is_ok() && accepted.is_ok());
@@ -127,7 +128,7 @@ mod tests {
     async fn the_names_of_plugins_are_for_those_who_may_look() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/v1/status", listener.local_addr().unwrap());
-        let entrance = Arc::new(Entrance::with_tokens([("t0", ApiRole::Read)]));
+        let entrance = Arc::new(AccessControl::with_tokens([("t0", ApiRole::Read)]));
         let action = "web".into();
         let (_to, told) = watch::channel(StartupProgress::Compiling { action, number: 1, of: 1 });
         let asking = async {
@@ -142,6 +143,6 @@ mod tests {
                 assert_eq!(text.contains("web"), knows, "{token:?}: {text}");
             }
         };
-        while_starting(&listener, &entrance, told, asking).await;
+        serve_while_starting(&listener, &entrance, told, asking).await;
     }
 }

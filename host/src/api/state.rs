@@ -1,20 +1,20 @@
-//! The state of actions, for people.
+//! The state of actions.
 //!
 //! ```text
-//! GET    /v1/state/<action>?after=<key>&limit=<n>   its keys, in the order of their bytes
+//! GET    /v1/state/<action>?after=<key>&limit=<n>   its keys, in byte order
 //! GET    /v1/state/<action>/<key>                   a value, as it is
-//! PUT    /v1/state/<action>/<key>                   puts the body
+//! PUT    /v1/state/<action>/<key>                   sets the value to the body
 //! DELETE /v1/state/<action>/<key>                   deletes it
 //! DELETE /v1/state/<action>?all=true                deletes all of them
 //! ```
 //!
-//! A key in the path is percent-encoded. It may stand in the query instead, as
-//! `?key=`: clients take the keys `.` and `..` out of a path.
+//! A key in the path is percent-encoded. It may also be given as `?key=`, because clients remove
+//! the keys `.` and `..` from a path.
 //!
-//! What a person writes is not guarded by a leadership, so any host takes it,
-//! for any action, also one that runs nowhere (any more); but nothing is put for
-//! one that this host knows to keep no state, and so would never see it. It is
-//! logged, the value never.
+//! These writes are not guarded by a leadership, so any host accepts them, for any action,
+//! including one that does not run anywhere (any more). The exception is an action that this host
+//! knows to keep no state: a value would never be read, so it is refused. Each write is logged,
+//! without its value.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -36,29 +36,28 @@ use super::{
     request_body,
     required_role::{OPERATE, READ},
     routes::ApiRoutes,
-    store_error::{from_store_error, limit_exceeded},
 };
 use crate::action::Programme;
 use soloist_config::check_name;
 use soloist_stores::{BATCH_MAX, StateStore, StateWrite, VALUE_MAX, WriteGuard};
 
-/// How many keys one answer lists at most, and where nobody asks for fewer.
+/// How many keys a page lists, by default and at most.
 const PAGE: usize = 1000;
 
-/// The answer of `GET /v1/state/<action>`.
+/// The response of `GET /v1/state/<action>`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StateKeys {
-    /// The action.
+    /// The name of the action.
     pub action: String,
-    /// Its keys after the one that was named, in the order of their bytes.
+    /// Its keys after the requested one, in byte order.
     pub keys: Vec<String>,
-    /// Whether there are more, after the last of these.
+    /// Whether there are more keys after these.
     pub more: bool,
 }
 
-/// Where the state is.
+/// The store that holds the state.
 type SharedStateStore = extract::State<Arc<dyn StateStore>>;
-/// What this host performs.
+/// The actions of this host.
 type ProgrammeReceiver = watch::Receiver<Arc<Programme>>;
 
 pub(super) fn routes(state: Arc<dyn StateStore>, actions: ProgrammeReceiver) -> ApiRoutes {
@@ -88,7 +87,7 @@ struct StateQuery {
     all: bool,
 }
 
-/// What a request is about.
+/// The action and key that a request is about.
 struct StateRequest {
     action: String,
     key: Option<String>,
@@ -113,7 +112,7 @@ async fn read(store: SharedStateStore, asked: StateRequest) -> Result<Response, 
     let StateRequest { action, key: Some(key), .. } = asked else {
         return list(store, asked).await;
     };
-    let found = store.get(&action, std::slice::from_ref(&key)).await.map_err(from_store_error)?;
+    let found = store.get(&action, std::slice::from_ref(&key)).await?;
     let Some(entry) = found.into_iter().flatten().next() else {
         return Err(missing(&action, &key));
     };
@@ -126,7 +125,7 @@ async fn list(store: SharedStateStore, asked: StateRequest) -> Result<Response, 
     let StateRequest { action, options, .. } = asked;
     let limit = options.limit.unwrap_or(PAGE).clamp(1, PAGE);
     let keys = store.list(&action, options.after.as_deref(), limit + 1).await;
-    let mut keys = keys.map_err(from_store_error)?;
+    let mut keys = keys?;
     let more = keys.len() > limit;
     keys.truncate(limit);
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(StateKeys { action, keys, more }))
@@ -143,13 +142,13 @@ async fn put(
     let value = value.map_err(|missing| missing.refusal("value", too_large))?;
     let bytes = value.len();
     let write = StateWrite { key: key.clone(), value: Some(value), only_if: None };
-    store.write(WriteGuard::Person, &action, &[write]).await.map_err(from_store_error)?;
+    store.write(WriteGuard::Person, &action, &[write]).await?;
     info!(event = "state-put", action, key, bytes, "a person put {key:?} of {action}");
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Refuses what is put for an action that would never see it. Of one that this host does not
-/// know, state may be there before it.
+/// Refuses a value for an action that would never read it. State may exist for an action that
+/// this host does not know yet.
 fn keeps_state(actions: &ProgrammeReceiver, name: &str) -> Result<(), ApiError> {
     let programme = actions.borrow();
     let action = programme.actions.iter().find(|action| **action.name() == *name);
@@ -172,22 +171,22 @@ async fn delete(store: SharedStateStore, asked: StateRequest) -> Result<Response
             Err(which_key())
         };
     };
-    let found = store.get(&action, std::slice::from_ref(&key)).await.map_err(from_store_error)?;
+    let found = store.get(&action, std::slice::from_ref(&key)).await?;
     if found.into_iter().flatten().next().is_none() {
         return Err(missing(&action, &key));
     }
     let write = StateWrite { key: key.clone(), value: None, only_if: None };
-    store.write(WriteGuard::Person, &action, &[write]).await.map_err(from_store_error)?;
+    store.write(WriteGuard::Person, &action, &[write]).await?;
     info!(event = "state-deleted", action, key, "a person deleted {key:?} of {action}");
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// Deletes the keys that there are; one that is made meanwhile may stay.
+/// Deletes all keys that exist; one that is added meanwhile may remain.
 async fn delete_all(store: SharedStateStore, action: &str) -> Result<Response, ApiError> {
     let mut deleted = 0;
     let mut after: Option<String> = None;
     let failed = |error, deleted: usize| {
-        from_store_error(error)
+        ApiError::from(error)
             .append(&format!("; {deleted} keys of {action} were deleted before that"))
     };
     loop {
@@ -220,7 +219,7 @@ fn missing(action: &str, key: &str) -> ApiError {
 }
 
 fn too_large() -> ApiError {
-    limit_exceeded(format!("the value is longer than {VALUE_MAX} bytes"))
+    ApiError::too_large(format!("the value is longer than {VALUE_MAX} bytes"))
 }
 
 #[cfg(test)]

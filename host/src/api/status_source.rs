@@ -1,8 +1,8 @@
-//! Where the control API learns what it says.
+//! Where the control API gets its status from.
 
 use super::status::Status;
 
-/// Where the control API learns what it says.
+/// Provides what the control API reports.
 pub trait StatusSource: Send + Sync + 'static {
     /// The cluster as this host sees it now.
     fn status(&self) -> Status;

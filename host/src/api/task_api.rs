@@ -1,4 +1,4 @@
-//! Who answers what is asked about tasks and casts, and how.
+//! What the task and cast routes share.
 
 use std::sync::Arc;
 
@@ -12,29 +12,26 @@ use crate::{action::TaskPools, tasks::Dispatcher};
 use soloist_guests::plugin::TaskOutput;
 use soloist_stores::is_content_type;
 
-/// How long a caller is asked to wait who found no place, in seconds.
-pub(super) const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
-
-/// Who answers what is asked about tasks.
+/// Calls tasks, and runs calls of other hosts.
 #[derive(Clone)]
 pub struct TaskApi {
-    /// Takes calls to those who do them.
+    /// Sends calls to hosts that can run them.
     pub dispatcher: Arc<Dispatcher>,
-    /// Does those that other hosts pass on.
+    /// Runs the calls that other hosts pass on.
     pub workshop: Arc<TaskPools>,
 }
 
-/// What a task has answered, as it is.
-pub(super) fn answer(TaskOutput { payload, content_type }: TaskOutput) -> Response {
+/// The response with a task's output, unchanged.
+pub(super) fn task_response(TaskOutput { payload, content_type }: TaskOutput) -> Response {
     let mut response = Response::new(Body::from(payload));
-    // What the store or another host says was checked by nobody here.
+    // This comes from the store or from another host, so it is unchecked.
     if let Some(form) = content_type.filter(|form| is_content_type(form)) {
         insert_header(response.headers_mut(), &header::CONTENT_TYPE, &form);
     }
     response
 }
 
-/// What no header can say is left out.
+/// Inserts a header; a value that no header can hold is left out.
 pub(super) fn insert_header(headers: &mut HeaderMap, name: &header::HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(name, value);

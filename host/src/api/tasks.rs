@@ -1,13 +1,13 @@
 //! Tasks: calling them, from any host.
 //!
 //! ```text
-//! GET    /v1/tasks                       the tasks, and who takes calls of each
+//! GET    /v1/tasks                       the tasks, and the hosts that accept calls of each
 //! POST   /v1/tasks/TASK                  calls it with the body; ?timeout=5s&attempts=3;
 //!                                        ?mode=cast casts it (`casts.rs`)
 //! ```
 //!
-//! The answer is the result as it is. It names the host that worked (`soloist-host`), the
-//! call (`soloist-call`) and the attempt (`soloist-attempt`).
+//! The response is the task's output, unchanged. Its headers name the host that ran it
+//! (`soloist-host`), the call (`soloist-call`) and the attempt (`soloist-attempt`).
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -27,7 +27,7 @@ use super::{
     request_body,
     required_role::{OPERATE, READ},
     routes::ApiRoutes,
-    task_api::{RETRY_AFTER, TaskApi, answer, insert_header},
+    task_api::{TaskApi, insert_header, task_response},
 };
 use crate::{
     action::Action,
@@ -41,23 +41,23 @@ use soloist_guests::{
 use soloist_resources::budget::ClientCharge;
 use soloist_trace::TraceContext;
 
-/// A task.
+/// A task and the hosts that run it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskEntry {
     /// Its name.
     pub name: String,
-    /// The label that its hosts have to carry.
+    /// The label that hosts need to run it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on: Option<String>,
-    /// Whether a call may be done twice.
+    /// Whether a call may run twice.
     pub idempotent: bool,
     /// How long a call may take, in milliseconds.
     pub timeout_ms: u64,
-    /// The hosts that take calls of it.
+    /// The hosts that accept calls of it.
     pub hosts: BTreeSet<Arc<str>>,
 }
 
-/// How a call is to be made.
+/// The parameters of a call.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CallQuery {
@@ -67,7 +67,7 @@ struct CallQuery {
     mode: CallMode,
 }
 
-/// Whether the answer is waited for.
+/// Whether the client waits for the output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum CallMode {
@@ -76,11 +76,11 @@ enum CallMode {
     Cast,
 }
 
-pub(super) fn routes(desk: TaskApi) -> ApiRoutes {
-    ApiRoutes::new().get("/v1/tasks", READ, list).post("/v1/tasks/{task}", OPERATE, call).with(desk)
+pub(super) fn routes(api: TaskApi) -> ApiRoutes {
+    ApiRoutes::new().get("/v1/tasks", READ, list).post("/v1/tasks/{task}", OPERATE, call).with(api)
 }
 
-async fn list(State(desk): State<TaskApi>) -> Json<Vec<TaskEntry>> {
+async fn list(State(api): State<TaskApi>) -> Json<Vec<TaskEntry>> {
     let entry = |action: &Arc<Action>| {
         let task = &action.config().task;
         TaskEntry {
@@ -88,19 +88,19 @@ async fn list(State(desk): State<TaskApi>) -> Json<Vec<TaskEntry>> {
             on: task.on.as_ref().map(|label| format!("{}={}", label.name, label.value)),
             idempotent: task.idempotent,
             timeout_ms: soloist_text::millis(task.timeout),
-            hosts: desk.dispatcher.hosts(action),
+            hosts: api.dispatcher.hosts(action),
         }
     };
-    Json(desk.dispatcher.tasks().iter().map(entry).collect())
+    Json(api.dispatcher.tasks().iter().map(entry).collect())
 }
 
 async fn call(
-    State(desk): State<TaskApi>,
+    State(api): State<TaskApi>,
     Path(task): Path<String>,
     Query(terms): Query<CallQuery>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let action = desk.dispatcher.task(&task).map_err(ApiError::from)?;
+    let action = api.dispatcher.task(&task).map_err(ApiError::from)?;
     let (head, body) = request.into_parts();
     let tab = head.extensions.get::<ClientCharge>();
     let payload = read(&action, body).await?;
@@ -110,20 +110,20 @@ async fn call(
     if let Some(ForwardedCall { id, attempt, within }) = ForwardedCall::read(&head.headers) {
         let name = Arc::clone(action.name());
         let call = TaskCall { id, name, payload, content_type, attempt, trace };
-        return Ok(perform(&desk, &call, within).await);
+        return Ok(perform(&api, &call, within).await);
     }
     if terms.mode == CallMode::Cast {
         terms.check_for_cast()?;
-        return casts::cast(&desk, action.name(), payload, content_type).await;
+        return casts::cast(&api, action.name(), payload, content_type).await;
     }
     let (within, attempts) = (terms.within()?, terms.attempts()?);
     let account = action.account().clone();
     let payload = account.hold(payload).map_err(CallError::from)?;
     tab.map(ClientCharge::clear);
     let order = TaskRequest { name: task, payload, content_type, within, attempts, trace, account };
-    let done = desk.dispatcher.call(order).await.map_err(ApiError::from)?;
+    let done = api.dispatcher.call(order).await.map_err(ApiError::from)?;
     let mut response =
-        answer(TaskOutput { payload: done.payload, content_type: done.content_type });
+        task_response(TaskOutput { payload: done.payload, content_type: done.content_type });
     let headers = response.headers_mut();
     insert_header(headers, &HOST, &done.host);
     insert_header(headers, &CALL, &done.id);
@@ -131,10 +131,10 @@ async fn call(
     Ok(response)
 }
 
-/// Does here what another host has passed on. That one tells its caller what is wrong.
-async fn perform(desk: &TaskApi, call: &TaskCall, within: Duration) -> Response {
-    match desk.workshop.perform(call, within).await {
-        Ok(done) => answer(done),
+/// Runs a call that another host passed on. The other host reports errors to its client.
+async fn perform(api: &TaskApi, call: &TaskCall, within: Duration) -> Response {
+    match api.workshop.perform(call, within).await {
+        Ok(done) => task_response(done),
         Err(error) => (status(&error), error.text().to_owned()).into_response(),
     }
 }
@@ -161,7 +161,7 @@ impl CallQuery {
 
     fn within(&self) -> Result<Option<Duration>, ApiError> {
         let Some(text) = &self.timeout else { return Ok(None) };
-        // As long as the settings of a task can let it take.
+        // As long as the settings of a task allow at most.
         span::<MS, DAY>(text).map(Some).map_err(ApiError::bad_request)
     }
 
@@ -171,28 +171,6 @@ impl CallQuery {
             other => Err(ApiError::bad_request(format!(
                 "{other} attempts are out of range: write 1 to {ATTEMPTS_MAX}"
             ))),
-        }
-    }
-}
-
-impl From<CallError> for ApiError {
-    fn from(error: CallError) -> Self {
-        let code = match &error {
-            CallError::Unknown { .. } => StatusCode::NOT_FOUND,
-            CallError::Unusable { .. } => StatusCode::CONFLICT,
-            CallError::Refused { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-            CallError::Failed { .. } => StatusCode::INTERNAL_SERVER_ERROR,
-            CallError::Late { .. } => StatusCode::GATEWAY_TIMEOUT,
-            CallError::Busy { .. } | CallError::OverBudget(_) => StatusCode::TOO_MANY_REQUESTS,
-            CallError::Nobody { .. } => StatusCode::SERVICE_UNAVAILABLE,
-            CallError::Lost { .. } => StatusCode::BAD_GATEWAY,
-        };
-        let refusal = Self::new(code, error.to_string(), error.help());
-        match error {
-            CallError::Busy { .. } | CallError::OverBudget(_) | CallError::Nobody { .. } => {
-                refusal.retry_after(RETRY_AFTER)
-            }
-            _ => refusal,
         }
     }
 }
@@ -210,7 +188,7 @@ pub(super) mod tests {
     };
     use soloist_stores::Store;
 
-    /// The tasks of a host that has none.
+    /// The services of a host that has no tasks.
     pub(in crate::api) fn nothing(store: &Arc<dyn Store>) -> TaskApi {
         let (host, pools) =
             (Arc::from("a"), Arc::new(TaskPools::new("a".into(), Default::default())));

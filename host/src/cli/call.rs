@@ -1,4 +1,4 @@
-//! `soloist call`, `cast`: having work done by whichever host has time.
+//! `soloist call` and `soloist cast`: run a task on whichever host has capacity.
 
 use std::{
     io::{Read, stdin},
@@ -18,10 +18,10 @@ use super::{
 use soloist_config::{DAY, MS, span};
 use soloist_guests::capability::ATTEMPTS_MAX;
 
-/// How much longer than its time-out an answer may take on its way.
+/// How much longer than its time limit a response may take on the network.
 const WAY: Duration = Duration::from_secs(5);
-/// The most that the settings of a task can let it take.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
+/// The greatest time limit that the settings of a task allow.
+const LONGEST: Duration = Duration::from_millis(DAY);
 
 /// Have a task done, by whichever host has time, and print the result
 ///
@@ -60,7 +60,7 @@ pub(super) struct CastArgs {
     host: HostArgs,
 }
 
-/// A cast that was taken.
+/// A cast that was stored.
 #[derive(Deserialize)]
 struct AcceptedCast {
     id: String,
@@ -110,7 +110,7 @@ pub(super) async fn cast(args: CastArgs) -> Result<(), ExitError> {
 }
 
 impl PayloadArgs {
-    fn put<'a>(&self, question: ApiRequest<'a>) -> Result<ApiRequest<'a>, ExitError> {
+    fn put(&self, question: ApiRequest) -> Result<ApiRequest, ExitError> {
         question.body(self.read()?, self.content_type.as_deref())
     }
 
@@ -132,7 +132,7 @@ impl PayloadArgs {
     }
 }
 
-/// As in `b worked, at attempt 2`.
+/// Formats as in `b worked, at attempt 2`.
 fn worked(answer: &ApiResponse) -> String {
     let host = answer.header("soloist-host").unwrap_or("somebody");
     match answer.header("soloist-attempt") {

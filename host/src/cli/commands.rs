@@ -1,4 +1,5 @@
-//! `soloist resign`, `pause`, `resume`, `drain`, `undrain`, `remove`, `admit`: telling a cluster what to do.
+//! `soloist resign`, `pause`, `resume`, `drain`, `undrain`, `remove` and `admit`: commands to a
+//! cluster.
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use super::{
 };
 use crate::cluster::{CommandAnswer, DrainOrder, PauseOrder, RemoveOrder, ResignOrder};
 
-/// How long a command may take: a drain, and then a take-over.
+/// How long a command may take: a drain, followed by a take-over.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Whom to ask, and what to say of oneself.
@@ -30,7 +31,7 @@ struct CommandArgs {
 }
 
 impl CommandArgs {
-    /// Whom to ask, who wants it, and why.
+    /// The host to ask, the person who gives the command, and the reason.
     fn into_parts(self) -> (HostArgs, String, String) {
         (self.host, self.by.unwrap_or_else(whoami), self.reason)
     }
@@ -152,7 +153,7 @@ pub(super) async fn admit(args: AdmitArgs) -> Result<(), ExitError> {
     tell(&to, "admit", &DrainOrder { host: Some(args.host), by, reason }).await
 }
 
-/// Gives an order and prints what was done.
+/// Sends a command and prints the result.
 async fn tell(to: &HostArgs, command: &str, order: &impl Serialize) -> Result<(), ExitError> {
     let client = to.client()?;
     let question = client.request(Method::POST, &["v1", command]).json_body(order)?;
@@ -161,13 +162,13 @@ async fn tell(to: &HostArgs, command: &str, order: &impl Serialize) -> Result<()
     Ok(())
 }
 
-/// As in `ada@desk`.
+/// Formats as in `ada@desk`.
 fn whoami() -> String {
     let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
     format!("{}@{machine}", user(std::env::var("USER").ok()))
 }
 
-/// The user as the environment has it, else as the system knows it.
+/// The user of the environment variable, or else of the system.
 fn user(variable: Option<String>) -> String {
     let uid = nix::unistd::Uid::current();
     let known = || nix::unistd::User::from_uid(uid).ok().flatten().map(|user| user.name);

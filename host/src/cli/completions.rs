@@ -1,4 +1,4 @@
-//! `soloist completions` and `soloist man`: what a package puts beside the binary.
+//! `soloist completions` and `soloist man`: files that packages install next to the binary.
 
 use std::{fs, path::PathBuf};
 
@@ -23,14 +23,14 @@ pub(super) struct ManArgs {
     folder: Option<PathBuf>,
 }
 
-/// Prints the completions of `line`, the command line.
+/// Prints the shell completions of the command line `line`.
 pub(super) fn completions(args: &CompletionsArgs, mut line: Command) {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut line, "soloist", &mut script);
     hand_out(&script);
 }
 
-/// Prints the page of `line`, the command line, or writes them all.
+/// Prints the manual page of the command line `line`, or writes the pages of all commands.
 pub(super) fn man(args: &ManArgs, line: Command) -> Result<(), ExitError> {
     let Some(folder) = &args.folder else {
         let mut page = Vec::new();

@@ -1,4 +1,4 @@
-//! `soloist config`: the settings, without a host.
+//! `soloist config`: checks and describes the settings without running a host.
 
 use std::path::PathBuf;
 
@@ -52,7 +52,7 @@ struct SchemaArgs {
     action: bool,
 }
 
-/// Does what is asked for.
+/// Runs the subcommand.
 pub(super) fn main(args: ConfigArgs) -> Result<(), ExitError> {
     match args.command {
         ConfigCommand::Check(args) => check(*args),
@@ -65,7 +65,7 @@ fn check(args: CheckArgs) -> Result<(), ExitError> {
     overrides.config = args.file.or(overrides.config);
     overrides.without_secrets = true;
     overrides.all_or_none = true;
-    overrides.look = Some(look);
+    overrides.plugin_check = Some(look);
     let config = Config::load(&overrides)?;
     let Config { cluster, host, store, actions, warnings: remarks, .. } = &config;
     if !remarks.is_empty() {
@@ -81,13 +81,13 @@ fn check(args: CheckArgs) -> Result<(), ExitError> {
     Ok(())
 }
 
-/// What an action would be run as, or why a host would refuse it.
+/// The kinds that an action would run as, or why a host would refuse it.
 fn look(action: &ActionConfig) -> Result<Kinds, PluginMismatch> {
     Action::inspect_kinds(action)
         .map_err(|error| PluginMismatch { why: with_causes(&error), key: error.key() })
 }
 
-/// When a job fires next, by the clock of its zone and by UTC.
+/// When a job fires next, as local time of its zone and in UTC.
 fn fires(action: &ActionConfig, job: &JobConfig, now: DateTime<Utc>) -> String {
     let (name, schedule) = (&action.name, &job.schedule);
     let what = format!("job {name}: {schedule}");

@@ -1,26 +1,26 @@
-//! How a command ends: every exit code, and the message that goes with it.
+//! How a command ends: the exit codes, and the error message.
 
 use std::{error::Error, fmt, process::ExitCode};
 
 use soloist_config::ConfigError;
 
-/// The exit codes (`sysexits.h` where it has one).
+/// The exit codes; those of `sysexits.h` where it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum ExitKind {
-    /// Done.
+    /// Success.
     Ok = 0,
-    /// What was asked for is not there.
+    /// What was asked for does not exist.
     Missing = 1,
-    /// It cannot be done as things stand; nothing has changed.
+    /// It is not possible in the current situation; nothing has changed.
     Refused = 2,
     /// The command line or the configuration is wrong.
     Usage = 64,
-    /// Something that is needed does not answer or is taken.
+    /// Something that is needed does not answer, or is in use.
     Unavailable = 69,
-    /// soloist itself, or the system below it, failed.
+    /// A failure of soloist itself, or of the system.
     Internal = 70,
-    /// A second signal came before the first had its effect.
+    /// A second signal came before the first one had taken effect.
     Interrupted = 130,
 }
 
@@ -30,7 +30,7 @@ impl From<ExitKind> for ExitCode {
     }
 }
 
-/// Why a command failed, as a person is told: the problem, its causes, the help.
+/// Why a command failed, as shown to people: the problem, its causes, and what to do.
 #[derive(Debug)]
 pub struct ExitError {
     exit: ExitKind,
@@ -44,43 +44,43 @@ impl ExitError {
         Self { exit: ExitKind::Usage, text: format!("error: {problem}\n") }
     }
 
-    /// What was asked for is not there.
+    /// What was asked for does not exist.
     #[must_use]
     pub fn missing(problem: impl fmt::Display) -> Self {
         Self { exit: ExitKind::Missing, text: format!("error: {problem}\n") }
     }
 
-    /// It cannot be done as things stand.
+    /// It is not possible in the current situation.
     #[must_use]
     pub fn refused(problem: impl fmt::Display) -> Self {
         Self { exit: ExitKind::Refused, text: format!("error: {problem}\n") }
     }
 
-    /// Something that is needed does not answer or is taken.
+    /// Something that is needed does not answer, or is in use.
     #[must_use]
     pub fn unavailable(problem: impl fmt::Display) -> Self {
         Self { exit: ExitKind::Unavailable, text: format!("error: {problem}\n") }
     }
 
-    /// soloist itself, or the system below it, failed.
+    /// A failure of soloist itself, or of the system.
     #[must_use]
     pub fn internal(problem: impl fmt::Display, cause: &dyn Error) -> Self {
         Self::failed(problem).caused_by(cause)
     }
 
-    /// The same, without a cause to tell.
+    /// Such a failure without a further cause.
     #[must_use]
     pub fn failed(problem: impl fmt::Display) -> Self {
         Self { exit: ExitKind::Internal, text: format!("error: {problem}\n") }
     }
 
-    /// The same, with the chain of its causes.
+    /// Adds the chain of causes, beginning with `cause`.
     #[must_use]
     pub fn caused_by(self, cause: &dyn Error) -> Self {
         self.because(Some(cause))
     }
 
-    /// The same, with the chain of what caused `error`, which was told already.
+    /// Adds the causes of `error`, whose own message is in the problem already.
     #[must_use]
     pub fn with_causes_of(self, error: &dyn Error) -> Self {
         self.because(error.source())
@@ -94,14 +94,14 @@ impl ExitError {
         self
     }
 
-    /// The same, with what to do about it.
+    /// Adds what to do about it.
     #[must_use]
     pub fn help(mut self, help: impl fmt::Display) -> Self {
         self.text.push_str(&format!("help: {help}\n"));
         self
     }
 
-    /// Whether what was asked for is not there.
+    /// Whether what was asked for does not exist.
     #[must_use]
     pub fn is_missing(&self) -> bool {
         self.exit == ExitKind::Missing

@@ -1,8 +1,8 @@
-//! The lines of the log that are written, and not taken yet.
+//! The lines of the log that are waiting to be written.
 //!
 //! Invariants:
-//! - Who logs never waits: what there is no room for is lost, and counted.
-//! - No more than [`MOST`] bytes wait, whatever is logged and whoever does not read it.
+//! - Logging never blocks: a line that does not fit is dropped and counted.
+//! - At most [`MOST`] bytes are waiting, however much is logged and however slowly it is read.
 
 use std::{
     io::{self, Write},
@@ -17,17 +17,17 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use soloist_telemetry::measure;
 
-/// How many bytes wait at most.
+/// The greatest number of waiting bytes.
 const MOST: usize = 16 << 20;
-/// How long the end waits for somebody to take what is left.
+/// How long to wait at the end for the reader to take what is left.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// Where lines wait. Clones are the same.
+/// A queue of lines. Clones share the same queue.
 #[derive(Clone, Default)]
 pub(super) struct LogBacklog(Arc<BacklogState>);
 
-/// The thread that hands them on; when this is dropped it has handed on what there was, or
-/// nobody takes it.
+/// The thread that writes the lines. Dropping this waits until everything is written, or the
+/// reader has stalled.
 pub(super) struct LogThread(LogBacklog);
 
 #[derive(Default)]
@@ -36,19 +36,19 @@ struct BacklogState {
     changed: Condvar,
 }
 
-/// What waits.
+/// The waiting lines.
 #[derive(Default)]
 struct PendingLines {
     text: Vec<u8>,
-    /// How many bytes the scribe holds beside that.
+    /// The number of further bytes that the thread is writing now.
     in_hand: usize,
-    /// Lines that there was no room for, and nobody was told of.
+    /// The number of dropped lines that have not been reported yet.
     lost: u64,
     over: bool,
 }
 
 impl LogBacklog {
-    /// Hands lines on to `to`, by a thread of its own.
+    /// Writes lines to `to` in a thread of its own.
     pub(super) fn start_thread(&self, to: impl Write + Send + 'static) -> io::Result<LogThread> {
         let own = self.clone();
         thread::Builder::new().name("log".into()).spawn(move || own.hand_on(to))?;
@@ -69,7 +69,7 @@ impl LogBacklog {
             let (text, lost) = (mem::take(&mut waiting.text), mem::take(&mut waiting.lost));
             waiting.in_hand = text.len();
             drop(waiting);
-            // Who does not take it is not to be told of that by this way.
+            // If the reader is gone, it cannot be told so this way.
             let _ = to.write_all(&text).and_then(|()| to.flush());
             if lost > 0 {
                 measure::log_lines_lost(lost);
@@ -114,7 +114,7 @@ impl Drop for LogThread {
     }
 }
 
-/// Takes one event, which is written at once.
+/// Each write is one event.
 impl Write for LogBacklog {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.put(line);
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
     use soloist_heart::clock::BootTime;
 
-    /// Takes each write when it is told to, and tells what it was.
+    /// A reader that accepts each write only on request, and reports what it was.
     struct Reader {
         go: Receiver<()>,
         taken: Sender<Vec<u8>>,
@@ -149,7 +149,7 @@ mod tests {
 
     impl Write for Reader {
         fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-            // Without anybody who tells it, it takes nothing.
+            // Blocks until it is asked to read.
             self.go.recv().map_err(io::Error::other)?;
             let _ = self.taken.send(text.to_vec());
             Ok(text.len())
@@ -180,7 +180,7 @@ mod tests {
             backlog.put(&line);
         }
         assert_eq!((held(&backlog), backlog.waiting().lost), (MOST, 84));
-        // As it is read again, there is room again.
+        // Once it reads again, there is room again.
         go.send(()).unwrap();
         let first = taken.recv().unwrap().len();
         go.send(()).unwrap();

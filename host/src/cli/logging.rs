@@ -1,4 +1,4 @@
-//! The log: one line an event, for people or for machines, to stderr.
+//! The log on stderr: one line per event, for people or for machines.
 
 use std::{fmt, time::SystemTime};
 
@@ -22,10 +22,10 @@ use super::{
 };
 use soloist_text::sanitize_json;
 
-/// Crates whose `info` is of use only to those who work on them.
+/// Crates whose `info` level only helps their developers.
 const NOISY: &str = "hyper=warn,hyper_util=warn,h2=warn,tower=warn,tonic=warn,reqwest=warn,\
                      wasmtime=warn,cranelift=warn,wasmtime_cranelift=warn";
-/// The target of what plugins print.
+/// The target of lines that plugins print.
 const PLUGIN: &str = "plugin";
 /// The field that names an event for machines.
 const EVENT: &str = "event";
@@ -40,13 +40,14 @@ pub(super) enum LogFormat {
     Json,
 }
 
-/// The log of this process; what is not written yet is written when this is dropped.
+/// The log of this process. Dropping this writes what is still waiting.
 pub(super) struct LogGuard(#[expect(dead_code, reason = "held for its drop")] LogThread);
 
-/// Starts the log of this process; `filter` is a level or directives, as in `info,soloist=debug`.
+/// Starts the log of this process; `filter` is a level or a list of directives, as in
+/// `info,soloist=debug`.
 ///
-/// A reader that stalls (Ctrl-S on a terminal, a full pipe) loses lines and
-/// holds nobody up: least of all whoever has a lease to renew or a term to end.
+/// A reader that stalls (Ctrl-S on a terminal, a full pipe) loses lines but never blocks this
+/// process, which may have a lease to renew or a term to end.
 pub(super) fn start(format: LogFormat, filter: &str) -> Result<LogGuard, ExitError> {
     let filter = EnvFilter::builder().parse(format!("{NOISY},{filter}")).map_err(|error| {
         ExitError::usage(format!("`{filter}` does not say what to log"))
@@ -63,7 +64,7 @@ pub(super) fn start(format: LogFormat, filter: &str) -> Result<LogGuard, ExitErr
     let started = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(backlog)
-        // A log that cannot be written must not be the end of whoever writes it.
+        // A log that cannot be written must not stop the process.
         .log_internal_errors(false)
         .event_format(line)
         .try_init();
@@ -71,7 +72,7 @@ pub(super) fn start(format: LogFormat, filter: &str) -> Result<LogGuard, ExitErr
     Ok(LogGuard(scribe))
 }
 
-/// What an event says.
+/// The content of an event.
 #[derive(Default)]
 struct LogEvent {
     message: String,
@@ -88,7 +89,7 @@ impl LogEvent {
     fn note(&mut self, field: &Field, value: Value) {
         match (field.name(), value) {
             ("message", Value::String(message)) => self.message = message,
-            // Bookkeeping of the bridge from the `log` crate.
+            // Fields that the bridge from the `log` crate adds.
             (name, _) if name.starts_with("log.") => {}
             (name, value) => {
                 self.fields.insert(name.to_owned(), value);
@@ -123,9 +124,9 @@ impl Visit for LogEvent {
     }
 }
 
-/// How an event becomes a line.
+/// The format of a line.
 enum LineFormat {
-    /// `08:06:10.123 WARN the session is lost error="timed out"`, the time in UTC.
+    /// `08:06:10.123 WARN the session is lost error="timed out"`, with the time in UTC.
     Text(Paint),
     /// `{"time":"…","level":"WARN","target":"…","message":"…",…}`
     Json,
@@ -166,12 +167,12 @@ fn text_line(paint: Paint, level: &Level, target: &str, mut said: LogEvent) -> S
         other => paint.paint(format!("{other} "), Style::new().dimmed()),
     };
     if target == PLUGIN {
-        // What a plugin prints is its own line: whose it is says enough.
+        // A line that a plugin printed only needs the name of its action.
         if let Some(Value::String(action)) = std::mem::take(&mut said.fields).remove("action") {
             line += &paint.paint(format!("[{}] ", sanitize(&action)), Style::new().blue());
         }
     }
-    // The name by which machines know what the message says to people.
+    // People do not need the machine name of the event: the message says the same.
     said.fields.remove(EVENT);
     line += &sanitize(&said.message);
     for (name, value) in &said.fields {
@@ -181,7 +182,7 @@ fn text_line(paint: Paint, level: &Level, target: &str, mut said: LogEvent) -> S
     line
 }
 
-/// Plain words as they are, the rest in quotes.
+/// Plain words unchanged, everything else in quotes.
 fn text_value(value: &Value) -> String {
     match value {
         Value::String(text) if text.is_empty() || text.contains([' ', '"', '=']) => {
@@ -194,7 +195,7 @@ fn text_value(value: &Value) -> String {
 
 fn json_line(time: String, level: &Level, target: &str, said: LogEvent) -> Value {
     let mut line = said.fields;
-    // Last, so that a field of the same name cannot pass for one of these.
+    // Inserted last, so that a field of the same name cannot replace them.
     line.insert("time".into(), time.into());
     line.insert("level".into(), level.as_str().into());
     line.insert("target".into(), target.into());

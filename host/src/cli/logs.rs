@@ -1,6 +1,6 @@
 //! `soloist logs`: what an action prints.
 //!
-//! Any host is asked, whoever leads.
+//! Any host can be asked, whether it leads or not.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use super::{
 };
 use soloist_guests::capability::{LINES_MAX, LogLine};
 
-/// How long a host may take, and how long one that is followed may be quiet.
+/// How long a host may take to answer, and how long a followed stream may pause.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Show what an action printed lately, on the host that leads
@@ -40,13 +40,13 @@ pub(super) struct LogsArgs {
     at: HostArgs,
 }
 
-/// Asks a host, and prints the lines as they come.
+/// Asks a host, and prints the lines as they arrive.
 pub(super) async fn main(args: LogsArgs) -> Result<(), ExitError> {
     let (client, paint) = (args.at.client()?, Paint::stdout());
     let mut lines = args.question(&client).stream(PATIENCE).await?;
     loop {
         match lines.next().await {
-            // A sign of life.
+            // A heartbeat.
             Ok(Some(line)) if line.is_empty() => {}
             Ok(Some(line)) => args.print(&line, paint)?,
             Ok(None) if !args.follow => return Ok(()),
@@ -57,7 +57,7 @@ pub(super) async fn main(args: LogsArgs) -> Result<(), ExitError> {
 }
 
 impl LogsArgs {
-    fn question<'a>(&self, client: &'a ApiClient) -> ApiRequest<'a> {
+    fn question(&self, client: &ApiClient) -> ApiRequest {
         let (lines, follow) = (self.lines.to_string(), self.follow.to_string());
         let question = client.request(Method::GET, &["v1", "logs", &self.action]);
         let question = question.option("format", "json").option("lines", &lines);
@@ -85,7 +85,7 @@ fn cut_off(client: &ApiClient) -> ExitError {
         .help("follow by another host: --url http://HOST:PORT, or SOLOIST_URL")
 }
 
-/// As in `08:06:10.123 a/17 hello`, the time in UTC.
+/// Formats as in `08:06:10.123 a/17 hello`, with the time in UTC.
 fn for_people(line: &LogLine, paint: Paint) -> String {
     let time = line.time.get(11..23).unwrap_or(&line.time);
     let token = line.token.map(|token| format!("/{token}")).unwrap_or_default();

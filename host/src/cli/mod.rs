@@ -1,13 +1,17 @@
-//! Arguments in, exit code out; one file a subcommand.
+//! The command line: arguments in, exit code out. There is one file per subcommand.
 
 mod api_client;
+#[cfg(feature = "bench")]
 mod bench;
 mod call;
 mod commands;
+#[cfg(feature = "man")]
 mod completions;
 mod config;
 mod count;
+#[cfg(feature = "demo")]
 mod demo;
+#[cfg(feature = "scaffold")]
 mod dev;
 mod exit;
 mod jobs;
@@ -31,7 +35,9 @@ mod version;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+#[cfg(any(test, feature = "man"))]
+use clap::CommandFactory;
+use clap::{Parser, Subcommand};
 
 pub use exit::{ExitError, ExitKind};
 use runtime::in_runtime;
@@ -55,16 +61,21 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum CliCommand {
+    #[cfg(feature = "bench")]
     Bench(bench::BenchArgs),
     Call(call::CallArgs),
     Cast(call::CastArgs),
+    #[cfg(feature = "man")]
     Completions(completions::CompletionsArgs),
     Config(config::ConfigArgs),
+    #[cfg(feature = "demo")]
     Demo(demo::DemoArgs),
+    #[cfg(feature = "scaffold")]
     Dev(dev::DevArgs),
     Drain(commands::DrainArgs),
     Jobs(jobs::JobsArgs),
     Logs(logs::LogsArgs),
+    #[cfg(feature = "man")]
     #[command(hide = true)]
     Man(completions::ManArgs),
     Pause(commands::PauseArgs),
@@ -81,7 +92,7 @@ enum CliCommand {
     Undrain(commands::UndrainArgs),
 }
 
-/// Runs the command line of this process and says how it ended.
+/// Runs the command line of this process, and returns its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
     match Cli::try_parse() {
@@ -93,7 +104,7 @@ pub fn main() -> ExitCode {
             }
         },
         Err(error) => {
-            // Help and version come as errors too, but are what was asked for.
+            // clap reports help and version as errors too, though they were asked for.
             let exit = if error.use_stderr() { ExitKind::Usage } else { ExitKind::Ok };
             let _ = error.print();
             exit.into()
@@ -104,18 +115,23 @@ pub fn main() -> ExitCode {
 fn dispatch(command: CliCommand) -> Result<ExitCode, ExitError> {
     match command {
         CliCommand::Run(args) => run::main(args),
+        #[cfg(feature = "demo")]
         CliCommand::Demo(args) => in_runtime(demo::main(args)),
+        #[cfg(feature = "scaffold")]
         CliCommand::Dev(args) => in_runtime(dev::main(args)),
         CliCommand::Plugin(args) => plugin::main(args),
         CliCommand::Token(args) => token::main(args),
+        #[cfg(feature = "bench")]
         CliCommand::Bench(args) => in_runtime(bench::main(args)),
         CliCommand::Call(args) => in_runtime(call::call(args)),
         CliCommand::Cast(args) => in_runtime(call::cast(args)),
+        #[cfg(feature = "man")]
         CliCommand::Completions(args) => {
             completions::completions(&args, Cli::command());
             Ok(ExitKind::Ok.into())
         }
         CliCommand::Config(args) => config::main(args).map(|()| ExitKind::Ok.into()),
+        #[cfg(feature = "man")]
         CliCommand::Man(args) => {
             completions::man(&args, Cli::command()).map(|()| ExitKind::Ok.into())
         }

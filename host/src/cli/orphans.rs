@@ -1,12 +1,11 @@
-//! Waiting for the dead that nobody else waits for.
+//! Reaps orphaned child processes.
 //!
-//! The first process of a container is given the children of those that end
-//! before them (pid_namespaces(7)): what `docker exec` left behind, or a plugin's
-//! compilation whose host was killed. Until it waits for them they stay in the
-//! table of processes.
+//! The first process of a container becomes the parent of processes whose own parent has ended
+//! (pid_namespaces(7)): what `docker exec` left behind, or the compilation of a plugin whose host
+//! was killed. Until the first process waits for them, they stay in the process table.
 //!
-//! Invariant: no process of our own is taken from whoever waits for it. Those are
-//! waited for at once; only who is still there a while later is an orphan.
+//! Invariant: no child that other code here waits for is reaped. Those are waited for at once, so
+//! only a child that is still there a while later is an orphan.
 
 use std::{collections::BTreeSet, fs, time::Duration};
 
@@ -20,10 +19,10 @@ use tracing::debug;
 
 use super::ExitError;
 
-/// How long a dead child is left to whoever may wait for it.
+/// How long an ended child is left to other code that may wait for it.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Looks after orphans as long as the returned guard lives, if they come to this process.
+/// Reaps orphans for as long as the returned guard lives, if this process becomes their parent.
 pub(super) fn reap_orphans() -> Result<Option<AbortOnDropHandle<()>>, ExitError> {
     if !getpid().is_init() {
         return Ok(None);
@@ -45,7 +44,7 @@ pub(super) fn reap_orphans() -> Result<Option<AbortOnDropHandle<()>>, ExitError>
     Ok(Some(AbortOnDropHandle::new(tokio::spawn(look))))
 }
 
-/// The processes that have ended and wait for this one to take note.
+/// The children of this process that have ended and were not waited for yet.
 fn dead_children() -> BTreeSet<i32> {
     let own = getpid().as_raw_nonzero().get();
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -55,7 +54,7 @@ fn dead_children() -> BTreeSet<i32> {
 
 fn is_dead_child(pid: i32, parent: i32) -> bool {
     let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
-    // proc(5): `pid (name) state ppid …`; the name may hold anything.
+    // proc(5): `pid (name) state ppid …`; the name may contain anything.
     let Some((_, fields)) = stat.rsplit_once(") ") else { return false };
     let mut fields = fields.split(' ');
     fields.next() == Some("Z") && fields.next() == Some(&parent.to_string())

@@ -1,4 +1,4 @@
-//! `soloist run`: one host.
+//! `soloist run`: runs one host.
 
 use std::{
     env,
@@ -58,7 +58,7 @@ pub(super) struct RunArgs {
     exit_with_parent: bool,
 }
 
-/// Runs a host until it is told to stop: as a child of this process, or in it.
+/// Runs a host until it is asked to stop: as a child of this process, or within it.
 pub(super) fn main(args: RunArgs) -> Result<ExitCode, ExitError> {
     let tie = |supervisor| link_to_supervisor(supervisor, args.store_went_back);
     let leash = args.supervised.map(tie).transpose()?;
@@ -67,7 +67,7 @@ pub(super) fn main(args: RunArgs) -> Result<ExitCode, ExitError> {
     match leash {
         Some(leash) => in_runtime(run_in_process(args, Box::new(leash))),
         None if args.no_supervisor => in_runtime(run_in_process(args, Box::new(()))),
-        // One thread, this one: the host ends with the thread that started it.
+        // On a single thread, this one: the host ends together with the thread that started it.
         None => runtime(&mut Builder::new_current_thread())?.block_on(supervise(args)),
     }
 }
@@ -87,7 +87,7 @@ async fn supervise(args: RunArgs) -> Result<ExitCode, ExitError> {
     let _orphans = orphans::reap_orphans()?;
     let overrides = args.settings.overrides();
     let supervisor = Supervisor {
-        // As it is called now: after an upgrade a restart runs the new one.
+        // By its current path: after an upgrade, a restart runs the new version.
         program: env::current_exe().map_err(|error| failed(error.into()))?,
         arguments: host_arguments,
         load: || Config::load(&overrides),
@@ -95,7 +95,7 @@ async fn supervise(args: RunArgs) -> Result<ExitCode, ExitError> {
     };
     Ok(match supervisor.run().await.map_err(failed)? {
         HostExit::Exited(code) => u8::try_from(code).unwrap_or(ExitKind::Internal as u8).into(),
-        // As a shell tells it.
+        // The exit code that a shell would report.
         HostExit::Killed(signal) => {
             u8::try_from(128 + signal).unwrap_or(ExitKind::Internal as u8).into()
         }
@@ -103,30 +103,33 @@ async fn supervise(args: RunArgs) -> Result<ExitCode, ExitError> {
     })
 }
 
-/// The arguments of this process, for the host that it supervises.
+/// The arguments of this process, adapted for the host that it supervises.
 fn host_arguments(store_went_back: bool) -> Vec<OsString> {
     let mut arguments: Vec<_> = env::args_os().skip(1).collect();
     let supervised = format!("--supervised={}", process::id()).into();
     let went_back = store_went_back.then(|| "--store-went-back".into());
-    // Right after the subcommand: at the end there may be a `--`.
+    // Directly after the subcommand, since there may be a `--` later.
     let after = arguments.len().min(1);
     arguments.splice(after..after, [supervised].into_iter().chain(went_back));
     arguments
 }
 
 /// Runs the host in this process.
-async fn run_in_process(args: RunArgs, witness: Box<dyn SessionObserver>) -> Result<(), ExitError> {
+async fn run_in_process(
+    args: RunArgs,
+    observer: Box<dyn SessionObserver>,
+) -> Result<(), ExitError> {
     abort_on_panic();
     let config = Config::load(&args.settings.overrides())?;
     // A supervisor holds the other end of stdin.
     let parent = args.exit_with_parent || args.supervised.is_some();
     let (shutdown, _second) = Signals::listen(parent)?.split();
     let _orphans = orphans::reap_orphans()?;
-    run(config, witness, shutdown).await
+    run(config, observer, shutdown).await
 }
 
-/// Lets a panic anywhere end the process. It is a fault of soloist's, after which
-/// nothing here can be trusted to end a term; the lease runs out, and another host performs.
+/// Makes any panic end the process. A panic is a bug in soloist, after which nothing here can be
+/// trusted to end a term properly. The lease expires, and another host takes over.
 pub(super) fn abort_on_panic() {
     let report = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
@@ -135,13 +138,13 @@ pub(super) fn abort_on_panic() {
     }));
 }
 
-/// Runs the host that `config` describes until `shutdown`, which says why.
+/// Runs the host with `config` until `shutdown`, which gives the reason.
 pub(super) async fn run(
     config: Config,
-    witness: Box<dyn SessionObserver>,
+    observer: Box<dyn SessionObserver>,
     shutdown: impl Future<Output = &'static str>,
 ) -> Result<(), ExitError> {
-    host::run(config, witness, shutdown).await.map_err(|error| {
+    host::run(config, observer, shutdown).await.map_err(|error| {
         let refusal = match error.category() {
             ErrorCategory::Configuration => ExitError::usage(&error),
             ErrorCategory::Unavailable => ExitError::unavailable(&error),

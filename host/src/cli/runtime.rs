@@ -1,4 +1,4 @@
-//! What commands that wait run on.
+//! The async runtime of commands.
 
 use std::{process::ExitCode, time::Duration};
 
@@ -6,16 +6,17 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::{ExitError, exit::ExitKind};
 
-/// How long calls that block may keep the process when all work is done and told.
+/// How long blocking calls may delay the end of the process when all work is done.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// Does `work` on a runtime with a thread for each core.
+/// Runs `work` on a runtime with one thread per core.
 pub(super) fn in_runtime(
     work: impl Future<Output = Result<(), ExitError>>,
 ) -> Result<ExitCode, ExitError> {
     let runtime = runtime(&mut Builder::new_multi_thread())?;
     let done = runtime.block_on(work);
-    // Dropping it would wait for each of them: one on a file system that hangs never ends.
+    // Dropping the runtime would wait for blocking calls, and one on a hanging file system never
+    // ends.
     runtime.shutdown_timeout(LINGER);
     done.map(|()| ExitKind::Ok.into())
 }

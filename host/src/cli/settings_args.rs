@@ -1,4 +1,4 @@
-//! The flags that say which settings hold, for every command that reads them.
+//! The flags that override settings, for every command that reads settings.
 
 use std::path::PathBuf;
 
@@ -51,7 +51,7 @@ pub(super) struct SettingsArgs {
 }
 
 impl SettingsArgs {
-    /// What they say.
+    /// The overrides that these flags give.
     pub(super) fn overrides(&self) -> Overrides {
         Overrides {
             config: self.config.clone(),

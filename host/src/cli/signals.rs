@@ -1,8 +1,8 @@
-//! What each signal asks for; docs/operations.md has the table for people.
+//! What each signal does; docs/operations.md has the table.
 //!
-//! A signal that is not listened for ends a process where it stands (signal(7)),
-//! and a term with it, without a hand-over. So each that may come from outside
-//! is heard, those as well that mean nothing here.
+//! A signal that is not handled kills the process at once (signal(7)), and with it a term,
+//! without a hand-over. So every signal that may come from outside is handled, including those
+//! that have no meaning here.
 
 use std::{
     fs::{self, File},
@@ -27,20 +27,19 @@ use super::{ExitError, ExitKind};
 use crate::supervisor::StopRequest;
 use soloist_heart::clock::BootTime;
 
-/// Signals that come so soon after the first are the same request: `timeout` signals a
-/// process and its group, a terminal its foreground, a wrapper both.
+/// Signals this soon after the first one count as the same request: `timeout` signals a process
+/// and its group, a terminal its foreground group, a wrapper script both.
 const SAME_REQUEST: Duration = Duration::from_millis(500);
 
-/// Every signal that is heard. Of what is not here, KILL and STOP cannot be heard, those
-/// of the terminal's job control are left to it, and the rest tells of the process's own
-/// faults.
+/// Every signal that is handled. Of the others, KILL and STOP cannot be handled, those of
+/// terminal job control keep their meaning, and the rest report faults of the process itself.
 const HEARD: [SignalRule; 14] = [
     SignalRule { name: "SIGTERM", number: Number::TERM, means: SignalMeaning::Stop },
     SignalRule { name: "SIGINT", number: Number::INT, means: SignalMeaning::Stop },
     SignalRule { name: "SIGQUIT", number: Number::QUIT, means: SignalMeaning::Stop },
-    // What tells the first process of a container that the power goes (lxc-stop).
+    // Tells the first process of a container that the power fails (lxc-stop).
     SignalRule { name: "SIGPWR", number: Number::POWER, means: SignalMeaning::StopOnce },
-    // Once a second from a soft limit of processor time on (setrlimit(2)).
+    // Sent once per second after the soft limit of processor time (setrlimit(2)).
     SignalRule { name: "SIGXCPU", number: Number::XCPU, means: SignalMeaning::StopOnce },
     SignalRule { name: "SIGHUP", number: Number::HUP, means: SignalMeaning::StopWithTerminal },
     SignalRule { name: "SIGUSR1", number: Number::USR1, means: SignalMeaning::Nothing },
@@ -50,26 +49,26 @@ const HEARD: [SignalRule; 14] = [
     SignalRule { name: "SIGPROF", number: Number::PROF, means: SignalMeaning::Nothing },
     SignalRule { name: "SIGIO", number: Number::IO, means: SignalMeaning::Nothing },
     SignalRule { name: "SIGSTKFLT", number: Number::STKFLT, means: SignalMeaning::Nothing },
-    // The write that was too large for `ulimit -f` fails, and is told as that.
+    // The write that exceeds `ulimit -f` fails, and is reported as an error.
     SignalRule { name: "SIGXFSZ", number: Number::XFSZ, means: SignalMeaning::Nothing },
 ];
 
-/// The signals that have a number and no name, SIGRTMIN to SIGRTMAX (signal(7)): they mean
-/// nothing here. A C library that keeps the first for itself does not let it be heard.
+/// The real-time signals, SIGRTMIN to SIGRTMAX (signal(7)): they have no meaning here. The first
+/// ones cannot be handled if the C library uses them itself.
 const REAL_TIME: RangeInclusive<i32> = 34..=64;
 
-/// What holds the other end of stdin has ended.
+/// The end of stdin: the process at its other end has ended.
 const PARENT_ENDED: SignalRule = SignalRule {
     name: "the end of its parent",
     number: Number::TERM,
     means: SignalMeaning::StopOnce,
 };
 
-/// What they are called; nobody goes by the number.
+/// The rule of all real-time signals; nothing depends on their number.
 const NUMBERED: SignalRule =
     SignalRule { name: "a real-time signal", number: Number::USR1, means: SignalMeaning::Nothing };
 
-/// Something that is heard.
+/// A signal that is handled.
 #[derive(Clone, Copy, Debug)]
 struct SignalRule {
     name: &'static str,
@@ -77,30 +76,29 @@ struct SignalRule {
     means: SignalMeaning,
 }
 
-/// What it asks for.
+/// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SignalMeaning {
-    /// A stop; said again, the end at once.
+    /// A stop; a second one ends the process at once.
     Stop,
     /// A stop, however often it comes.
     StopOnce,
-    /// The same, where this process has a terminal that can go away. Else it is what
-    /// daemons take for "read your settings anew".
+    /// A stop if this process has a terminal, which may be closed. Otherwise daemons take this
+    /// signal as "read your settings again", and it is ignored.
     StopWithTerminal,
     /// Nothing.
     Nothing,
 }
 
-/// Listens for signals as long as it lives.
+/// Handles signals for as long as it lives.
 pub(super) struct Signals {
     first: oneshot::Receiver<&'static str>,
     watch: AbortOnDropHandle<()>,
 }
 
 impl Signals {
-    /// Starts to listen. With `parent` the end of stdin counts as the first
-    /// signal: so a child ends with a parent that holds the other end, however
-    /// that one ends.
+    /// Starts to handle signals. With `parent` the end of stdin counts as the first signal: so a
+    /// child ends together with a parent that holds the other end, however the parent ends.
     pub(super) fn listen(parent: bool) -> Result<Self, ExitError> {
         let mut requests = SignalRequests::open(parent)?;
         let (tell, first) = oneshot::channel();
@@ -114,16 +112,16 @@ impl Signals {
         Ok(Self { first, watch: AbortOnDropHandle::new(watch) })
     }
 
-    /// Waits for the first request and says what it was. The second still ends
-    /// the process as long as the returned guard lives.
+    /// Splits into a future for the first request, which returns its name, and a guard. While the
+    /// guard lives, a second request ends the process.
     pub(super) fn split(self) -> (impl Future<Output = &'static str>, AbortOnDropHandle<()>) {
         let first = async { self.first.await.unwrap_or("the end of the signals") };
         (first, self.watch)
     }
 }
 
-/// What a supervisor is asked for, as long as the returned guard lives. With `parent` the
-/// end of stdin is a request as well.
+/// The signals that a supervisor should pass on, for as long as the returned guard lives. With
+/// `parent` the end of stdin is a request as well.
 pub(super) fn relay(
     parent: bool,
 ) -> Result<(mpsc::UnboundedReceiver<StopRequest>, AbortOnDropHandle<()>), ExitError> {
@@ -132,7 +130,7 @@ pub(super) fn relay(
     let watch = tokio::spawn(async move {
         loop {
             let asked = match requests.next().await {
-                // The host has no terminal; what is left to tell apart is Ctrl-C.
+                // The host has no terminal, so only Ctrl-C has to be told apart.
                 SignalRequest::Stop(SignalRule { number: Number::INT, .. }) => {
                     StopRequest::Stop(Number::INT)
                 }
@@ -147,19 +145,19 @@ pub(super) fn relay(
     Ok((told, AbortOnDropHandle::new(watch)))
 }
 
-/// What this process is asked for.
+/// What this process is asked to do.
 #[derive(Clone, Copy, Debug)]
 enum SignalRequest {
     Stop(SignalRule),
     AtOnce,
 }
 
-/// Makes requests of signals.
+/// Turns signals into requests.
 struct SignalRequests {
     signs: BoxStream<'static, SignalRule>,
-    /// Whether this process has a terminal that can go away.
+    /// Whether this process has a terminal that may be closed.
     terminal: bool,
-    /// When it was asked to stop.
+    /// When the first stop was requested.
     asked: Option<BootTime>,
 }
 
@@ -182,7 +180,7 @@ impl SignalRequests {
     async fn next(&mut self) -> SignalRequest {
         loop {
             let Some(sign) = self.signs.next().await else {
-                // As long as a signal is heard there is a stream.
+                // There is always a stream: some signals are always handled.
                 return std::future::pending().await;
             };
             if let Some(request) = self.take(sign, BootTime::now()) {
@@ -217,7 +215,7 @@ impl SignalRequests {
     }
 }
 
-/// Each time that the signal of this number comes.
+/// A stream with an item for each signal of this number.
 fn listen_for(number: i32, sign: SignalRule) -> io::Result<BoxStream<'static, SignalRule>> {
     let mut signal = signal(SignalKind::from_raw(number))?;
     Ok(stream::poll_fn(move |context| signal.poll_recv(context)).map(move |()| sign).boxed())
@@ -228,8 +226,8 @@ fn has_terminal() -> bool {
     File::open("/dev/tty").is_ok()
 }
 
-/// Whether whoever started this process wants it to ignore a signal, as `nohup` does
-/// (proc(5): `SigIgn`, a mask whose lowest bit is the signal 1).
+/// Whether the parent wants this process to ignore a signal, as `nohup` does (proc(5): `SigIgn`,
+/// a mask whose lowest bit is the signal 1).
 fn is_ignored(signal: Number) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -237,8 +235,8 @@ fn is_ignored(signal: Number) -> bool {
     mask.is_some_and(|mask| mask >> (signal.as_raw() - 1) & 1 == 1)
 }
 
-/// Resolves at the end of stdin. A plain thread, since a read of stdin cannot
-/// be called off, and the runtime would wait for it when it shuts down.
+/// Resolves at the end of stdin. It uses a plain thread: a read of stdin cannot be cancelled, and
+/// the runtime would wait for it when it shuts down.
 fn end_of_stdin() -> Result<oneshot::Receiver<()>, ExitError> {
     let (tell, end) = oneshot::channel();
     let read = move || {
@@ -264,7 +262,8 @@ fn end_of_stdin() -> Result<oneshot::Receiver<()>, ExitError> {
 mod tests {
     use super::*;
 
-    /// What these signals ask for, each with the milliseconds at which it comes.
+    /// The requests that these signals lead to, each given with the millisecond at which it
+    /// comes.
     fn asked(terminal: bool, heard: &[(&str, u64)]) -> Vec<String> {
         let mut requests = SignalRequests { signs: stream::empty().boxed(), terminal, asked: None };
         let mut take = |(name, ms): &(&str, u64)| {

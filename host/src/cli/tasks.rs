@@ -1,4 +1,4 @@
-//! `soloist tasks`: the tasks, what became of casts, and dead letters.
+//! `soloist tasks`: the tasks, the state of casts, and dead letters.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::{
 use crate::api::{DeadLetterCount, TaskEntry};
 use soloist_text::rfc3339;
 
-/// How many dead letters are listed.
+/// How many dead letters are listed at most.
 const LETTERS: usize = 1000;
 
 /// Show the tasks and the hosts that take calls of each, or deal with casts
@@ -104,12 +104,12 @@ pub(super) async fn list(client: &ApiClient) -> Result<Vec<TaskEntry>, ExitError
     of_tasks(client, Method::GET, &[]).send(STORE_PATIENCE).await?.json()
 }
 
-/// A question about tasks.
-fn of_tasks<'a>(client: &'a ApiClient, method: Method, steps: &[&str]) -> ApiRequest<'a> {
+/// A request to a path below `/v1/tasks`.
+fn of_tasks(client: &ApiClient, method: Method, steps: &[&str]) -> ApiRequest {
     client.request(method, &[&["v1", "tasks"], steps].concat())
 }
 
-/// Deals with dead letters, and says with how many.
+/// Retries or purges dead letters, and reports how many.
 async fn deal(
     client: &ApiClient,
     method: Method,

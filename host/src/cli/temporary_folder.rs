@@ -1,4 +1,4 @@
-//! Folders that a command makes for itself and leaves nothing of.
+//! Temporary folders of commands.
 
 use std::io;
 
@@ -6,18 +6,18 @@ use tempfile::TempDir;
 
 use super::ExitError;
 
-/// Makes a folder whose name begins with `prefix`.
+/// Creates a folder whose name begins with `prefix`.
 pub(super) fn folder(prefix: &str) -> io::Result<TempDir> {
     tempfile::Builder::new().prefix(prefix).tempdir()
 }
 
-/// Why the folder for `purpose` could not be set up.
+/// The error when the folder for `purpose` could not be created.
 pub(super) fn failed(purpose: &str, error: &io::Error) -> ExitError {
     ExitError::internal(format!("cannot set up a folder {purpose}"), error)
         .help("is there room in the folder for temporary files (TMPDIR)?")
 }
 
-/// Leaves nothing of `folder` behind.
+/// Deletes `folder`.
 pub(super) fn remove(folder: TempDir) -> Result<(), ExitError> {
     let path = folder.path().display().to_string();
     folder.close().map_err(|error| {

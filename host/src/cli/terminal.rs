@@ -1,12 +1,11 @@
-//! What goes to the terminal, and in which colours.
+//! Output to the terminal, and its colours.
 //!
-//! Answers go to stdout, everything else to stderr. Colours are for terminals
-//! only; `NO_COLOR` turns them off.
+//! Results go to stdout, everything else to stderr. Only terminals get colours; `NO_COLOR` turns
+//! them off.
 //!
-//! Invariant: what others wrote steers no terminal. Whoever puts it into a line tames it there;
-//! and whatever is written passes here, where nothing that steers is left but ends of lines,
-//! tabs and, where there are any, colours. What is handed out as it is (an answer, a value)
-//! is so for programs alone.
+//! Invariant: text of others never controls the terminal. Code that puts such text into a line
+//! sanitises it there; and all output passes through here, where only line breaks, tabs and, if
+//! enabled, colours are let through. Raw output (a response, a value) is for programs only.
 
 use std::{
     fmt::Display,
@@ -26,7 +25,7 @@ const HOME: &str = "\x1b[H";
 const CLEAR_LINE_END: &str = "\x1b[K";
 const CLEAR_BELOW: &str = "\x1b[J";
 
-/// Whether to colour.
+/// Whether to use colours.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Paint {
     on: bool,
@@ -36,12 +35,12 @@ impl Paint {
     #[cfg(test)]
     pub(super) const OFF: Self = Self { on: false };
 
-    /// For what goes to stdout.
+    /// The setting for stdout.
     pub(super) fn stdout() -> Self {
         Self::for_stream(&io::stdout())
     }
 
-    /// For what goes to stderr.
+    /// The setting for stderr.
     pub(super) fn stderr() -> Self {
         Self::for_stream(&io::stderr())
     }
@@ -52,7 +51,8 @@ impl Paint {
         Self { on: forced || (stream.is_terminal() && !refused) }
     }
 
-    /// Whether it colours.
+    /// Whether colours are used.
+    #[cfg(feature = "demo")]
     pub(super) fn is_on(self) -> bool {
         self.on
     }
@@ -63,17 +63,17 @@ impl Paint {
     }
 }
 
-/// Writes `text` to stdout. A reader that has gone, as `head` does, is no error.
+/// Writes `text` to stdout. A reader that has gone, such as `head`, is no error.
 pub(super) fn say(text: &str) {
     write(&tamed(text, Paint::stdout()));
 }
 
-/// Writes a text of JSON to stdout.
+/// Writes JSON to stdout.
 pub(super) fn say_json(json: &str) {
     write(&sanitize_json(json));
 }
 
-/// Writes `text` over what stands on the screen, without a flicker.
+/// Replaces the content of the screen by `text`, without flicker.
 pub(super) fn redraw(text: &str) {
     let text = tamed(text, Paint::stdout());
     let lines: String = text.lines().map(|line| format!("{line}{CLEAR_LINE_END}\n")).collect();
@@ -85,7 +85,7 @@ pub(super) fn clear() {
     write(CLEAR);
 }
 
-/// Hands `bytes` out to stdout: as they are to a program, and as a text to a terminal.
+/// Writes `bytes` to stdout: unchanged to a program, sanitised to a terminal.
 pub(super) fn hand_out(bytes: &[u8]) {
     if io::stdout().is_terminal() {
         return write(&tamed(&String::from_utf8_lossy(bytes), Paint { on: false }));
@@ -93,8 +93,8 @@ pub(super) fn hand_out(bytes: &[u8]) {
     write_bytes(bytes);
 }
 
-/// Ends the line that `bytes`, which were handed out, may have left open. A program gets
-/// nothing but them: there, whatever is said on stderr next begins a line of its own.
+/// Ends the line that `bytes`, which were written before, may have left open. A program gets
+/// nothing but those bytes; there, further output on stderr begins a line of its own.
 pub(super) fn end_line(bytes: &[u8], says_more: bool) {
     if bytes.is_empty() || bytes.ends_with(b"\n") {
         return;
@@ -115,8 +115,7 @@ fn write_bytes(bytes: &[u8]) {
     let _ = out.write_all(bytes).and_then(|()| out.flush());
 }
 
-/// `text` with nothing in it that steers, but for ends of lines and tabs, and for colours where
-/// there are any.
+/// `text` without control characters, except line breaks, tabs and, if enabled, colours.
 fn tamed(text: &str, paint: Paint) -> String {
     let mut tamed = String::with_capacity(text.len());
     let mut rest = text;
@@ -134,14 +133,14 @@ fn tamed(text: &str, paint: Paint) -> String {
     tamed + rest
 }
 
-/// How long the colour is that `text` begins with (ECMA-48, `SGR`), if it does.
+/// The length of the colour sequence (ECMA-48, `SGR`) that `text` begins with, if any.
 fn colour(text: &str) -> Option<usize> {
     let parameters = text.strip_prefix("\x1b[")?;
     let end = parameters.find(|c: char| !c.is_ascii_digit() && c != ';')?;
     parameters[end..].starts_with('m').then_some(text.len() - parameters.len() + end + 1)
 }
 
-/// Asks a question that only `y` or `yes` affirms; nothing without a terminal to ask on.
+/// Asks a question that only `y` or `yes` confirms; `None` without a terminal to ask on.
 pub(super) fn confirm(question: &str) -> Option<bool> {
     if !io::stdin().is_terminal() {
         return None;
@@ -153,12 +152,12 @@ pub(super) fn confirm(question: &str) -> Option<bool> {
     Some(read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-/// Says something beside the result, on stderr; what others have said is tamed.
+/// Writes a remark to stderr, sanitised.
 pub(super) fn remark(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", sanitize(text));
 }
 
-/// Writes an error, or a warning, to stderr, its `error:` and `help:` marked.
+/// Writes an error or a warning to stderr, with its `error:` and `help:` highlighted.
 pub(super) fn complain(error: &str) {
     let paint = Paint::stderr();
     let text: String = error.lines().map(|line| mark(&sanitize(line), paint) + "\n").collect();
@@ -192,7 +191,7 @@ mod tests {
         assert!(shown.starts_with(&format!("{red}\ta\n\\u{{1b}}[2J")), "{shown:?}");
         let steering = |c: &char| affects_display(*c) && !matches!(c, '\n' | '\t');
         assert_eq!(shown.chars().filter(steering).count(), 2, "{shown:?}");
-        // Where there are no colours, none of them is ours.
+        // Without colours, no control sequence is let through.
         assert!(!tamed(&text, Paint::OFF).chars().any(|c| steering(&c)));
     }
 }

@@ -1,14 +1,14 @@
-//! Columns that line up.
+//! Tables for the terminal.
 
 use owo_colors::Style;
 
 use super::terminal::{Paint, sanitize};
 
 const GAP: &str = "  ";
-/// What is wider than that is shown, and makes no other line wider.
+/// Wider cells are shown in full, but do not widen the column.
 const WIDEST: usize = 80;
 
-/// A text in a colour.
+/// A coloured text.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TableCell {
     text: String,
@@ -16,7 +16,7 @@ pub(super) struct TableCell {
 }
 
 impl TableCell {
-    /// `text`, tamed, in `style`.
+    /// `text`, sanitised, in `style`.
     pub(super) fn new(text: impl AsRef<str>, style: Style) -> Self {
         Self { text: sanitize(text.as_ref()), style }
     }
@@ -50,7 +50,7 @@ impl TextTable {
         self.rows.push(cells.into());
     }
 
-    /// The lines of the table.
+    /// The table as text.
     pub(super) fn render(&self, paint: Paint) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let width = |column| {
@@ -67,7 +67,7 @@ impl TextTable {
     }
 }
 
-/// Pads outside the colour, and not after the last cell that says something.
+/// Pads outside of the colour, and not after the last cell with text.
 fn line(row: &[TableCell], widths: &[usize], paint: Paint) -> String {
     let used = row.iter().rposition(|cell| !cell.text.is_empty()).map_or(0, |last| last + 1);
     let mut line = String::new();

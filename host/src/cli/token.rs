@@ -1,6 +1,6 @@
-//! `soloist token`: what opens the control API.
+//! `soloist token`: makes tokens for the control API.
 //!
-//! Invariant: a token is shown once, to whoever makes it; hosts keep its hash alone.
+//! Invariant: a token is shown once, to the person who makes it; hosts only keep its hash.
 
 use std::{
     fs::OpenOptions,
@@ -20,7 +20,7 @@ use super::{
 use soloist_config::{ApiRole, check_name};
 use soloist_text::hex;
 
-/// So many random bytes cannot be guessed.
+/// The number of random bytes; this many cannot be guessed.
 const BYTES: usize = 32;
 
 /// Make tokens that open the control API
@@ -57,7 +57,7 @@ pub(super) fn main(args: TokenArgs) -> Result<std::process::ExitCode, ExitError>
     let line = line(&name, role, &token);
     let place = "under [api.tokens] of the settings of every host, or in its `tokens_file`:";
     match &file {
-        // The line is what is left to hand out.
+        // The token is in the file, so only the line for the settings is left to print.
         Some(file) => {
             keep(file, &token)?;
             remark(place);
@@ -72,7 +72,7 @@ pub(super) fn main(args: TokenArgs) -> Result<std::process::ExitCode, ExitError>
     Ok(super::ExitKind::Ok.into())
 }
 
-/// A token, in characters that are safe in headers, URLs and shells.
+/// A new token, of characters that are safe in headers, URLs and shells.
 fn random() -> Result<String, ExitError> {
     let mut bytes = [0; BYTES];
     ring::default_provider()
@@ -82,10 +82,10 @@ fn random() -> Result<String, ExitError> {
     Ok(format!("soloist_{}", hex(&bytes)))
 }
 
-/// What the settings say of it.
+/// The line for the settings.
 fn line(name: &str, role: ApiRole, token: &str) -> String {
     let hash = hex(Sha256::digest(token).as_slice());
-    // A dot would make it a table in a table.
+    // An unquoted dot would create a nested table.
     let key = if name.contains('.') { format!("\"{name}\"") } else { name.to_owned() };
     format!("{key} = {{ role = \"{role}\", sha256 = \"{hash}\" }}")
 }

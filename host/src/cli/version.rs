@@ -1,7 +1,7 @@
-//! What `soloist --version` tells.
+//! The output of `soloist --version`.
 
-/// The version of soloist, of the runtime below its plugins, and of the interfaces that it
-/// offers them. `-V` tells the first alone.
+/// The versions of soloist, of the runtime for its plugins, and of the interfaces that it offers
+/// them. `-V` prints only the first.
 pub(super) const LONG: &str = concat!(
     env!("CARGO_PKG_VERSION"),
     "\nwasmtime 48.0.8",

@@ -42,7 +42,7 @@ pub enum HostError {
     Traces(TracesError),
     /// The access settings of the control API cannot be used.
     #[error(transparent)]
-    Entrance(AccessControlError),
+    AccessControl(AccessControlError),
     /// The store refused this host, or is not usable as one.
     #[error(transparent)]
     Store(StoreError),
@@ -80,7 +80,7 @@ impl HostError {
             | Self::Store(_)
             | Self::Tls(_)
             | Self::Traces(_)
-            | Self::Entrance(_) => ErrorCategory::Configuration,
+            | Self::AccessControl(_) => ErrorCategory::Configuration,
             Self::Engine(EngineError::Linker { .. }) | Self::Measurements(_) | Self::Broken(_) => {
                 ErrorCategory::Internal
             }

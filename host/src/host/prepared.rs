@@ -8,7 +8,7 @@ use tracing::warn;
 use super::HostError;
 use crate::{
     action::{Catalog, StartupProgress},
-    api::{self, Entrance},
+    api::{self, AccessControl},
     cluster::{PeerClient, PeerCredentials},
     term::PluginRanking,
 };
@@ -22,7 +22,7 @@ pub(super) struct PreparedHost {
     pub(super) catalog: Catalog,
     pub(super) ranking: PluginRanking,
     pub(super) listener: TcpListener,
-    pub(super) entrance: Arc<Entrance>,
+    pub(super) entrance: Arc<AccessControl>,
     pub(super) store: Arc<dyn Store>,
     pub(super) peers: PeerClient,
     pub(super) measurements: Measurements,
@@ -37,7 +37,8 @@ impl PreparedHost {
         let peers = PeerClient::new(&PeerCredentials::of(&config.host)).map_err(HostError::Tls)?;
         let listener = listen(config).await?;
         let bound = listener.local_addr().map_err(HostError::System)?;
-        let entrance = Arc::new(Entrance::of(&config.host, bound).map_err(HostError::Entrance)?);
+        let entrance =
+            Arc::new(AccessControl::of(&config.host, bound).map_err(HostError::AccessControl)?);
         let (progress, preparing) = watch::channel(StartupProgress::default());
         let starting = async {
             let (catalog, ranking) = compile(config, progress).await?;
@@ -45,7 +46,7 @@ impl PreparedHost {
             Ok::<_, HostError>((catalog, ranking, store))
         };
         let (catalog, ranking, store) =
-            api::while_starting(&listener, &entrance, preparing, starting).await?;
+            api::serve_while_starting(&listener, &entrance, preparing, starting).await?;
         Ok(Self { catalog, ranking, listener, entrance, store, peers, measurements })
     }
 }

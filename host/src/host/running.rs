@@ -15,7 +15,7 @@ use super::{
     usage_hints,
 };
 use crate::{
-    api::{self, ApiServices, Entrance},
+    api::{self, AccessControl, ApiServices},
     relay::{Relay, RunningRelay},
     term::ActionPerformer,
 };
@@ -143,7 +143,7 @@ fn api_services(
     driver: &DriverHandle,
     tasks: &TaskService,
     status: HostStatusSource,
-    (relay, entrance): (Relay, Arc<Entrance>),
+    (relay, entrance): (Relay, Arc<AccessControl>),
 ) -> ApiServices {
     ApiServices {
         source: Arc::new(status),

@@ -1,5 +1,5 @@
-//! Bindings for the languages that have no generator of their own at hand: what
-//! is generated here, at `new`, spares their users a tool.
+//! Bindings for languages without a generator of their own. Generating them here saves users a
+//! tool.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use wit_bindgen_go as go;
 use super::{Language, ScaffoldError, files::ProjectFile};
 use soloist_guests::plugin::wit;
 
-/// The folder of a project that the bindings are in.
+/// The folder of the bindings within a project.
 const FOLDER: &str = "gen";
 
 /// The bindings for `world`, as files of a project; a Go program is in `module`.
@@ -35,15 +35,15 @@ pub(super) fn generate(
     Ok(files.iter().map(|(path, bytes)| (folder.join(path), tidy(path, bytes))).collect())
 }
 
-/// One name for whatever world, so that every plugin includes `gen/bindings.h`.
+/// The same name for every world, so that every plugin includes `gen/bindings.h`.
 fn c_options() -> c::Opts {
     c::Opts { rename_world: Some("bindings".to_owned()), ..Default::default() }
 }
 
-/// As a library, so that the program around it is the user's own.
+/// Generated as a library, so that the program around it is the user's own.
 fn go_options(module: &str) -> go::Opts {
     go::Opts {
-        // Would run whatever `gofmt` there is.
+        // Formatting would run whatever `gofmt` is installed.
         format: go::Format::False,
         pkg_name: Some(format!("{module}/{FOLDER}")),
         export_pkg_name: Some(module.to_owned()),
@@ -51,7 +51,7 @@ fn go_options(module: &str) -> go::Opts {
     }
 }
 
-/// The generators leave blanks at the ends of lines.
+/// Removes trailing blanks that the generators leave.
 fn tidy(path: &str, bytes: &[u8]) -> Vec<u8> {
     match std::str::from_utf8(bytes) {
         Ok(text) if PathBuf::from(path).extension().is_some_and(|extension| extension != "o") => {

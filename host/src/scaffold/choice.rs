@@ -1,4 +1,4 @@
-//! What a project is written in, and of which kind its plugin is.
+//! The language of a project and the kind of its plugin.
 
 use std::fmt;
 
@@ -26,7 +26,7 @@ pub enum Language {
 /// What a project is to become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum ProjectKind {
     /// It answers HTTP requests.
     Http,
     /// It runs for as long as the term lasts.
@@ -37,7 +37,7 @@ pub enum Kind {
     Task,
 }
 
-impl Kind {
+impl ProjectKind {
     pub(super) fn does(self) -> &'static str {
         match self {
             Self::Http => "It answers every request with the term that it runs under.",
@@ -49,12 +49,12 @@ impl Kind {
         }
     }
 
-    /// Whether it is nothing without settings.
+    /// Whether it needs a settings file.
     pub(super) fn has_settings(self) -> bool {
         self == Self::Job
     }
 
-    /// What happens when it is in the plugins folder.
+    /// What happens once it is in the plugins folder.
     pub(super) fn run(self) -> &'static str {
         match self {
             Self::Http => {
@@ -69,7 +69,7 @@ impl Kind {
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for ProjectKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Http => "http",

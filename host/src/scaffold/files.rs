@@ -1,4 +1,4 @@
-//! Writing what was made.
+//! Writes the files of a project.
 
 use std::{
     fs,
@@ -7,7 +7,7 @@ use std::{
 
 use super::error::ScaffoldError;
 
-/// One file of a project: where it is, below the project's folder, and what is in it.
+/// A file of a project: its path below the project's folder, and its content.
 pub(super) type ProjectFile = (PathBuf, Vec<u8>);
 
 pub(super) fn put(folder: &Path, files: Vec<ProjectFile>) -> Result<(), ScaffoldError> {

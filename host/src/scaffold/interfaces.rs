@@ -1,27 +1,27 @@
-//! What is generated into a project: the WIT, the bindings, and what those stand on.
+//! The generated part of a project: WIT, bindings, and what the bindings depend on.
 
 use std::{fs, path::Path};
 
 use super::{
-    Kind, Language, ProjectManifest, ScaffoldError, bindings,
+    Language, ProjectKind, ProjectManifest, ScaffoldError, bindings,
     files::{ProjectFile, put},
     recipe::Recipe,
 };
 use soloist_guests::plugin::wit;
 
-/// The module that a new Go program is, and that its bindings are in.
+/// The module of a new Go program, which also contains its bindings.
 pub(super) const MODULE: &str = "example.com/{{name}}";
 
-/// The world of what answers requests.
+/// The world of plugins that answer requests.
 const HTTP: &str = "http";
 
-/// Where the Go modules are that a program carries along, and what lists them.
+/// The folder of bundled Go modules and of their index.
 const VENDOR: &str = "vendor";
 
-/// The Go module that the generated bindings stand on, as `go mod vendor` lays
-/// it out: a build then needs no network. It is a copy of what the crate
-/// `wit-bindgen-go` 0.60 brings, without its asynchronous half, and with another
-/// `cabi_realloc`, in which no garbage is collected.
+/// The Go module that the generated bindings depend on, in the layout of `go mod vendor`, so that
+/// a build needs no network. It is a copy of what the crate `wit-bindgen-go` 0.60 contains,
+/// without its asynchronous half, and with another `cabi_realloc`, in which no garbage is
+/// collected.
 const GO_VENDOR: &[(&str, &str)] = &[
     ("vendor/modules.txt", include_str!("templates/go/vendor/modules.txt")),
     ("vendor/go.bytecodealliance.org/pkg/LICENSE", include_str!("templates/go/vendor/LICENSE")),
@@ -47,7 +47,7 @@ const GO_VENDOR: &[(&str, &str)] = &[
     ),
 ];
 
-/// What hands requests to a handler of Go's `net/http`, for the module that it is in.
+/// Passes requests on to a handler of Go's `net/http`; generated for the program's own module.
 const GO_HTTP: &[(&str, &str)] = &[
     ("gen/wasihttp/body.go", include_str!("templates/go/wasihttp/body.go")),
     ("gen/wasihttp/request.go", include_str!("templates/go/wasihttp/request.go")),
@@ -55,16 +55,16 @@ const GO_HTTP: &[(&str, &str)] = &[
     ("gen/wasihttp/transport.go", include_str!("templates/go/wasihttp/transport.go")),
 ];
 
-/// Generates into the project in `folder` anew what `soloist plugin new`
-/// generated there, or what would be there if it had: `wit`, and `gen` and
-/// `vendor` where the language has such. What is not said of it is what its `dev.toml` says.
+/// Generates again what `soloist plugin new` generates in the project in `folder`: `wit`, and
+/// `gen` and `vendor` where the language has them. Arguments that are `None` are taken from its
+/// `dev.toml`.
 ///
 /// # Errors
-/// When there is no such project, it is not known what it is, or something cannot be written.
+/// There is no such project, its language or kind is unknown, or something cannot be written.
 pub fn regenerate(
     folder: &Path,
     language: Option<Language>,
-    kind: Option<Kind>,
+    kind: Option<ProjectKind>,
 ) -> Result<(), ScaffoldError> {
     let (language, kind) = match (language, kind) {
         (Some(language), Some(kind)) => (language, kind),
@@ -79,14 +79,14 @@ pub fn regenerate(
         _ => String::new(),
     };
     let mut files = generated_files(language, &Recipe::of(language, kind), &module)?;
-    // Who carries modules of their own along keeps them.
+    // A project with modules of its own keeps them.
     if folder.join(VENDOR).exists() {
         files.retain(|(path, _)| !path.starts_with(VENDOR));
     }
     put(folder, files)
 }
 
-/// All of it, as files of a project.
+/// All generated files of a project.
 pub(super) fn generated_files(
     language: Language,
     recipe: &Recipe,
@@ -108,7 +108,7 @@ pub(super) fn generated_files(
     Ok(files)
 }
 
-/// The module that the Go program in `folder` says that it is.
+/// The name of the module in the go.mod of `folder`.
 fn go_module(folder: &Path) -> Result<String, ScaffoldError> {
     let path = folder.join("go.mod");
     let text = fs::read_to_string(&path);

@@ -1,4 +1,4 @@
-//! `dev.toml`: what a project says of itself to `soloist dev` and `soloist plugin bindings`.
+//! `dev.toml`: describes a project to `soloist dev` and `soloist plugin bindings`.
 
 use std::{
     io::{Error, ErrorKind},
@@ -7,14 +7,14 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, Language, ScaffoldError};
+use super::{Language, ProjectKind, ScaffoldError};
 use soloist_config::small_file;
 
-/// How a project is built, what that makes, and what was written into it.
+/// How a project is built, what the build makes, and how the project began.
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProjectManifest {
-    /// What is done once, before the first build.
+    /// The command to run once, before the first build.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prepare: Option<String>,
     /// The command that builds it.
@@ -26,25 +26,25 @@ pub struct ProjectManifest {
     /// The language that it is written in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lang: Option<Language>,
-    /// What it was begun as.
+    /// The kind that it was created as.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub kind: Option<Kind>,
+    pub kind: Option<ProjectKind>,
 }
 
-/// What its file begins with.
+/// The comment at the top of the file.
 const SAYS: &str = "# What `soloist dev` does in this folder: `prepare` once, if there \
                              is such a line, and `build`\n# whenever a file changes that git \
                              keeps. `output` is what the build makes, and what is run.\n# `lang` \
                              and `kind` are what `soloist plugin bindings` goes by.";
 
 impl ProjectManifest {
-    /// The name of its file, in the project's folder.
+    /// The file's name in the project's folder.
     pub const FILE: &str = "dev.toml";
 
-    /// What the project in `folder` says; nothing, if it has no such file.
+    /// Reads the manifest of the project in `folder`; an empty one if there is no such file.
     ///
     /// # Errors
-    /// When the file cannot be read, or holds something else.
+    /// The file cannot be read or parsed.
     pub fn read(folder: &Path) -> Result<Self, ScaffoldError> {
         let path = folder.join(Self::FILE);
         let read = match small_file::read_named(&path) {
@@ -54,7 +54,7 @@ impl ProjectManifest {
         read.map_err(|source| ScaffoldError::Manifest { path, source })
     }
 
-    /// The text of its file.
+    /// The content of the file.
     pub(super) fn text(&self) -> Result<String, ScaffoldError> {
         let failed = |error| ScaffoldError::Manifest {
             path: Self::FILE.into(),

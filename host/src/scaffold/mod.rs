@@ -1,11 +1,10 @@
-//! New plugins: a small project that builds as it stands.
+//! Creates new plugins: a small project that builds without changes.
 //!
 //! Invariants:
-//! - What is written needs the language's own compiler and nothing of this
-//!   repository: the WIT is in it, and so are the bindings where the language
-//!   has no generator of its own.
-//! - A new project takes nobody's place, and what [`renew`] replaces are the
-//!   files that were generated.
+//! - A project only needs the language's own compiler, and nothing of this repository: it
+//!   contains the WIT, and the bindings where the language has no generator of its own.
+//! - A new project overwrites nothing, and [`regenerate`] only replaces files that were
+//!   generated.
 
 mod bindings;
 mod choice;
@@ -18,7 +17,7 @@ mod template;
 
 use std::{fs, io::ErrorKind, path::Path};
 
-pub use choice::{Kind, Language};
+pub use choice::{Language, ProjectKind};
 pub use error::ScaffoldError;
 pub use interfaces::regenerate;
 pub use manifest::ProjectManifest;
@@ -29,24 +28,24 @@ use self::{
     recipe::{Recipe, SETTINGS},
 };
 
-/// The longest name: it becomes part of file names and of commands.
+/// The greatest length of a name, which becomes part of file names and commands.
 const NAME_MAX: usize = 40;
 
-/// A project before it is written.
+/// A project that has not been written yet.
 #[derive(Clone, Debug)]
 pub struct Project {
     name: String,
     language: Language,
-    kind: Kind,
+    kind: ProjectKind,
     template: Option<Template>,
 }
 
 impl Project {
-    /// A project under this name.
+    /// A project with this name.
     ///
     /// # Errors
-    /// When the name is none that all tools on the way take.
-    pub fn new(name: &str, language: Language, kind: Kind) -> Result<Self, ScaffoldError> {
+    /// Some of the tools would not accept the name.
+    pub fn new(name: &str, language: Language, kind: ProjectKind) -> Result<Self, ScaffoldError> {
         if !is_name(name) {
             return Err(ScaffoldError::Name { name: name.to_owned(), better: better_name(name) });
         }
@@ -56,16 +55,16 @@ impl Project {
         Ok(Self { name: name.to_owned(), language, kind, template: None })
     }
 
-    /// A project under this name that begins as `template` does. A language and a kind that
-    /// are asked for beside it have to be those of the template.
+    /// A project with this name that begins as `template`. A language and a kind, if given, must
+    /// be those of the template.
     ///
     /// # Errors
-    /// When they are not, or the name is none.
+    /// They differ, or the name is invalid.
     pub fn of_template(
         name: &str,
         template: Template,
         language: Option<Language>,
-        kind: Option<Kind>,
+        kind: Option<ProjectKind>,
     ) -> Result<Self, ScaffoldError> {
         let (its_language, its_kind) = (Language::Rust, template.kind());
         if language.is_some_and(|it| it != its_language) || kind.is_some_and(|it| it != its_kind) {
@@ -81,13 +80,13 @@ impl Project {
         self.language
     }
 
-    /// What it is to become.
+    /// The kind of its plugin.
     #[must_use]
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> ProjectKind {
         self.kind
     }
 
-    /// The name.
+    /// The name of the project and its plugin.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -99,25 +98,25 @@ impl Project {
         self.recipe().build.iter().map(|line| self.fill(line)).collect()
     }
 
-    /// What the build needs on the machine, in words.
+    /// The tools that the build needs, in words.
     #[must_use]
     pub fn needs(&self) -> &'static str {
         self.recipe().needs
     }
 
-    /// The file that the build makes, from the project's folder.
+    /// The file that the build makes, relative to the project's folder.
     #[must_use]
     pub fn output(&self) -> String {
         self.fill(&self.recipe().output)
     }
 
-    /// The file of its settings, from the project's folder, if it cannot do without.
+    /// The settings file, relative to the project's folder, if it needs one.
     #[must_use]
     pub fn settings(&self) -> Option<String> {
         self.has_settings().then(|| self.fill(SETTINGS))
     }
 
-    /// What is to be done before it runs, in words, if anything.
+    /// What has to be done before it can run, in words.
     #[must_use]
     pub fn first(&self) -> Option<String> {
         self.template.and_then(Template::first).map(|text| self.fill(text))
@@ -127,12 +126,12 @@ impl Project {
         self.template.is_some() || self.kind.has_settings()
     }
 
-    /// Writes the project to `folder`, which must not be there yet, or be empty.
+    /// Writes the project to `folder`, which must not exist yet, or be empty.
     ///
     /// # Errors
-    /// When something is there already, or cannot be written.
+    /// The folder is not empty, or something cannot be written.
     pub fn write(&self, folder: &Path) -> Result<(), ScaffoldError> {
-        // Made before anything is touched, so that a failure leaves nothing behind.
+        // All content is made first, so that a failure leaves nothing behind.
         let files = self.files()?;
         claim(folder)?;
         put(folder, files)
@@ -157,7 +156,7 @@ impl Project {
         Ok(files)
     }
 
-    /// The last command is the build, the others go before.
+    /// The last command is the build; those before it prepare it.
     fn manifest(&self, recipe: &Recipe) -> Result<String, ScaffoldError> {
         let (build, before) = recipe.build.split_last().unwrap_or((&"true", &[]));
         ProjectManifest {
@@ -191,7 +190,7 @@ impl Project {
         self.fill(&text)
     }
 
-    /// `text` with the name and what follows from it in the places held free.
+    /// `text` with its placeholders filled in.
     fn fill(&self, text: &str) -> String {
         text.replace("{{name}}", &self.name)
             .replace("{{file}}", &self.name.replace('-', "_"))
@@ -202,7 +201,7 @@ impl Project {
 
 const README: &str = include_str!("templates/README.md");
 
-/// What cargo does not take for the name of a package.
+/// Names that cargo does not accept for a package.
 const RUST_WORDS: &[&str] = &[
     "abstract",
     "alloc",
@@ -271,7 +270,7 @@ fn is_name(name: &str) -> bool {
         && !name.contains("--")
 }
 
-/// A name like `name` that is one.
+/// A valid name similar to `name`.
 fn better_name(name: &str) -> String {
     let words = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     let joined = words.collect::<Vec<_>>().join("-").to_ascii_lowercase();
@@ -280,7 +279,7 @@ fn better_name(name: &str) -> String {
     if is_name(cut) { cut.to_owned() } else { "my-plugin".to_owned() }
 }
 
-/// Makes `folder` ours: new, or empty.
+/// Creates `folder`, or checks that it is empty.
 fn claim(folder: &Path) -> Result<(), ScaffoldError> {
     match fs::read_dir(folder) {
         Ok(mut entries) => match entries.next() {
@@ -296,7 +295,7 @@ fn claim(folder: &Path) -> Result<(), ScaffoldError> {
     }
 }
 
-/// How a plugin comes into the plugins folder.
+/// How to install the plugin into the plugins folder.
 fn copy(with_settings: bool) -> &'static str {
     if with_settings {
         "Copy `{{name}}.toml`, and then `{{output}}` as `{{name}}.wasm`, into the plugins folder of your hosts."

@@ -1,12 +1,11 @@
-//! How a project is made of templates, and how it is built: one recipe a
-//! language and kind.
+//! Recipes: the templates and the build of a project, for each language and kind.
 
-use super::{Kind, Language};
+use super::{Language, ProjectKind};
 
-/// One text for each kind, in the order of [`Kind`].
+/// One text for each kind, in the order of [`ProjectKind`].
 type ByKind = [&'static str; 4];
 
-/// The settings of a plugin that cannot do without.
+/// The name of the settings file of a plugin that needs one.
 pub(super) const SETTINGS: &str = "{{name}}.toml";
 
 /// Includes `templates/FOLDER/KIND.EXTENSION` for each kind.
@@ -27,8 +26,8 @@ const PYTHON: ByKind = by_kind!("python", "py");
 const C: ByKind = by_kind!("c", "c");
 const GO: ByKind = by_kind!("go", "go");
 
-/// A change of WASI's version in the WIT, for a language whose engine is built
-/// for an older one. A host runs every 0.2.
+/// Replaces the version of WASI in the WIT, for a language whose engine is built for an older
+/// one. Hosts run every 0.2.
 #[derive(Clone, Copy)]
 pub(super) struct WitRewrite {
     from: &'static str,
@@ -41,19 +40,19 @@ impl WitRewrite {
     }
 }
 
-/// What the HTTP of componentize-js 0.23 is built for.
+/// The WASI version of HTTP in componentize-js 0.23.
 const STARLINGMONKEY: WitRewrite = WitRewrite { from: "0.2.12", to: "0.2.10" };
 
-/// One language and kind.
+/// The recipe for one language and kind.
 pub(super) struct Recipe {
-    /// The world of `soloist:plugin` that it is built for.
+    /// The world of `soloist:plugin` that the plugin is built for.
     pub(super) world: &'static str,
-    /// What the build needs on the machine.
+    /// The tools that the build needs.
     pub(super) needs: &'static str,
     pub(super) build: Vec<&'static str>,
     /// The file that the build makes.
     pub(super) output: String,
-    /// What the README says of the files that matter.
+    /// The files that the README explains.
     pub(super) files: Vec<(&'static str, &'static str)>,
     pub(super) rewrite: Option<WitRewrite>,
     pub(super) source: (&'static str, &'static str),
@@ -61,7 +60,7 @@ pub(super) struct Recipe {
 }
 
 impl Recipe {
-    pub(super) fn of(language: Language, kind: Kind) -> Self {
+    pub(super) fn of(language: Language, kind: ProjectKind) -> Self {
         let mut recipe = match language {
             Language::Rust => rust(kind),
             Language::JavaScript => javascript(kind),
@@ -76,38 +75,38 @@ impl Recipe {
         recipe
     }
 
-    /// The files that are made of templates, with their places still free.
+    /// The files made from templates, with their placeholders still open.
     pub(super) fn sources(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
         [self.source].into_iter().chain(self.rest.clone())
     }
 }
 
-/// The world of a language whose compiler makes a `main` of its own.
-fn world_with_main(kind: Kind) -> &'static str {
+/// The world of a language whose compiler generates a `main`.
+fn world_with_main(kind: ProjectKind) -> &'static str {
     match kind {
-        Kind::Http => "http",
-        Kind::Service | Kind::Job => "imports",
-        Kind::Task => "task-plugin",
+        ProjectKind::Http => "http",
+        ProjectKind::Service | ProjectKind::Job => "imports",
+        ProjectKind::Task => "task-plugin",
     }
 }
 
 /// The world of a language that exports `run` itself.
-fn world_without_main(kind: Kind) -> &'static str {
+fn world_without_main(kind: ProjectKind) -> &'static str {
     match kind {
-        Kind::Http => "http",
-        Kind::Service => "service",
-        Kind::Job => "job",
-        Kind::Task => "task-plugin",
+        ProjectKind::Http => "http",
+        ProjectKind::Service => "service",
+        ProjectKind::Job => "job",
+        ProjectKind::Task => "task-plugin",
     }
 }
 
-/// Whether it is a program with a `main`, where the language has such.
-fn is_program(kind: Kind) -> bool {
-    matches!(kind, Kind::Service | Kind::Job)
+/// Whether it is a program with a `main`, where the language has one.
+fn is_program(kind: ProjectKind) -> bool {
+    matches!(kind, ProjectKind::Service | ProjectKind::Job)
 }
 
-fn rust(kind: Kind) -> Recipe {
-    // Cargo writes underscores into the names of libraries alone.
+fn rust(kind: ProjectKind) -> Recipe {
+    // Cargo replaces hyphens by underscores only in the file names of libraries.
     let (path, manifest, made) = if is_program(kind) {
         ("src/main.rs", include_str!("templates/rust/program.toml"), "{{name}}")
     } else {
@@ -125,7 +124,7 @@ fn rust(kind: Kind) -> Recipe {
     }
 }
 
-fn javascript(kind: Kind) -> Recipe {
+fn javascript(kind: ProjectKind) -> Recipe {
     Recipe {
         world: world_without_main(kind),
         needs: "Node.js 20 or later with npm",
@@ -138,8 +137,8 @@ fn javascript(kind: Kind) -> Recipe {
                 "its build: esbuild bundles it with the packages of npm that it imports, and [componentize-js](https://github.com/bytecodealliance/ComponentizeJS) makes it a component",
             ),
         ],
-        // Its `fetch` events are requests of one version of `wasi:http` alone.
-        rewrite: (kind == Kind::Http).then_some(STARLINGMONKEY),
+        // Its `fetch` events accept only one version of `wasi:http`.
+        rewrite: (kind == ProjectKind::Http).then_some(STARLINGMONKEY),
         source: ("plugin.js", JAVASCRIPT[kind as usize]),
         rest: vec![
             ("package.json", include_str!("templates/javascript/package.json")),
@@ -148,7 +147,7 @@ fn javascript(kind: Kind) -> Recipe {
     }
 }
 
-fn python(kind: Kind) -> Recipe {
+fn python(kind: ProjectKind) -> Recipe {
     let mut files = vec![
         ("plugin.py", "the plugin"),
         (
@@ -160,7 +159,7 @@ fn python(kind: Kind) -> Recipe {
         ("requirements.txt", include_str!("templates/python/requirements.txt")),
         (".gitignore", "/*.wasm\n__pycache__/\n/componentize_py_*\n/poll_loop.py\n/wit_world/\n"),
     ];
-    if kind == Kind::Http {
+    if kind == ProjectKind::Http {
         files.insert(1, ("web.py", "routes, and JSON in and out; yours to change"));
         rest.push(("web.py", include_str!("templates/python/web.py")));
     }
@@ -176,7 +175,7 @@ fn python(kind: Kind) -> Recipe {
     }
 }
 
-fn c(kind: Kind) -> Recipe {
+fn c(kind: ProjectKind) -> Recipe {
     let build = if is_program(kind) {
         "python3 -m ziglang cc -target wasm32-wasi -Oz -s plugin.c gen/bindings.c gen/bindings_component_type.o -o {{name}}.wasm"
     } else {
@@ -197,19 +196,19 @@ fn c(kind: Kind) -> Recipe {
     }
 }
 
-/// The file that a Go program begins in.
+/// The main file of a Go program.
 const PROGRAM: &str = "main.go";
-/// What a host calls of one that answers requests.
+/// The export that a host calls to handle a request.
 const GO_EXPORT: &str = "export_wasi_http_incoming_handler/handler.go";
 
-/// A library, whatever the kind: interfaces call back into the module, which Go's
-/// runtime bears only after its initialisation, and a program's is in its `main`.
-fn go(kind: Kind) -> Recipe {
+/// Always a library: interfaces call into the module, which Go's runtime allows only after its
+/// initialisation, and in a program that would be within `main`.
+fn go(kind: ProjectKind) -> Recipe {
     let path = match kind {
-        // A handler of net/http, beside the package that hands it its requests.
-        Kind::Http => PROGRAM,
-        Kind::Service | Kind::Job => "export_wasi_cli_run/run.go",
-        Kind::Task => "export_soloist_plugin_task/handler.go",
+        // A handler of net/http, next to the package that passes requests to it.
+        ProjectKind::Http => PROGRAM,
+        ProjectKind::Service | ProjectKind::Job => "export_wasi_cli_run/run.go",
+        ProjectKind::Task => "export_soloist_plugin_task/handler.go",
     };
     let mut files = vec![
         (path, "the plugin"),
@@ -217,7 +216,7 @@ fn go(kind: Kind) -> Recipe {
         ("vendor/", "what the bindings stand on"),
     ];
     let beside = match kind {
-        Kind::Http => {
+        ProjectKind::Http => {
             files.insert(1, (GO_EXPORT, "what a host calls; it can stay as it is"));
             files.insert(2, ("gen/wasihttp/", "hands requests to a handler of `net/http`"));
             (GO_EXPORT, include_str!("templates/go/http_export.go"))
@@ -227,7 +226,7 @@ fn go(kind: Kind) -> Recipe {
     Recipe {
         world: world_without_main(kind),
         needs: "Go 1.25 or later",
-        // The bindings allocate by a function of Go's runtime that is not public.
+        // The bindings allocate through a function of Go's runtime that is not public.
         build: vec![
             "GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -ldflags='-checklinkname=0 -s -w' -o {{name}}.wasm .",
         ],

@@ -1,14 +1,14 @@
-//! Templates: projects that begin as something whole, of what only one host may do.
+//! Templates: projects that start with a complete example of something that only one host may do.
 //!
-//! All are in Rust, by `wstd`, which brings requests, timers and `async`; soloist's own
-//! interfaces come beside it from the world `imports`, as state and settings do.
+//! All are in Rust and use `wstd`, which provides requests, timers and `async`. The interfaces of
+//! soloist, such as state and settings, come from the world `imports`.
 
 use std::fmt;
 
 use clap::ValueEnum;
 
 use super::{
-    Kind, Language,
+    Language, ProjectKind,
     recipe::{Recipe, SETTINGS},
 };
 
@@ -25,7 +25,7 @@ pub enum Template {
     Axum,
 }
 
-/// Includes what is in `templates/rust/FOLDER`: the source, the manifest and the settings.
+/// Includes the files of `templates/rust/FOLDER`: source, manifest and settings.
 macro_rules! texts {
     ($folder:literal) => {
         [
@@ -36,22 +36,22 @@ macro_rules! texts {
     };
 }
 
-/// One for each template, in their order.
+/// The files of each template, in the order of the enum.
 const TEXTS: [[&str; 3]; 4] =
     [texts!("telegram-bot"), texts!("cron-report"), texts!("webhook-receiver"), texts!("axum")];
 
 impl Template {
-    /// What a project of it becomes.
+    /// The kind of the template's plugin.
     #[must_use]
-    pub fn kind(self) -> Kind {
+    pub fn kind(self) -> ProjectKind {
         match self {
-            Self::TelegramBot => Kind::Service,
-            Self::CronReport => Kind::Job,
-            Self::WebhookReceiver | Self::Axum => Kind::Http,
+            Self::TelegramBot => ProjectKind::Service,
+            Self::CronReport => ProjectKind::Job,
+            Self::WebhookReceiver | Self::Axum => ProjectKind::Http,
         }
     }
 
-    /// The recipe of its language and kind, with texts of its own.
+    /// The recipe of its language and kind, with the template's own files.
     pub(super) fn recipe(self) -> Recipe {
         let [source, manifest, settings] = TEXTS[self as usize];
         let mut recipe = Recipe::of(Language::Rust, self.kind());
@@ -80,7 +80,7 @@ impl Template {
         }
     }
 
-    /// What is to be done before it runs, if anything.
+    /// What has to be done before it can run, if anything.
     pub(super) fn first(self) -> Option<&'static str> {
         match self {
             Self::TelegramBot => Some(
@@ -97,7 +97,7 @@ impl Template {
     }
 }
 
-/// As it is written on the command line.
+/// Formats as on the command line.
 impl fmt::Display for Template {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -4,7 +4,7 @@ use super::*;
 use soloist_config as config;
 use soloist_guests::plugin::wit;
 
-fn project(language: Language, kind: Kind) -> Project {
+fn project(language: Language, kind: ProjectKind) -> Project {
     Project::new("guest-book", language, kind).unwrap()
 }
 
@@ -16,10 +16,11 @@ fn templates() -> impl Iterator<Item = Template> {
     Template::value_variants().iter().copied()
 }
 
-/// One of each language and kind, and one of each template.
+/// A project for each language and kind, and one for each template.
 fn every() -> impl Iterator<Item = Project> {
     let languages = Language::value_variants().iter();
-    let plain = languages.flat_map(|l| Kind::value_variants().iter().map(|k| project(*l, *k)));
+    let plain =
+        languages.flat_map(|l| ProjectKind::value_variants().iter().map(|k| project(*l, *k)));
     plain.chain(templates().map(of_template))
 }
 
@@ -86,7 +87,7 @@ fn a_job_has_a_schedule_that_a_host_takes() {
         let text = String::from_utf8(of(&settings).unwrap().1.clone()).unwrap();
         let table: toml::Table = text.parse().unwrap();
         let schedule = table.get("schedule").map(|schedule| schedule.as_str().unwrap());
-        assert_eq!(schedule.is_some(), project.kind() == Kind::Job, "{project:?}");
+        assert_eq!(schedule.is_some(), project.kind() == ProjectKind::Job, "{project:?}");
         assert!(schedule.is_none_or(|text| text.parse::<croner::Cron>().is_ok()), "{schedule:?}");
         assert!(project.readme(&project.recipe()).contains("`guest-book.toml`"));
     }
@@ -102,7 +103,7 @@ fn a_host_takes_the_settings_of_each_template() {
         let (_, text) =
             files.iter().find(|(path, _)| path == Path::new("guest-book.toml")).unwrap();
         let mut table: toml::Table = String::from_utf8(text.clone()).unwrap().parse().unwrap();
-        // Where they are kept is not here.
+        // The files of the secrets do not exist here.
         for (_, secret) in
             table.get_mut("secrets").into_iter().flat_map(|it| it.as_table_mut().unwrap())
         {
@@ -123,17 +124,17 @@ fn a_template_goes_with_its_own_kind_and_language() {
         let kind = Some(template.kind());
         assert!(told(template, Some(Language::Rust), kind).is_ok());
         assert!(told(template, Some(Language::Go), kind).unwrap_err().contains("in Rust"));
-        // The name on the command line is the one that is told.
+        // The name on the command line is the one that is shown.
         assert_eq!(template.to_possible_value().unwrap().get_name(), template.to_string());
     }
-    let refused = told(Template::CronReport, None, Some(Kind::Http)).unwrap_err();
+    let refused = told(Template::CronReport, None, Some(ProjectKind::Http)).unwrap_err();
     assert!(refused.contains("`--kind job`"), "{refused}");
 }
 
 #[test]
 fn names_are_taken_or_mended() {
     for name in ["a", "web", "guest-book", "a1-2b"] {
-        assert!(Project::new(name, Language::Rust, Kind::Http).is_ok(), "{name}");
+        assert!(Project::new(name, Language::Rust, ProjectKind::Http).is_ok(), "{name}");
     }
     let better = [
         ("", "my-plugin"),
@@ -149,17 +150,17 @@ fn names_are_taken_or_mended() {
         (&"x".repeat(41), &"x".repeat(40)),
     ];
     for (name, mend) in better {
-        let refused = Project::new(name, Language::C, Kind::Job).unwrap_err().to_string();
+        let refused = Project::new(name, Language::C, ProjectKind::Job).unwrap_err().to_string();
         assert!(refused.contains(&format!("`{mend}` would do")), "{name}: {refused}");
     }
-    assert!(Project::new("match", Language::Rust, Kind::Http).is_err());
-    assert!(Project::new("match", Language::Go, Kind::Http).is_ok());
+    assert!(Project::new("match", Language::Rust, ProjectKind::Http).is_err());
+    assert!(Project::new("match", Language::Go, ProjectKind::Http).is_ok());
 }
 
 #[test]
 fn what_is_there_is_left_alone() {
     let scratch = tempfile::tempdir().unwrap();
-    let project = project(Language::Rust, Kind::Http);
+    let project = project(Language::Rust, ProjectKind::Http);
     let full = scratch.path().join("full");
     fs::create_dir(&full).unwrap();
     fs::write(full.join("mine"), "text").unwrap();
@@ -179,7 +180,7 @@ fn bindings_are_made_anew_and_nothing_else() {
     let scratch = tempfile::tempdir().unwrap();
     let folder = scratch.path();
     assert!(matches!(regenerate(folder, None, None), Err(ScaffoldError::Unknown { .. })));
-    let (go, http) = (Some(Language::Go), Some(Kind::Http));
+    let (go, http) = (Some(Language::Go), Some(ProjectKind::Http));
     assert!(matches!(regenerate(folder, go, http), Err(ScaffoldError::Read { .. })));
     fs::write(folder.join("go.mod"), "// mine\nmodule my.org/x/y\n\ngo 1.25\n").unwrap();
     fs::create_dir_all(folder.join("vendor")).unwrap();
@@ -197,7 +198,7 @@ fn bindings_are_made_anew_and_nothing_else() {
 #[test]
 fn a_project_knows_what_its_bindings_are_for() {
     for language in Language::value_variants() {
-        for kind in Kind::value_variants() {
+        for kind in ProjectKind::value_variants() {
             let scratch = tempfile::tempdir().unwrap();
             let folder = scratch.path().join("it");
             project(*language, *kind).write(&folder).unwrap();

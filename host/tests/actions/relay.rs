@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use sha2::{Digest, Sha256};
 use soloist::{
-    api::{ApiServices, Entrance, serve},
+    api::{AccessControl, ApiServices, serve},
     http::PreflightError,
 };
 use soloist_config::{ApiConfig, ApiRole, ApiToken, HostConfig};
@@ -50,7 +50,7 @@ impl ControlApi {
         let (commands, jobs) = (Arc::new(nobody(world)), Arc::new(no_jobs(world)));
         let (source, tasks) = (Arc::new(SilentStatus), tasks::desk(world));
         let host = HostConfig { api, ..host(address) };
-        let entrance = Arc::new(Entrance::of(&host, address).unwrap());
+        let entrance = Arc::new(AccessControl::of(&host, address).unwrap());
         let (journal, logs) = (Journal::default(), Arc::new(no_logs()));
         let clients = ClientBudget::alone();
         let desks = ApiServices {

@@ -1,24 +1,24 @@
-//! One field of a pattern of cron, as people write it: what it may say, and what is wrong.
+//! One field of a cron pattern: what it may contain, and what is wrong with it.
 //!
-//! The crate below takes whatever is within its grammar, a step of 90 minutes and a weekday
-//! that is called `JAN` among it, and its errors name no field. So fields are read here
-//! first, and come to it in figures alone.
+//! The cron crate accepts whatever its grammar allows, such as a step of 90 minutes or a weekday
+//! called `JAN`, and its errors name no field. So fields are parsed here first, and passed on as
+//! plain numbers.
 
 use std::ops::RangeInclusive;
 
 use super::{super::problem::Problem, misread::misread};
 
-/// A field, and what it may hold.
+/// A field and the values that it allows.
 pub(super) struct CronField {
-    /// What it is called.
+    /// Its name in messages.
     pub(super) name: &'static str,
     range: RangeInclusive<u16>,
-    /// Three letters that stand for a value, the first for the least.
+    /// Three-letter names for values, the first for the least value.
     names: &'static [&'static str],
     special: SpecialSyntax,
 }
 
-/// What is said in a field besides values.
+/// Syntax of a field besides values and ranges.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum SpecialSyntax {
     None,
@@ -33,8 +33,8 @@ const MONTHS: &[&str] =
 const WEEKDAYS: &[&str] = &["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
 const SUNDAY: u16 = 7;
 
-/// Those of a pattern with all of them, in their order. The years are those for which the
-/// database of time zones says something.
+/// The fields of a full pattern in order. The range of years is the one that the time zone
+/// database covers.
 pub(super) const FIELDS: [CronField; 7] = [
     CronField::plain("second", 0..=59),
     CronField::plain("minute", 0..=59),
@@ -54,7 +54,7 @@ impl CronField {
         Self { name, range, names: &[], special: SpecialSyntax::None }
     }
 
-    /// Reads what stands in this field of `pattern`; returns it in figures.
+    /// Parses the field `text` of `pattern`; returns it in plain numbers.
     pub(super) fn read(&self, pattern: &str, text: &str) -> Result<String, Problem> {
         let reader = FieldReader { field: self, pattern };
         let items: Result<Vec<_>, _> = text.split(',').map(|item| reader.item(item)).collect();
@@ -66,7 +66,7 @@ impl CronField {
     }
 }
 
-/// One field of one pattern.
+/// Parses one field of one pattern.
 struct FieldReader<'a> {
     field: &'a CronField,
     pattern: &'a str,
@@ -102,7 +102,7 @@ impl FieldReader<'_> {
         }
     }
 
-    /// What a step goes through.
+    /// The range that a step goes through.
     fn stepped(&self, item: &str, range: &str) -> Result<String, Problem> {
         if range == "*" {
             return Ok("*".to_owned());
@@ -119,7 +119,8 @@ impl FieldReader<'_> {
         }
     }
 
-    /// A step that leaves the range at once would fire at its first value alone.
+    /// Parses a step. One that leaves the range at once is rejected: only the first value would
+    /// match.
     fn step(&self, item: &str, step: &str) -> Result<u16, Problem> {
         let (name, most) = (self.field.name, *self.field.range.end());
         let found = number(step).filter(|step| (1..=most).contains(step));
@@ -136,7 +137,7 @@ impl FieldReader<'_> {
 
     fn range(&self, item: &str, from: &str, to: &str) -> Result<String, Problem> {
         let first = self.value(item, from)?;
-        // A week may end with its Sunday as well as begin with it.
+        // Sunday may be the first day of a week (0) as well as the last (7).
         let sunday = self.field.special == SpecialSyntax::OfWeek && to.eq_ignore_ascii_case("SUN");
         let last = if sunday { SUNDAY } else { self.value(item, to)? };
         if first <= last {
@@ -149,7 +150,7 @@ impl FieldReader<'_> {
         ))
     }
 
-    /// What is meant by days that depend on the month, if that is.
+    /// Parses days that depend on the month, if the item is of that form.
     fn special(&self, item: &str) -> Option<Result<String, Problem>> {
         let upper = item.to_ascii_uppercase();
         match self.field.special {
@@ -169,7 +170,7 @@ impl FieldReader<'_> {
         }
     }
 
-    /// As in `FRI#2`, the second Friday of a month.
+    /// Parses `FRI#2`, the second Friday of a month.
     fn nth(&self, item: &str, day: &str, nth: &str) -> Result<String, Problem> {
         let day = self.value(item, day)?;
         if nth == "L" || number(nth).is_some_and(|nth| (1..=5).contains(&nth)) {
@@ -205,7 +206,7 @@ impl FieldReader<'_> {
     }
 }
 
-/// A number in figures, and nothing else.
+/// Parses decimal digits and nothing else.
 fn number(text: &str) -> Option<u16> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }

@@ -1,4 +1,4 @@
-//! A pattern of cron, and the times of day and calendar that fit it, whatever the zone.
+//! A cron pattern, and the local times that match it, in whatever zone.
 
 use std::{fmt, str::FromStr};
 
@@ -11,7 +11,7 @@ use super::{
     misread::misread,
 };
 
-/// Short names, and what they stand for: those of crontab(5) in Vixie cron.
+/// Nicknames such as `@daily`, and what they stand for, as in crontab(5) of Vixie cron.
 const NICKNAMES: [(&str, &str); 7] = [
     ("@hourly", "0 * * * *"),
     ("@daily", "0 0 * * *"),
@@ -25,19 +25,19 @@ const NICKNAMES: [(&str, &str); 7] = [
 /// A pattern of cron.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CronPattern {
-    /// As it was written.
+    /// The text as it was written.
     text: String,
     cron: Cron,
 }
 
 impl CronPattern {
-    /// Reads one.
+    /// Parses a pattern.
     pub(super) fn parse(text: &str) -> Result<Self, Problem> {
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         let fields = fields(&text, &unfolded(&text)?)?;
         let [.., days, _, weekdays, _] = &fields;
-        // As in Vixie cron: a day fits if either field does, unless one of them begins with
-        // a star. `+` asks for both.
+        // As in Vixie cron: a day matches if either field does, unless one of them begins with a
+        // star. `+` requires both.
         let (both, weekdays) = match weekdays.strip_prefix('+') {
             Some(weekdays) => (true, weekdays),
             None => (days.starts_with('*') || weekdays.starts_with('*'), &**weekdays),
@@ -56,23 +56,23 @@ impl CronPattern {
         Err(Problem::new(what, "look at its day of month, its month and its year"))
     }
 
-    /// The first time later than `time` that fits.
+    /// The first matching time after `time`.
     pub(super) fn next(&self, time: NaiveDateTime) -> Option<NaiveDateTime> {
         self.cron.find_next_occurrence(&time, false).ok()
     }
 
-    /// The last time that fits, at `time` or before.
+    /// The last matching time at or before `time`.
     pub(super) fn last(&self, time: NaiveDateTime) -> Option<NaiveDateTime> {
         self.cron.find_previous_occurrence(&time, true).ok()
     }
 
-    /// Whether it fits in each hour of a day, if it fits on that day at all.
+    /// Whether it matches in every hour of a day, on the days that it matches at all.
     pub(super) fn is_hourly(&self) -> bool {
         self.cron.pattern.hours.values().len() == 24
     }
 
-    /// How many times fit from `from` up to and without `to`: by days, so that a pattern
-    /// of seconds over years is counted as fast as any.
+    /// The number of matching times from `from` up to but excluding `to`. It counts by days, so a
+    /// pattern of seconds over years is as fast as any.
     pub(super) fn count(&self, from: NaiveDateTime, to: NaiveDateTime) -> u64 {
         if from >= to {
             return 0;
@@ -91,7 +91,7 @@ impl CronPattern {
     fn fits(&self, date: NaiveDate) -> bool {
         let pattern = &self.cron.pattern;
         let weekday = Weekday::from_days_from_sunday(date.weekday().num_days_from_sunday());
-        // An error is that of a date that does not exist.
+        // The error is for dates that do not exist.
         pattern.year_match(date.year()).unwrap_or(false)
             && pattern.month_match(date.month()).unwrap_or(false)
             && pattern.day_match(date.year(), date.month(), date.day(), weekday).unwrap_or(false)
@@ -106,14 +106,14 @@ impl FromStr for CronPattern {
     }
 }
 
-/// As it was written.
+/// Formats as written.
 impl fmt::Display for CronPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
 }
 
-/// The times of a day that fit.
+/// The matching times within a day.
 struct DayTimes {
     hours: Vec<u16>,
     minutes: Vec<u16>,
@@ -135,7 +135,7 @@ impl DayTimes {
         (self.hours.len() * self.minutes.len() * self.seconds.len()) as u64
     }
 
-    /// How many are earlier than `time`.
+    /// How many of them are earlier than `time`.
     fn before(&self, time: NaiveTime) -> u64 {
         let (hours, in_hour) = rank(&self.hours, time.hour());
         let (minutes, in_minute) = rank(&self.minutes, time.minute());
@@ -146,13 +146,13 @@ impl DayTimes {
     }
 }
 
-/// How many values are less, and whether it is one of them.
+/// How many values are less than `value`, and whether it is one of them.
 fn rank(values: &[u16], value: u32) -> (usize, bool) {
     let at = values.partition_point(|it| u32::from(*it) < value);
     (at, values.get(at).is_some_and(|it| u32::from(*it) == value))
 }
 
-/// The pattern that a short name stands for; others are as they are.
+/// Replaces a nickname by its pattern; other texts are unchanged.
 fn unfolded(text: &str) -> Result<String, Problem> {
     if !text.starts_with('@') {
         return Ok(text.to_owned());
@@ -168,7 +168,7 @@ fn unfolded(text: &str) -> Result<String, Problem> {
     })
 }
 
-/// All fields in figures, those that were left out included.
+/// All seven fields in plain numbers, including those that were left out.
 fn fields(text: &str, pattern: &str) -> Result<[String; 7], Problem> {
     let written: Vec<&str> = pattern.split(' ').collect();
     if let Some((variable, _)) = written[0].split_once('=') {

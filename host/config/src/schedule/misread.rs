@@ -1,8 +1,8 @@
-//! What is wrong with a schedule.
+//! Errors of schedules.
 
 use crate::problem::Problem;
 
-/// What is wrong with `text`, which should be a schedule.
+/// The problem of `text`, which should have been a schedule.
 pub(super) fn misread(text: &str, why: &str, help: &str) -> Problem {
     Problem::new(format!("`{text}` is no schedule: {why}"), help)
 }

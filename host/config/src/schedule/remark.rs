@@ -1,5 +1,4 @@
-//! What people are told of a firing: the time that a clock of their zone shows, and what is
-//! odd about a day on which that clock is set.
+//! What people see of a firing: its local time, and a remark if the clock changes on that day.
 
 use std::fmt;
 
@@ -12,10 +11,10 @@ use super::{
     zoned,
 };
 
-/// So many times that a clock leaves out are told one by one.
+/// How many skipped times a remark lists.
 const TOLD_MAX: usize = 3;
 
-/// A moment as the clock of a zone shows it, as in `Sun 2026-03-29 03:00:00 +02:00`.
+/// A moment as local time of a zone, as in `Sun 2026-03-29 03:00:00 +02:00`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ZonedMoment(pub DateTime<Utc>, pub Tz);
 
@@ -26,8 +25,8 @@ impl fmt::Display for ZonedMoment {
 }
 
 impl Schedule {
-    /// What is to be known of the firing at `at`: that the clock by which it goes is set on
-    /// that day, or else the one of `zone`, and what the firing has to do with that.
+    /// Explains how a clock change on that day affects the firing at `at`. It looks at the clock
+    /// of the schedule first, and else at the one of `zone`. `None` if no clock changes.
     #[must_use]
     pub fn remark(&self, at: DateTime<Utc>, zone: Tz) -> Option<String> {
         if let Self::Cron(pattern, own) = self {
@@ -75,7 +74,7 @@ fn list(times: &[NaiveDateTime]) -> String {
     format!("{}{more}", told.join(", "))
 }
 
-/// As in `02:30`, with seconds where there are some.
+/// Formats as in `02:30`, with seconds if there are any.
 fn time(time: &NaiveDateTime) -> String {
     let format = if time.second() == 0 { "%H:%M" } else { "%H:%M:%S" };
     time.format(format).to_string()

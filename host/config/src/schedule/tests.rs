@@ -1,4 +1,4 @@
-//! Patterns, zones and the hours that a year has too few or too many of.
+//! Patterns, zones, and the hours that are skipped or repeated when clocks change.
 
 mod changes;
 
@@ -14,7 +14,7 @@ fn schedule(text: &str, name: &str) -> Schedule {
     Schedule::parse(text, zone(name).unwrap()).unwrap()
 }
 
-/// The next firings after `from`, as UTC.
+/// The next firings after `from`, in UTC.
 fn firings(text: &str, zone: &str, from: &str, count: usize) -> Vec<String> {
     let schedule = schedule(text, zone);
     let all = std::iter::successors(schedule.after(at(from)), |last| schedule.after(*last));
@@ -37,7 +37,7 @@ fn patterns_with_and_without_seconds() {
     fires("0 0 29 2 *", "UTC", from, &["2028-02-29T00:00:00Z", "2032-02-29T00:00:00Z"]);
     fires("0 0 L * *", "UTC", from, &["2026-11-30T00:00:00Z", "2026-12-31T00:00:00Z"]);
     fires("0 3 * * *", "Europe/Berlin", from, &["2026-11-22T02:00:00Z"]);
-    // Not at a whole hour from UTC.
+    // An offset from UTC that is not a whole hour.
     fires("0 3 * * *", "Asia/Kathmandu", from, &["2026-11-22T21:15:00Z"]);
 }
 
@@ -47,28 +47,28 @@ fn every_is_a_multiple_since_the_beginning_of_unix_time() {
     fires("every 30s", "UTC", from, &["2026-11-22T01:30:30Z", "2026-11-22T01:31:00Z"]);
     fires("every 1s", "UTC", from, &["2026-11-22T01:30:08Z", "2026-11-22T01:30:09Z"]);
     fires("every 1h 30m", "UTC", "1970-01-01T00:00:00Z", &["1970-01-01T01:30:00Z"]);
-    // On the moment itself, the next one is meant.
+    // At the moment of a firing, the result is the next one.
     fires("every 10s", "UTC", "2026-11-22T01:30:10Z", &["2026-11-22T01:30:20Z"]);
     fires("every 10s", "UTC", "1969-12-31T23:59:55Z", &["1970-01-01T00:00:00Z"]);
 }
 
-/// In 2026 Berlin has no 2:00 to 3:00 on March 29, and two of them on October 25.
+/// In 2026 Berlin skips 2:00 to 3:00 on March 29, and repeats it on October 25.
 #[test]
 fn summer_time_in_berlin() {
     let spring = "2026-03-28T12:00:00Z";
-    // A time that is not there is moved to the end of the gap, once.
+    // A skipped time fires once, at the end of the gap.
     fires("30 2 * * *", "Europe/Berlin", spring, &["2026-03-29T01:00:00Z", "2026-03-30T00:30:00Z"]);
-    // The hours around it are as ever.
+    // The hours around the gap are unaffected.
     fires("30 1 * * *", "Europe/Berlin", spring, &["2026-03-29T00:30:00Z", "2026-03-29T23:30:00Z"]);
     fires("0 3 * * *", "Europe/Berlin", spring, &["2026-03-29T01:00:00Z", "2026-03-30T01:00:00Z"]);
     fires("@daily", "Europe/Berlin", spring, &["2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z"]);
-    // What is repeated goes on evenly.
+    // Intervals continue evenly.
     let before = "2026-03-29T00:15:00Z";
     let half_hours = ["2026-03-29T00:30:00Z", "2026-03-29T01:00:00Z", "2026-03-29T01:30:00Z"];
     fires("*/30 * * * *", "Europe/Berlin", before, &half_hours);
 
     let autumn = "2026-10-24T12:00:00Z";
-    // Of two, the first.
+    // Of two, the first fires.
     fires("30 2 * * *", "Europe/Berlin", autumn, &["2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z"]);
     fires("0 3 * * *", "Europe/Berlin", autumn, &["2026-10-25T02:00:00Z"]);
     let before = "2026-10-25T00:15:00Z";
@@ -81,8 +81,8 @@ fn summer_time_in_berlin() {
     fires("*/30 * * * *", "Europe/Berlin", before, &half_hours);
 }
 
-/// What is left out is made up for by one firing, and what comes twice is run once, however
-/// many hours a pattern has; one of every hour goes by the clock.
+/// Skipped times are made up for by one firing, and repeated times fire once, however many hours
+/// a pattern has. A pattern that matches every hour follows the clock.
 #[test]
 fn patterns_of_some_hours_in_berlin() {
     let (spring, zone) = ("2026-03-29T00:00:00Z", "Europe/Berlin");
@@ -91,7 +91,7 @@ fn patterns_of_some_hours_in_berlin() {
     fires("0 */2 * * *", zone, spring, &[end, "2026-03-29T02:00:00Z"]);
     fires("30 1-3 * * *", zone, spring, &["2026-03-29T00:30:00Z", end, "2026-03-29T01:30:00Z"]);
     fires("*/20 2 * * *", zone, spring, &[end, "2026-03-30T00:00:00Z"]);
-    // One of its own falls there as well: still one.
+    // Another match falls on the same moment: still one firing.
     fires("0 2,3 * * *", zone, spring, &[end, "2026-03-30T00:00:00Z"]);
     let autumn = "2026-10-25T00:00:00Z";
     fires("30 1-3 * * *", zone, autumn, &["2026-10-25T00:30:00Z", "2026-10-25T02:30:00Z"]);
@@ -101,7 +101,7 @@ fn patterns_of_some_hours_in_berlin() {
     fires("0 * * * *", zone, autumn, &hourly);
 }
 
-/// Beirut has no midnight on March 29, 2026, and Apia had no December 30 in 2011.
+/// Beirut skips midnight on March 29, 2026, and Apia skipped December 30 in 2011.
 #[test]
 fn gaps_that_begin_a_day_or_are_one() {
     let spring = "2026-03-28T12:00:00Z";
@@ -134,7 +134,7 @@ fn what_there_is_to_say_of_a_night_of_change() {
     assert_eq!(second, format!("{back}: the second 02:30 of two"));
     assert_eq!(remark("0 5 * * *", "2026-10-25T04:00:00Z"), back);
     assert_eq!(remark("0 5 * * *", "2026-10-26T04:00:00Z"), "");
-    // Whoever looks by another clock is told of that one.
+    // If the schedule's own clock does not change, the viewer's is looked at.
     let every = schedule("every 1h", "UTC").remark(at("2026-03-29T12:00:00Z"), Tz::Europe__Berlin);
     assert_eq!(every.as_deref(), Some(forwards));
     let shown = ZonedMoment(at("2026-03-29T01:00:00Z"), Tz::Europe__Berlin).to_string();
@@ -152,7 +152,7 @@ fn firings_are_counted_however_many_there_are() {
     assert_eq!(schedule("none", "UTC").count(first, last), 0);
 }
 
-/// In 2026 New York has no 2:00 to 3:00 on March 8, and two of 1:00 to 2:00 on November 1.
+/// In 2026 New York skips 2:00 to 3:00 on March 8, and repeats 1:00 to 2:00 on November 1.
 #[test]
 fn summer_time_in_new_york() {
     let zone = "America/New_York";
@@ -167,8 +167,8 @@ fn summer_time_in_new_york() {
     fires("0 * * * *", zone, before, &hours);
 }
 
-/// Lord Howe moves its clocks by half an hour: in 2026 there is no 2:00 to 2:30 on
-/// October 4, and two of 1:30 to 2:00 on April 5.
+/// Lord Howe moves its clocks by half an hour: in 2026 it skips 2:00 to 2:30 on October 4, and
+/// repeats 1:30 to 2:00 on April 5.
 #[test]
 fn summer_time_of_half_an_hour() {
     let zone = "Australia/Lord_Howe";
@@ -226,8 +226,8 @@ fn it_is_shown_as_it_was_written() {
 }
 
 proptest! {
-    /// Whatever the pattern, the zone and the moment: the next firing is later, and there
-    /// is none between the two.
+    /// For every pattern, zone and moment: the next firing is later, and there is none in
+    /// between.
     #[test]
     fn firings_go_forwards_and_leave_none_out(
         pattern in prop::sample::select(vec![
@@ -238,7 +238,7 @@ proptest! {
             "UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu",
             "Africa/Casablanca", "America/St_Johns", "Pacific/Apia",
         ]),
-        // Two years, with their four changes.
+        // Two years, with their four clock changes.
         second in 1_767_225_600_i64..1_830_297_600,
         share in 0.0_f64..1.0,
     ) {

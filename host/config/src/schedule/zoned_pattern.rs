@@ -1,11 +1,11 @@
-//! A pattern of cron by the clock of a zone: when it fires, summer time or not.
+//! A cron pattern in a time zone: when it fires, across clock changes.
 //!
-//! Two rules, and nothing besides.
-//! - A pattern that fits in every hour goes by what the clock shows: it fires whenever that
-//!   fits. It leaves out what the clock leaves out, and fires in both hours of autumn.
-//! - Any other fires once for each time that fits: when the clock first shows that time or
-//!   a later one. So what is left out is made up for at the end of the gap, all of it by one
-//!   firing, and what comes twice fires the first time.
+//! Two rules:
+//! - A pattern that matches in every hour follows the local clock: it fires whenever the local
+//!   time matches. It skips what the clock skips, and fires in both of the repeated hours.
+//! - Any other pattern fires once for each matching local time: when the clock first shows that
+//!   time or a later one. So skipped times are made up for by one firing at the end of the gap,
+//!   and of repeated times the first one fires.
 
 use chrono::{DateTime, MappedLocalTime, NaiveDateTime, Utc};
 
@@ -14,7 +14,7 @@ use super::{
     zone_clock::{ClockChange, TICK, ZoneClock},
 };
 
-/// A pattern, and the clock that it goes by.
+/// A pattern and the clock that it follows.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ZonedPattern<'a> {
     pub(super) pattern: &'a CronPattern,
@@ -22,7 +22,7 @@ pub(super) struct ZonedPattern<'a> {
 }
 
 impl ZonedPattern<'_> {
-    /// The first firing after `moment`, which may be within a second.
+    /// The first firing after `moment`, which may have fractions of a second.
     pub(super) fn after(self, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let second = DateTime::from_timestamp(moment.timestamp(), 0)?;
         if self.pattern.is_hourly() {
@@ -41,14 +41,13 @@ impl ZonedPattern<'_> {
         self.wall.first(self.pattern.last(self.wall.reached(second))?)
     }
 
-    /// How many firings there are after `from`, up to and including `to`; both are whole
-    /// seconds.
+    /// The number of firings after `from`, up to and including `to`; both are whole seconds.
     pub(super) fn count(self, from: DateTime<Utc>, to: DateTime<Utc>) -> u64 {
         if from >= to {
             return 0;
         }
         let mut count = 0;
-        // What has been counted: all before this time of the clock.
+        // All local times before this one have been counted.
         let mut shown = self.wall.reached(from) + TICK;
         if self.pattern.is_hourly() {
             shown = self.wall.shows(from) + TICK;
@@ -59,8 +58,8 @@ impl ZonedPattern<'_> {
                 shown = right;
                 continue;
             }
-            // What is set back goes on where it was; a leap is one firing at most, with
-            // what is due at its end.
+            // After the clock was set back, counting goes on where it was. A gap adds one firing
+            // at most, together with what is due at its end.
             shown = shown.max(left);
             if right > shown {
                 count += u64::from(self.pattern.count(shown, right + TICK) > 0);
@@ -70,8 +69,7 @@ impl ZonedPattern<'_> {
         count + self.pattern.count(shown, self.wall.shows(to) + TICK)
     }
 
-    /// The times that fit and are made up for by the firing at `at`, since the clock has left
-    /// them out.
+    /// The matching local times that the clock skipped, and that the firing at `at` makes up for.
     pub(super) fn made_up_for(self, at: DateTime<Utc>) -> Vec<NaiveDateTime> {
         if self.pattern.is_hourly() {
             return Vec::new();
@@ -82,17 +80,17 @@ impl ZonedPattern<'_> {
         times.take_while(|time| *time < shows).take(LEFT_OUT_MAX).collect()
     }
 
-    /// The first moment from `from` on at which the clock shows what fits.
+    /// The first moment from `from` on at which the local time matches.
     fn shown_from(self, from: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let found = self.next_shown(from);
-        // It may be set back before that, and show what fits again.
+        // The clock may be set back before then, and show a matching time again.
         match self.wall.set_back(from).filter(|at| *at > from) {
             Some(at) if found.is_none_or(|found| found >= at) => self.next_shown(at),
             _ => found,
         }
     }
 
-    /// The last moment up to `until` at which the clock showed what fits.
+    /// The last moment up to `until` at which the local time matched.
     fn shown_until(self, until: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let found = self.last_shown(until);
         match self.wall.set_back(until).filter(|at| *at <= until) {
@@ -101,7 +99,8 @@ impl ZonedPattern<'_> {
         }
     }
 
-    /// The first moment from `from` on that shows what fits, and no earlier time than then.
+    /// The first moment from `from` on at which the local time matches and is not earlier than at
+    /// `from`.
     fn next_shown(self, mut from: DateTime<Utc>) -> Option<DateTime<Utc>> {
         loop {
             let time = self.pattern.next(self.wall.shows(from) - TICK)?;
@@ -115,7 +114,8 @@ impl ZonedPattern<'_> {
         }
     }
 
-    /// The last moment up to `until` that showed what fits, and no later time than then.
+    /// The last moment up to `until` at which the local time matched and was not later than at
+    /// `until`.
     fn last_shown(self, mut until: DateTime<Utc>) -> Option<DateTime<Utc>> {
         loop {
             let time = self.pattern.last(self.wall.shows(until))?;
@@ -130,5 +130,5 @@ impl ZonedPattern<'_> {
     }
 }
 
-/// So many times that are left out are told, of patterns of seconds.
+/// How many skipped times are listed at most, for patterns of seconds.
 const LEFT_OUT_MAX: usize = 100;

@@ -1,8 +1,8 @@
-//! By which names the control API may be called.
+//! The host names under which the control API may be called.
 //!
-//! A page of another site can have a name of its own stand for an address of this host (DNS
-//! rebinding), and would then count as this host's own page. It cannot hide that name, and it
-//! can do nothing of the kind to an address.
+//! This prevents DNS rebinding: another site could let one of its own names resolve to this
+//! host's address, and its page would then count as this host's own. Browsers send the name with
+//! the request, so such names are refused. Addresses cannot be abused in this way.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -11,19 +11,20 @@ use axum::http::{HeaderMap, StatusCode, Uri, header, uri::Authority};
 use crate::api::api_error::ApiError;
 use soloist_config::HostConfig;
 
-/// The names, beside all addresses and `localhost`.
+/// The allowed host names; all addresses and `localhost` are allowed as well.
 #[derive(Clone, Debug, Default)]
 pub(super) struct AllowedNames(Vec<String>);
 
 impl AllowedNames {
-    /// Those of a host whose control API is bound to `bound`.
+    /// The names of a host whose control API is bound to `bound`.
     pub(super) fn of(host: &HostConfig, bound: SocketAddr) -> Self {
         let url = host.url(bound).parse::<Uri>().ok();
         let own = url.and_then(|url| Some(url.host()?.to_ascii_lowercase()));
         Self(host.names.iter().cloned().chain(own).collect())
     }
 
-    /// Lets through what was meant for this host, as far as it says.
+    /// Refuses a request that was addressed to another name. Requests that say no name are let
+    /// through.
     pub(super) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
         let Some(called) = called_authority(uri, headers) else { return Ok(()) };
         let Ok(called) = called else { return Err(refusal("what `host` says")) };
@@ -36,7 +37,7 @@ impl AllowedNames {
     }
 }
 
-/// What a request calls the host, if it says so. Browsers always do.
+/// The host name or address that a request was sent to, if it says so; browsers always do.
 pub(in crate::api) fn called_authority(
     uri: &Uri,
     headers: &HeaderMap,

@@ -1,24 +1,24 @@
-//! What is shown at the entrance: a token, as programs show it or as browsers do.
+//! The token in a request, in the form that programs or that browsers send.
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use base64::{Engine, prelude::BASE64_STANDARD};
 
 use crate::cluster::CREDENTIAL;
 
-/// Longer ones are no tokens.
+/// The longest token, in bytes.
 const LONGEST: usize = 512;
 
-/// A token that somebody shows.
+/// A token that a client presents.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Credential {
     pub(super) token: String,
-    /// Whether it stands in `authorization`, and not in the header for hosts.
+    /// Whether it came in `authorization` rather than in the header that hosts use.
     pub(super) by_authorization: bool,
 }
 
 impl Credential {
-    /// What `headers` show; nothing, if nothing is shown. Who is known by a certificate may
-    /// have written `authorization` for a plugin.
+    /// The token in `headers`, if there is one. A client that is known by its certificate may
+    /// have meant `authorization` for a plugin, so this header is then ignored.
     pub(super) fn read(headers: &HeaderMap, certified: bool) -> Option<Self> {
         let (value, by_authorization) = match headers.get(CREDENTIAL) {
             Some(value) => (value, false),
@@ -29,8 +29,8 @@ impl Credential {
     }
 }
 
-/// RFC 6750, section 2.1; or RFC 7617, where the token is the password of anybody: so a
-/// browser asks for it, and shows it with all that it asks for.
+/// Reads a bearer token (RFC 6750, section 2.1), or basic authentication (RFC 7617) with the
+/// token as the password of any user: browsers ask for a password and send it with every request.
 fn token(value: &HeaderValue) -> Option<String> {
     let (scheme, rest) = value.to_str().ok()?.split_once(' ')?;
     let rest = rest.trim();
@@ -68,7 +68,7 @@ mod tests {
         assert_eq!(read(&[("authorization", "Basic bWU6dDA=")], false), some("t0", true));
         let own = ("soloist-authorization", "Bearer t1");
         assert_eq!(read(&[bearer, own], false), some("t1", false));
-        // What cannot be read opens nothing.
+        // A malformed header allows nothing.
         for odd in ["Digest a", "Bearer", "Basic !", "Basic bWU=", "t0"] {
             assert_eq!(read(&[("authorization", odd)], false), some("", true), "{odd}");
         }

@@ -1,11 +1,11 @@
-//! The entrance of the control API: who comes in, and by which name it was called.
+//! Access control of the control API: who may do what, and under which name the host was called.
 //!
 //! Invariants:
-//! - Every request comes by here, also those for the leader's actions; what is not known to
-//!   need less is for those who may operate.
-//! - Without any token or authority in the settings everybody may operate: such a host listens
-//!   on loopback alone, or its settings say `insecure`.
-//! - Tokens are compared by their hashes, in constant time, and all of them each time.
+//! - Every request is checked here, including those for the leader's actions. A route that does
+//!   not state its role requires `operate`.
+//! - Without any token or client authority in the settings everyone may operate. Such a host
+//!   listens on loopback only, or its settings say `insecure`.
+//! - Tokens are compared by their hashes, in constant time, and always against all known ones.
 
 mod allowed_names;
 mod credential;
@@ -36,44 +36,44 @@ use crate::{http::ConnectionInfo, relay::Relay};
 use soloist_config::{ApiRole, ApiToken, ConfigError, HostConfig, read_tokens};
 use soloist_tls::{Reloadable, ReloadingAcceptor, TlsError};
 
-/// Why nobody can come in.
+/// Why access control cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum AccessControlError {
     /// The certificates cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// The file of tokens cannot.
+    /// The file of tokens cannot be read.
     #[error("the tokens cannot be read:\n{0}")]
     Tokens(#[from] ConfigError),
 }
 
-/// Who comes in.
-pub struct Entrance {
+/// Decides which clients may do what.
+pub struct AccessControl {
     pub(super) tls: Option<ReloadingAcceptor>,
-    /// Whether those who ask have to say who they are.
+    /// Whether clients must identify themselves.
     requires_credentials: bool,
     tokens: Reloadable<Vec<ApiToken>>,
-    /// The hash of what hosts show each other.
+    /// The hash of the token that hosts present to each other.
     peer: Option<[u8; 32]>,
-    /// What those may do who show a certificate.
+    /// What holders of a client certificate may do.
     certified: Option<ApiRole>,
     names: AllowedNames,
 }
 
-/// Somebody who was let in.
+/// A client that was let in.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AdmittedCaller {
-    /// What they may do.
+    /// What the client may do.
     pub(super) role: ApiRole,
-    /// Whether `authorization` says who it is; then it is not for a plugin.
+    /// Whether `authorization` identified the client; the header is then hidden from plugins.
     pub(super) by_authorization: bool,
 }
 
-impl Entrance {
-    /// The one of a host whose control API is bound to `bound`.
+impl AccessControl {
+    /// The access control of a host whose control API is bound to `bound`.
     ///
     /// # Errors
-    /// Its files cannot be used.
+    /// The certificates or the file of tokens cannot be used.
     pub fn of(host: &HostConfig, bound: SocketAddr) -> Result<Self, AccessControlError> {
         let tls = host.tls.as_ref().map(|tls| match &tls.client_ca {
             Some(authority) => ReloadingAcceptor::with_client_ca(&tls.files, authority.clone()),
@@ -95,7 +95,7 @@ impl Entrance {
         })
     }
 
-    /// Lets somebody in, if they may have what they ask for.
+    /// Lets a client in if it has the required role.
     async fn check(
         &self,
         needs: RequiredRole,
@@ -104,7 +104,7 @@ impl Entrance {
         headers: &HeaderMap,
     ) -> Result<AdmittedCaller, ApiError> {
         let RequiredRole::Role(needed) = needs else {
-            // A load balancer calls it as it likes.
+            // Health checks may use any host name.
             return Ok(AdmittedCaller { role: ApiRole::Read, by_authorization: false });
         };
         self.names.check(uri, headers)?;
@@ -128,7 +128,7 @@ impl Entrance {
         }
     }
 
-    /// Whether somebody may look at things.
+    /// Whether a client has the role `read`.
     pub(super) async fn may_read(
         &self,
         caller: ConnectionInfo,
@@ -138,7 +138,7 @@ impl Entrance {
         self.check(READ, caller, uri, headers).await.is_ok()
     }
 
-    /// What a token opens.
+    /// The role of the owner of `token`.
     async fn role_of(&self, token: &str) -> Option<ApiRole> {
         let shown = hash(token);
         let tokens = self.tokens.get().await;
@@ -146,12 +146,12 @@ impl Entrance {
         let peer = self.peer.iter().map(|peer| (ApiRole::Operate, peer));
         let same =
             |(role, hash): (ApiRole, &[u8; 32])| bool::from(shown.ct_eq(hash)).then_some(role);
-        // Each is compared, whichever it is.
+        // Compares all of them, so that the time taken says nothing.
         known.chain(peer).filter_map(same).max()
     }
 
-    /// Lets somebody in to the leader's actions. What only looks is for those who may look; an
-    /// upgrade makes a connection of which nothing is known.
+    /// Lets a client in to the leader's actions. Safe methods require the role `read`, except
+    /// upgrades: nothing is known of what such a connection will do.
     pub(super) async fn admit_to_actions(
         &self,
         caller: ConnectionInfo,
@@ -162,15 +162,16 @@ impl Entrance {
         let admitted = self.check(needs, caller, request.uri(), request.headers()).await?;
         let headers = request.headers_mut();
         if admitted.by_authorization {
-            // A plugin that got it could do what its bearer may.
+            // A plugin that saw this header could use the client's credential.
             headers.remove(header::AUTHORIZATION);
         }
         if admitted.role < ApiRole::Operate {
-            // Only hosts are believed what hosts say.
+            // Headers that only hosts may set are trusted from hosts only.
             Relay::strip_host_headers(headers);
         }
-        // What another host passes on was sent to an address of actions, which any page may
-        // use. No page can say that of itself: it would have to be let send such headers.
+        // A request passed on by another host was sent to an address of an action, which any web
+        // page may use. A page cannot pretend this: the browser would need permission to send
+        // such headers.
         if Relay::is_from_host(headers) {
             return Ok(());
         }
@@ -179,13 +180,13 @@ impl Entrance {
 }
 
 #[cfg(test)]
-impl Entrance {
-    /// One for everybody.
+impl AccessControl {
+    /// Lets everyone in.
     pub(in crate::api) fn open() -> Self {
         Self::with_tokens([])
     }
 
-    /// One for those who have one of these tokens.
+    /// Lets the owners of these tokens in.
     pub(super) fn with_tokens(tokens: impl IntoIterator<Item = (&'static str, ApiRole)>) -> Self {
         let token =
             |(text, role): (&str, _)| ApiToken { name: text.into(), role, sha256: hash(text) };
@@ -202,9 +203,9 @@ impl Entrance {
     }
 }
 
-/// Lets a request in to the control API itself, by what its route needs.
+/// Checks a request to the control API itself against what its route requires.
 pub(super) async fn admit(
-    State((entrance, table)): State<(Arc<Entrance>, Arc<RoleTable>)>,
+    State((entrance, table)): State<(Arc<AccessControl>, Arc<RoleTable>)>,
     request: Request,
     next: Next,
 ) -> Response {

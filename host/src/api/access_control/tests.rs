@@ -1,4 +1,4 @@
-//! Every route is asked for by everybody who may not.
+//! Requests every route as each client that may not use it.
 
 use axum::http::Method;
 use reqwest::{Client, RequestBuilder, Response};
@@ -11,13 +11,13 @@ use crate::api::{
     ErrorBody,
     server::{
         all_routes, serve,
-        tests::{desks, fake, idle},
+        tests::{fake, idle, services},
     },
 };
 
 const TOKENS: [(&str, ApiRole); 2] = [("reader", ApiRole::Read), ("operator", ApiRole::Operate)];
 
-/// A control API that asks who asks.
+/// A control API that requires credentials.
 struct Server {
     url: String,
     client: Client,
@@ -26,13 +26,13 @@ struct Server {
 }
 
 impl Server {
-    async fn start(entrance: Entrance) -> Self {
+    async fn start(entrance: AccessControl) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();
-        let desks = desks(fake(), folder.path(), entrance);
-        tokio::spawn(serve(listener, desks, stop.clone()));
+        let services = services(fake(), folder.path(), entrance);
+        tokio::spawn(serve(listener, services, stop.clone()));
         Self { url, client: Client::new(), _stop: stop.drop_guard(), _folder: folder }
     }
 
@@ -45,10 +45,10 @@ impl Server {
     }
 }
 
-/// All that there is to ask for, with something for what a path leaves open.
+/// Every route, with an example in place of each path parameter.
 pub(in crate::api) fn everything() -> Vec<(String, Method, RequiredRole)> {
     let folder = tempfile::tempdir().unwrap();
-    let routes = all_routes(desks(fake(), folder.path(), Entrance::open()), idle());
+    let routes = all_routes(services(fake(), folder.path(), AccessControl::open()), idle());
     let filled = |path: &str| {
         let step =
             |step: &str| if step.starts_with('{') { "x".to_owned() } else { step.to_owned() };
@@ -64,7 +64,7 @@ pub(in crate::api) fn everything() -> Vec<(String, Method, RequiredRole)> {
     rows.chain(actions).collect()
 }
 
-/// Says no, and how to be let in.
+/// Checks that the response refuses, and says how to be let in.
 async fn refused(answer: Response, code: u16, challenge: &str, what: &str) {
     assert_eq!(answer.status().as_u16(), code, "{what}");
     let challenges: Vec<_> = answer.headers().get_all("www-authenticate").iter().cloned().collect();
@@ -80,7 +80,7 @@ const TOO_LOW: &str = ", error=\"insufficient_scope\"";
 
 #[tokio::test]
 async fn nobody_gets_what_is_not_for_them() {
-    let server = Server::start(Entrance::with_tokens(TOKENS)).await;
+    let server = Server::start(AccessControl::with_tokens(TOKENS)).await;
     let everything = everything();
     assert!(everything.len() >= 30, "{everything:?}");
     for (path, method, needs) in &everything {
@@ -111,7 +111,7 @@ async fn nobody_gets_what_is_not_for_them() {
     }
 }
 
-/// What changes something is for those who operate, however it came to stand in the router.
+/// Whatever changes something requires `operate`, however the route was added.
 #[tokio::test]
 async fn what_changes_something_is_for_operators() {
     for (path, method, needs) in everything() {
@@ -123,9 +123,9 @@ async fn what_changes_something_is_for_operators() {
 
 #[tokio::test]
 async fn there_is_no_way_around() {
-    let server = Server::start(Entrance::with_tokens(TOKENS)).await;
+    let server = Server::start(AccessControl::with_tokens(TOKENS)).await;
     let get = Method::GET;
-    // What is not there, what is there by another method, and what only looks like it.
+    // Paths that do not exist, wrong methods, and paths that only look like a route.
     for (method, path) in [
         (&get, "/v1/nothing"),
         (&get, "//v1/status"),
@@ -145,11 +145,11 @@ async fn there_is_no_way_around() {
     }
     let head = server.as_bearer(&Method::HEAD, "/v1/status", "reader").await;
     assert_eq!(head.status(), 200);
-    // A connection of which nothing is known may do anything.
+    // An upgraded connection may do anything.
     let upgrade = server.request(&get, "/leader/web/").bearer_auth("reader");
     let upgrade = upgrade.header("connection", "upgrade").header("upgrade", "websocket");
     assert_eq!(upgrade.send().await.unwrap().status(), 403);
-    // The better of two is not looked for: what is shown for the host counts.
+    // Of two tokens, the one in the header for hosts counts, even if the other allows more.
     let both = server.request(&get, "/v1/status").bearer_auth("operator");
     let both = both.header("soloist-authorization", "Bearer no").send().await.unwrap();
     assert_eq!(both.status(), 401);
@@ -157,9 +157,9 @@ async fn there_is_no_way_around() {
 
 #[tokio::test]
 async fn a_browser_may_show_a_token_as_a_password_but_not_for_another_site() {
-    let server = Server::start(Entrance::with_tokens(TOKENS)).await;
+    let server = Server::start(AccessControl::with_tokens(TOKENS)).await;
     let ask = |method| server.request(&method, "/v1/pause").basic_auth("me", Some("operator"));
-    // It is let in; the host has not seen its cluster.
+    // The request is let in; the host just has not seen its cluster yet.
     assert_eq!(ask(Method::POST).send().await.unwrap().status(), 503);
     let own = ask(Method::POST).header("origin", &server.url).send().await.unwrap();
     assert_eq!(own.status(), 503);
@@ -171,7 +171,7 @@ async fn a_browser_may_show_a_token_as_a_password_but_not_for_another_site() {
 
 #[tokio::test]
 async fn a_name_of_another_site_is_no_name_of_this_host() {
-    for entrance in [Entrance::open(), Entrance::with_tokens(TOKENS)] {
+    for entrance in [AccessControl::open(), AccessControl::with_tokens(TOKENS)] {
         let server = Server::start(entrance).await;
         for path in ["/v1/status", "/leader/web/", "/"] {
             let ask = || server.request(&Method::GET, path).bearer_auth("operator");

@@ -1,15 +1,15 @@
-//! The dashboard: one page, and the files that it is made of, within the program.
+//! The dashboard: one page and its files, which are part of the program.
 //!
 //! ```text
-//! GET /                    the page, for browsers; a list of what there is, for others
+//! GET /                    the page, for browsers; a list of the routes, for other clients
 //! GET /dashboard.css, /dashboard.js, /dashboard/…
 //! ```
 //!
-//! The files say nothing of the cluster: all of that the page asks for, by the same paths as
-//! everybody else.
+//! The files contain nothing about the cluster. The page requests that through the same routes as
+//! every client.
 //!
-//! Invariant: nothing runs on the page but these files. The policy sent with it allows no
-//! inline script, no other site, no frame, and no text to become HTML.
+//! Invariant: the page runs nothing but these files. Its content security policy forbids inline
+//! scripts, other sites, frames, and turning text into HTML.
 
 use axum::{
     Extension,
@@ -43,7 +43,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/dashboard/terms.js", JS, include_str!("terms.js")),
 ];
 
-/// The page, and `index` for those who are no browser.
+/// The page for browsers, and `index` for other clients.
 pub(super) fn routes(index: &'static str) -> ApiRoutes {
     let page = move |headers: HeaderMap| async move {
         if wants_html(&headers) {
@@ -62,8 +62,8 @@ fn wants_html(headers: &HeaderMap) -> bool {
     accept.filter_map(|value| value.to_str().ok()).any(|value| value.contains("text/html"))
 }
 
-/// A file, under the policy. It is asked for again each time: another host, or another
-/// version of this one, may answer by then.
+/// A dashboard file with its policy. Browsers must request it again each time: later another host
+/// or another version may answer.
 fn file(form: &'static str, content: &'static str) -> Response {
     let headers = [
         (header::CONTENT_TYPE, form),

@@ -1,4 +1,4 @@
-//! What the answers are made of.
+//! What the job routes share: it looks up jobs and their firings.
 
 use std::sync::Arc;
 
@@ -8,30 +8,30 @@ use tokio::sync::watch;
 use super::job_list::JobEntry;
 use crate::{
     action::{Action, FiringRecord, JobMark, JobServices, Programme, history, upcoming_firings},
-    api::{api_error::ApiError, store_error::from_store_error},
+    api::api_error::ApiError,
     cluster::PeerClient,
 };
 use soloist_config::JobConfig;
 use soloist_stores::Roster;
 use soloist_text::{REFUSED_HELP, with_causes};
 
-/// What the answers are made of.
+/// Looks up jobs and their firings.
 pub struct JobApi {
-    /// This host.
+    /// The name of this host.
     pub host: Arc<str>,
     /// The actions of this host.
     pub programme: watch::Receiver<Arc<Programme>>,
-    /// The way to other hosts.
+    /// The client for other hosts.
     pub peers: PeerClient,
-    /// Who leads.
+    /// Who leads which group.
     pub roster: watch::Receiver<Option<Roster>>,
-    /// What jobs share.
+    /// What jobs need to run.
     pub jobs: JobServices,
-    /// Why this host could claim no firing now, by what it has tried; nothing, if it could.
+    /// Why this host could claim no firing at present, as far as recent attempts show.
     pub obstacle: Box<dyn Fn() -> Option<String> + Send + Sync>,
 }
 
-/// What is said of a job whose year has passed.
+/// The remark on a job whose schedule lies in the past.
 const NEVER_AGAIN: &str = "it never fires again, since the year of its schedule has passed";
 
 impl JobApi {
@@ -65,8 +65,8 @@ impl JobApi {
         let Some(job) = action.job() else { return Ok(None) };
         let entry = match history(&*self.jobs.ledger, action.name(), 1).await {
             Ok((mark, mut records)) => self.described(&action, job, mark.as_ref(), records.pop()),
-            Err(error) if error.is_transient() => return Err(from_store_error(error)),
-            // That is so of one job; the others are as they are.
+            Err(error) if error.is_transient() => return Err(error.into()),
+            // This concerns one job only; the others are still listed.
             Err(error) => {
                 let error = Some(with_causes(&error));
                 JobEntry { error, next: None, ..self.described(&action, job, None, None) }
@@ -80,7 +80,7 @@ impl JobApi {
         name: &str,
         most: usize,
     ) -> Result<(Option<JobMark>, Vec<FiringRecord>), ApiError> {
-        history(&*self.jobs.ledger, name, most).await.map_err(from_store_error)
+        history(&*self.jobs.ledger, name, most).await.map_err(ApiError::from)
     }
 
     pub(super) fn described(

@@ -1,77 +1,74 @@
-//! The shape of `GET /v1/jobs`, for the server and for `soloist jobs`. Moments are RFC 3339
-//! in UTC.
+//! The JSON of `GET /v1/jobs`, for the server and for `soloist jobs`. Times are RFC 3339 in UTC.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::action::FiringRecord;
 
-/// So many firings that are still to come are told at most.
+/// The greatest number of upcoming firings that can be asked for.
 pub const NEXT_MAX: usize = 1000;
 
-/// The answer of `GET /v1/jobs`.
+/// The response of `GET /v1/jobs`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobList {
     /// The jobs of the host that answers, by name.
     pub jobs: Vec<JobEntry>,
 }
 
-/// A job.
+/// One job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobEntry {
     /// Its name.
     pub name: String,
     /// The group whose leader runs it.
     pub group: String,
-    /// When it fires.
+    /// Its schedule, as in the settings.
     pub schedule: String,
-    /// What becomes of firings that are missed.
+    /// What happens to missed firings.
     pub missed: String,
-    /// When it begins next, if it ever does by itself.
+    /// When it fires next, if it fires by itself.
     pub next: Option<DateTime<Utc>>,
-    /// The latest firing that was begun.
+    /// The latest firing that was started.
     pub last: Option<FiringRecord>,
-    /// Why nothing is known of its firings, or why none can begin on the host that answers, if
-    /// that is so.
+    /// Why its firings are unknown, or why the host that answers can start none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
-/// The answer of `GET /v1/jobs/<name>`.
+/// The response of `GET /v1/jobs/<name>`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobFirings {
     /// The job.
     pub job: JobEntry,
-    /// What is kept of its firings, the latest first.
+    /// Its recorded firings, the latest first.
     pub firings: Vec<FiringRecord>,
 }
 
-/// The answer of `GET /v1/jobs/<name>/next`.
+/// The response of `GET /v1/jobs/<name>/next`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobFuture {
-    /// The job.
+    /// The name of the job.
     pub name: String,
-    /// When it fires.
+    /// Its schedule, as in the settings.
     pub schedule: String,
-    /// The time zone in which it is told.
+    /// The time zone of the local times.
     pub zone: String,
-    /// What is to come, in its order.
+    /// The upcoming firings in order.
     pub firings: Vec<NextFiring>,
 }
 
-/// A firing that is still to come.
+/// An upcoming firing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NextFiring {
-    /// What tells it from every other.
+    /// The unique id of the firing.
     pub id: String,
-    /// Its time.
+    /// The time by the schedule.
     pub scheduled: DateTime<Utc>,
-    /// When it begins, jitter included.
+    /// When it starts, jitter included.
     pub due: DateTime<Utc>,
-    /// What a clock of the zone shows at its time.
+    /// The scheduled time as local time of the zone.
     pub shown: String,
-    /// What the clock by which it goes does on that day, if it is set then, and what becomes
-    /// of the firing by that.
+    /// How the schedule's clock changes on that day, if it does, and how that affects the firing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remark: Option<String>,
 }

@@ -1,16 +1,16 @@
-//! Jobs, for people.
+//! Jobs: listing them, and running one now.
 //!
 //! ```text
-//! GET    /v1/jobs                        those of this host, each with its next and last firing
-//! GET    /v1/jobs/<name>                 what is kept of its firings, the latest first
+//! GET    /v1/jobs                        the jobs of this host, each with its next and last firing
+//! GET    /v1/jobs/<name>                 its recorded firings, the latest first
 //! GET    /v1/jobs/<name>/next?count=10&zone=Europe/Berlin
-//!                                        what is still to come, and when clocks are set
-//! POST   /v1/jobs/<name>/run?wait=true   has it run now, by whichever host leads
-//! GET    /v1/clock                       what this host's clock shows, by which they go
+//!                                        its upcoming firings, and clock changes
+//! POST   /v1/jobs/<name>/run?wait=true   runs it now, on the host that leads
+//! GET    /v1/clock                       this host's clock, which schedules use
 //! ```
 //!
-//! What is said of firings comes from the store, so any host says it. A host that does not
-//! lead passes an order on to the one that does; its answer is the leader's.
+//! Firings are read from the store, so any host can list them. A host that does not lead passes a
+//! run request on to the leader, and returns the leader's response.
 
 mod job_api;
 mod job_list;
@@ -35,7 +35,7 @@ use super::{
 use crate::action::RECORDS_MAX;
 use soloist_heart::clock::ClockReport;
 
-/// So many jobs are looked up at a time.
+/// How many jobs are looked up concurrently.
 const AT_ONCE: usize = 16;
 
 type JobsState = State<Arc<JobApi>>;
@@ -50,7 +50,7 @@ pub(super) fn routes(source: Arc<JobApi>) -> ApiRoutes {
         .with(source)
 }
 
-/// For other hosts, which compare it with their own.
+/// For other hosts, which compare it with their own clock.
 async fn clock(State(source): JobsState) -> impl IntoResponse {
     let shown = ClockReport { shows: source.jobs.clock.now() };
     ([(header::CACHE_CONTROL, "no-store")], Json(shown))

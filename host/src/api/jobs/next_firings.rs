@@ -1,4 +1,4 @@
-//! What is still to come of a job.
+//! The upcoming firings of a job.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::{
 };
 use soloist_config::{ZonedMoment, time_zone};
 
-/// So many, where nobody says how many.
+/// How many are listed by default.
 const COUNT: usize = 10;
 
 #[derive(Debug, Default, Deserialize)]

@@ -1,4 +1,4 @@
-//! Having a job run now.
+//! Running a job now, on request.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,11 +21,11 @@ use crate::{
 use soloist_stores::{Candidate, Roster};
 use soloist_text::with_causes;
 
-/// How long a change of leader is waited for.
+/// How long to wait for a leader to be elected.
 const CHANGE: Duration = Duration::from_secs(5);
 /// How long the leader may take to claim a firing.
 const CLAIM: Duration = Duration::from_secs(10);
-/// How much longer its answer may be on its way.
+/// How much longer its response may take on the network.
 const WAY: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Default, Deserialize)]
@@ -46,7 +46,7 @@ pub(super) async fn run(
     let mut roster = source.roster.clone();
     let led =
         |roster: &Option<Roster>| roster.as_ref().is_some_and(|it| it.leader(group).is_some());
-    // Whatever comes of it is told below.
+    // Whether there is a leader is checked below.
     let _ = timeout(CHANGE, roster.wait_for(led)).await;
     let leader = source
         .roster
@@ -69,7 +69,8 @@ pub(super) async fn run(
 }
 
 async fn run_here(source: &JobApi, name: &str, wait: bool) -> Result<Response, ApiError> {
-    // Whoever is not waited for any more is not begun; unless it was claimed in this moment.
+    // After the timeout the job is not started any more, unless it was claimed at that very
+    // moment.
     let ordered = timeout(CLAIM, source.jobs.triggers.trigger(name)).await;
     let ordered = ordered.map_err(|_| source.not_claimed(name))?;
     let TriggeredFiring { record, end } = ordered.map_err(|why| match why {
@@ -104,7 +105,7 @@ async fn run_here(source: &JobApi, name: &str, wait: bool) -> Result<Response, A
 }
 
 impl JobApi {
-    /// What is said of a firing of `name` that could not be claimed in time.
+    /// The error for a firing of `name` that could not be claimed in time.
     fn not_claimed(&self, name: &str) -> ApiError {
         let trouble = self.job(name).ok().and_then(|action| action.status().job_trouble);
         let why = trouble.map_or_else(String::new, |trouble| format!(": {trouble}"));
@@ -118,7 +119,7 @@ impl JobApi {
     }
 }
 
-/// The leader's answer, as it is.
+/// Returns the leader's response unchanged.
 async fn run_on_leader(
     source: &JobApi,
     leader: &Candidate,
@@ -127,7 +128,7 @@ async fn run_on_leader(
 ) -> Result<Response, ApiError> {
     let name = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC);
     let path = format!("/v1/jobs/{name}/run?wait={wait}");
-    // Who waits for the end of a job waits as long as it takes.
+    // A client that waits for the end of a job waits as long as it takes.
     let within = (!wait).then_some(CLAIM + WAY);
     let answer = source.peers.forward_post(&leader.url, &path, &source.host, within).await;
     let (code, body) = answer.map_err(|error| {

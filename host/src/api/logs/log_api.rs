@@ -1,4 +1,4 @@
-//! What the answers are made of.
+//! What the log routes share: it finds the host that has the lines.
 
 use std::sync::Arc;
 
@@ -16,32 +16,32 @@ use soloist_heart::Group;
 use soloist_stores::Roster;
 use soloist_text::{rfc3339, with_causes};
 
-/// What the answers are made of.
+/// Looks up the lines that actions printed.
 pub struct LogApi {
-    /// This host.
+    /// The name of this host.
     pub host: Arc<str>,
     /// The actions of this host.
     pub programme: watch::Receiver<Arc<Programme>>,
-    /// The way to other hosts.
+    /// The client for other hosts.
     pub peers: PeerClient,
-    /// Who is there, and who leads.
+    /// The members, and who leads which group.
     pub roster: watch::Receiver<Option<Roster>>,
-    /// What was printed here.
+    /// The lines that were printed on this host.
     pub lines: LogBuffers,
 }
 
-/// Which lines, and how.
+/// Which lines to return, and in which format.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct LogQuery {
     pub(super) lines: Option<usize>,
     pub(super) follow: bool,
     pub(super) format: LogOutput,
-    /// Those of this host, whoever leads.
+    /// Only lines of this host, whether it leads or not.
     pub(super) host: Option<String>,
-    /// Those of this term and later ones.
+    /// Only lines of this term and later ones.
     pub(super) token: Option<i64>,
-    /// Those after this one.
+    /// Only lines after the one with this id.
     pub(super) after: Option<u64>,
 }
 
@@ -53,24 +53,25 @@ pub(super) enum LogOutput {
     Json,
 }
 
-/// Whose lines they are.
+/// The host whose lines are wanted.
 pub(super) enum LogHost {
-    /// This host's.
+    /// This host.
     Own,
-    /// Those of the host of this name, at this URL.
+    /// Another host, by name and URL.
     Of(String, String),
 }
 
 impl LogApi {
-    /// The action of this name, and its group.
+    /// The action of this name and its group.
     pub(super) fn action(&self, name: &str) -> Result<(Arc<str>, Option<Group>), ApiError> {
         let programme = self.programme.borrow();
         if let Some(action) = programme.actions.iter().find(|action| **action.name() == *name) {
-            // What every host does is shown of the one that is asked.
+            // Tasks run on every host, so they have no leader: the host that was asked shows its
+            // own lines.
             let group = action.kinds().need_term().then(|| action.group().clone());
             return Ok((Arc::clone(action.name()), group));
         }
-        // What was refused may have printed before.
+        // A refused action may have printed something earlier.
         if programme.refusal(name).is_some() {
             return Ok((name.into(), None));
         }
@@ -82,7 +83,8 @@ impl LogApi {
         Err(ApiError::new(StatusCode::NOT_FOUND, format!("there is no action `{name}`"), help))
     }
 
-    /// Whose lines are wanted: of the host that is named, or leads; of this one, if nobody does.
+    /// The host whose lines are wanted: the named one, or the leader, or this host if nobody
+    /// leads.
     pub(super) fn host_for(
         &self,
         group: &Option<Group>,
@@ -103,7 +105,7 @@ impl LogApi {
         }
     }
 
-    /// The token of whoever leads, and who that is.
+    /// The leader and its token.
     pub(super) fn leader(&self, roster: Option<&Roster>, group: &Group) -> Option<(i64, LogHost)> {
         let leader = roster?.leader(group)?;
         let (host, url) = (leader.candidate.host.clone(), leader.candidate.url.clone());
@@ -164,7 +166,7 @@ impl LogQuery {
         })
     }
 
-    /// How another host is asked for the same of its own.
+    /// The path that asks another host for the same lines of its own.
     pub(super) fn path(&self, action: &str) -> String {
         let name =
             percent_encoding::utf8_percent_encode(action, percent_encoding::NON_ALPHANUMERIC);
@@ -192,11 +194,11 @@ impl LogOutput {
         Bytes::from(text + "\n")
     }
 
-    /// What shows that a stream is alive.
+    /// What to send as a heartbeat, if the format allows one.
     pub(super) fn heartbeat(self) -> Option<Bytes> {
         (self == Self::Json).then(|| Bytes::from_static(b"\n"))
     }
 }
 
-/// How many lines are shown, if nothing else is said.
+/// How many lines are shown by default.
 const LINES: usize = 100;

@@ -1,4 +1,4 @@
-//! Following what an action prints, from leader to leader.
+//! Follows what an action prints, from leader to leader.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -10,21 +10,21 @@ use soloist_guests::capability::{LINES_MAX, LogLine};
 use soloist_heart::Group;
 use soloist_stores::Roster;
 
-/// How often a sign of life is sent: well within what who listens to another host waits.
+/// How often a heartbeat is sent: well below the time after which a listening host gives up.
 const BEAT: Duration = Duration::from_secs(2);
-/// How long the last words of a leader that was replaced are waited for.
+/// How long to wait for the final lines of a leader that was replaced.
 const LAST_WORDS: Duration = Duration::from_millis(500);
-/// How long a host that does not answer is left alone.
+/// How long to wait before asking an unresponsive host again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Who follows what.
+/// Follows the lines of one action for one listener.
 pub(super) struct LogFollower {
     pub(super) source: Arc<LogApi>,
     pub(super) action: Arc<str>,
-    /// Whose leader is followed; nothing, if it is one host whoever leads.
+    /// The group whose leader is followed; `None` to stay with one host.
     pub(super) group: Option<Group>,
     pub(super) whose: LogHost,
-    /// The token of whoever is followed.
+    /// The token of the leader that is followed.
     pub(super) term: Option<i64>,
     pub(super) wanted: LogQuery,
 }
@@ -32,17 +32,18 @@ pub(super) struct LogFollower {
 impl LogFollower {
     pub(super) async fn run(mut self, to: StreamWriter) -> Result<(), ListenerGone> {
         let Some(group) = self.group.clone() else {
-            // A host that is named and ends has no successor.
+            // A host that was named has no successor when it ends.
             return self.copy(&to).await;
         };
         let mut roster = self.source.roster.clone();
         loop {
             let leader = self.source.leader(roster.borrow_and_update().as_ref(), &group);
             if let Some((now, whose)) = leader {
-                // Before the first one, this host's own lines may have been handed out.
+                // Before the first leader was found, lines of this host may have been sent
+                // already.
                 let begun = self.term.is_some() || self.wanted.after.is_some();
                 if begun && self.term != Some(now) {
-                    // What the new leader printed in former terms is not what comes next.
+                    // Skip what the new leader printed in earlier terms.
                     let wanted = LogQuery { token: Some(now), after: None, ..self.wanted };
                     self.wanted = LogQuery { lines: Some(LINES_MAX), ..wanted };
                 }
@@ -66,7 +67,7 @@ impl LogFollower {
                 Some(copied) => {
                     copied?;
                     self.send_heartbeat(&to).await?;
-                    // It does not answer any more: perhaps somebody else soon leads.
+                    // It does not answer any more; there may be another leader soon.
                     let _ = timeout(PAUSE, roster.changed()).await;
                 }
                 None => {
@@ -78,14 +79,14 @@ impl LogFollower {
         }
     }
 
-    /// Hands out the lines of one host, and goes on after the last one when called again.
-    /// Returns when that host does not answer.
+    /// Sends the lines of one host; called again, it continues after the last one. Returns when
+    /// that host does not answer.
     async fn copy(&mut self, to: &StreamWriter) -> Result<(), ListenerGone> {
         match &self.whose {
             LogHost::Own => match self.copy_own(to).await? {},
             LogHost::Of(_, url) => {
                 let path = self.wanted.path(&self.action);
-                // That it does not answer any more is all that matters, and that is known.
+                // The reason does not matter, only that the host does not answer.
                 let source = &self.source;
                 let Ok(mut reading) = source.peers.read_lines(url, &path, &source.host).await
                 else {
@@ -109,7 +110,7 @@ impl LogFollower {
             for line in self.wanted.pick(&shelf) {
                 self.hand_out(&line, to).await?;
             }
-            // From here on, all that comes.
+            // From here on, send every line.
             self.wanted.after = self.wanted.after.or(Some(0));
             self.wanted.lines = Some(LINES_MAX);
             tokio::select! {
@@ -119,7 +120,7 @@ impl LogFollower {
         }
     }
 
-    /// Hands out what another host sent: a line, or a sign of life.
+    /// Sends what another host sent: a line or a heartbeat.
     async fn pass(&mut self, line: &str, to: &StreamWriter) -> Result<(), ListenerGone> {
         match serde_json::from_str::<LogLine>(line) {
             Ok(line) => self.hand_out(&line, to).await,
@@ -129,7 +130,8 @@ impl LogFollower {
 
     async fn hand_out(&mut self, line: &LogLine, to: &StreamWriter) -> Result<(), ListenerGone> {
         if self.group.is_some() && self.term.is_some() && line.token > self.term {
-            // Of a term that this host has not heard of yet: it comes when it has.
+            // The line belongs to a term that this host does not know yet. It is sent once it
+            // does.
             return Ok(());
         }
         to.send(self.wanted.format.write(line)).await?;

@@ -1,13 +1,13 @@
-//! What actions print, for people.
+//! What actions print.
 //!
 //! ```text
 //! GET /v1/logs/ACTION    the latest lines of the leader's; ?lines=N&host=HOST
 //!                        &format=json: an object a line; &follow=true: and each that comes
 //! ```
 //!
-//! Each host keeps what was printed there, in memory. Any host is asked: it passes the
-//! question on to the host that leads the action's group, or that is named. Who follows is
-//! led from leader to leader. A stream of JSON has empty lines as signs of life.
+//! Each host keeps the lines that were printed on it, in memory. Any host can be asked: it passes
+//! the request on to the leader of the action's group, or to the named host. With `follow`, the
+//! listener is moved from leader to leader. JSON streams contain empty lines as heartbeats.
 
 mod log_api;
 mod log_follower;
@@ -45,21 +45,21 @@ pub(super) fn routes(source: Arc<LogApi>, live: LiveStreams) -> ApiRoutes {
 }
 
 async fn logs(
-    State(desk): State<LogsState>,
+    State(state): State<LogsState>,
     Path(action): Path<String>,
     Query(wanted): Query<LogQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let source = Arc::clone(&desk.source);
+    let source = Arc::clone(&state.source);
     let (action, group) = source.action(&action)?;
     let passed_on = headers.contains_key(PASSED_ON);
     let whose = if passed_on { LogHost::Own } else { source.host_for(&group, &wanted)? };
     let form = wanted.format.media_type();
     if wanted.follow {
-        // Whom to ask is looked up again and again, unless it is said.
+        // The leader may change, so the follower looks it up again, unless a host was named.
         let group = group.filter(|_| !passed_on && wanted.host.is_none());
         let following = LogFollower { source, action, group, whose, term: None, wanted };
-        return desk.live.answer(form, |to| following.run(to));
+        return state.live.answer(form, |to| following.run(to));
     }
     let lines: Vec<_> = match whose {
         LogHost::Own => wanted.pick(&source.buffer(&action)),

@@ -1,4 +1,4 @@
-//! What the control API says, by HTTP.
+//! What the control API answers over HTTP.
 
 use std::{path::Path, sync::Mutex};
 
@@ -16,7 +16,7 @@ use crate::{
 };
 use soloist_config::StoreUrl;
 
-/// For leases, and for what the store is asked.
+/// The TTL of leases in these tests, and of the store's requests.
 pub(in crate::api) const TTL: std::time::Duration = REQUEST_TIME;
 
 struct Fake(Mutex<Result<(), String>>);
@@ -35,11 +35,11 @@ impl StatusSource for Fake {
     }
 }
 
-/// What a host answers with that has no actions, and keeps its store in `folder`.
-pub(in crate::api) fn desks(
+/// The services of a host that has no actions, and keeps its store in `folder`.
+pub(in crate::api) fn services(
     source: SharedStatusSource,
     folder: &Path,
-    entrance: Entrance,
+    entrance: AccessControl,
 ) -> ApiServices {
     let file = StoreUrl::Sqlite(folder.join("soloist.db"));
     let store = store::open(&file, "test", REQUEST_TIME).unwrap();
@@ -53,17 +53,17 @@ pub(in crate::api) fn desks(
     ApiServices { source, state, journal, commands, jobs, logs, tasks, relay, entrance, clients }
 }
 
-/// Answers that go on, with nobody to stop them.
+/// Streams that nothing closes.
 pub(in crate::api) fn idle() -> LiveStreams {
     LiveStreams::new(TaskScope::new(), CancellationToken::new())
 }
 
-/// A host that says that all is well.
+/// A host that reports that all is well.
 pub(in crate::api) fn fake() -> SharedStatusSource {
     Arc::new(Fake(Mutex::new(Ok(()))))
 }
 
-/// A control API with its source.
+/// A control API and the source of its status.
 struct Server {
     url: String,
     source: Arc<Fake>,
@@ -78,8 +78,8 @@ impl Server {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let source = Arc::new(Fake(Mutex::new(Ok(()))));
         let (stop, folder) = (CancellationToken::new(), tempfile::tempdir().unwrap());
-        let desks = desks(source.clone(), folder.path(), Entrance::open());
-        let task = tokio::spawn(serve(listener, desks, stop.clone()));
+        let services = services(source.clone(), folder.path(), AccessControl::open());
+        let task = tokio::spawn(serve(listener, services, stop.clone()));
         Self { url, source, stop, task, _folder: folder }
     }
 
@@ -165,7 +165,7 @@ async fn an_order_that_is_not_understood_changes_nothing() {
         let text = answer.text().await.unwrap();
         assert!(text.contains(words) && text.contains("help"), "{text}");
     }
-    // This one is understood, but the host has not seen its cluster.
+    // This command is understood, but the host has not seen its cluster yet.
     assert_eq!(server.ask(Method::POST, "/v1/resign").await.0, 503);
     let page = reqwest::Client::new().post(format!("{}/v1/resign", server.url));
     let page = page.header("sec-fetch-site", "cross-site").send().await.unwrap();
@@ -182,7 +182,7 @@ async fn stops_although_a_client_holds_a_connection() {
     server.stop.cancel();
     server.task.await.unwrap();
     let mut rest = Vec::new();
-    // Reset or end: closed either way.
+    // Reset or ended: closed either way.
     let _ = client.read_to_end(&mut rest).await;
     assert_eq!(rest, b"");
 }

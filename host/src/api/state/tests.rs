@@ -34,7 +34,7 @@ impl StatusSource for Fake {
     }
 }
 
-/// The control API on a store of its own.
+/// A control API with a store of its own.
 struct Server {
     url: String,
     file: PathBuf,
@@ -59,9 +59,9 @@ impl Server {
         let (source, relay) = (Arc::new(Fake), test_relay());
         let journal = soloist_telemetry::journal::Journal::default();
         let logs = Arc::new(crate::api::logs::tests::none());
-        let entrance = Arc::new(crate::api::Entrance::open());
+        let entrance = Arc::new(crate::api::AccessControl::open());
         let clients = soloist_resources::budget::ClientBudget::alone();
-        let desks = ApiServices {
+        let services = ApiServices {
             source,
             state,
             journal,
@@ -73,7 +73,7 @@ impl Server {
             entrance,
             clients,
         };
-        tokio::spawn(serve(listener, desks, told));
+        tokio::spawn(serve(listener, services, told));
         Self { url, file, _stop: stop.drop_guard(), _folder: folder }
     }
 
@@ -188,7 +188,7 @@ async fn limits_are_told() {
     let server = Server::start().await;
     assert_eq!(server.put("a/k", vec![0; VALUE_MAX]).await.0, 204);
     refused(server.put("a/k", vec![0; VALUE_MAX + 1]).await, 413, "longer than 262144 bytes");
-    // Without a length that is known beforehand.
+    // A body without a known length.
     let parts = [vec![0; VALUE_MAX], vec![0; 1]].map(Ok::<_, std::io::Error>);
     let body = http_body_util::StreamBody::new(futures::stream::iter(
         parts.map(|part| part.map(|part| http_body::Frame::data(Bytes::from(part)))),
@@ -226,7 +226,7 @@ async fn a_page_of_another_site_changes_nothing() {
         }
         assert_eq!(answer(from(server.request(Method::GET, "a/k"))).await.0, 200);
     }
-    // What a browser asks before it sends a PUT for a page.
+    // The permission that a browser asks for before it sends a PUT for a page.
     let asks = server
         .request(Method::OPTIONS, "a/k")
         .header("origin", "http://elsewhere.example")

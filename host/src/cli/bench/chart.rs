@@ -1,4 +1,4 @@
-//! Bars, for people.
+//! Bar charts.
 
 use owo_colors::Style;
 
@@ -7,7 +7,7 @@ use crate::cli::terminal::{Paint, sanitize};
 /// The longest bar, in characters.
 const WIDTH: f64 = 40.0;
 
-/// A bar for each of `counts`, with its name, its number and its part of all.
+/// A bar for each of `counts`, with its name, its count and its share.
 pub(super) fn bars<'a>(
     counts: impl IntoIterator<Item = (&'a String, &'a usize)>,
     paint: Paint,

@@ -1,4 +1,4 @@
-//! Many requests, over one connection of HTTP/2 to each host.
+//! Generates load: many requests over one HTTP/2 connection to each host.
 
 use std::{
     collections::BTreeMap,
@@ -23,7 +23,7 @@ use crate::cli::api_client::ApiClient as Host;
 use soloist_text::with_causes;
 use soloist_tls::{HttpProtocol, MaybeTlsConnector};
 
-/// What is asked.
+/// A request to be measured.
 #[derive(Clone, Debug)]
 pub(super) struct BenchRequest {
     pub(super) method: Method,
@@ -32,32 +32,32 @@ pub(super) struct BenchRequest {
     pub(super) headers: HeaderMap,
 }
 
-/// What came of many requests.
+/// The results of many requests.
 #[derive(Debug, Default)]
 pub(super) struct BenchFigures {
-    /// How long all of them took, together.
+    /// The total time.
     pub(super) took: Duration,
-    /// How long each took that went well, the shortest first.
+    /// The latencies of successful requests, in ascending order.
     pub(super) latencies: Vec<Duration>,
-    /// How often each host worked.
+    /// How many requests each host handled.
     pub(super) hosts: BTreeMap<String, usize>,
-    /// What went wrong, and how often.
+    /// The errors, and how often each occurred.
     pub(super) failures: BTreeMap<String, usize>,
 }
 
-/// One answer.
+/// The result of one request.
 struct BenchSample {
     latency: Duration,
     outcome: Result<Option<String>, String>,
 }
 
 impl BenchFigures {
-    /// How many a second went well.
+    /// Successful requests per second.
     pub(super) fn rate(&self) -> f64 {
         self.latencies.len() as f64 / self.took.as_secs_f64().max(f64::MIN_POSITIVE)
     }
 
-    /// The latency that so many of a thousand do not exceed.
+    /// The latency that `permille` of a thousand requests do not exceed.
     pub(super) fn permille(&self, permille: usize) -> Duration {
         let last = self.latencies.len().saturating_sub(1);
         self.latencies.get(last * permille / 1000).copied().unwrap_or_default()
@@ -76,8 +76,8 @@ impl BenchFigures {
     }
 }
 
-/// Does `errands` in turns, so many in all, some of them at once. Each is done when its
-/// questions have their answers, one after the other.
+/// Works through `errands` in turn, `count` in total and `at_once` of them concurrently. Each one
+/// is a sequence of requests.
 pub(super) async fn ask(
     host: &Host,
     errands: &[Vec<BenchRequest>],
@@ -92,7 +92,7 @@ pub(super) async fn ask(
         .timer(TokioTimer::new())
         .http2_initial_connection_window_size(8 << 20)
         .build(host.peers().connector(connector, HttpProtocol::Http2));
-    // The connections are no part of what is measured.
+    // Connecting is not part of the measurement.
     for errand in errands {
         drop(once(&client, errand).await);
     }
@@ -139,7 +139,7 @@ async fn once(
     BenchSample { latency: began.elapsed(), outcome }
 }
 
-/// The host that worked, if the answer says that.
+/// The host that handled the request, if the response names one.
 async fn answer(
     client: &Client<MaybeTlsConnector, Full<Bytes>>,
     question: &BenchRequest,

@@ -1,4 +1,4 @@
-//! `soloist bench`: how fast a cluster is, measured from outside.
+//! `soloist bench`: measures how fast a cluster is, from outside.
 
 mod chart;
 mod load;

@@ -1,4 +1,4 @@
-//! `soloist bench tasks`: calls a second, how long they take, and who works.
+//! `soloist bench tasks`: calls per second, their latencies, and which hosts run them.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ pub(super) struct BenchTasksArgs {
     host: HostArgs,
 }
 
-/// What was measured.
+/// The measured results.
 #[derive(Debug, Serialize)]
 struct BenchReport<'a> {
     task: &'a str,
@@ -57,7 +57,7 @@ struct BenchReport<'a> {
     seconds: f64,
     calls_per_second: f64,
     plain_per_second: f64,
-    /// Of the same exchanges by plain requests, the part that calls reach.
+    /// The rate of calls divided by the rate of plain requests with the same exchanges.
     ratio: f64,
     p50_ms: f64,
     p90_ms: f64,
@@ -105,7 +105,7 @@ pub(super) async fn main(args: BenchTasksArgs) -> Result<(), ExitError> {
         .help("what went wrong stands above; `soloist tasks` shows who takes calls"))
 }
 
-/// The exchanges that calls take, by plain requests: one errand for each host that works.
+/// The exchanges of calls as plain requests: one sequence for each host that runs the task.
 async fn plain_requests(
     client: &ApiClient,
     task: &str,
@@ -137,7 +137,7 @@ fn uri(url: &str, path: &str) -> Result<Uri, ExitError> {
     uri.parse().map_err(|error| ExitError::internal("cannot make an address", &error))
 }
 
-/// A bar on a terminal; nothing elsewhere.
+/// A progress bar on a terminal, and nothing elsewhere.
 fn progress(count: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} {per_sec}");
     let bar = ProgressBar::new(count as u64);

@@ -1,5 +1,5 @@
-//! Who lives beside the cluster in a demo: a registry that is told who leads, and somebody who
-//! is sent webhooks. It is part of the demo alone, and plain HTTP.
+//! The services next to the demo cluster: a registry that is told who leads, and a receiver of
+//! webhooks. They are part of the demo only, and use plain HTTP.
 
 use std::{collections::BTreeMap, net::Ipv4Addr, sync::Arc};
 
@@ -15,22 +15,22 @@ use tokio::net::TcpListener;
 use super::demo_output::DemoOutput;
 use crate::cli::ExitError;
 
-/// The neighbour's house.
+/// The state of both services.
 struct DemoBackend {
     show: DemoOutput,
     records: Mutex<BTreeMap<String, RegistryRecord>>,
-    /// By their `idempotency-key`s: what comes twice is known by it.
+    /// The webhooks by `idempotency-key`, which identifies repeated ones.
     webhooks: Mutex<BTreeMap<String, String>>,
 }
 
-/// What the registry has of a group.
+/// What the registry knows of a group.
 struct RegistryRecord {
-    /// Whose word it is. Who has a smaller one is late.
+    /// The fencing token of the last writer; writers with a smaller one are too late.
     token: i64,
     value: Option<String>,
 }
 
-/// Lives there until it is dropped.
+/// Serves until it is dropped.
 pub(super) async fn serve(port: u16, show: DemoOutput) -> Result<(), ExitError> {
     let failed = |error| ExitError::internal("the demo's neighbour cannot answer", &error);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(failed)?;
@@ -43,7 +43,7 @@ pub(super) async fn serve(port: u16, show: DemoOutput) -> Result<(), ExitError> 
     axum::serve(listener, routes).await.map_err(failed)
 }
 
-/// What is known here, for people.
+/// The content of both services, for people.
 async fn tell(State(neighbour): State<Arc<DemoBackend>>) -> String {
     let mut text = "Who leads, as the leader said:\n".to_owned();
     for (group, RegistryRecord { token, value }) in &*lock(&neighbour.records) {
@@ -85,7 +85,7 @@ async fn receive(
 }
 
 impl DemoBackend {
-    /// Writes what a leader says, unless a later one has spoken.
+    /// Writes what a leader sends, unless a later leader has written already.
     fn write(&self, group: String, headers: &HeaderMap, value: Option<String>) -> StatusCode {
         let token = header(headers, "soloist-token").parse().unwrap_or(0);
         let told = value.as_deref().unwrap_or("nobody").to_owned();
@@ -105,7 +105,7 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-/// Not to be held across an await.
+/// The guard must not be held across an await.
 fn lock<T>(it: &Mutex<T>) -> parking_lot::MutexGuard<'_, T> {
     it.lock()
 }

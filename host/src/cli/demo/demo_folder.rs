@@ -1,4 +1,4 @@
-//! The folder of a demo, and what else must be there before its hosts can start.
+//! The folder of a demo, and what else is needed before its hosts can start.
 
 use std::{fs, io, path::Path};
 
@@ -12,39 +12,39 @@ use soloist_config as config;
 const CAST: [(&str, AnsiColors); 3] =
     [("a", AnsiColors::Cyan), ("b", AnsiColors::Magenta), ("c", AnsiColors::Yellow)];
 
-/// A fresh folder with a store and settings, and the hosts that will use it.
+/// A new folder with store and settings, and the hosts that will use it.
 pub(super) struct DemoFolder {
     folder: TempDir,
-    pub(super) parts: Vec<DemoHostConfig>,
-    pub(super) programme: DemoSettings,
-    /// What is to be said of ports that were taken.
+    pub(super) hosts: Vec<DemoHostConfig>,
+    pub(super) settings: DemoSettings,
+    /// Messages about ports that were in use.
     pub(super) taken: Vec<String>,
 }
 
 impl DemoFolder {
-    /// Checks what can be checked beforehand and sets the rest up.
+    /// Checks what can be checked in advance, and creates the folder.
     pub(super) fn set_up(plugins: &Path) -> Result<Self, ExitError> {
         let names = names(plugins)?;
         let (ports, taken) = DemoPorts::find()?;
-        let programme = DemoSettings::new(names, ports);
+        let settings = DemoSettings::new(names, ports);
         let failed = |error: io::Error| temporary_folder::failed("for the demo", &error);
         let folder = temporary_folder::folder("soloist-demo-").map_err(failed)?;
-        let settings = folder.path().join("soloist.toml");
-        fs::write(&settings, programme.settings()).map_err(failed)?;
+        let file = folder.path().join("soloist.toml");
+        fs::write(&file, settings.settings()).map_err(failed)?;
         let store = format!("sqlite:{}", folder.path().join("soloist.db").display());
-        let part = |((name, color), port)| DemoHostConfig {
+        let host = |((name, color), port)| DemoHostConfig {
             name,
             port,
             color,
-            settings: settings.clone(),
+            settings: file.clone(),
             store: store.clone(),
             plugins: plugins.to_owned(),
         };
-        let parts = CAST.into_iter().zip(ports.hosts).map(part).collect();
-        Ok(Self { folder, parts, programme, taken })
+        let hosts = CAST.into_iter().zip(ports.hosts).map(host).collect();
+        Ok(Self { folder, hosts, settings, taken })
     }
 
-    /// Leaves nothing behind.
+    /// Deletes the folder.
     pub(super) fn remove(self) -> Result<(), ExitError> {
         temporary_folder::remove(self.folder)
     }

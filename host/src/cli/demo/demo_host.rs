@@ -1,4 +1,4 @@
-//! A host of the demo as a child process.
+//! A host of the demo, which is a child process.
 
 use std::{io, process::Stdio, time::Duration};
 
@@ -11,54 +11,54 @@ use tokio::{
 use super::{demo_host_config::DemoHostConfig, demo_output::DemoOutput};
 use crate::cli::{ExitError, terminal::COLOR_VARIABLE};
 
-/// Settings of the environment that are meant for one host alone, or for another store.
+/// Environment variables that are meant for one host only, or for another store.
 const OTHERS: [&str; 4] =
     ["SOLOIST_ADVERTISE", "SOLOIST_STORE_CA", "SOLOIST_STORE_CERT", "SOLOIST_STORE_KEY"];
 
-/// A running host. What it prints is shown until its end.
+/// A running host. Its output is shown until it ends.
 pub(super) struct DemoHost {
     process: process::Child,
-    /// The pipe to its stdin: it stops when this closes. Kept out of `process`,
-    /// whose `wait` would close it.
+    /// The pipe to its stdin; the host stops when this closes. Kept outside of `process`, whose
+    /// `wait` would close it.
     stdin: Option<ChildStdin>,
     lines: JoinSet<()>,
 }
 
 impl DemoHost {
     /// Starts the host that `part` describes.
-    pub(super) fn start(part: &DemoHostConfig, show: DemoOutput) -> Result<Self, ExitError> {
+    pub(super) fn start(host: &DemoHostConfig, show: DemoOutput) -> Result<Self, ExitError> {
         let failed =
-            |error| ExitError::internal(format!("cannot start host {}", part.name), &error);
-        let mut process = command(part, show).and_then(|mut it| it.spawn()).map_err(failed)?;
+            |error| ExitError::internal(format!("cannot start host {}", host.name), &error);
+        let mut process = command(host, show).and_then(|mut it| it.spawn()).map_err(failed)?;
         let mut lines = JoinSet::new();
         if let Some(stdout) = process.stdout.take() {
-            lines.spawn(pass_on(stdout, part.clone(), show));
+            lines.spawn(pass_on(stdout, host.clone(), show));
         }
         if let Some(stderr) = process.stderr.take() {
-            lines.spawn(pass_on(stderr, part.clone(), show));
+            lines.spawn(pass_on(stderr, host.clone(), show));
         }
         Ok(Self { stdin: process.stdin.take(), process, lines })
     }
 
-    /// Its process, to be killed by hand.
+    /// Its process id, for killing it by hand.
     pub(super) fn pid(&self) -> u32 {
         self.process.id().unwrap_or_default()
     }
 
-    /// Waits for its end and says what that was like. May be dropped and called again.
+    /// Waits for the process to end, and describes how it ended. May be dropped and called again.
     pub(super) async fn wait(&mut self) -> String {
         let end = self.process.wait().await;
         while self.lines.join_next().await.is_some() {}
         end.map_or_else(|error| error.to_string(), |status| status.to_string())
     }
 
-    /// Ends it as a power failure would.
+    /// Kills the process, which is like a power failure.
     pub(super) async fn kill(&mut self) {
         let _ = self.process.start_kill();
         self.wait().await;
     }
 
-    /// Lets it stop by itself; kills it after `patience`.
+    /// Asks the process to stop; kills it after `patience`.
     pub(super) async fn stop(&mut self, patience: Duration) {
         drop(self.stdin.take());
         if tokio::time::timeout(patience, self.wait()).await.is_err() {
@@ -68,12 +68,12 @@ impl DemoHost {
 }
 
 /// The command line of the host that `part` describes.
-fn command(part: &DemoHostConfig, show: DemoOutput) -> io::Result<Command> {
+fn command(host: &DemoHostConfig, show: DemoOutput) -> io::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.args(["run", "--no-supervisor", "--exit-with-parent", "--name", part.name]);
-    command.args(["--store", &part.store]);
-    command.arg("--listen").arg(format!("127.0.0.1:{}", part.port));
-    command.arg("--config").arg(&part.settings).arg("--plugins").arg(&part.plugins);
+    command.args(["run", "--no-supervisor", "--exit-with-parent", "--name", host.name]);
+    command.args(["--store", &host.store]);
+    command.arg("--listen").arg(format!("127.0.0.1:{}", host.port));
+    command.arg("--config").arg(&host.settings).arg("--plugins").arg(&host.plugins);
     for variable in OTHERS {
         command.env_remove(variable);
     }
@@ -81,17 +81,18 @@ fn command(part: &DemoHostConfig, show: DemoOutput) -> io::Result<Command> {
         command.env(COLOR_VARIABLE, "always");
     }
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // A group of its own: Ctrl-C in the terminal is for the demo, which stops its hosts.
+    // A process group of its own: Ctrl-C in the terminal goes to the demo only, which then stops
+    // its hosts.
     command.process_group(0).kill_on_drop(true);
     Ok(command)
 }
 
-/// Shows every line of `stream` as one of the host's.
-async fn pass_on(stream: impl AsyncRead + Unpin, part: DemoHostConfig, show: DemoOutput) {
+/// Shows every line of `stream` as output of this host.
+async fn pass_on(stream: impl AsyncRead + Unpin, host: DemoHostConfig, show: DemoOutput) {
     let mut stream = BufReader::new(stream);
     let mut line = Vec::new();
     while stream.read_until(b'\n', &mut line).await.is_ok_and(|read| read > 0) {
-        show.line(&part, String::from_utf8_lossy(&line).trim_end());
+        show.line(&host, String::from_utf8_lossy(&line).trim_end());
         line.clear();
     }
 }

@@ -1,10 +1,10 @@
-//! Who plays in a demo, and where.
+//! The settings of each host of a demo.
 
 use std::path::PathBuf;
 
 use owo_colors::AnsiColors;
 
-/// What a host of the demo is told.
+/// The settings of one host of the demo.
 #[derive(Clone, Debug)]
 pub(super) struct DemoHostConfig {
     pub(super) name: &'static str,
@@ -16,7 +16,7 @@ pub(super) struct DemoHostConfig {
 }
 
 impl DemoHostConfig {
-    /// Where its control API answers.
+    /// The URL of its control API.
     pub(super) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }

@@ -1,4 +1,4 @@
-//! What people see of a demo.
+//! The output of a demo.
 
 use std::time::Duration;
 
@@ -7,47 +7,47 @@ use owo_colors::Style;
 use super::{demo_host_config::DemoHostConfig, demo_settings::DemoSettings};
 use crate::cli::terminal::{Paint, say};
 
-/// The demo's page: all hosts write on it, line by line.
+/// The output of a demo: all hosts write to it, line by line.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DemoOutput {
     paint: Paint,
 }
 
 impl DemoOutput {
-    /// An empty page on stdout.
+    /// Writes to stdout.
     pub(super) fn new() -> Self {
         Self { paint: Paint::stdout() }
     }
 
-    /// Whether hosts shall colour what they print.
+    /// Whether hosts should colour their output.
     pub(super) fn is_coloured(self) -> bool {
         self.paint.is_on()
     }
 
-    /// A line that a host printed.
-    pub(super) fn line(self, part: &DemoHostConfig, line: &str) {
-        let mark = self.paint.paint(format!("{} │", part.name), Style::new().color(part.color));
+    /// Shows a line that a host printed.
+    pub(super) fn line(self, host: &DemoHostConfig, line: &str) {
+        let mark = self.paint.paint(format!("{} │", host.name), Style::new().color(host.color));
         say(&format!("{mark} {line}\n"));
     }
 
-    /// Something that the demo itself says.
+    /// Shows a message of the demo itself.
     pub(super) fn note(self, text: &str) {
         let mark = self.paint.paint("demo ▸", Style::new().bold());
         say(&format!("{mark} {text}\n"));
     }
 
-    /// What there is to see and to try.
+    /// Shows the addresses to open and the commands to try.
     pub(super) fn banner(
         self,
-        parts: &[DemoHostConfig],
-        programme: &DemoSettings,
+        hosts: &[DemoHostConfig],
+        settings: &DemoSettings,
         kill_every: Option<Duration>,
     ) {
-        say(&banner(self.paint, parts, programme, kill_every));
+        say(&banner(self.paint, hosts, settings, kill_every));
     }
 }
 
-/// What is to be seen of the plugins that come with soloist, below the address of the actions.
+/// What the bundled plugins show, by paths at the address of the actions.
 const SIGHTS: [(&str, &str, &str); 4] = [
     ("i-am-server", "/", "the leader says who it is"),
     ("uptime", "/uptime", "it checks the three hosts"),
@@ -57,8 +57,8 @@ const SIGHTS: [(&str, &str, &str); 4] = [
 
 fn banner(
     paint: Paint,
-    parts: &[DemoHostConfig],
-    programme: &DemoSettings,
+    hosts: &[DemoHostConfig],
+    settings: &DemoSettings,
     kill_every: Option<Duration>,
 ) -> String {
     let mut text = format!(
@@ -68,19 +68,19 @@ fn banner(
     let mut line = |verb: &str, what: &str, says: &str| {
         text += &format!("  {verb:<6} {what:<40} {says}\n");
     };
-    let urls: Vec<_> = parts.iter().map(|part| (part.name, part.url())).collect();
+    let urls: Vec<_> = hosts.iter().map(|host| (host.name, host.url())).collect();
     let Some(((_, first), others)) = urls.split_first() else { return text };
     let others: Vec<_> = others.iter().map(|(name, url)| format!("{name}: {url}/")).collect();
     line("open", &format!("{first}/"), &format!("the dashboard of host a ({})", others.join(", ")));
-    let ports = programme.ports();
-    for (_, path, says) in SIGHTS.iter().filter(|(plugin, ..)| programme.has(plugin)) {
+    let ports = settings.ports();
+    for (_, path, says) in SIGHTS.iter().filter(|(plugin, ..)| settings.has(plugin)) {
         line("", &format!("http://127.0.0.1:{}{path}", ports.actions), says);
     }
-    line("", &format!("{}/", programme.neighbour()), "a neighbour: what it was told and sent");
-    if programme.has("factor") {
+    line("", &format!("{}/", settings.neighbour()), "a neighbour: what it was told and sent");
+    if settings.has("factor") {
         line("try", &format!("soloist call factor 600851475143 --url {first}"), "");
     }
-    if programme.has("fan-out") {
+    if settings.has("fan-out") {
         line("", &format!("soloist jobs history fan-out --url {first}"), "");
     }
     match kill_every {
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn the_dashboard_comes_first_and_what_is_not_there_not_at_all() {
         let ports = DemoPorts { hosts: [4001, 4002, 4003], actions: 3000, neighbour: 3001 };
-        let part = |(name, port)| DemoHostConfig {
+        let host = |(name, port)| DemoHostConfig {
             name,
             port,
             color: owo_colors::AnsiColors::Cyan,
@@ -110,9 +110,9 @@ mod tests {
             store: String::new(),
             plugins: "plugins".into(),
         };
-        let parts: Vec<_> = [("a", 4001), ("b", 4002)].map(part).into();
-        let programme = DemoSettings::new(["uptime".to_owned()], ports);
-        let text = banner(Paint::OFF, &parts, &programme, None);
+        let hosts: Vec<_> = [("a", 4001), ("b", 4002)].map(host).into();
+        let settings = DemoSettings::new(["uptime".to_owned()], ports);
+        let text = banner(Paint::OFF, &hosts, &settings, None);
         let lines: Vec<_> = text.lines().filter(|line| line.contains("http")).collect();
         assert!(lines[0].starts_with("  open   http://127.0.0.1:4001/ "), "{text}");
         assert!(lines[0].contains("b: http://127.0.0.1:4002/"), "{text}");

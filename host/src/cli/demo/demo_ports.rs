@@ -1,4 +1,4 @@
-//! The ports of a demo: the well-known ones, or others where those are taken.
+//! The ports of a demo: the documented ones, or others where those are in use.
 
 use std::{
     io,
@@ -7,24 +7,24 @@ use std::{
 
 use crate::cli::ExitError;
 
-/// Where everything answers.
+/// All ports of a demo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct DemoPorts {
     /// The control APIs.
     pub(super) hosts: [u16; 3],
     /// The leader's actions.
     pub(super) actions: u16,
-    /// The neighbour of the cluster.
+    /// The services next to the cluster.
     pub(super) neighbour: u16,
 }
 
-/// Those that people know, if they are free.
+/// The documented ports, which are used if they are free.
 const KNOWN: DemoPorts = DemoPorts { hosts: [4001, 4002, 4003], actions: 3000, neighbour: 3001 };
 
 impl DemoPorts {
-    /// Ports that are free now, and what is to be said of those that were not.
+    /// Finds free ports; also returns a message for each documented port that is in use.
     pub(super) fn find() -> Result<(Self, Vec<String>), ExitError> {
-        // Held until all are found, so that none is found twice.
+        // Keep the sockets until all ports are found, so that none is chosen twice.
         let mut held = Vec::new();
         let mut taken = Vec::new();
         let mut find = |wanted: u16| -> io::Result<u16> {
@@ -54,7 +54,7 @@ impl DemoPorts {
         Ok((ports, taken.into_iter().map(told).collect()))
     }
 
-    /// Whether the actions are where they would be anyway.
+    /// Whether the actions answer at the default port.
     pub(super) fn are_actions_at_home(self) -> bool {
         self.actions == KNOWN.actions
     }
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn what_is_taken_is_told_and_replaced() {
-        // Somebody may have it already, which does as well.
+        // If another process holds the port already, that works just as well.
         let _held = bind(KNOWN.hosts[1]);
         let (ports, taken) = DemoPorts::find().unwrap();
         assert_ne!(ports.hosts[1], KNOWN.hosts[1]);

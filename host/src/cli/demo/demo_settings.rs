@@ -1,5 +1,4 @@
-//! What the hosts of a demo perform: settings for the plugins that come with soloist, so that
-//! each of them has something to do.
+//! The settings of a demo's hosts, which give each bundled plugin something to do.
 
 use std::collections::BTreeSet;
 
@@ -7,9 +6,9 @@ use toml::{Table, Value};
 
 use super::demo_ports::DemoPorts;
 
-/// A short TTL: the pause after a kill is what people came to see.
+/// A short TTL, because people want to see the take-over after a kill.
 const HOSTS: &str = "cluster = \"demo\"\n\n[lease]\nttl = \"2s\"\ndrain = \"2s\"\n\n";
-/// Products of two primes, each a tenth of a second of work.
+/// Products of two primes; factoring each takes about a tenth of a second.
 const NUMBERS: [u64; 12] = [
     521_809_625_288_477,
     1_984_375_327_366_351,
@@ -25,7 +24,7 @@ const NUMBERS: [u64; 12] = [
     1_972_859_447_684_383,
 ];
 
-/// The plugins of the demo's folder.
+/// The plugins of the demo's folder, and their settings.
 #[derive(Clone, Debug)]
 pub(super) struct DemoSettings {
     plugins: BTreeSet<String>,
@@ -33,32 +32,32 @@ pub(super) struct DemoSettings {
 }
 
 impl DemoSettings {
-    /// Of these plugins, by the names of their files.
+    /// For these plugins, given by file name.
     pub(super) fn new(plugins: impl IntoIterator<Item = String>, ports: DemoPorts) -> Self {
         Self { plugins: plugins.into_iter().collect(), ports }
     }
 
-    /// Whether this plugin is among them.
+    /// Whether this plugin is in the folder.
     pub(super) fn has(&self, plugin: &str) -> bool {
         self.plugins.contains(plugin)
     }
 
-    /// The names of all.
+    /// The file names of all plugins.
     pub(super) fn plugins(&self) -> impl Iterator<Item = String> {
         self.plugins.iter().cloned()
     }
 
-    /// Where everything answers.
+    /// The ports of the demo.
     pub(super) fn ports(&self) -> DemoPorts {
         self.ports
     }
 
-    /// Where the neighbour answers.
+    /// The address of the services next to the cluster.
     pub(super) fn neighbour(&self) -> String {
         local(self.ports.neighbour)
     }
 
-    /// The settings of all hosts.
+    /// The settings file that all hosts share.
     pub(super) fn settings(&self) -> String {
         let mut actions = Table::new();
         for plugin in &self.plugins {
@@ -76,10 +75,10 @@ impl DemoSettings {
         format!("{HOSTS}{all}")
     }
 
-    /// What a plugin is told that comes with soloist.
+    /// The settings of a bundled plugin.
     fn action(&self, plugin: &str) -> Table {
         match plugin {
-            // What a browser is shown first, whatever else there is.
+            // Browsers see this first, whatever other plugins there are.
             "i-am-server" => table([("path", "/".into())]),
             "uptime" => works_and_answers(self.ports.hosts.map(local).to_vec()),
             "webhook-relay" | "leader-dns" => works_and_answers(vec![self.neighbour()]),
@@ -103,7 +102,7 @@ impl DemoSettings {
     }
 }
 
-/// A plugin that answers requests and works beside that, and asks others.
+/// A plugin that answers requests, runs a program, and sends requests.
 fn works_and_answers(outbound: Vec<String>) -> Table {
     let kinds = ["http", "service"].map(Value::from).to_vec();
     table([("kinds", kinds.into()), ("state", true.into()), ("outbound", outbound.into())])

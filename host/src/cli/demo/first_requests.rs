@@ -1,5 +1,5 @@
-//! What is done at the beginning of a demo, so that there is something to see: the requests that
-//! people would send to the plugins that come with soloist.
+//! The first requests of a demo: those that people would send to the bundled plugins. They make
+//! sure that there is something to see.
 
 use std::time::Duration;
 
@@ -15,36 +15,36 @@ use crate::{
     cluster::PeerCredentials,
 };
 
-/// From one try to the next. Until somebody leads there is nobody to ask.
+/// The pause between attempts. Nothing answers until there is a leader.
 const PAUSE: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(10);
-/// From one webhook to the next.
+/// The pause between webhooks.
 const WEBHOOKS: Duration = Duration::from_secs(20);
 
-/// Asks for what there is to see, and then sends webhooks for ever.
+/// Sends all requests once, and then webhooks until it is dropped.
 pub(super) async fn send_all(
-    parts: &[DemoHostConfig],
-    programme: &DemoSettings,
+    hosts: &[DemoHostConfig],
+    settings: &DemoSettings,
     show: DemoOutput,
 ) -> Result<std::convert::Infallible, ExitError> {
-    let asker = DemoClient::new(parts)?;
-    if programme.has("uptime") {
-        for part in parts {
-            let url = format!("{}/livez", part.url());
+    let asker = DemoClient::new(hosts)?;
+    if settings.has("uptime") {
+        for host in hosts {
+            let url = format!("{}/livez", host.url());
             asker
-                .ask(Method::PUT, &["uptime", "checks", part.name], Some(("every", "2")), url)
+                .ask(Method::PUT, &["uptime", "checks", host.name], Some(("every", "2")), url)
                 .await;
         }
         show.note("uptime checks the three hosts");
     }
-    if programme.has("leader-dns") {
-        let record = record(parts, &programme.neighbour());
+    if settings.has("leader-dns") {
+        let record = record(hosts, &settings.neighbour());
         asker.ask(Method::PUT, &["leader-dns", "record"], None, record).await;
     }
-    if !programme.has("webhook-relay") {
+    if !settings.has("webhook-relay") {
         return std::future::pending().await;
     }
-    let inbox = format!("{}/inbox", programme.neighbour());
+    let inbox = format!("{}/inbox", settings.neighbour());
     asker.ask(Method::PUT, &["webhook-relay", "greetings", "target"], None, inbox).await;
     for number in 1.. {
         let body = json!({ "hello": number }).to_string();
@@ -54,11 +54,11 @@ pub(super) async fn send_all(
     std::future::pending().await
 }
 
-/// What leader-dns is to send.
-fn record(parts: &[DemoHostConfig], neighbour: &str) -> String {
+/// The DNS record that leader-dns should send.
+fn record(hosts: &[DemoHostConfig], neighbour: &str) -> String {
     let url = format!("{neighbour}/registry/{{group}}");
     let addresses: serde_json::Map<_, _> =
-        parts.iter().map(|part| (part.name.to_owned(), part.url().into())).collect();
+        hosts.iter().map(|host| (host.name.to_owned(), host.url().into())).collect();
     json!({
         "register": { "method": "PUT", "url": url, "body": "{host} at {address}" },
         "remove": { "method": "DELETE", "url": url },
@@ -67,17 +67,18 @@ fn record(parts: &[DemoHostConfig], neighbour: &str) -> String {
     .to_string()
 }
 
-/// Asks the leader's actions, by any host.
+/// Sends requests to the leader's actions, through any host.
 struct DemoClient(Vec<ApiClient>);
 
 impl DemoClient {
-    fn new(parts: &[DemoHostConfig]) -> Result<Self, ExitError> {
+    fn new(hosts: &[DemoHostConfig]) -> Result<Self, ExitError> {
         let client =
-            |part: &DemoHostConfig| ApiClient::new(&part.url(), &PeerCredentials::default());
-        parts.iter().map(client).collect::<Result<_, _>>().map(Self)
+            |host: &DemoHostConfig| ApiClient::new(&host.url(), &PeerCredentials::default());
+        hosts.iter().map(client).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Asks until it is done: a demo begins with nobody who leads, and its leaders die.
+    /// Repeats a request until it succeeds: a demo starts without a leader, and its leaders get
+    /// killed.
     async fn ask(&self, method: Method, path: &[&str], option: Option<(&str, &str)>, body: String) {
         let steps: Vec<_> = ["leader"].into_iter().chain(path.iter().copied()).collect();
         for client in self.0.iter().cycle() {

@@ -1,7 +1,7 @@
-//! `soloist demo`: three hosts on this machine, real processes of this executable.
+//! `soloist demo`: runs three hosts on this machine, as real processes of this executable.
 //!
-//! Invariant: no host outlives the demo, however that ends: each holds the read
-//! end of a pipe whose write end is ours.
+//! Invariant: no host outlives the demo, however the demo ends: each host holds the read end of a
+//! pipe whose write end is held here.
 
 mod demo_backend;
 mod demo_folder;
@@ -36,13 +36,13 @@ use demo_settings::DemoSettings;
 use soloist_config::{DAY, SECOND, span};
 use soloist_guests::plugin::{Plugin, PluginEngine};
 
-/// How long a killed host stays away: longer than the TTL, so that all see
-/// another one take over.
+/// How long a killed host stays away: longer than the TTL, so that another one takes over
+/// visibly.
 const ABSENCE: Duration = Duration::from_secs(4);
-/// How long a host that ended by itself stays away at first; it doubles.
+/// The first pause before a host that ended by itself is restarted; it doubles each time.
 const BACK_OFF: Duration = Duration::from_secs(1);
 const BACK_OFF_MAX: Duration = Duration::from_secs(15);
-/// A host that lived this long has earned a first pause again.
+/// After running this long a host gets the first pause again.
 const SETTLED: Duration = Duration::from_secs(30);
 /// How long a host may take to stop before it is killed.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -63,16 +63,16 @@ pub(super) async fn main(args: DemoArgs) -> Result<(), ExitError> {
     let scratch = DemoFolder::set_up(&args.plugins)?;
     let (signal, _second) = Signals::listen(false)?.split();
     let show = DemoOutput::new();
-    compile(&args.plugins, &scratch.programme, show).await;
+    compile(&args.plugins, &scratch.settings, show).await;
     let result = perform(&scratch, args.kill_leader_every, show, signal).await;
     scratch.remove()?;
     result
 }
 
-/// Has each plugin compiled once, before the addresses are told at which they answer: three hosts
-/// that start together would each do it. Of one that cannot be, the hosts tell.
-async fn compile(plugins: &Path, programme: &DemoSettings, show: DemoOutput) {
-    let files: Vec<_> = programme.plugins().map(|name| plugins.join(name + ".wasm")).collect();
+/// Compiles each plugin once before the addresses are shown. Otherwise three hosts that start
+/// together would each compile it. Errors are left to the hosts to report.
+async fn compile(plugins: &Path, settings: &DemoSettings, show: DemoOutput) {
+    let files: Vec<_> = settings.plugins().map(|name| plugins.join(name + ".wasm")).collect();
     show.note(&format!("compiling {} plugins, where that was not done before", files.len()));
     let compiled = spawn_blocking(move || {
         let Ok(engine) = PluginEngine::for_this_program(None) else { return };
@@ -90,62 +90,62 @@ async fn perform(
     show: DemoOutput,
     signal: impl Future<Output = &'static str>,
 ) -> Result<(), ExitError> {
-    let DemoFolder { parts, programme, taken, .. } = scratch;
+    let DemoFolder { hosts, settings, taken, .. } = scratch;
     let stop = CancellationToken::new();
-    let mut hosts = JoinSet::new();
+    let mut running = JoinSet::new();
     let mut kills = BTreeMap::new();
-    show.banner(parts, programme, kill_every);
+    show.banner(hosts, settings, kill_every);
     taken.iter().for_each(|taken| show.note(taken));
-    for part in parts {
+    for host in hosts {
         let (kill, killed) = mpsc::channel(1);
-        kills.insert(part.name, kill);
-        hosts.spawn(keep_up(part.clone(), show, killed, stop.clone()));
+        kills.insert(host.name, kill);
+        running.spawn(keep_up(host.clone(), show, killed, stop.clone()));
     }
     let killer = async {
         match kill_every {
-            Some(every) => kill_leaders(parts, every, &kills, show).await,
+            Some(every) => kill_leaders(hosts, every, &kills, show).await,
             None => std::future::pending().await,
         }
     };
     let result = tokio::select! {
         _ = signal => Ok(()),
         result = killer => result,
-        result = around(parts, programme, show) => result,
-        // Hosts end by themselves only when they cannot be started.
-        Some(ended) = hosts.join_next() => ended.unwrap_or_else(|error| {
+        result = around(hosts, settings, show) => result,
+        // Hosts end by themselves only if they cannot be started.
+        Some(ended) = running.join_next() => ended.unwrap_or_else(|error| {
             Err(ExitError::internal("the demo lost a host", &error))
         }),
     };
     show.note("stopping all hosts");
     stop.cancel();
-    while hosts.join_next().await.is_some() {}
+    while running.join_next().await.is_some() {}
     result
 }
 
-/// What goes on beside the hosts.
+/// Runs the services next to the cluster and sends the first requests.
 async fn around(
-    parts: &[DemoHostConfig],
-    programme: &DemoSettings,
+    hosts: &[DemoHostConfig],
+    settings: &DemoSettings,
     show: DemoOutput,
 ) -> Result<(), ExitError> {
     tokio::select! {
-        result = demo_backend::serve(programme.ports().neighbour, show) => result,
-        result = first_requests::send_all(parts, programme, show) => result.map(|never| match never {}),
+        result = demo_backend::serve(settings.ports().neighbour, show) => result,
+        result = first_requests::send_all(hosts, settings, show) => result.map(|never| match never {}),
     }
 }
 
-/// Starts a host, and starts it again whenever it has ended, until `stop`.
+/// Starts a host, and restarts it whenever it has ended, until `stop`.
 async fn keep_up(
-    part: DemoHostConfig,
+    host: DemoHostConfig,
     show: DemoOutput,
     mut kill: mpsc::Receiver<()>,
     stop: CancellationToken,
 ) -> Result<(), ExitError> {
     let mut back_off = BACK_OFF;
     loop {
-        let mut child = DemoHost::start(&part, show)?;
+        let mut child = DemoHost::start(&host, show)?;
         let started = Instant::now();
-        show.note(&format!("host {} is process {}", part.name, child.pid()));
+        show.note(&format!("host {} is process {}", host.name, child.pid()));
         let pause = tokio::select! {
             () = stop.cancelled() => {
                 child.stop(PATIENCE).await;
@@ -153,7 +153,7 @@ async fn keep_up(
             }
             Some(()) = kill.recv() => {
                 child.kill().await;
-                show.note(&format!("killed the leader, host {} (SIGKILL)", part.name));
+                show.note(&format!("killed the leader, host {} (SIGKILL)", host.name));
                 ABSENCE
             }
             end = child.wait() => {
@@ -161,7 +161,7 @@ async fn keep_up(
                 let pause = back_off;
                 back_off = (back_off * 2).min(BACK_OFF_MAX);
                 let again = humantime::format_duration(pause);
-                show.note(&format!("host {} ended: {end}; again in {again}", part.name));
+                show.note(&format!("host {} ended: {end}; again in {again}", host.name));
                 pause
             }
         };
@@ -171,28 +171,28 @@ async fn keep_up(
     }
 }
 
-/// Kills the leader each `every`.
+/// Kills the leader, once per `every`.
 async fn kill_leaders(
-    parts: &[DemoHostConfig],
+    hosts: &[DemoHostConfig],
     every: Duration,
     kills: &BTreeMap<&'static str, mpsc::Sender<()>>,
     show: DemoOutput,
 ) -> Result<(), ExitError> {
     loop {
         tokio::time::sleep(every).await;
-        match leader(parts).await.and_then(|leader| kills.get(&*leader)) {
-            // A full channel is a host that is being killed already.
+        match leader(hosts).await.and_then(|leader| kills.get(&*leader)) {
+            // If the channel is full, the host is already being killed.
             Some(kill) => drop(kill.try_send(())),
             None => show.note("nobody leads yet, so there is nobody to kill"),
         }
     }
 }
 
-/// The leader of the first group that has one, as the first host that answers sees it.
-async fn leader(parts: &[DemoHostConfig]) -> Option<String> {
-    for part in parts {
-        let host = ApiClient::new(&part.url(), &PeerCredentials::default()).ok()?;
-        if let Ok(status) = host.status().await {
+/// The leader of the first group that has one, as seen by the first host that answers.
+async fn leader(hosts: &[DemoHostConfig]) -> Option<String> {
+    for host in hosts {
+        let client = ApiClient::new(&host.url(), &PeerCredentials::default()).ok()?;
+        if let Ok(status) = client.status().await {
             return status.groups.into_values().find_map(|group| group.leader);
         }
     }

@@ -1,4 +1,4 @@
-//! A plugin's project: how it is built, and what comes out.
+//! The project of a plugin: how it is built, and what the build makes.
 
 use std::path::{Path, PathBuf};
 
@@ -11,14 +11,14 @@ use crate::{
 use soloist_config::small_file;
 use soloist_heart::clock::BootTime;
 
-/// The file that says how.
+/// The file that describes the build.
 const FILE: &str = ProjectManifest::FILE;
-/// How a project of cargo is built, which needs to say nothing.
+/// The build of a cargo project that has no such file.
 const CARGO: &str = "cargo build --release --target wasm32-wasip2";
-/// Where its components are then.
+/// The folder where that build puts its components.
 const CARGO_OUTPUT: &str = "target/wasm32-wasip2/release";
 
-/// How a shell ends that did not find a command (POSIX, 2.8.2).
+/// The exit code of a shell that did not find a command (POSIX, 2.8.2).
 const NOT_FOUND: i32 = 127;
 
 /// A project that can be built.
@@ -27,12 +27,12 @@ pub(super) struct DevProject {
     folder: PathBuf,
     prepare: Option<String>,
     build: String,
-    /// The file that is made; without one the newest of `CARGO_OUTPUT`.
+    /// The file that the build makes; `None` means the newest component in `CARGO_OUTPUT`.
     output: Option<PathBuf>,
 }
 
 impl DevProject {
-    /// The project in `folder`, by its file and what the flags say instead.
+    /// The project in `folder`, by its `dev.toml`; flags take precedence.
     pub(super) fn read(
         folder: &Path,
         build: Option<String>,
@@ -53,12 +53,12 @@ impl DevProject {
         Ok(Self { folder: folder.to_owned(), prepare: written.prepare, build, output })
     }
 
-    /// Where it is.
+    /// The project's folder.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Does what has to be done once.
+    /// Runs the command that is needed once, before the first build.
     pub(super) async fn prepare(&self) -> Result<(), ExitError> {
         match &self.prepare {
             Some(command) if !self.run(command).await? => {
@@ -69,7 +69,7 @@ impl DevProject {
         }
     }
 
-    /// Builds it, and says whether that went well.
+    /// Runs the build, and returns whether it succeeded.
     pub(super) async fn build(&self) -> Result<bool, ExitError> {
         let began = BootTime::now();
         let well = self.run(&self.build).await?;
@@ -92,7 +92,7 @@ impl DevProject {
         Ok(ended.success())
     }
 
-    /// The file that was made.
+    /// The file that the build made.
     pub(super) fn output(&self) -> Result<PathBuf, ExitError> {
         let made = match &self.output {
             Some(output) => Some(self.folder.join(output)),
@@ -105,7 +105,7 @@ impl DevProject {
         })
     }
 
-    /// Where its settings are, if it has some: beside it, under the name that its file has.
+    /// The settings file next to it with the same stem, if there is one.
     pub(super) fn settings(&self) -> Option<PathBuf> {
         let stem = match &self.output {
             Some(output) => output.file_stem()?.to_owned(),
@@ -115,7 +115,7 @@ impl DevProject {
     }
 }
 
-/// Refuses what is no folder at all, before it is looked for anything in it.
+/// Rejects a path that is not a folder, before looking for anything in it.
 fn check_folder(folder: &Path) -> Result<(), ExitError> {
     let shown = folder.display();
     if folder.is_dir() {
@@ -139,14 +139,14 @@ fn unknown(folder: &Path, problem: &str) -> ExitError {
     ))
 }
 
-/// The package's name in the manifest of cargo.
+/// The package name in Cargo.toml.
 fn package(folder: &Path) -> Option<String> {
     let text = small_file::read_named(&folder.join("Cargo.toml")).ok()?;
     let manifest: toml::Table = text.parse().ok()?;
     Some(manifest.get("package")?.get("name")?.as_str()?.to_owned())
 }
 
-/// The component in `folder` that was made last.
+/// The newest component in `folder`.
 fn newest(folder: &Path) -> Option<PathBuf> {
     let entries = std::fs::read_dir(folder).ok()?.flatten();
     let components = entries.filter(|entry| entry.path().extension() == Some("wasm".as_ref()));

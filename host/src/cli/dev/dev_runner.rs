@@ -1,4 +1,4 @@
-//! The host that runs what was built, as a process of its own.
+//! The host that runs the built plugin, as a separate process.
 
 use std::{
     ffi::OsString,
@@ -19,25 +19,25 @@ use crate::cli::{ExitError, temporary_folder};
 /// How long it may take to stop before it is killed.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Runs the newest copy of what was built.
+/// Runs the newest copy of the built plugin.
 pub(super) struct DevRunner {
     folder: TempDir,
     settings: Option<PathBuf>,
     flags: Vec<OsString>,
-    /// What is run, as soon as something was built.
+    /// The copy that is run, once something was built.
     copy: Option<PathBuf>,
     host: Option<DevHost>,
 }
 
 struct DevHost {
     child: Child,
-    /// It stops when this closes.
+    /// The host stops when this closes.
     stdin: process::ChildStdin,
 }
 
 impl DevRunner {
-    /// A place for the copies. The plugin has the settings in this file, if it is there when it
-    /// is started.
+    /// Creates a folder for the copies. The plugin uses the settings of this file if it exists
+    /// when it is started.
     pub(super) fn set_up(
         settings: Option<PathBuf>,
         flags: Vec<OsString>,
@@ -46,12 +46,12 @@ impl DevRunner {
         Ok(Self { folder, settings, flags, copy: None, host: None })
     }
 
-    /// Whether something that was built runs.
+    /// Whether a built plugin is running.
     pub(super) fn runs(&self) -> bool {
         self.host.is_some()
     }
 
-    /// Has `file` run from now on.
+    /// Runs `file` from now on.
     pub(super) fn show(&mut self, file: &Path) -> Result<(), ExitError> {
         let name = file.file_name().unwrap_or("plugin.wasm".as_ref());
         let copy = self.folder.path().join(name);
@@ -66,13 +66,13 @@ impl DevRunner {
         Ok(())
     }
 
-    /// Has it begin anew, with the settings as they are now.
+    /// Restarts the host with the current settings.
     pub(super) async fn restart(&mut self) -> Result<(), ExitError> {
         self.stop().await;
         self.start()
     }
 
-    /// Says how the host has ended, when it has by itself.
+    /// Waits until the host ends by itself, and describes how.
     pub(super) async fn ended(&mut self) -> String {
         let Some(host) = &mut self.host else { return std::future::pending().await };
         let end = host.child.wait().await;
@@ -80,7 +80,7 @@ impl DevRunner {
         end.map_or_else(|error| error.to_string(), |status| status.to_string())
     }
 
-    /// Stops it and leaves nothing behind.
+    /// Stops the host, and deletes the folder.
     pub(super) async fn end(mut self) -> Result<(), ExitError> {
         self.stop().await;
         temporary_folder::remove(self.folder)
@@ -96,7 +96,8 @@ impl DevRunner {
         if let Some(settings) = self.settings.as_ref().filter(|file| file.is_file()) {
             command.arg("--settings").arg(settings);
         }
-        // A group of its own: Ctrl-C in the terminal is for the builder, which stops it.
+        // A process group of its own: Ctrl-C in the terminal goes to this process only, which
+        // then stops it.
         command.args(&self.flags).stdin(Stdio::piped()).process_group(0).kill_on_drop(true);
         let mut child = command.spawn().map_err(failed)?;
         self.host = child.stdin.take().map(|leash| DevHost { child, stdin: leash });

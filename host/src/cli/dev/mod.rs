@@ -1,7 +1,8 @@
-//! `soloist dev`: build a plugin, run it, and do both again at each change.
+//! `soloist dev`: builds a plugin, runs it, and does both again at each change.
 //!
-//! What is run is a copy that changes in one step, by `soloist plugin run --watch` as a process
-//! of its own: so a build that fails, or a half-written file, disturbs nothing that runs.
+//! It runs a copy of the plugin, which is replaced atomically, in a separate process of `soloist
+//! plugin run --watch`. So a failed build or a half-written file does not disturb what is
+//! running.
 
 mod dev_project;
 mod dev_runner;
@@ -55,7 +56,7 @@ pub(super) async fn main(args: DevArgs) -> Result<(), ExitError> {
 async fn work(project: &DevProject, runner: &mut DevRunner) -> Result<Infallible, ExitError> {
     project.prepare().await?;
     loop {
-        // From before the build: what changes meanwhile is built after it.
+        // Taken before the build: whatever changes during it triggers another one.
         let mut sources = ProjectFiles::of(project)?;
         if project.build().await? {
             runner.show(&project.output()?)?;

@@ -1,4 +1,4 @@
-//! What of a project is looked at: every file that git would keep.
+//! The files of a project that are watched: all that git would keep.
 
 use std::{
     collections::BTreeMap,
@@ -21,11 +21,11 @@ use soloist_config::{
     small_file::{self, FileStamp},
 };
 
-/// How often it is looked at. To walk a folder of some hundred files takes a millisecond or two,
-/// and misses nothing, as what the system tells of changes may.
+/// How often the files are looked at. Walking a folder of some hundred files takes one or two
+/// milliseconds, and misses no change, unlike the file system's notifications.
 const LOOK: Duration = Duration::from_millis(150);
 
-/// Where this program writes to, as in `soloist dev > log`: each line of it would be a change.
+/// The files that this program writes to, as in `soloist dev > log`: they change all the time.
 static OWN_OUTPUT: LazyLock<Vec<Inode>> = LazyLock::new(|| {
     let both =
         [io::stdout().as_fd().try_clone_to_owned(), io::stderr().as_fd().try_clone_to_owned()];
@@ -35,11 +35,11 @@ static OWN_OUTPUT: LazyLock<Vec<Inode>> = LazyLock::new(|| {
 
 type Files = BTreeMap<PathBuf, FileContent>;
 
-/// The files, as they were when they were looked at.
+/// The files at one moment.
 #[derive(Debug)]
 pub(super) struct ProjectFiles(Files);
 
-/// What tells one content of a file from another. A build may write the same once more.
+/// Identifies the content of a file. A build may write the same content again.
 #[derive(Clone, Debug)]
 struct FileContent {
     stamp: FileStamp,
@@ -49,19 +49,19 @@ struct FileContent {
 /// What has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ProjectChange {
-    /// What it is built of.
+    /// The sources.
     Sources,
-    /// Its settings, and nothing else.
+    /// Only the settings.
     Settings,
 }
 
 impl ProjectFiles {
-    /// As they are now.
+    /// The current files of `project`.
     pub(super) fn of(project: &DevProject) -> Result<Self, ExitError> {
         files(project.folder(), &Files::new()).map(Self)
     }
 
-    /// Those that a build has added are its own, whether git ignores them or not.
+    /// Accepts files that the build has added, whether git ignores them or not.
     pub(super) fn take_made(&mut self, project: &DevProject) -> Result<(), ExitError> {
         for (file, content) in files(project.folder(), &self.0)? {
             self.0.entry(file).or_insert(content);
@@ -69,7 +69,7 @@ impl ProjectFiles {
         Ok(())
     }
 
-    /// Waits until something has changed, and then until it rests.
+    /// Waits for a change, and then until no more changes follow.
     pub(super) async fn changed(
         &mut self,
         project: &DevProject,
@@ -91,7 +91,7 @@ impl ProjectFiles {
     }
 }
 
-/// The files that are new, other ones, or gone.
+/// The files that were added, changed or removed.
 fn changed(before: &Files, now: &Files) -> Vec<PathBuf> {
     let other = |(file, content): &(&PathBuf, &FileContent)| {
         before.get(*file).is_none_or(|before| before.digest != content.digest)
@@ -100,8 +100,8 @@ fn changed(before: &Files, now: &Files) -> Vec<PathBuf> {
     now.iter().filter(other).map(|(file, _)| file).chain(gone).cloned().collect()
 }
 
-/// Every file below `folder` that git would keep, be it in a repository or not. Those that are as
-/// they were `before` are not read again.
+/// Every file below `folder` that git would keep, whether it is in a repository or not. Files
+/// that are unchanged since `before` are not read again.
 fn files(folder: &Path, before: &Files) -> Result<Files, ExitError> {
     let mut walk = WalkBuilder::new(folder);
     walk.require_git(false).filter_entry(|entry| !is_component(entry.path()));
@@ -111,7 +111,7 @@ fn files(folder: &Path, before: &Files) -> Result<Files, ExitError> {
             ExitError::usage(format!("cannot look at {}", folder.display())).caused_by(&error)
         })?;
         let file = entry.into_path();
-        // It may be gone by now.
+        // It may have been deleted meanwhile.
         let Ok(about) = file.metadata() else { continue };
         if !about.is_file() || OWN_OUTPUT.contains(&Inode::of(&about)) {
             continue;
@@ -124,7 +124,7 @@ fn files(folder: &Path, before: &Files) -> Result<Files, ExitError> {
     Ok(files)
 }
 
-/// What is built is not what it is built of.
+/// Components are the result of a build, so they are not sources.
 fn is_component(path: &Path) -> bool {
     path.extension() == Some("wasm".as_ref())
 }
@@ -134,7 +134,7 @@ impl FileContent {
         let mut hasher = DefaultHasher::new();
         match small_file::read(file) {
             Ok(bytes) => bytes.hash(&mut hasher),
-            // It is large, or cannot be read now: each change of it counts.
+            // It is large or unreadable: every change of its stamp counts.
             Err(_) => stamp.hash(&mut hasher),
         }
         Self { stamp, digest: hasher.finish() }

@@ -1,6 +1,6 @@
-//! `soloist jobs`: when jobs fire, how it went, and having one run now.
+//! `soloist jobs`: when jobs fire, how their firings went, and running one now.
 //!
-//! Any host is asked, whoever leads.
+//! Any host can be asked, whether it leads or not.
 
 mod show;
 
@@ -21,7 +21,7 @@ use crate::{
     api::{JobFirings, JobFuture, JobList, NEXT_MAX},
 };
 
-/// A job may take its time.
+/// Practically unlimited, since a job may take long.
 const LONG_PATIENCE: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// Show when jobs fire and how it went, or have one run now
@@ -78,40 +78,40 @@ fn how_many(text: &str) -> Result<usize, String> {
     count.ok_or_else(|| format!("write a number from 1 to {NEXT_MAX}"))
 }
 
-/// Asks a host, and prints what it says.
+/// Asks a host, and prints its response.
 pub(super) async fn main(args: JobsArgs) -> Result<(), ExitError> {
-    let desk = JobsClient { client: args.host.client()?, json: args.json };
+    let client = JobsClient { client: args.host.client()?, json: args.json };
     match args.command {
         None => {
-            let answer = desk.ask(desk.of(Method::GET, &[])).await?;
-            desk.print(&answer, |list: &JobList| show::jobs(list, now(), Paint::stdout()))
+            let answer = client.ask(client.of(Method::GET, &[])).await?;
+            client.print(&answer, |list: &JobList| show::jobs(list, now(), Paint::stdout()))
         }
         Some(JobsCommand::History(JobHistoryArgs { name })) => {
-            let answer = desk.ask(desk.of(Method::GET, &[&name])).await?;
-            desk.print(&answer, |job: &JobFirings| show::firings(job, now(), Paint::stdout()))
+            let answer = client.ask(client.of(Method::GET, &[&name])).await?;
+            client.print(&answer, |job: &JobFirings| show::firings(job, now(), Paint::stdout()))
         }
         Some(JobsCommand::Next(JobNextArgs { name, count, zone })) => {
-            let question = desk.of(Method::GET, &[&name, "next"]);
+            let question = client.of(Method::GET, &[&name, "next"]);
             let mut question = question.option("count", &count.to_string());
             if let Some(zone) = &zone {
                 question = question.option("zone", zone);
             }
-            let answer = desk.ask(question).await?;
-            desk.print(&answer, |future: &JobFuture| show::next(future, now(), Paint::stdout()))
+            let answer = client.ask(question).await?;
+            client.print(&answer, |future: &JobFuture| show::next(future, now(), Paint::stdout()))
         }
-        Some(JobsCommand::Run(args)) => run(&desk, &args).await,
+        Some(JobsCommand::Run(args)) => run(&client, &args).await,
     }
 }
 
-async fn run(desk: &JobsClient, args: &JobRunArgs) -> Result<(), ExitError> {
-    let question = desk.of(Method::POST, &[&args.name, "run"]);
+async fn run(client: &JobsClient, args: &JobRunArgs) -> Result<(), ExitError> {
+    let question = client.of(Method::POST, &[&args.name, "run"]);
     let answer = if args.wait {
         question.option("wait", "true").send(LONG_PATIENCE).await?.text()?
     } else {
-        desk.ask(question).await?
+        client.ask(question).await?
     };
-    desk.print(&answer, |record: &FiringRecord| show::firing(record))?;
-    let record: FiringRecord = desk.parse(&answer)?;
+    client.print(&answer, |record: &FiringRecord| show::firing(record))?;
+    let record: FiringRecord = client.parse(&answer)?;
     match record.outcome {
         FiringOutcome::Running | FiringOutcome::Done => Ok(()),
         _ => {
@@ -123,19 +123,19 @@ async fn run(desk: &JobsClient, args: &JobRunArgs) -> Result<(), ExitError> {
     }
 }
 
-/// Where jobs are asked for.
+/// Sends requests about jobs.
 struct JobsClient {
     client: ApiClient,
     json: bool,
 }
 
 impl JobsClient {
-    /// A question about jobs.
-    fn of(&self, method: Method, steps: &[&str]) -> ApiRequest<'_> {
+    /// A request to a path below `/v1/jobs`.
+    fn of(&self, method: Method, steps: &[&str]) -> ApiRequest {
         self.client.request(method, &[&["v1", "jobs"], steps].concat())
     }
 
-    async fn ask(&self, question: ApiRequest<'_>) -> Result<String, ExitError> {
+    async fn ask(&self, question: ApiRequest) -> Result<String, ExitError> {
         question.send(STORE_PATIENCE).await?.text()
     }
 

@@ -1,4 +1,4 @@
-//! How jobs and their firings look.
+//! Formats jobs and their firings.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use soloist_config::moment;
 
 const UNKNOWN: &str = "–";
 
-/// All jobs, one a line.
+/// All jobs, one per line.
 pub(super) fn jobs(list: &JobList, now: DateTime<Utc>, paint: Paint) -> String {
     if list.jobs.is_empty() {
         return "no action of this host has a `schedule`\n".to_owned();
@@ -42,7 +42,7 @@ pub(super) fn jobs(list: &JobList, now: DateTime<Utc>, paint: Paint) -> String {
     table.render(paint)
 }
 
-/// One job's firings, the latest first, and what that printed.
+/// The firings of one job, the latest first, and the output of that one.
 pub(super) fn firings(job: &JobFirings, now: DateTime<Utc>, paint: Paint) -> String {
     let next = job.job.next.map_or("when it is asked to".to_owned(), |next| both(next, now));
     let mut text =
@@ -74,7 +74,7 @@ pub(super) fn firings(job: &JobFirings, now: DateTime<Utc>, paint: Paint) -> Str
     text
 }
 
-/// What is still to come of one job.
+/// The upcoming firings of one job.
 pub(super) fn next(future: &JobFuture, now: DateTime<Utc>, paint: Paint) -> String {
     let JobFuture { name, schedule, zone, firings } = future;
     let mut text = format!("{}: {}\n", sanitize(name), sanitize(schedule));
@@ -94,7 +94,7 @@ pub(super) fn next(future: &JobFuture, now: DateTime<Utc>, paint: Paint) -> Stri
     text
 }
 
-/// One firing that was asked for.
+/// A firing that was requested.
 pub(super) fn firing(record: &FiringRecord) -> String {
     let took = record.ended.map(|ended| format!(" after {}", span(ended - record.started)));
     let mut text =
@@ -114,7 +114,7 @@ fn outcome(record: &FiringRecord) -> TableCell {
     TableCell::new(record.outcome.as_str(), style)
 }
 
-/// The first line: the rest is in the log.
+/// The first line of the error; the rest is in the log.
 fn error(record: &FiringRecord) -> TableCell {
     let error = record.error.as_deref().and_then(|error| error.lines().next());
     TableCell::new(error.unwrap_or_default(), Style::new().red())
@@ -128,17 +128,17 @@ fn when(moment: Option<DateTime<Utc>>, now: DateTime<Utc>) -> TableCell {
     moment.map_or_else(unknown, |moment| both(moment, now).into())
 }
 
-/// As in `in 5m (2026-11-22T03:00:00Z)`.
+/// Formats as in `in 5m (2026-11-22T03:00:00Z)`.
 fn both(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
     format!("{} ({})", ago(at, now), moment(at.trunc_subsecs(0)))
 }
 
-/// As in `in 5m`, or `2m 3s ago`.
+/// Formats as in `in 5m`, or `2m 3s ago`.
 fn ago(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
     if at > now { format!("in {}", span(at - now)) } else { format!("{} ago", span(now - at)) }
 }
 
-/// A span in its two greatest units; in milliseconds, if it is less than a second.
+/// Formats a time span in its two greatest units; below one second in milliseconds.
 fn span(span: TimeDelta) -> String {
     let span = span.to_std().unwrap_or_default();
     let whole = match span.as_secs() {

@@ -1,11 +1,11 @@
-//! `soloist plugin bindings`: what is generated in a project, made anew.
+//! `soloist plugin bindings`: generates the interfaces and bindings of a project again.
 
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
 
 use super::super::{ExitError, ExitKind};
-use crate::scaffold::{self, Kind, Language};
+use crate::scaffold::{self, Language, ProjectKind};
 
 /// Write the interfaces of this version into a project, with bindings for C and Go
 ///
@@ -22,10 +22,10 @@ pub(super) struct BindingsArgs {
     lang: Option<Language>,
     /// What the plugin is [default: as its dev.toml says]
     #[arg(long, value_enum)]
-    kind: Option<Kind>,
+    kind: Option<ProjectKind>,
 }
 
-/// Writes them.
+/// Writes the files.
 pub(super) fn main(args: &BindingsArgs) -> Result<ExitCode, ExitError> {
     scaffold::regenerate(&args.folder, args.lang, args.kind)?;
     Ok(ExitKind::Ok.into())

@@ -1,5 +1,5 @@
-//! `soloist plugin compile`: what a host has done by another process before it does it
-//! itself. It is of no use to anybody else.
+//! `soloist plugin compile`: an internal command. A host compiles a plugin in this separate
+//! process first, before it compiles it itself.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -34,7 +34,7 @@ pub(super) struct CompileArgs {
     memory: u64,
 }
 
-/// Compiles, and tells by its exit that there was an end to it.
+/// Compiles; the exit code says that the compilation ended.
 pub(super) fn main(args: CompileArgs) -> Result<ExitCode, ExitError> {
     let failed = |error| ExitError::internal("cannot compile within limits", &error);
     die_with_parent(args.parent).map_err(failed)?;

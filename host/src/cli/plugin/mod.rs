@@ -1,8 +1,10 @@
-//! `soloist plugin`: for those who make plugins.
+//! `soloist plugin`: commands for authors of plugins.
 
+#[cfg(feature = "scaffold")]
 mod bindings;
 mod compile;
 mod inspect;
+#[cfg(feature = "scaffold")]
 mod new;
 mod plugin_folder;
 mod run;
@@ -22,17 +24,21 @@ pub(super) struct PluginArgs {
 
 #[derive(Debug, Subcommand)]
 enum PluginCommand {
+    #[cfg(feature = "scaffold")]
     New(new::PluginNewArgs),
+    #[cfg(feature = "scaffold")]
     Bindings(bindings::BindingsArgs),
     Compile(compile::CompileArgs),
     Inspect(inspect::InspectArgs),
     Run(run::PluginRunArgs),
 }
 
-/// Does what is asked for.
+/// Runs the subcommand.
 pub(super) fn main(args: PluginArgs) -> Result<ExitCode, ExitError> {
     match args.command {
+        #[cfg(feature = "scaffold")]
         PluginCommand::New(args) => new::main(&args),
+        #[cfg(feature = "scaffold")]
         PluginCommand::Bindings(args) => bindings::main(&args),
         PluginCommand::Compile(args) => compile::main(args),
         PluginCommand::Inspect(args) => inspect::main(&args),

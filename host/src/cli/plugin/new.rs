@@ -1,4 +1,4 @@
-//! `soloist plugin new`: a project to start from.
+//! `soloist plugin new`: creates a project to start from.
 
 use std::{
     path::{Path, PathBuf},
@@ -8,7 +8,7 @@ use std::{
 use clap::Args;
 
 use super::super::{ExitError, ExitKind, terminal::say};
-use crate::scaffold::{Kind, Language, Project, ScaffoldError, Template};
+use crate::scaffold::{Language, Project, ProjectKind, ScaffoldError, Template};
 
 /// Start a plugin: write a small project that builds as it stands
 #[derive(Debug, Args)]
@@ -20,7 +20,7 @@ pub(super) struct PluginNewArgs {
     lang: Option<Language>,
     /// What it is to become [default: http]
     #[arg(long, value_enum)]
-    kind: Option<Kind>,
+    kind: Option<ProjectKind>,
     /// Begin with something whole, in Rust; it has a kind of its own
     #[arg(long, value_enum)]
     template: Option<Template>,
@@ -29,14 +29,14 @@ pub(super) struct PluginNewArgs {
     parent: PathBuf,
 }
 
-/// Writes the project and says how to build it.
+/// Writes the project, and says how to build it.
 pub(super) fn main(args: &PluginNewArgs) -> Result<ExitCode, ExitError> {
     let project = match args.template {
         Some(template) => Project::of_template(&args.name, template, args.lang, args.kind),
         None => Project::new(
             &args.name,
             args.lang.unwrap_or(Language::Rust),
-            args.kind.unwrap_or(Kind::Http),
+            args.kind.unwrap_or(ProjectKind::Http),
         ),
     }?;
     let folder = args.parent.join(project.name());
@@ -46,12 +46,13 @@ pub(super) fn main(args: &PluginNewArgs) -> Result<ExitCode, ExitError> {
 }
 
 fn told(project: &Project, folder: &Path) -> String {
-    // As it is typed: `demo`, not `./demo`.
+    // As people type it: `demo` instead of `./demo`.
     let folder = folder.strip_prefix(".").unwrap_or(folder);
     let lines = project.build().into_iter().map(|line| format!("    {line}\n"));
     let settings = project.settings().map_or(String::new(), |settings| {
         let path = folder.join(&settings);
-        let why = if project.kind() == Kind::Job { ": without it, it is no job" } else { "" };
+        let why =
+            if project.kind() == ProjectKind::Job { ": without it, it is no job" } else { "" };
         format!(" and {} beside it, as {settings}{why}", path.display())
     });
     let first = project

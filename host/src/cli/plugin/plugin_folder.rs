@@ -1,4 +1,4 @@
-//! The folder in which a plugin runs alone: its copy, settings, and soon a store.
+//! The temporary folder of a plugin that runs alone: its copy, its settings, and later a store.
 
 use std::{
     fs, io,
@@ -11,10 +11,10 @@ use toml::{Table, Value};
 use crate::cli::{ExitError, temporary_folder};
 use soloist_guests::plugin;
 
-/// The action's name where the file's is none.
+/// The name of the action where the file has no usable name.
 const ACTION: &str = "plugin";
 
-/// A fresh folder, removed when it is dropped.
+/// A new folder, deleted when this is dropped.
 pub(super) struct PluginFolder {
     folder: TempDir,
     /// The copy of the plugin.
@@ -22,8 +22,8 @@ pub(super) struct PluginFolder {
 }
 
 impl PluginFolder {
-    /// A folder for a copy of the plugin `file`, which holds `bytes`, run as an action with
-    /// these `settings`.
+    /// Creates a folder for a copy of the plugin `file`, whose content is `bytes`, run as an
+    /// action with these `settings`.
     pub(super) fn set_up(file: &Path, bytes: &[u8], settings: Table) -> Result<Self, ExitError> {
         let folder = temporary_folder::folder("soloist-plugin-").map_err(failed)?;
         let name = action_name(file);
@@ -37,10 +37,10 @@ impl PluginFolder {
         Ok(Self { folder, copy })
     }
 
-    /// Copies `file` anew, if it can be read and differs from the copy. A host watches
-    /// the copy, so it must never see half of one.
+    /// Copies `file` again if it is readable and differs from the copy. The copy is replaced
+    /// atomically, because a host watches it.
     pub(super) fn update(&self, file: &Path) -> Result<(), ExitError> {
-        // It may be in the middle of being replaced; then it changes once more.
+        // It may just be getting replaced; then it will change again.
         let Ok(bytes) = plugin::read_plugin(file) else { return Ok(()) };
         if fs::read(&self.copy).is_ok_and(|copy| copy == bytes) {
             return Ok(());
@@ -54,12 +54,12 @@ impl PluginFolder {
         settings_in(self.folder.path())
     }
 
-    /// Where what is compiled of one version is kept for the next.
+    /// The file that caches compiled functions from one version to the next.
     pub(super) fn functions(&self) -> PathBuf {
         self.folder.path().join("functions")
     }
 
-    /// Leaves nothing behind.
+    /// Deletes the folder.
     pub(super) fn remove(self) -> Result<(), ExitError> {
         temporary_folder::remove(self.folder)
     }
@@ -73,33 +73,32 @@ fn settings_in(folder: &Path) -> PathBuf {
     folder.join("soloist.toml")
 }
 
-/// The settings of a host that runs this action and no other.
+/// The settings of a host that runs only this action.
 fn whole(name: &str, action: Table) -> Table {
     let table = |key: &str, value: Value| Value::Table(Table::from_iter([(key.to_owned(), value)]));
     Table::from_iter([
         ("cluster".to_owned(), "plugin-run".into()),
-        // Whoever runs one plugin has no use for a control API, and may have a host.
+        // No control API is needed here, and another host may use the default port.
         ("host".to_owned(), table("listen", "127.0.0.1:0".into())),
         ("lease".to_owned(), table("drain", "1s".into())),
         ("action".to_owned(), table(name, action.into())),
     ])
 }
 
-/// The name of the action that runs `file`: what a host would call it, if it can.
+/// The name of the action that runs `file`: the same as on a host, if it is usable there.
 pub(super) fn action_name(file: &Path) -> String {
     let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     if soloist_config::check_name(stem).is_ok() { stem.to_owned() } else { ACTION.to_owned() }
 }
 
-/// The file of the settings of the plugin `file`, if there is one: beside it, or in the working
-/// folder.
+/// The settings file of the plugin `file`, if there is one: next to it, or in the working folder.
 pub(super) fn settings_file(file: &Path) -> Option<PathBuf> {
     let beside = file.with_extension("toml");
     let here = beside.file_name().map(PathBuf::from);
     [Some(beside), here].into_iter().flatten().find(|file| file.is_file())
 }
 
-/// What `[action.NAME]` calls a folder: `FROM:AT` to read, `FROM:AT:rw` to write.
+/// Parses `FROM:AT` (read-only) or `FROM:AT:rw` into an entry of `folders`.
 pub(super) fn folder(text: &str) -> Result<Value, String> {
     let (text, write) = match text.strip_suffix(":rw") {
         Some(text) => (text, true),
@@ -107,7 +106,7 @@ pub(super) fn folder(text: &str) -> Result<Value, String> {
     };
     let (from, at) =
         text.rsplit_once(':').ok_or("write FROM:AT, as in `./data:/data`, or FROM:AT:rw")?;
-    // The settings file is elsewhere.
+    // Relative paths must not start from the temporary settings file.
     let from = path::absolute(from).map_err(|error| error.to_string())?;
     let from = from.to_str().ok_or("the folder's name is not UTF-8")?;
     Ok(Value::Table(Table::from_iter([

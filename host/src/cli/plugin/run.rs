@@ -1,7 +1,7 @@
-//! `soloist plugin run`: one plugin on a host of its own.
+//! `soloist plugin run`: runs one plugin on a host of its own.
 //!
-//! It is a real host with a real store, so the plugin has a real term, token and
-//! state; only the store is thrown away in the end.
+//! This is a real host with a real store, so the plugin has a real term, token and state; only
+//! the store is deleted at the end.
 
 use std::{
     path::{Path, PathBuf},
@@ -23,13 +23,13 @@ use crate::cli::{
 use soloist_config::{self as config, Config, Overrides, small_file::FileStamp};
 use soloist_guests::plugin::{self, FolderWatch};
 
-/// What the plugin prints, where it and the control API answer, that it is compiled, and
-/// what goes wrong.
+/// Shows what the plugin prints, the addresses of plugin and control API, compilations, and
+/// problems.
 const LOG: &str = "warn,plugin=info,soloist::action=info,soloist_guests=info,soloist::api=info";
-/// What messages call the settings that are made of flags.
+/// How messages refer to the settings that are made of flags.
 const FLAGS: &str = "(the flags of `plugin run`, as settings)";
-/// How often the file is looked at even if nothing was heard of it: its whole folder may
-/// have been made anew.
+/// How often the file is looked at even without a notification: its whole folder may have been
+/// replaced.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Run a plugin alone, under a term of its own that ends with Ctrl-C
@@ -78,8 +78,8 @@ pub(super) struct PluginRunArgs {
 }
 
 impl PluginRunArgs {
-    /// The settings of the action that runs the plugin: those of its file, and what the flags
-    /// add or put in their place.
+    /// The settings of the action that runs the plugin: those of its settings file, and the
+    /// flags, which take precedence.
     fn settings(&self) -> Result<Table, ExitError> {
         let found = || plugin_folder::settings_file(&self.file);
         let mut table = match self.settings.clone().or_else(found) {
@@ -93,7 +93,7 @@ impl PluginRunArgs {
         };
         let mut given: Table =
             self.set.iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
-        // As whoever types them means it.
+        // Relative paths start from the working folder.
         let here = std::env::current_dir()
             .map_err(|error| ExitError::internal("there is no working folder", &error))?;
         config::resolve_paths(&mut given, &here);
@@ -103,7 +103,7 @@ impl PluginRunArgs {
         if self.state {
             table.insert("state".into(), true.into());
         }
-        // Whoever looks on wants to see what is asked.
+        // A person is watching, so requests are logged.
         table.entry("access_log").or_insert(true.into());
         add(&mut table, "outbound", self.outbound.iter().map(|url| url.as_str().into()).collect());
         add(&mut table, "folders", self.folder.clone());
@@ -112,7 +112,7 @@ impl PluginRunArgs {
     }
 }
 
-/// Adds `more` to the list `key`.
+/// Appends `more` to the list `key`.
 fn add(table: &mut Table, key: &str, more: Vec<Value>) {
     if more.is_empty() {
         return;
@@ -123,7 +123,7 @@ fn add(table: &mut Table, key: &str, more: Vec<Value>) {
     }
 }
 
-/// A line of TOML.
+/// Parses one line of TOML.
 fn setting(text: &str) -> Result<Table, String> {
     text.parse().map_err(|error: toml::de::Error| error.message().to_owned())
 }
@@ -133,7 +133,7 @@ pub(super) async fn main(args: PluginRunArgs) -> Result<(), ExitError> {
     run::abort_on_panic();
     let _log = logging::start(LogFormat::Text, &args.log)?;
     let (shutdown, _second) = Signals::listen(args.exit_with_parent)?.split();
-    // First: what is wrong with settings may be that there is no such plugin.
+    // Read first, since the settings would be reported as wrong if the plugin is missing.
     let plugin = plugin::read_plugin(&args.file)
         .map_err(|error| ExitError::usage(&error).with_causes_of(&error))?;
     let scratch = PluginFolder::set_up(&args.file, &plugin, args.settings()?)?;
@@ -156,8 +156,8 @@ pub(super) async fn main(args: PluginRunArgs) -> Result<(), ExitError> {
     result
 }
 
-/// Copies the plugin anew whenever it has changed; the host takes up what it can run,
-/// and tells of what it cannot.
+/// Copies the plugin whenever it has changed. The host takes over what it can run, and reports
+/// what it cannot.
 async fn follow(file: &Path, scratch: &PluginFolder) -> Result<(), ExitError> {
     let folder = file.parent().filter(|folder| *folder != Path::new(""));
     let mut watch = FolderWatch::new(folder.unwrap_or(Path::new(".")));

@@ -1,6 +1,7 @@
-//! `soloist state`: what actions keep in the store, for people.
+//! `soloist state`: what actions keep in the store.
 //!
-//! Any host is asked, whoever leads, for any action, whether it runs there or not.
+//! Any host can be asked about any action, whether it leads or not, and whether the action runs
+//! there or not.
 
 mod state_client;
 
@@ -89,27 +90,27 @@ struct RmArgs {
     yes: bool,
 }
 
-/// Asks a host, and prints what it says.
+/// Asks a host, and prints its response.
 pub(super) async fn main(args: StateArgs) -> Result<(), ExitError> {
-    let desk = StateClient::new(args.host.client()?);
+    let client = StateClient::new(args.host.client()?);
     match args.command {
-        StateCommand::Ls(LsArgs { action }) => list(&desk, &action).await,
+        StateCommand::Ls(LsArgs { action }) => list(&client, &action).await,
         StateCommand::Get(GetArgs { action, key }) => {
-            hand_out(&desk.get(&action, &key).await?);
+            hand_out(&client.get(&action, &key).await?);
             Ok(())
         }
-        StateCommand::Put(args) => desk.put(&args.action, &args.key, args.read()?).await,
-        StateCommand::Rm(args) if args.all => remove_all(&desk, &args).await,
-        StateCommand::Rm(args) => remove(&desk, &args).await,
+        StateCommand::Put(args) => client.put(&args.action, &args.key, args.read()?).await,
+        StateCommand::Rm(args) if args.all => remove_all(&client, &args).await,
+        StateCommand::Rm(args) => remove(&client, &args).await,
     }
 }
 
-async fn list(desk: &StateClient, action: &str) -> Result<(), ExitError> {
+async fn list(client: &StateClient, action: &str) -> Result<(), ExitError> {
     let mut after: Option<String> = None;
     loop {
-        let page = desk.list(action, after.as_deref()).await?;
+        let page = client.list(action, after.as_deref()).await?;
         if page.keys.is_empty() && after.is_none() {
-            return desk.knows(action).await;
+            return client.knows(action).await;
         }
         say(&page.keys.iter().map(|key| sanitize(key) + "\n").collect::<String>());
         match page.keys.into_iter().next_back() {
@@ -119,11 +120,11 @@ async fn list(desk: &StateClient, action: &str) -> Result<(), ExitError> {
     }
 }
 
-/// Removes what is there, and then tells what is not.
-async fn remove(desk: &StateClient, args: &RmArgs) -> Result<(), ExitError> {
+/// Removes the keys that exist, and then reports those that do not.
+async fn remove(client: &StateClient, args: &RmArgs) -> Result<(), ExitError> {
     let mut missing = None;
     for key in &args.keys {
-        match desk.remove(&args.action, key).await {
+        match client.remove(&args.action, key).await {
             Err(error) if error.is_missing() => missing = missing.or(Some(error)),
             answer => answer?,
         }
@@ -131,7 +132,7 @@ async fn remove(desk: &StateClient, args: &RmArgs) -> Result<(), ExitError> {
     missing.map_or(Ok(()), Err)
 }
 
-async fn remove_all(desk: &StateClient, args: &RmArgs) -> Result<(), ExitError> {
+async fn remove_all(client: &StateClient, args: &RmArgs) -> Result<(), ExitError> {
     let action = &args.action;
     let question = format!("Remove all that {} keeps, in the whole cluster?", sanitize(action));
     if !args.yes {
@@ -144,13 +145,13 @@ async fn remove_all(desk: &StateClient, args: &RmArgs) -> Result<(), ExitError> 
             }
         }
     }
-    let removed = desk.remove_all(action).await?;
+    let removed = client.remove_all(action).await?;
     say(&format!("removed {removed} {}\n", if removed == 1 { "key" } else { "keys" }));
     Ok(())
 }
 
 impl PutArgs {
-    /// The value, from wherever it is said to be.
+    /// The value from the source that the arguments name.
     fn read(&self) -> Result<Vec<u8>, ExitError> {
         match (&self.file, self.value.as_deref()) {
             (Some(path), _) => {
@@ -166,7 +167,7 @@ impl PutArgs {
     }
 }
 
-/// One byte more than a value may have suffices to be told so.
+/// Reads one byte more than a value may have, which is enough for the host to refuse it.
 fn up_to_the_limit(from: impl Read) -> io::Result<Vec<u8>> {
     let mut value = Vec::new();
     from.take(VALUE_MAX as u64 + 1).read_to_end(&mut value)?;

@@ -16,7 +16,7 @@ use crate::{
 /// How long it may take to remove all keys of an action.
 const LONG_PATIENCE: Duration = Duration::from_secs(120);
 
-/// The state as a host hands it out.
+/// Reads and changes state through a host.
 pub(super) struct StateClient {
     client: ApiClient,
 }
@@ -31,7 +31,7 @@ impl StateClient {
         Self { client }
     }
 
-    /// A page of keys, those after `after`.
+    /// A page of keys: those after `after`.
     pub(super) async fn list(
         &self,
         action: &str,
@@ -44,7 +44,7 @@ impl StateClient {
         question.send(STORE_PATIENCE).await?.json()
     }
 
-    /// That the host knows the action, of which nothing is kept.
+    /// Checks that the host knows the action, since no state of it was found.
     pub(super) async fn knows(&self, action: &str) -> Result<(), ExitError> {
         let actions = self.client.status().await?.actions;
         if actions.iter().any(|known| known.name == action) {
@@ -76,16 +76,16 @@ impl StateClient {
         question.send(STORE_PATIENCE).await.map(drop)
     }
 
-    /// Removes all keys of an action and says how many they were.
+    /// Removes all keys of an action, and returns how many there were.
     pub(super) async fn remove_all(&self, action: &str) -> Result<u64, ExitError> {
         let question = self.of(Method::DELETE, action).option("all", "true");
         let removed: RemovedKeys = question.send(LONG_PATIENCE).await?.json()?;
         Ok(removed.deleted)
     }
 
-    /// The key is no part of the path, from which `..` would be taken out; an action's name
-    /// that would lead elsewhere is for the host to refuse.
-    fn of(&self, method: Method, action: &str) -> ApiRequest<'_> {
+    /// The key is not part of the path, where `..` would be removed. An action name that would
+    /// lead to another path is left for the host to refuse.
+    fn of(&self, method: Method, action: &str) -> ApiRequest {
         self.client.request(method, &["v1", "state", action])
     }
 }

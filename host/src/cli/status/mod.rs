@@ -1,4 +1,4 @@
-//! `soloist status`: what a host says of its cluster.
+//! `soloist status`: the status of a host and its cluster.
 
 mod show;
 
@@ -36,7 +36,7 @@ pub(super) struct StatusArgs {
     ready: bool,
 }
 
-/// Asks once, or each second until Ctrl-C.
+/// Asks once, or every second until Ctrl-C.
 pub(super) async fn main(args: StatusArgs) -> Result<(), ExitError> {
     let client = args.host.client()?;
     if args.live || args.ready {

@@ -1,4 +1,4 @@
-//! Patterns as people write them, and what they are told of slips.
+//! Cron patterns as people write them, and the messages for mistakes in them.
 
 use super::*;
 
@@ -10,15 +10,15 @@ fn problem(text: &str) -> String {
     CronPattern::parse(text).unwrap_err().one_line()
 }
 
-/// The days of November 2026 that fit; the 1st is a Sunday.
+/// The days of November 2026 that match; the 1st is a Sunday.
 fn days(text: &str) -> Vec<u32> {
     let pattern = pattern(text);
     let all = (1..=30).filter_map(|day| NaiveDate::from_ymd_opt(2026, 11, day));
     all.filter(|date| pattern.fits(*date)).map(|date| date.day()).collect()
 }
 
-/// crontab(5) of Vixie cron: "If both fields are restricted (i.e., aren't *), the command
-/// will be run when either field matches"; in its code a field is `*` that begins with it.
+/// crontab(5) of Vixie cron: "If both fields are restricted (i.e., aren't *), the command will be
+/// run when either field matches". In its code a field counts as `*` if it begins with one.
 #[test]
 fn days_and_weekdays_as_in_vixie_cron() {
     assert_eq!(days("0 0 13 * *"), [13]);
@@ -27,7 +27,7 @@ fn days_and_weekdays_as_in_vixie_cron() {
     assert_eq!(days("0 0 */2 * FRI"), [13, 27]);
     assert_eq!(days("0 0 1-7 * */3"), [1, 4, 7], "Sunday, Wednesday and Saturday");
     assert_eq!(days("0 0 ? * FRI"), [6, 13, 20, 27]);
-    // What Vixie cron has no way to say.
+    // Vixie cron cannot express this.
     assert_eq!(days("0 0 13 * +FRI"), [13]);
     assert_eq!(days("0 0 14 * +FRI"), [0; 0]);
 }
@@ -62,7 +62,7 @@ fn short_names() {
     }
 }
 
-/// Each names the field, and says what to write.
+/// Each message names the field, and says what to write.
 #[test]
 fn slips() {
     for (text, why, mend) in [

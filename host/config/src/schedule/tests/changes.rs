@@ -1,5 +1,5 @@
-//! Every change of clocks until 2035, in every zone, beside figures and a search that know
-//! nothing of how schedules are carried out.
+//! Every clock change until 2035, in every zone, checked against figures and a search that share
+//! no code with the implementation.
 
 use std::collections::BTreeSet;
 
@@ -8,13 +8,13 @@ use proptest::prelude::*;
 
 use super::{super::*, at};
 
-/// From `changes.py` beside it, which Python's zoneinfo and a plain search have made.
+/// Made by `changes.py` next to it, with Python's zoneinfo and a plain search.
 const FIGURES: &str = include_str!("../../../../tests/schedule/changes.txt");
 const MINUTE: TimeDelta = TimeDelta::minutes(1);
-/// The figures reach so far around each change.
+/// How far around each change the figures reach.
 const AROUND: TimeDelta = TimeDelta::hours(4);
 
-/// Who takes a new version of chrono-tz makes the figures anew.
+/// After an update of chrono-tz the figures have to be generated again.
 #[test]
 fn the_figures_are_of_the_same_database() {
     let version = FIGURES.lines().find_map(|line| line.strip_prefix("tzdata "));
@@ -23,13 +23,13 @@ fn the_figures_are_of_the_same_database() {
     assert_eq!(version, Some(known), "{mend} {known}, and keep what it prints as changes.txt");
 }
 
-/// Zones that change alike, and one change.
+/// One clock change, and the zones that share it.
 struct Change<'a> {
     zones: Vec<Tz>,
     at: DateTime<Utc>,
-    /// By how much the clock is set forwards.
+    /// By how much the clock is set forward.
     moved: TimeDelta,
-    /// Of each pattern, in minutes from the change.
+    /// For each pattern, the firings in minutes from the change.
     firings: Vec<&'a str>,
 }
 
@@ -58,7 +58,7 @@ fn changes() -> Vec<Change<'static>> {
     changes
 }
 
-/// The firings after `from` and up to `to`, found forwards, and the same found backwards.
+/// The firings after `from` and up to `to`, searched forwards, and the same searched backwards.
 fn found(schedule: &Schedule, from: DateTime<Utc>, to: DateTime<Utc>) -> Vec<DateTime<Utc>> {
     let all = std::iter::successors(schedule.after(from), |last| schedule.after(*last));
     let forwards: Vec<_> = all.take_while(|firing| *firing <= to).collect();
@@ -102,7 +102,7 @@ fn every_change_in_every_zone_is_as_others_found() {
     assert!(zones > 2000, "{zones} changes were looked at");
 }
 
-/// The figures are of all zones that there are.
+/// The figures cover every zone.
 #[test]
 fn no_zone_that_changes_is_left_out() {
     let known: BTreeSet<&str> =
@@ -114,7 +114,7 @@ fn no_zone_that_changes_is_left_out() {
     assert_eq!(found, known);
 }
 
-/// What a pattern says of minutes and hours, read by nobody.
+/// The minutes and hours of a pattern, without parsing one.
 #[derive(Clone, Debug)]
 struct Wanted {
     hours: BTreeSet<u32>,
@@ -133,8 +133,8 @@ impl Wanted {
         self.hours.contains(&time.hour()) && self.minutes.contains(&time.minute())
     }
 
-    /// One minute after the other: of a pattern of every hour, whenever the clock shows what
-    /// fits; of others, when it first shows that or something later.
+    /// Checks one minute after the other. A pattern of every hour fires whenever the clock shows
+    /// a match; others when the clock first shows a match or a later time.
     fn firings(&self, zone: Tz, from: DateTime<Utc>, to: DateTime<Utc>) -> Vec<DateTime<Utc>> {
         let shown = |at: DateTime<Utc>| at.with_timezone(&zone).naive_local();
         let mut at = from - TimeDelta::hours(26);
@@ -173,8 +173,7 @@ fn wanted() -> impl Strategy<Value = Wanted> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(192))]
 
-    /// Whatever the pattern and the change: what is found is what a search finds that looks
-    /// at each minute.
+    /// For every pattern and clock change the result equals that of a search over each minute.
     #[test]
     fn firings_around_a_change_are_those_of_a_plain_search(
         wanted in wanted(),

@@ -1,14 +1,14 @@
-//! The actions: those of the settings file, and those that the plugins folder makes.
+//! Finds the actions of this host: those of the settings file, and those of the plugins folder.
 
 use std::{
     collections::BTreeSet,
-    fmt, io,
+    io,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
 
 use super::{
-    ActionConfig, ConfigError, ReservedMount,
+    ActionConfig, ActionSet, ConfigError, RefusedAction,
     action::{ActionContext, location_text},
     lenient,
     plugin_listing::{PluginListing, is_similar},
@@ -20,109 +20,21 @@ use super::{
 };
 use soloist_heart::Group;
 
-/// Where the actions of this host come from. It is read at the start, and again
-/// whenever the plugins folder changes.
+/// Where this host's actions come from. It is read at the start, and again whenever the plugins
+/// folder changes.
 #[derive(Debug)]
 pub struct ActionSource {
     pub(super) settings: SourceFile,
     pub(super) tables: Vec<(LocatedText, ActionTable)>,
     pub(super) folder: PathBuf,
     pub(super) place: Option<Location>,
-    /// Components that groups name as their strategies: they are no actions.
+    /// Components that groups use as strategies: these are not actions.
     pub(super) strategies: BTreeSet<PathBuf>,
     pub(super) control: Option<SocketAddr>,
-    /// Whether secrets need not be there.
+    /// Whether secrets may be missing, since only the settings are checked.
     pub(super) without_secrets: bool,
-    /// The settings that lie beside plugins.
+    /// The settings files next to plugins, cached while they do not change.
     pub(super) settings_cache: SettingsCache,
-}
-
-/// What was read.
-#[derive(Clone, Debug, Default)]
-pub struct ActionSet {
-    /// The actions, by name.
-    pub actions: Vec<ActionConfig>,
-    /// What makes no action, and why.
-    pub refused: Vec<RefusedAction>,
-}
-
-/// An action that cannot be made, since its settings or its file are wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RefusedAction {
-    /// Its name.
-    pub name: String,
-    /// What is wrong: at least one problem.
-    problems: Vec<Problem>,
-    /// Where it would answer requests, if it may be one that does.
-    reserved: Option<ReservedMount>,
-    /// Whether it is no more than settings without a plugin.
-    lacks_plugin: bool,
-}
-
-impl RefusedAction {
-    fn new(name: &str, problems: Vec<Problem>) -> Self {
-        let reserved = ReservedMount::unknown(name);
-        Self { name: name.to_owned(), problems, reserved, lacks_plugin: false }
-    }
-
-    /// The same, by what can be read of its settings.
-    fn reserving(self, table: &ActionTable) -> Self {
-        Self { reserved: ReservedMount::from_table(&self.name, table), ..self }
-    }
-
-    /// The same, if its settings, or its address in them, cannot be read.
-    fn at_any_address(mut self) -> Self {
-        if let Some(reserved) = &mut self.reserved {
-            reserved.any_address = true;
-        }
-        self
-    }
-
-    /// Whether there are settings, and no plugin that they are for. It may be on its way.
-    #[must_use]
-    pub fn lacks_plugin(&self) -> bool {
-        self.lacks_plugin
-    }
-
-    /// Where it would answer requests, if it may be one that does.
-    #[must_use]
-    pub fn reserved(&self) -> Option<&ReservedMount> {
-        self.reserved.as_ref()
-    }
-
-    /// What is wrong.
-    pub(super) fn problems(&self) -> &[Problem] {
-        &self.problems
-    }
-}
-
-/// In one line.
-impl fmt::Display for RefusedAction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let problems: Vec<_> = self.problems.iter().map(Problem::one_line).collect();
-        f.write_str(&problems.join("; "))
-    }
-}
-
-impl ActionSet {
-    /// Takes out what is wrong with the very text of the settings file, as opposed to what
-    /// lies in the plugins folder, or is not where the settings say.
-    pub(super) fn take_mistakes(&mut self, source: &ActionSource) -> Vec<Problem> {
-        let written = |refused: &RefusedAction| source.configured_group(&refused.name).is_some();
-        let mistaken = |refused: &mut RefusedAction| {
-            written(refused) && !refused.problems.iter().all(Problem::is_external)
-        };
-        let mistaken = self.refused.extract_if(.., mistaken);
-        mistaken.flat_map(|refused| refused.problems).collect()
-    }
-
-    /// Takes in an action, or that it is refused for problems, if there are any.
-    fn add(&mut self, action: Option<ActionConfig>, refused: RefusedAction) {
-        match action {
-            Some(action) if refused.problems.is_empty() => self.actions.push(action),
-            _ => self.refused.push(refused),
-        }
-    }
 }
 
 impl ActionSource {
@@ -132,8 +44,8 @@ impl ActionSource {
         &self.folder
     }
 
-    /// The group of the action `name`, if the settings file names it: only of such a one may
-    /// others rely on it that it is there.
+    /// The group of the action `name`, if the settings file has a table for it. Only such an
+    /// action is certain to be intended, so only its group may be relied upon.
     #[must_use]
     pub fn configured_group(&self, name: &str) -> Option<Group> {
         let (_, table) = self.tables.iter().find(|(other, _)| other.get_ref() == name)?;
@@ -141,39 +53,39 @@ impl ActionSource {
         Some(group.unwrap_or_else(Group::main))
     }
 
-    /// Reads the settings of every action, and what the plugins folder holds.
+    /// Reads the settings of every action and lists the plugins folder.
     ///
     /// # Errors
-    /// When the folder cannot be read at all.
+    /// The folder cannot be read at all.
     pub fn read(&self) -> Result<ActionSet, ConfigError> {
         let listing = match PluginListing::of(&self.folder) {
             Ok(listing) => listing,
-            // Each action of the file will say that its plugin is missing.
+            // Each action of the settings file will report that its plugin is missing.
             Err(error) if error.kind() == io::ErrorKind::NotFound && !self.tables.is_empty() => {
                 PluginListing::empty(&self.folder)
             }
             Err(error) => return Err(self.unreadable(&error).into()),
         };
-        let mut reading = ActionSet::default();
-        let around = ActionContext { listing: &listing, control: self.control };
-        self.add_configured(&around, &mut reading);
+        let mut set = ActionSet::default();
+        let context = ActionContext { listing: &listing, control: self.control };
+        self.add_configured(&context, &mut set);
         for name in listing.settings() {
-            self.add_with_settings(name, &around, &mut reading);
+            self.add_with_settings(name, &context, &mut set);
         }
         for name in listing.orphan_settings() {
-            reading.refused.extend(self.orphan_settings(name, &listing));
+            set.refused.extend(self.orphan_settings(name, &listing));
         }
         let beside: BTreeSet<_> = (listing.settings().iter().chain(listing.orphan_settings()))
             .map(|name| settings_path(&listing, name))
             .collect();
         self.settings_cache.retain(|path| beside.contains(path));
-        add_without_settings(&listing, &self.strategies, &mut reading);
-        reading.actions.sort_by(|a, b| a.name.cmp(&b.name));
-        reading.refused.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(reading)
+        add_without_settings(&listing, &self.strategies, &mut set);
+        set.actions.sort_by(|a, b| a.name.cmp(&b.name));
+        set.refused.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(set)
     }
 
-    /// The settings that lie beside the plugin of the action `name`, if there are any.
+    /// The settings file next to the plugin of the action `name`, if there is one.
     pub(super) fn plugin_settings(&self, name: &str) -> Option<SourceFile> {
         self.settings_cache.open(&self.folder.join(format!("{name}.toml"))).ok()
     }
@@ -198,27 +110,28 @@ impl ActionSource {
         problem.at(self.place.clone())
     }
 
-    /// The actions of `[action.NAME]`.
-    fn add_configured(&self, around: &ActionContext<'_>, reading: &mut ActionSet) {
+    /// Adds the actions of `[action.NAME]`.
+    fn add_configured(&self, context: &ActionContext<'_>, set: &mut ActionSet) {
         for (name, table) in &self.tables {
             let mut resolver = self.resolver(&self.settings);
             let name = resolver.written(Some(name.clone()), "");
-            let action = around.action(&mut resolver, &name, table.clone());
+            let action = context.action(&mut resolver, &name, table.clone());
             let refused = RefusedAction::new(&name.text, resolver.into_problems());
-            reading.add(action, refused.reserving(table));
+            set.add(action, refused.reserving(table));
         }
     }
 
-    /// The action of `NAME.toml`.
-    fn add_with_settings(&self, name: &str, around: &ActionContext<'_>, reading: &mut ActionSet) {
-        let file = settings_path(around.listing, name);
-        // Whatever is in it, and be it nothing that can be read.
+    /// Adds the action of the settings file `NAME.toml` in the plugins folder.
+    fn add_with_settings(&self, name: &str, context: &ActionContext<'_>, set: &mut ActionSet) {
+        let file = settings_path(context.listing, name);
+        // This applies even if `NAME.toml` cannot be read.
         if let Some((other, table)) = self.tables.iter().find(|(it, _)| it.get_ref() == name) {
-            // The one of the file would go on as if nothing had been written here.
-            reading.actions.retain(|action| &*action.name != name);
-            reading.refused.retain(|refused| refused.name != name);
+            // Otherwise the action of the settings file would run as if `NAME.toml` did not
+            // exist.
+            set.actions.retain(|action| &*action.name != name);
+            set.refused.retain(|refused| refused.name != name);
             let problem = self.in_two_places(name, &file, other);
-            return reading.add(None, RefusedAction::new(name, vec![problem]).reserving(table));
+            return set.add(None, RefusedAction::new(name, vec![problem]).reserving(table));
         }
         let opened = self.settings_cache.open(&file).map_err(|error| {
             let what = format!("cannot read `{}`: {error}", file.display());
@@ -230,22 +143,22 @@ impl ActionSource {
         let source = match opened {
             Ok(source) => source,
             Err(problem) => {
-                return reading.add(None, RefusedAction::new(name, vec![problem]).at_any_address());
+                return set.add(None, RefusedAction::new(name, vec![problem]).at_any_address());
             }
         };
         let (table, mistakes) = lenient::read::<ActionTable>(&source);
         let Some(table) = table else {
-            return reading.add(None, RefusedAction::new(name, mistakes).at_any_address());
+            return set.add(None, RefusedAction::new(name, mistakes).at_any_address());
         };
-        // It may stand in what was left out.
+        // The address may have been in the part that was left out.
         let no_address = !mistakes.is_empty() && table.listen.is_none();
         let mut resolver = self.resolver(&source);
         resolver.report_all(mistakes);
         let place = source.place(&Located::new(0..0, ()));
         let setting = Setting { text: name.to_owned(), place: Some(place) };
-        let action = around.action(&mut resolver, &setting, table.clone());
+        let action = context.action(&mut resolver, &setting, table.clone());
         let refused = RefusedAction::new(name, resolver.into_problems()).reserving(&table);
-        reading.add(action, if no_address { refused.at_any_address() } else { refused });
+        set.add(action, if no_address { refused.at_any_address() } else { refused });
     }
 
     fn in_two_places(&self, name: &str, file: &Path, other: &LocatedText) -> Problem {
@@ -257,8 +170,8 @@ impl ActionSource {
 }
 
 impl ActionSource {
-    /// What is said of `NAME.toml` where there is no `NAME.wasm`: nothing, unless it is meant
-    /// for a plugin, by its name or by what is in it.
+    /// The problem to report for a `NAME.toml` without a `NAME.wasm`. There is none unless the
+    /// file's name or content shows that it is meant for a plugin.
     fn orphan_settings(&self, name: &str, listing: &PluginListing) -> Option<RefusedAction> {
         if self.tables.iter().any(|(other, _)| other.get_ref() == name) {
             return None;
@@ -267,7 +180,7 @@ impl ActionSource {
         let source = self.settings_cache.open(&settings_path(listing, name)).ok()?;
         let settings = source.parse::<ActionTable>().is_ok()
             && source.parse::<toml::Table>().is_ok_and(|table| !table.is_empty());
-        // A slip of the hand in what is in it makes it no less the settings of a plugin.
+        // A file named almost like a plugin is meant for it even if its content has mistakes.
         if !settings && !meant.is_some_and(|other| is_similar(other, name)) {
             return None;
         }
@@ -286,37 +199,39 @@ impl ActionSource {
         let place = Some(source.place(&Located::new(0..0, ())));
         let problem = Problem::new(what, mend).external().at(place);
         let refused = RefusedAction::new(&shown.to_string(), vec![problem]);
-        Some(RefusedAction { lacks_plugin: true, reserved: None, ..refused })
+        Some(refused.without_plugin())
     }
 }
 
-/// Where the settings of an action lie that lie beside its plugin.
+/// The path of `NAME.toml` in the plugins folder.
 fn settings_path(listing: &PluginListing, name: &str) -> PathBuf {
     listing.path(&format!("{name}.toml"))
 }
 
-/// The actions that components make which no settings name, be it as strategies.
+/// Adds the actions of components that no settings mention, neither as an action nor as a
+/// strategy.
 fn add_without_settings(
     listing: &PluginListing,
     strategies: &BTreeSet<PathBuf>,
-    reading: &mut ActionSet,
+    set: &mut ActionSet,
 ) {
-    let named = reading.actions.iter().map(|action| &action.plugin).chain(strategies);
+    let named = set.actions.iter().map(|action| &action.plugin).chain(strategies);
     let named: BTreeSet<_> = named.cloned().collect();
     for (file, verdict) in listing.components() {
         let path = listing.path(file);
         let stem = file.strip_suffix(".wasm").unwrap_or(file);
         let shown = file.escape_debug();
-        // Its settings are wrong, so it cannot be had with defaults either.
-        if named.contains(&path) || reading.refused.iter().any(|refused| refused.name == stem) {
+        // Its settings were refused; running it with defaults instead would be wrong.
+        if named.contains(&path) || set.refused.iter().any(|refused| refused.name == stem) {
             continue;
         }
         let mend = format!("write `[action.NAME]` with `plugin = \"{shown}\"`");
         let mut name = stem;
         let problem = if let Err(problem) = verdict {
             problem.clone()
-        } else if reading.actions.iter().any(|action| &*action.name == stem) {
-            // That one is what the name stands for.
+        } else if set.actions.iter().any(|action| &*action.name == stem) {
+            // The plain name belongs to the other action, so this one is reported by its file
+            // name.
             name = file;
             let what = format!("`{shown}` has the name of an action that runs another plugin");
             Problem::new(what, mend)
@@ -325,11 +240,11 @@ fn add_without_settings(
             let rule = "letters (a to z), digits, `-`, `_` and `.`";
             Problem::new(what, format!("rename it, with no more than {rule}; or {mend}"))
         } else {
-            reading.actions.push(ActionConfig::with_defaults(stem, path));
+            set.actions.push(ActionConfig::with_defaults(stem, path));
             continue;
         };
-        // A file may be called by anything; this is shown to people.
+        // A file name may contain anything, and this one is shown to people.
         let name = name.escape_debug().to_string();
-        reading.refused.push(RefusedAction::new(&name, vec![problem]));
+        set.refused.push(RefusedAction::new(&name, vec![problem]));
     }
 }

@@ -1,0 +1,89 @@
+//! The groups in a status.
+
+use serde::{Deserialize, Serialize};
+
+/// A group, as this host sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupEntry {
+    /// The host that leads; `None` if nobody does, or it is unknown (see
+    /// [`StoreEntry::current`]).
+    pub leader: Option<String>,
+    /// The leader when it was last known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_known_leader: Option<String>,
+    /// The URL of the leader's control API.
+    pub leader_url: Option<String>,
+    /// The fencing token of the current term.
+    pub token: Option<i64>,
+    /// The host that is next in line.
+    pub heir: Option<String>,
+    /// The hosts on standby in the order in which they would become leader, the heir first.
+    #[serde(default)]
+    pub standbys: Vec<String>,
+    /// The role of this host.
+    pub role: GroupRole,
+    /// Since when the current leader leads.
+    pub since: Option<String>,
+    /// How long this host may lead without another renewal, in milliseconds; only the leader
+    /// knows.
+    pub lease_remaining_ms: Option<u64>,
+    /// Why this host does not stand for election here.
+    pub obstacle: Option<String>,
+    /// The strategy by which this host prefers leaders.
+    #[serde(default)]
+    pub strategy: String,
+    /// Who paused or froze it, and why.
+    #[serde(default)]
+    pub paused: Option<String>,
+    /// The hosts whose settings differ from this host's in whether the group is spread.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spread_differs: Option<String>,
+    /// Since when nobody performs, and why; `None` while somebody does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaderless: Option<LeaderlessEntry>,
+    /// The keys in its queue that belong to no host, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub strangers: Vec<StrangerEntry>,
+}
+
+/// A group in which nobody performs, as far as this host knows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaderlessEntry {
+    /// Since when nobody performs.
+    pub since: String,
+    /// Why, and what to do about it.
+    pub why: String,
+    /// The key that heads the queue, if there is one.
+    pub key: Option<String>,
+    /// The lease of this key, as `etcdctl lease list` prints it.
+    pub lease: Option<String>,
+}
+
+/// A key in a group's queue that soloist did not write.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StrangerEntry {
+    /// Its name in the store.
+    pub key: String,
+    /// The lease of the key; without one it stays until it is removed.
+    pub lease: Option<String>,
+    /// When it was seen first.
+    pub seen: String,
+    /// The command that removes it.
+    pub remove: String,
+}
+
+/// The role of a host in a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GroupRole {
+    /// It leads.
+    Leader,
+    /// Its term is ending.
+    Draining,
+    /// It is next in line.
+    Heir,
+    /// It is waiting in the queue.
+    Standby,
+    /// It does not stand for election.
+    Out,
+}

@@ -1,0 +1,143 @@
+//! Statuses as text.
+
+use std::time::Duration;
+
+use proptest::{collection::vec, prelude::*};
+
+use super::*;
+use crate::api::{GroupRole, example};
+use soloist_text::affects_display;
+
+/// 183 s after the member of the example joined.
+fn now() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_183)
+}
+
+#[test]
+fn a_cluster_at_a_glance() {
+    assert_eq!(
+        status(&example(), now(), Paint::OFF),
+        "\
+cluster demo, seen by host a (127.0.0.1:4000, soloist 0.1.0)
+store sqlite soloist.db: ok
+
+GROUP  LEADER  TOKEN  HEIR  LEADING FOR  LEASE LEFT  THIS HOST
+main   a       17     –     1m 22s       4.1s        leader
+
+HOST  LIVE  URL            VERSION  JOINED     SEEN       LABELS
+a     yes   http://a:4000  0.1.0    3m 3s ago  now        size=big
+b     no    http://b:4000  0.1.0    3m 3s ago  2m 3s ago  size=big
+
+ACTION  STATE    KIND  GROUP  LISTEN          RESTARTS  LAST ERROR
+web     running  http  main   127.0.0.1:3000  1         unreachable executed
+"
+    );
+}
+
+/// Any name or text that a host or its store may contain.
+fn text() -> impl Strategy<Value = String> {
+    let steering = "[\\x00-\\x1f\\x7f-\\u{9f}\\u{61c}\\u{200e}\\u{200f}\\u{2028}-\\u{202e}\\u{2066}-\\u{2069}a<]*";
+    prop_oneof![any::<String>(), steering, Just("x".repeat(1 << 16))]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn whatever_a_status_says_it_is_so_many_lines_of_text(texts in vec(text(), 24)) {
+        let mut texts = texts.into_iter();
+        let mut next = move || texts.next().unwrap_or_default();
+        let mut all = example();
+        (all.cluster, all.host.name, all.host.listen) = (next(), next(), next());
+        (all.host.version, all.store.label) = (next(), next());
+        all.store.last_error = Some(next());
+        let mut group = all.groups.pop_first().unwrap().1;
+        (group.leader, group.heir, group.since) = (Some(next()), Some(next()), Some(next()));
+        (group.obstacle, group.paused) = (Some(next()), Some(next()));
+        all.groups.insert(next(), group);
+        for member in &mut all.members {
+            (member.name, member.url, member.joined) = (next(), next(), next());
+            (member.version, member.drained) = (next(), Some(next()));
+            member.labels.insert(next(), "x".into());
+        }
+        all.actions[0].last_error = Some(next());
+        let shown = status(&all, now(), Paint::OFF);
+        prop_assert_eq!(shown.lines().count(), status(&known(), now(), Paint::OFF).lines().count());
+        prop_assert!(!shown.chars().any(|c| affects_display(c) && !matches!(c, '\n' | '\t')));
+    }
+}
+
+/// The example, with every field filled.
+fn known() -> Status {
+    let mut known = example();
+    known.store.last_error = Some("late".into());
+    for group in known.groups.values_mut() {
+        (group.obstacle, group.paused) = (Some("taken".into()), Some("paused".into()));
+    }
+    for member in &mut known.members {
+        member.drained = Some("drained".into());
+    }
+    known
+}
+
+#[test]
+fn what_is_not_known_is_not_shown_as_if_it_were() {
+    let mut example = example();
+    example.store.state = StoreState::Lost;
+    (example.store.current, example.store.seen) = (false, Some("2023-11-14T22:15:23.000Z".into()));
+    for group in example.groups.values_mut() {
+        group.last_known_leader = group.leader.take();
+        (group.token, group.since, group.role) = (None, None, GroupRole::Out);
+        group.lease_remaining_ms = None;
+    }
+    example.members.iter_mut().for_each(|member| member.live = None);
+    let shown = status(&example, now(), Paint::OFF);
+    assert!(shown.contains("main   unknown (last seen: a, 1m ago)  –      –"), "{shown}");
+    assert!(shown.contains("a     ?     http://a:4000"), "{shown}");
+    // Having never seen the store does not mean that nobody leads.
+    example.store.seen = None;
+    example.groups.values_mut().for_each(|group| group.last_known_leader = None);
+    let shown = status(&example, now(), Paint::OFF);
+    assert!(shown.contains("main   unknown  –"), "{shown}");
+}
+
+#[test]
+fn what_concerns_the_whole_host_is_said_once() {
+    let mut example = example();
+    let why = "removed by ada: new disks; `soloist admit a` lets it in again".to_owned();
+    example.host.obstacle = Some(why.clone());
+    example.groups.values_mut().for_each(|group| group.obstacle = Some(why.clone()));
+    example.host.warning = Some("b answers at http://a:4000 as well".into());
+    example.removed = [("c".into(), "removed by ada: new disks".into())].into();
+    example.store.state = StoreState::Unwritable;
+    let shown = status(&example, now(), Paint::OFF);
+    assert_eq!(shown.matches("removed by ada").count(), 2, "{shown}");
+    for words in [
+        "store sqlite soloist.db: takes no writes\n",
+        "this host stands for nothing: removed by ada",
+        "b answers at http://a:4000 as well\n",
+        "c is removed by ada: new disks; `soloist admit c` lets it in again\n",
+    ] {
+        assert!(shown.contains(words), "no {words:?} in\n{shown}");
+    }
+}
+
+#[test]
+fn says_why_a_host_does_not_lead() {
+    let mut example = example();
+    example.store.state = StoreState::Lost;
+    example.store.last_error = Some("renew the session's lease: timed out".into());
+    for group in example.groups.values_mut() {
+        group.leader = None;
+        group.obstacle = Some("127.0.0.1:3000 is taken".into());
+    }
+    let shown = status(&example, now(), Paint::OFF);
+    assert!(shown.contains(
+        "\
+store sqlite soloist.db: lost
+  renew the session's lease: timed out
+"
+    ));
+    assert!(shown.contains("main   nobody "));
+    assert!(shown.contains("this host does not stand in main: 127.0.0.1:3000 is taken\n"));
+}
