@@ -93,7 +93,7 @@ fn repeat(tests: &str, variable: &str, times: &str) -> Result<()> {
 /// Runs the seeded simulation again, with many more worlds.
 fn simulate() -> Result<()> {
     let mut command = cargo("test");
-    command.args(["--release", "--locked", "-p", "soloist", "--test", "simulation"]);
+    command.args(["--release", "--locked", "-p", "soloist-leadership", "--test", "simulation"]);
     cmd::run(command.env("SOLOIST_SEEDS", WORLDS))
 }
 

@@ -67,9 +67,8 @@ pub use group_term::GroupTerm;
 pub use inactive_actions::InactiveActions;
 pub(crate) use inactive_actions::keep_reserved_paths;
 pub use job::{
-    ClaimedSpans, Firing, FiringOutcome, FiringRecord, JobMark, JobPlanner, JobServices, JobStep,
-    JobTriggers, Ledger, LedgerOpening, NumberedRecord, RECORDS_MAX, TermOver, TriggerRefusal,
-    TriggeredFiring, UpcomingFiring, history, upcoming_firings,
+    JobServices, JobTriggers, Ledger, LedgerOpening, NumberedRecord, RECORDS_MAX, TermOver,
+    TriggerRefusal, TriggeredFiring, history,
 };
 pub use leader_hooks::LeaderHooks;
 pub(crate) use limits::FAILED_AGAIN;

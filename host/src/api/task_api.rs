@@ -18,7 +18,7 @@ pub struct TaskApi {
     /// Sends calls to hosts that can run them.
     pub dispatcher: Arc<Dispatcher>,
     /// Runs the calls that other hosts pass on.
-    pub workshop: Arc<TaskPools>,
+    pub pools: Arc<TaskPools>,
 }
 
 /// The response with a task's output, unchanged.

@@ -133,7 +133,7 @@ async fn call(
 
 /// Runs a call that another host passed on. The other host reports errors to its client.
 async fn perform(api: &TaskApi, call: &TaskCall, within: Duration) -> Response {
-    match api.workshop.perform(call, within).await {
+    match api.pools.perform(call, within).await {
         Ok(done) => task_response(done),
         Err(error) => (status(&error), error.text().to_owned()).into_response(),
     }
@@ -203,6 +203,6 @@ pub(super) mod tests {
             casts: CastService { casts, tasks: watch::channel(Arc::default()).1 },
         };
         let dispatcher = Dispatcher::new(parts, &TaskScope::new());
-        TaskApi { dispatcher: dispatcher.into(), workshop: pools }
+        TaskApi { dispatcher: dispatcher.into(), pools }
     }
 }

@@ -10,10 +10,11 @@ use super::{
     settings_args::SettingsArgs,
     terminal::{complain, say, say_json},
 };
-use crate::action::{Action, upcoming_firings};
+use crate::action::Action;
 use soloist_config::{
     self as config, ActionConfig, Config, JobConfig, Kinds, PluginMismatch, ZonedMoment, moment,
 };
+use soloist_jobs::upcoming_firings;
 use soloist_text::with_causes;
 
 /// Check the settings, or print their schema for an editor

@@ -61,11 +61,11 @@ pub(super) struct RunArgs {
 /// Runs a host until it is asked to stop: as a child of this process, or within it.
 pub(super) fn main(args: RunArgs) -> Result<ExitCode, ExitError> {
     let tie = |supervisor| link_to_supervisor(supervisor, args.store_went_back);
-    let leash = args.supervised.map(tie).transpose()?;
+    let link = args.supervised.map(tie).transpose()?;
     let _log = logging::start(args.log_format, &args.log)?;
     descriptors::check_limit().map_err(ExitError::unavailable)?;
-    match leash {
-        Some(leash) => in_runtime(run_in_process(args, Box::new(leash))),
+    match link {
+        Some(link) => in_runtime(run_in_process(args, Box::new(link))),
         None if args.no_supervisor => in_runtime(run_in_process(args, Box::new(()))),
         // On a single thread, this one: the host ends together with the thread that started it.
         None => runtime(&mut Builder::new_current_thread())?.block_on(supervise(args)),

@@ -125,8 +125,8 @@ impl TaskService {
 
     /// The tasks' part of the control API.
     pub(super) fn api(&self) -> TaskApi {
-        let (dispatcher, workshop) = (Arc::clone(&self.dispatcher), Arc::clone(&self.pools));
-        TaskApi { dispatcher, workshop }
+        let (dispatcher, pools) = (Arc::clone(&self.dispatcher), Arc::clone(&self.pools));
+        TaskApi { dispatcher, pools }
     }
 
     /// Starts no more tasks, and returns when those under way are finished or given up. Casts need

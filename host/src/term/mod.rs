@@ -7,15 +7,13 @@ mod gaps;
 mod group_lifecycle;
 mod health;
 mod plugin_ranking;
-mod readiness_check;
 mod readiness_watch;
 mod standby_hooks;
 mod tree;
 
-pub use gaps::{Gap, GapReason, GapWatch, Gaps};
+pub use gaps::{Gap, GapWatch, Gaps};
 pub use health::{ActionHealth, FailureReport};
 pub use plugin_ranking::PluginRanking;
-pub use readiness_check::{LocalGroup, ReadinessCheck};
 pub use readiness_watch::ReadinessWatch;
 pub use standby_hooks::{StandbyHooks, StandbyNotifier};
 pub use tree::ActionPerformer;

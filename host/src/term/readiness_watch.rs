@@ -13,17 +13,16 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    health::ActionHealth,
-    readiness_check::{LocalGroup, ReadinessCheck},
-};
+use super::health::ActionHealth;
 use crate::{
     action::{Action, ActionDirectory, Programme},
+    http::PreflightError,
     wall_clock::WallClock,
 };
 use soloist_heart::{Group, HeartEvent, clock::BootTime};
-use soloist_leadership::{HostView, bar};
+use soloist_leadership::{AddressObstacle, HostView, LocalGroup, ReadinessCheck, bar};
 use soloist_stores::{Member, Roster};
+use soloist_text::with_causes;
 
 /// How often a host checks whether its actions could run.
 const CHECK: Duration = Duration::from_millis(500);
@@ -113,6 +112,10 @@ impl ReadinessWatch {
         if obstacle.is_none() && !self.may_be_ready(here) {
             return None;
         }
+        let obstacle = obstacle.map(|error| AddressObstacle {
+            is_in_use: matches!(error, PreflightError::AddressInUse { .. }),
+            reason: with_causes(&error),
+        });
         check.judge_address(obstacle, here.roster.map(|roster| self.sibling_leads(here, roster)))
     }
 

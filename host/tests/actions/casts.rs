@@ -44,8 +44,8 @@ impl CastHost {
         let action = Action::prepare(&config, &engine).unwrap();
         let programme = Programme { actions: vec![action], ..Programme::default() };
         let (programme, told) = watch::channel(Arc::new(programme));
-        let workshop = Arc::new(TaskPools::new("a".into(), BTreeMap::new()));
-        let hands = Arc::new(CastExecutor::new(Arc::clone(&workshop), told.clone()));
+        let pools = Arc::new(TaskPools::new("a".into(), BTreeMap::new()));
+        let hands = Arc::new(CastExecutor::new(Arc::clone(&pools), told.clone()));
         let (session, sessions) = watch::channel(Some(lease));
         let worker = CastWorker {
             casts: store.casts().unwrap(),
@@ -58,7 +58,7 @@ impl CastHost {
         let desk = CastService { casts: store.casts().unwrap(), tasks: hands.known_tasks() };
         let (stop, ending) = (CancellationToken::new(), CancellationToken::new());
         let _ended = stop.clone().drop_guard();
-        let (until, shop) = (stop.clone(), workshop);
+        let (until, shop) = (stop.clone(), pools);
         let working = tokio::spawn(async move {
             let keeper = ending.clone();
             let (failures, _) = mpsc::unbounded_channel();

@@ -4,14 +4,12 @@ mod clock;
 
 use std::{sync::Arc, time::Duration};
 
-use soloist::action::{
-    Action, ActionState, FiringOutcome, FiringRecord, PrepareError, RECORDS_MAX, TriggerRefusal,
-    history,
-};
+use soloist::action::{Action, ActionState, PrepareError, RECORDS_MAX, TriggerRefusal, history};
 use soloist_config::{
     ActionConfig, ConcurrencyPolicy, FolderGrant, Grants, JobConfig, MissedPolicy, Schedule, moment,
 };
 use soloist_guests::capability::TermNotice;
+use soloist_jobs::{FiringOutcome, FiringRecord};
 use tokio::time::{sleep, timeout};
 
 use crate::rig::{

@@ -29,13 +29,13 @@ use crate::rig::{PATIENCE, TestStore, guest_file, until};
 /// The task API of a host without tasks.
 pub(crate) fn desk(world: &TestStore) -> TaskApi {
     let (_, programme) = watch::channel(Arc::default());
-    let workshop = Arc::new(TaskPools::new("a".into(), BTreeMap::new()));
-    TaskApi { dispatcher: dispatcher(world, &workshop, programme), workshop }
+    let pools = Arc::new(TaskPools::new("a".into(), BTreeMap::new()));
+    TaskApi { dispatcher: dispatcher(world, &pools, programme), pools }
 }
 
 fn dispatcher(
     world: &TestStore,
-    workshop: &Arc<TaskPools>,
+    pools: &Arc<TaskPools>,
     programme: watch::Receiver<Arc<Programme>>,
 ) -> Arc<Dispatcher> {
     let (_, roster) = watch::channel(None);
@@ -45,7 +45,7 @@ fn dispatcher(
     };
     let tasks = TaskScope::new();
     let peers = PeerClient::new(&PeerCredentials::default()).unwrap();
-    let (host, pools) = ("a".into(), Arc::clone(workshop));
+    let (host, pools) = ("a".into(), Arc::clone(pools));
     let parts = DispatcherParts { host, peers, pools, programme, roster, casts };
     Dispatcher::new(parts, &tasks).into()
 }
@@ -53,7 +53,7 @@ fn dispatcher(
 /// The task `work` on a host of its own.
 struct TaskHost {
     engine: Arc<PluginEngine>,
-    workshop: Arc<TaskPools>,
+    pools: Arc<TaskPools>,
     dispatcher: Arc<Dispatcher>,
     programme: watch::Sender<Arc<Programme>>,
     roster: watch::Sender<Option<Roster>>,
@@ -68,14 +68,14 @@ impl TaskHost {
         let engine = Arc::new(PluginEngine::new(None).unwrap());
         let world = TestStore::new();
         let labels = [("size".to_owned(), "big".to_owned())].into();
-        let workshop = Arc::new(TaskPools::new("a".into(), labels));
+        let pools = Arc::new(TaskPools::new("a".into(), labels));
         let (programme, told) = watch::channel(Arc::default());
-        let dispatcher = dispatcher(&world, &workshop, told.clone());
+        let dispatcher = dispatcher(&world, &pools, told.clone());
         let (roster, of_roster) = watch::channel(None);
         let calls = Arc::downgrade(&dispatcher);
-        workshop.set_calls(calls);
+        pools.set_calls(calls);
         let stop = CancellationToken::new();
-        let (keeper, until) = (Arc::clone(&workshop), stop.clone());
+        let (keeper, until) = (Arc::clone(&pools), stop.clone());
         let keeping = tokio::spawn(async move {
             let (failures, _) = mpsc::unbounded_channel();
             let patience = Duration::from_millis(500);
@@ -84,7 +84,7 @@ impl TaskHost {
         let _ended = stop.clone().drop_guard();
         let shop = Self {
             engine,
-            workshop,
+            pools,
             dispatcher,
             programme,
             roster,
@@ -113,13 +113,13 @@ impl TaskHost {
 
     /// Waits until it takes calls, or no longer does.
     async fn offered(&self, wanted: bool) {
-        let mut offers = self.workshop.offers();
+        let mut offers = self.pools.offers();
         let offered = offers.wait_for(|offers| offers.contains("work") == wanted);
         timeout(PATIENCE, offered).await.unwrap().unwrap();
     }
 
     async fn perform(&self, payload: &str) -> Result<String, TaskError> {
-        let done = self.workshop.perform(&call(payload), PATIENCE).await;
+        let done = self.pools.perform(&call(payload), PATIENCE).await;
         done.map(|answer| String::from_utf8_lossy(&answer.payload).into_owned())
     }
 
@@ -158,7 +158,7 @@ fn limited(requests: usize, queue: usize) -> impl FnOnce(&mut ActionConfig) {
 #[tokio::test]
 async fn a_call_is_done_and_knows_what_it_is() {
     let shop = TaskHost::new(|_| ()).await;
-    let answer = shop.workshop.perform(&call("who"), PATIENCE).await.unwrap();
+    let answer = shop.pools.perform(&call("who"), PATIENCE).await.unwrap();
     let told = TaskOutput {
         payload: "a work 1 text/plain 1".into(),
         content_type: Some("text/plain".into()),
@@ -204,7 +204,7 @@ async fn a_call_has_its_time_and_no_more() {
     let shop = TaskHost::new(|_| ()).await;
     for work in ["spin", "sleep 60000"] {
         let (began, limit) = (Instant::now(), Duration::from_millis(300));
-        let late = shop.workshop.perform(&call(work), limit).await;
+        let late = shop.pools.perform(&call(work), limit).await;
         assert_eq!(late, Err(TaskError::Late(limit)));
         assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
         shop.quiet().await;
@@ -223,23 +223,23 @@ async fn a_call_has_its_time_and_no_more() {
 #[tokio::test]
 async fn who_calls_no_more_ends_the_call() {
     let shop = TaskHost::new(|_| ()).await;
-    let (waiting, workshop) = (call("sleep 60000"), Arc::clone(&shop.workshop));
-    let task = tokio::spawn(async move { workshop.perform(&waiting, PATIENCE).await });
+    let (waiting, pools) = (call("sleep 60000"), Arc::clone(&shop.pools));
+    let task = tokio::spawn(async move { pools.perform(&waiting, PATIENCE).await });
     until("an instance lives", || shop.engine.live_instances() > 0).await;
     task.abort();
     shop.quiet().await;
-    assert_eq!(shop.workshop.load("work"), 0);
+    assert_eq!(shop.pools.load("work"), 0);
 }
 
 #[tokio::test]
 async fn too_many_are_told_at_once() {
     let shop = TaskHost::new(limited(1, 1)).await;
     let slow = |_| {
-        let workshop = Arc::clone(&shop.workshop);
-        tokio::spawn(async move { workshop.perform(&call("sleep 60000"), PATIENCE).await })
+        let pools = Arc::clone(&shop.pools);
+        tokio::spawn(async move { pools.perform(&call("sleep 60000"), PATIENCE).await })
     };
     let two: Vec<_> = (0..2).map(slow).collect();
-    until("it has two", || shop.workshop.load("work") == 2).await;
+    until("it has two", || shop.pools.load("work") == 2).await;
     assert_eq!(shop.perform("echo x").await, Err(TaskError::Busy));
     let busy = shop.call("echo x").await.unwrap_err();
     assert!(matches!(busy, CallError::Busy { .. }), "{busy}");
@@ -252,8 +252,8 @@ async fn too_many_are_told_at_once() {
 #[tokio::test]
 async fn a_new_version_takes_new_calls_and_the_old_one_finishes_its_own() {
     let shop = TaskHost::new(|_| ()).await;
-    let (old, workshop) = (call("sleep 200"), Arc::clone(&shop.workshop));
-    let old = tokio::spawn(async move { workshop.perform(&old, PATIENCE).await });
+    let (old, pools) = (call("sleep 200"), Arc::clone(&shop.pools));
+    let old = tokio::spawn(async move { pools.perform(&old, PATIENCE).await });
     until("an instance lives", || shop.engine.live_instances() > 0).await;
     shop.put(|config| config.limits.body = 5).await;
     while shop.perform("long 6").await.is_ok() {
@@ -261,8 +261,8 @@ async fn a_new_version_takes_new_calls_and_the_old_one_finishes_its_own() {
     }
     assert!(old.await.unwrap().is_ok());
     // A call that takes longer than its time is cut off.
-    let (slow, workshop) = (call("sleep 60000"), Arc::clone(&shop.workshop));
-    let slow = tokio::spawn(async move { workshop.perform(&slow, PATIENCE).await });
+    let (slow, pools) = (call("sleep 60000"), Arc::clone(&shop.pools));
+    let slow = tokio::spawn(async move { pools.perform(&slow, PATIENCE).await });
     until("an instance lives", || shop.engine.live_instances() > 0).await;
     shop.put(|_| ()).await;
     assert_eq!(slow.await.unwrap(), Err(TaskError::Leaving));
@@ -273,16 +273,16 @@ async fn a_new_version_takes_new_calls_and_the_old_one_finishes_its_own() {
 async fn a_host_that_stops_finishes_what_it_can_and_takes_no_more() {
     let shop = TaskHost::new(|_| ()).await;
     let begin = |payload: &'static str| {
-        let workshop = Arc::clone(&shop.workshop);
-        tokio::spawn(async move { workshop.perform(&call(payload), PATIENCE).await })
+        let pools = Arc::clone(&shop.pools);
+        tokio::spawn(async move { pools.perform(&call(payload), PATIENCE).await })
     };
     let (soon, never) = (begin("sleep 100"), begin("spin"));
-    until("it has two", || shop.workshop.load("work") == 2).await;
+    until("it has two", || shop.pools.load("work") == 2).await;
     shop.stop.cancel();
     shop.keeping.await.unwrap();
     assert!(soon.await.unwrap().is_ok());
     assert_eq!(never.await.unwrap(), Err(TaskError::Leaving));
-    let after = shop.workshop.perform(&call("echo x"), PATIENCE).await;
+    let after = shop.pools.perform(&call("echo x"), PATIENCE).await;
     assert_eq!((after, shop.engine.live_instances()), (Err(TaskError::Leaving), 0));
 }
 

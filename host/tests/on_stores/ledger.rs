@@ -5,12 +5,10 @@ mod lossy_state;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use soloist::action::{
-    Firing, FiringOutcome, FiringRecord, JobMark, Ledger, LedgerOpening, NumberedRecord,
-    RECORDS_MAX, TermOver, history,
-};
+use soloist::action::{Ledger, LedgerOpening, NumberedRecord, RECORDS_MAX, TermOver, history};
 use soloist_guests::capability::{TermLink, TermNotice};
 use soloist_heart::{Group, LeaderKey, Term, clock::BootTime};
+use soloist_jobs::{Firing, FiringOutcome, FiringRecord, JobMark};
 use soloist_leadership::{Deadline, Gate};
 use soloist_stores::StateStore;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};

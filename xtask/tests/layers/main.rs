@@ -1,6 +1,6 @@
 //! The arrows of `ARCHITECTURE.md`: no files under `host/` refer to each other in a circle,
 //! no crate refers to one that stands after it in the table, and no room of the host to a
-//! higher one. And no two types of one crate have one name.
+//! higher one. No two types of one crate have one name, and the pages name files that are there.
 //!
 //! Read are `use` and paths in code, without what is under `#[cfg(test)]`. A reference leads
 //! to the file that defines what it names: `pub use` passes a name on and is no arrow itself.
@@ -182,5 +182,33 @@ fn no_two_types_of_a_crate_have_one_name() {
                 writeln!(faults, "{package} has {} `{name}`: {}", files.len(), files.join(", "));
         }
     }
+    assert!(faults.is_empty(), "\n{faults}");
+}
+
+/// A path in a page is a promise that somebody can open it.
+#[test]
+fn the_pages_name_files_that_are_there() {
+    let pages = ["ARCHITECTURE.md", "CONTRIBUTING.md"].map(|name| repo().join(name));
+    let docs = fs::read_dir(repo().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let is_page = |file: &PathBuf| file.extension().is_some_and(|it| it == "md");
+    let roots = ["host/", "tests/", "xtask/", "fuzz/", "wit/", "plugins/", "examples/", "docs/"];
+    let mut faults = String::new();
+    let mut count = 0;
+    for page in pages.into_iter().chain(docs.filter(is_page)) {
+        let text = fs::read_to_string(&page).unwrap();
+        // What is between backticks, where nothing in it stands for several files.
+        let quoted = text.split('`').skip(1).step_by(2);
+        let is_path = |text: &&str| {
+            roots.iter().any(|root| text.starts_with(root))
+                && !text.contains(['*', '{', ' ', '\n', '…', '<'])
+        };
+        for path in quoted.filter(is_path) {
+            count += 1;
+            if !repo().join(path).exists() {
+                let _ = writeln!(faults, "{} names {path}", short(&page));
+            }
+        }
+    }
+    assert!(count > 100, "only {count} paths were found");
     assert!(faults.is_empty(), "\n{faults}");
 }

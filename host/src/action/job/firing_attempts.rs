@@ -8,11 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 use wasmtime_wasi::I32Exit;
 
-use super::{
-    firing_record::{FiringOutcome, FiringRecord},
-    ledger::{Ledger, NumberedRecord, TermOver},
-    timetable::{self, GRACE},
-};
+use super::ledger::{Ledger, NumberedRecord, TermOver};
 use crate::action::version_context::VersionContext;
 use crate::wall_clock::WallClock;
 use soloist_config::{JobConfig, moment};
@@ -21,6 +17,7 @@ use soloist_guests::{
     plugin::{Guest, InstanceSlot, ServiceEntry},
 };
 use soloist_heart::clock::{BootTime, back_off};
+use soloist_jobs::{FiringOutcome, FiringRecord, timetable, timetable::GRACE};
 use soloist_telemetry::measure;
 use soloist_trace::{KeyValue, SpanRole, TraceSpan};
 
@@ -187,12 +184,12 @@ impl FiringAttempts {
         slot: InstanceSlot,
         span: &TraceSpan,
     ) -> AttemptExit {
-        let errand = Invocation {
+        let invocation = Invocation {
             env: environment(record),
             tail: Some(tail.clone()),
             trace: span.context().cloned(),
         };
-        let state = match GuestState::for_invocation(&errand, &self.version.access).await {
+        let state = match GuestState::for_invocation(&invocation, &self.version.access).await {
             Ok(state) => state,
             Err(error) => return AttemptExit::failed(error.to_string()),
         };

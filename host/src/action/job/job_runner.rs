@@ -13,19 +13,16 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::{
-    firing::Firing,
     firing_attempts::{FiringAttempts, describe_failure},
-    firing_record::{FiringOutcome, FiringRecord},
-    job_planner::{JobPlanner, JobStep},
     job_services::JobServices,
     job_triggers::{TriggerQueue, TriggerRefusal, TriggerRequest, TriggeredFiring},
     ledger::{Ledger, LedgerOpening, NumberedRecord, TermOver},
-    timetable,
 };
 use crate::wall_clock::WallClock;
 use crate::{action::version_context::VersionContext, task_scope::TaskScope};
 use soloist_config::{ConcurrencyPolicy, JobConfig, MissedPolicy, moment};
 use soloist_guests::plugin::{Kind, ServiceEntry};
+use soloist_jobs::{Firing, FiringOutcome, FiringRecord, JobPlanner, JobStep, timetable};
 use soloist_telemetry::{log_throttle::LogThrottle, measure};
 
 /// The most firings of a job that run in parallel, if its settings allow that.

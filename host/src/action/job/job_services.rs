@@ -19,6 +19,6 @@ pub struct JobServices {
 
 impl fmt::Debug for JobServices {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Jobs").field("desk", &self.triggers).finish_non_exhaustive()
+        f.debug_struct("JobServices").field("triggers", &self.triggers).finish_non_exhaustive()
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{mpsc, oneshot};
 
-use super::firing_record::FiringRecord;
+use soloist_jobs::FiringRecord;
 
 /// How many requests may wait for a job.
 const REQUESTS: usize = 16;

@@ -13,32 +13,19 @@
 //! - A job that fails ends no term. It is shown, counted and logged.
 //! - Wall time decides when a job is due, and nothing else.
 
-mod claimed_spans;
-mod firing;
 mod firing_attempts;
-mod firing_record;
-mod job_mark;
-mod job_planner;
 mod job_runner;
 mod job_services;
 mod job_triggers;
 mod ledger;
-mod timetable;
-mod upcoming;
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 
-pub use claimed_spans::ClaimedSpans;
-pub use firing::Firing;
-pub use firing_record::{FiringOutcome, FiringRecord};
-pub use job_mark::JobMark;
-pub use job_planner::{JobPlanner, JobStep};
 pub use job_services::JobServices;
 pub use job_triggers::{JobTriggers, TriggerRefusal, TriggeredFiring};
 pub use ledger::{Ledger, LedgerOpening, NumberedRecord, RECORDS_MAX, TermOver, history};
-pub use upcoming::{UpcomingFiring, upcoming_firings};
 
 use super::version_context::VersionContext;
 use crate::task_scope::TaskScope;

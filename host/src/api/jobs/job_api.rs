@@ -7,11 +7,12 @@ use tokio::sync::watch;
 
 use super::job_list::JobEntry;
 use crate::{
-    action::{Action, FiringRecord, JobMark, JobServices, Programme, history, upcoming_firings},
+    action::{Action, JobServices, Programme, history},
     api::api_error::ApiError,
     cluster::PeerClient,
 };
 use soloist_config::JobConfig;
+use soloist_jobs::{FiringRecord, JobMark, upcoming_firings};
 use soloist_stores::Roster;
 use soloist_text::{REFUSED_HELP, with_causes};
 

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::action::FiringRecord;
+use soloist_jobs::FiringRecord;
 
 /// The greatest number of upcoming firings that can be asked for.
 pub const NEXT_MAX: usize = 1000;

@@ -14,11 +14,9 @@ use super::{
     ApiError, JobApi,
     job_list::{JobFuture, NEXT_MAX, NextFiring},
 };
-use crate::{
-    action::{UpcomingFiring, upcoming_firings},
-    api::extract::{Path, Query},
-};
+use crate::api::extract::{Path, Query};
 use soloist_config::{ZonedMoment, time_zone};
+use soloist_jobs::{UpcomingFiring, upcoming_firings};
 
 /// How many are listed by default.
 const COUNT: usize = 10;

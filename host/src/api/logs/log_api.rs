@@ -158,9 +158,9 @@ fn no_host(host: &str, roster: Option<&Roster>) -> ApiError {
 }
 
 impl LogQuery {
-    pub(super) fn pick(&self, shelf: &LogBuffer) -> Vec<Arc<LogLine>> {
+    pub(super) fn pick(&self, buffer: &LogBuffer) -> Vec<Arc<LogLine>> {
         let most = self.lines.unwrap_or(LINES).min(LINES_MAX);
-        shelf.latest(most, |line| {
+        buffer.latest(most, |line| {
             let in_time = self.token.is_none_or(|from| line.token >= Some(from));
             in_time && self.after.is_none_or(|after| line.id > after)
         })

@@ -101,13 +101,13 @@ impl LogFollower {
     }
 
     async fn copy_own(&mut self, to: &StreamWriter) -> Result<Infallible, ListenerGone> {
-        let shelf = self.source.buffer(&self.action);
-        let mut printed = shelf.follow();
+        let buffer = self.source.buffer(&self.action);
+        let mut printed = buffer.follow();
         let mut beat = interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             printed.borrow_and_update();
-            for line in self.wanted.pick(&shelf) {
+            for line in self.wanted.pick(&buffer) {
                 self.hand_out(&line, to).await?;
             }
             // From here on, send every line.

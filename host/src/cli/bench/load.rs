@@ -76,11 +76,11 @@ impl BenchFigures {
     }
 }
 
-/// Works through `errands` in turn, `count` in total and `at_once` of them concurrently. Each one
+/// Works through `sequences` in turn, `count` in total and `at_once` of them concurrently. Each one
 /// is a sequence of requests.
 pub(super) async fn ask(
     host: &Host,
-    errands: &[Vec<BenchRequest>],
+    sequences: &[Vec<BenchRequest>],
     count: usize,
     at_once: usize,
     bar: &ProgressBar,
@@ -93,21 +93,21 @@ pub(super) async fn ask(
         .http2_initial_connection_window_size(8 << 20)
         .build(host.peers().connector(connector, HttpProtocol::Http2));
     // Connecting is not part of the measurement.
-    for errand in errands {
-        drop(once(&client, errand).await);
+    for sequence in sequences {
+        drop(once(&client, sequence).await);
     }
-    let (errands, next): (Arc<[_]>, _) = (errands.into(), Arc::new(AtomicUsize::new(0)));
+    let (sequences, next): (Arc<[_]>, _) = (sequences.into(), Arc::new(AtomicUsize::new(0)));
     let (tell, mut told) = mpsc::channel(1024);
     let mut askers = JoinSet::new();
     let began = Instant::now();
     for _ in 0..at_once.min(count) {
-        let (client, errands) = (client.clone(), Arc::clone(&errands));
+        let (client, sequences) = (client.clone(), Arc::clone(&sequences));
         let (next, tell) = (Arc::clone(&next), tell.clone());
         askers.spawn(async move {
             loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
-                let errand: &Vec<BenchRequest> = &errands[number % errands.len()];
-                if number >= count || tell.send(once(&client, errand).await).await.is_err() {
+                let sequence: &Vec<BenchRequest> = &sequences[number % sequences.len()];
+                if number >= count || tell.send(once(&client, sequence).await).await.is_err() {
                     return;
                 }
             }
@@ -127,10 +127,10 @@ pub(super) async fn ask(
 
 async fn once(
     client: &Client<MaybeTlsConnector, Full<Bytes>>,
-    errand: &[BenchRequest],
+    sequence: &[BenchRequest],
 ) -> BenchSample {
     let (began, mut outcome) = (Instant::now(), Ok(None));
-    for question in errand {
+    for question in sequence {
         outcome = answer(client, question).await;
         if outcome.is_err() {
             break;

@@ -121,15 +121,15 @@ async fn plain_requests(
     };
     let status = client.status().await?;
     let asked = question(client.url())?;
-    let mut errands = Vec::new();
+    let mut sequences = Vec::new();
     for worker in status.members.iter().filter(|it| it.tasks.contains(task)) {
-        let mut errand = vec![asked.clone()];
+        let mut sequence = vec![asked.clone()];
         if worker.name != status.host.name {
-            errand.push(question(&worker.url)?);
+            sequence.push(question(&worker.url)?);
         }
-        errands.push(errand);
+        sequences.push(sequence);
     }
-    Ok(if errands.is_empty() { vec![vec![asked]] } else { errands })
+    Ok(if sequences.is_empty() { vec![vec![asked]] } else { sequences })
 }
 
 fn uri(url: &str, path: &str) -> Result<Uri, ExitError> {

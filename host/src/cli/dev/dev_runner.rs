@@ -100,13 +100,13 @@ impl DevRunner {
         // then stops it.
         command.args(&self.flags).stdin(Stdio::piped()).process_group(0).kill_on_drop(true);
         let mut child = command.spawn().map_err(failed)?;
-        self.host = child.stdin.take().map(|leash| DevHost { child, stdin: leash });
+        self.host = child.stdin.take().map(|stdin| DevHost { child, stdin });
         Ok(())
     }
 
     async fn stop(&mut self) {
-        let Some(DevHost { mut child, stdin: leash }) = self.host.take() else { return };
-        drop(leash);
+        let Some(DevHost { mut child, stdin }) = self.host.take() else { return };
+        drop(stdin);
         if timeout(PATIENCE, child.wait()).await.is_err() {
             let _ = child.kill().await;
         }

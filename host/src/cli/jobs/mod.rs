@@ -16,10 +16,8 @@ use super::{
     api_client::{self, ApiClient, ApiRequest, HostArgs, STORE_PATIENCE},
     terminal::{Paint, sanitize, say, say_json},
 };
-use crate::{
-    action::{FiringOutcome, FiringRecord},
-    api::{JobFirings, JobFuture, JobList, NEXT_MAX},
-};
+use crate::api::{JobFirings, JobFuture, JobList, NEXT_MAX};
+use soloist_jobs::{FiringOutcome, FiringRecord};
 
 /// Practically unlimited, since a job may take long.
 const LONG_PATIENCE: Duration = Duration::from_secs(366 * 24 * 3600);

@@ -6,7 +6,6 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use owo_colors::Style;
 
 use crate::{
-    action::{FiringOutcome, FiringRecord},
     api::{JobFirings, JobFuture, JobList},
     cli::{
         terminal::{Paint, sanitize},
@@ -14,6 +13,7 @@ use crate::{
     },
 };
 use soloist_config::moment;
+use soloist_jobs::{FiringOutcome, FiringRecord};
 
 const UNKNOWN: &str = "–";
 

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use super::{HostStatusSource, leader::leader, orders::by_whom};
 use crate::{
     api::{GroupEntry, GroupRole, LeaderlessEntry, StrangerEntry},
-    term::{Gap, GapReason, Gaps},
+    term::{Gap, Gaps},
 };
 use soloist_config::GroupConfig;
 use soloist_heart::{
     Group,
     clock::{BootTime, unix_ms},
 };
-use soloist_leadership::{self as leadership, HostView, KnownRoster};
+use soloist_leadership::{self as leadership, GapReason, HostView, KnownRoster};
 use soloist_stores::ForeignCandidate;
 use soloist_text::rfc3339;
 

@@ -1,8 +1,8 @@
 //! Whether this host is ready to lead, for `/readyz`.
 
 use super::{HostStatusSource, orders::by_whom, session};
-use crate::term::GapReason;
-use soloist_leadership::{HostView, RehearsalResult};
+
+use soloist_leadership::{GapReason, HostView, RehearsalResult};
 
 impl HostStatusSource {
     /// Whether this host could lead now, in every group that it has actions of.

@@ -7,8 +7,9 @@ use std::{
 
 use tracing::{info, warn};
 
-use super::{Gap, GapReason, Gaps};
+use super::{Gap, Gaps};
 use soloist_heart::Group;
+use soloist_leadership::GapReason;
 use soloist_stores::ForeignCandidate;
 use soloist_telemetry::journal::{Journal, Transition};
 

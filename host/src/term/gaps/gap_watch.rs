@@ -8,10 +8,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Gap, GapReason, Gaps, gap_reporter::GapReporter};
+use super::{Gap, Gaps, gap_reporter::GapReporter};
 use crate::action::Programme;
 use soloist_heart::clock::{BootTime, unix_ms};
-use soloist_leadership::{HostView, RosterView};
+use soloist_leadership::{GapReason, HostView, RosterView};
 use soloist_telemetry::journal::Journal;
 
 /// The longest sleep: timers stand still while the machine is suspended.

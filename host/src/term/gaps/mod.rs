@@ -5,14 +5,14 @@
 //! since when it leads, right after it has won; so a host that heads a queue and has not written
 //! that does not perform. Every host that sees a gap reports it, in its status, metrics and log.
 
-mod gap_reason;
 mod gap_reporter;
 mod gap_watch;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-pub use self::{gap_reason::GapReason, gap_watch::GapWatch};
+pub use self::gap_watch::GapWatch;
 use soloist_heart::{Group, clock::BootTime};
+use soloist_leadership::GapReason;
 use soloist_stores::ForeignCandidate;
 
 /// A time in which nobody performs in a group, as far as this host knows.

@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use soloist::{
     action::{
-        Action, ActionDirectory, FiringOutcome, FiringRecord, GroupTerm, JobServices, JobTriggers,
-        RECORDS_MAX, TermServices, history,
+        Action, ActionDirectory, GroupTerm, JobServices, JobTriggers, RECORDS_MAX, TermServices,
+        history,
     },
     task_scope::TaskScope,
     wall_clock::WallClock,
@@ -23,6 +23,7 @@ use soloist_heart::{
     LeaderKey, LeaseId,
     clock::{BootTime, ClockComparison, ClockVerdict},
 };
+use soloist_jobs::{FiringOutcome, FiringRecord};
 use soloist_stores::{StateEntry, StateStore, StateWrite, StoreError, WriteGuard};
 use tokio::{
     sync::{mpsc::unbounded_channel, watch},

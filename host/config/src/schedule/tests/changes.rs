@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::{super::*, at};
 
 /// Made by `changes.py` next to it, with Python's zoneinfo and a plain search.
-const FIGURES: &str = include_str!("../../../../tests/schedule/changes.txt");
+const FIGURES: &str = include_str!("../../../tests/schedule/changes.txt");
 const MINUTE: TimeDelta = TimeDelta::minutes(1);
 /// How far around each change the figures reach.
 const AROUND: TimeDelta = TimeDelta::hours(4);
@@ -19,7 +19,7 @@ const AROUND: TimeDelta = TimeDelta::hours(4);
 fn the_figures_are_of_the_same_database() {
     let version = FIGURES.lines().find_map(|line| line.strip_prefix("tzdata "));
     let known = chrono_tz::IANA_TZDB_VERSION;
-    let mend = "run host/tests/schedule/changes.py on a machine with tzdata";
+    let mend = "run host/config/tests/schedule/changes.py on a machine with tzdata";
     assert_eq!(version, Some(known), "{mend} {known}, and keep what it prints as changes.txt");
 }
 

@@ -3,10 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::keys::{MARK, RECORDS_MAX, RUN};
-use crate::action::job::{
-    firing_record::{FiringOutcome, FiringRecord},
-    job_mark::JobMark,
-};
+use soloist_jobs::{FiringOutcome, FiringRecord, JobMark};
 use soloist_stores::{StateEntry, StateStore, StoreError};
 
 /// A record and its number.

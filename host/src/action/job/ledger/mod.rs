@@ -29,12 +29,8 @@ use self::{
     keys::{MARK, RUN},
     ledger_store::{AGAIN, LedgerStore, WriteOutcome},
 };
-use super::{
-    firing::Firing,
-    firing_record::{FiringOutcome, FiringRecord},
-    job_mark::JobMark,
-};
 use soloist_guests::capability::TermLink;
+use soloist_jobs::{Firing, FiringOutcome, FiringRecord, JobMark};
 use soloist_stores::{StateStore, StateWrite};
 
 pub use self::{

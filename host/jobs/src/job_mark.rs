@@ -5,7 +5,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{claimed_spans::ClaimedSpans, firing::Firing, firing_record::FiringRecord};
+use crate::{claimed_spans::ClaimedSpans, firing::Firing, firing_record::FiringRecord};
 
 /// Up to when the firings of a job are settled. It is stored next to the records.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,7 +46,7 @@ impl JobMark {
 
     /// Takes the claimed firings from `records` if the mark does not have them: former versions of
     /// soloist wrote marks without.
-    pub(super) fn complete_from(&mut self, records: &[FiringRecord]) {
+    pub fn complete_from(&mut self, records: &[FiringRecord]) {
         if self.claimed.is_empty() {
             let scheduled =
                 || records.iter().filter(|record| !record.by_hand).map(|it| it.scheduled);

@@ -10,11 +10,11 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{claimed_spans::ClaimedSpans, firing::Firing, job_mark::JobMark};
+use crate::{claimed_spans::ClaimedSpans, firing::Firing, job_mark::JobMark};
 use soloist_config::{JobConfig, MissedPolicy};
 
 /// How late a firing may start without being missed.
-pub(super) const GRACE: TimeDelta = TimeDelta::seconds(1);
+pub const GRACE: TimeDelta = TimeDelta::seconds(1);
 /// How many missed firings are run at most.
 const MISSED_MAX: usize = 1000;
 /// How far into the future a claimed span around now may reach. A longer one means that a host with
@@ -23,7 +23,7 @@ const AHEAD_MAX: TimeDelta = TimeDelta::days(1);
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum TimetableStep {
+pub(crate) enum TimetableStep {
     /// Nothing before this moment; without one, nothing until something changes.
     Wait(Option<DateTime<Utc>>),
     /// Run this firing.
@@ -36,7 +36,7 @@ pub(super) enum TimetableStep {
 
 /// What the job called `action` should do `now`, with the settled and claimed firings of `mark`. No
 /// firing can start while it is `busy`.
-pub(super) fn next(
+pub(crate) fn next(
     action: &str,
     job: &JobConfig,
     mark: &JobMark,
@@ -77,12 +77,13 @@ pub(super) fn next(
 }
 
 /// Whether a firing that is due then counts as missed if it has not started `now`.
-pub(super) fn is_late(due: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+#[must_use]
+pub fn is_late(due: DateTime<Utc>, now: DateTime<Utc>) -> bool {
     now - due > GRACE
 }
 
 /// The time of the first unclaimed firing after `settled`.
-pub(super) fn first_unclaimed(
+pub(crate) fn first_unclaimed(
     job: &JobConfig,
     claimed: &ClaimedSpans,
     settled: DateTime<Utc>,

@@ -72,7 +72,7 @@ impl ClaimedSpans {
     }
 
     /// The spans between two moments, cut off there.
-    pub(super) fn spans_within(
+    pub(crate) fn spans_within(
         &self,
         from: DateTime<Utc>,
         to: DateTime<Utc>,
@@ -82,7 +82,7 @@ impl ClaimedSpans {
     }
 
     /// Shortens the spans that contain `now`, so that they end there.
-    pub(super) fn cut(&mut self, now: DateTime<Utc>) {
+    pub(crate) fn cut(&mut self, now: DateTime<Utc>) {
         for span in self.0.iter_mut().filter(|span| span.from <= now) {
             span.to = span.to.min(now);
         }

@@ -3,9 +3,9 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use chrono::{DateTime, Utc};
-use soloist::action::{ClaimedSpans, Firing, JobMark, JobPlanner, JobStep};
 use soloist_config::{ConcurrencyPolicy, JobConfig, MissedPolicy, Schedule};
 use soloist_heart::{Group, HeartEvent, LeaderKey};
+use soloist_jobs::{ClaimedSpans, Firing, JobMark, JobPlanner, JobStep};
 
 use crate::{
     mutant::Mutant,

@@ -15,7 +15,7 @@
 //! A failing seed is printed. To replay it with its full history:
 //!
 //! ```text
-//! SOLOIST_SEED=1234 cargo test -p soloist --test simulation replay -- --nocapture
+//! SOLOIST_SEED=1234 cargo test -p soloist-leadership --test simulation replay -- --nocapture
 //! ```
 
 #![allow(
@@ -81,7 +81,7 @@ fn run_all(seeds: u64) -> Figures {
                 Ok(figures) => all += figures,
                 Err(broken) => panic!(
                     "seed {seed} breaks a promise: {broken}; replay it with:\n  \
-                     SOLOIST_SEED={seed} cargo test -p soloist --test simulation replay -- \
+                     SOLOIST_SEED={seed} cargo test -p soloist-leadership --test simulation replay -- \
                      --nocapture"
                 ),
             }

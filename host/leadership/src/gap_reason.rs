@@ -2,8 +2,11 @@
 
 use std::{fmt, sync::Arc};
 
+use crate::{
+    host_view::{GroupRole, HostView},
+    roster_view::KnownRoster,
+};
 use soloist_heart::{Group, LeaderKey};
-use soloist_leadership::{GroupRole, HostView, KnownRoster};
 use soloist_stores::{ForeignCandidate, QueuedCandidate, Roster};
 use soloist_text::with_reason;
 
@@ -105,7 +108,7 @@ impl GapReason {
     }
 
     /// The text for several groups that have this reason in common.
-    pub(super) fn of_several(&self) -> String {
+    pub fn of_several(&self) -> String {
         match self {
             Self::Silent { host, .. } => {
                 format!("{host} heads their queues and has not said that it leads")

@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use soloist::term::ReadinessCheck;
 use soloist_config::GroupConfig;
 use soloist_heart::{Group, Heart, LeaderKey, LeaseId, Timings, Token, clock::BootTime};
 use soloist_leadership::Adviser;
+use soloist_leadership::ReadinessCheck;
 use soloist_stores::{Member, Roster};
 
 use crate::{

@@ -1,12 +1,12 @@
 //! Wall clocks, right and wrong, and how hosts compare them.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use soloist::term::LocalGroup;
 use soloist_heart::{
     LeaseId,
     clock::{ClockComparison, ClockReading, ClockTrust, ClockVerdict},
 };
 use soloist_leadership::HostView;
+use soloist_leadership::LocalGroup;
 
 use crate::{
     mutant::Mutant,

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use chrono::{DateTime, Utc};
 
-use super::{
+use crate::{
     firing::Firing,
     job_mark::JobMark,
     timetable::{self, TimetableStep},

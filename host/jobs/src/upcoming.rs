@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{firing::Firing, job_mark::JobMark, timetable};
+use crate::{firing::Firing, job_mark::JobMark, timetable};
 use soloist_config::JobConfig;
 
 /// A firing that is still to come.

@@ -36,7 +36,8 @@ impl Firing {
 
     /// When it should start, jitter included. The delay follows from its id, is at most `jitter`,
     /// and never reaches the next firing, so firings keep their order.
-    pub(super) fn due(&self, job: &JobConfig) -> DateTime<Utc> {
+    #[must_use]
+    pub fn due(&self, job: &JobConfig) -> DateTime<Utc> {
         let next = job.schedule.after(self.scheduled);
         let room = next.and_then(|next| (next - self.scheduled).to_std().ok());
         let most = room.unwrap_or(Duration::MAX).min(job.jitter);

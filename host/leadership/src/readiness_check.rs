@@ -1,11 +1,9 @@
 //! Decides what a host reports to its heart about its ability to lead a group. This is the part of
-//! [`ReadinessWatch`](super::ReadinessWatch) without I/O, which the simulation shares.
+//! the host's watch over its readiness that does no I/O; the simulation uses it as well.
 
-use crate::http::PreflightError;
+use crate::host_view::{GroupRole, HostView};
 use soloist_heart::{EndCause, Group, HeartEvent, LeaseId, Token};
-use soloist_leadership::{GroupRole, HostView};
 use soloist_stores::Roster;
-use soloist_text::with_causes;
 
 /// In how many checks in a row an address must be taken before that counts. A leader that is just
 /// stopping, or a roster that is just changing, is no obstacle.
@@ -25,12 +23,15 @@ pub struct ReadinessCheck {
 /// What a host knows about a group and its own part in it at one moment.
 #[derive(Clone, Copy, Debug)]
 pub struct LocalGroup<'a> {
-    pub(super) group: &'a Group,
+    /// Which group.
+    pub group: &'a Group,
     role: Option<GroupRole>,
     /// Whether the heart knows that people do not want this host to stand.
-    pub(super) barred: bool,
-    pub(super) session: Option<LeaseId>,
-    pub(super) roster: Option<&'a Roster>,
+    pub barred: bool,
+    /// The lease of this host's session, if it has one.
+    pub session: Option<LeaseId>,
+    /// The last roster of the cluster, if there was one.
+    pub roster: Option<&'a Roster>,
 }
 
 impl<'a> LocalGroup<'a> {
@@ -46,6 +47,15 @@ impl<'a> LocalGroup<'a> {
             roster,
         }
     }
+}
+
+/// What keeps this host from listening where the actions of a group answer.
+#[derive(Clone, Debug)]
+pub struct AddressObstacle {
+    /// What it is, and what to do about it.
+    pub reason: String,
+    /// Whether another socket listens there: it may be the leader's, if that is on this machine.
+    pub is_in_use: bool,
 }
 
 impl ReadinessCheck {
@@ -88,19 +98,18 @@ impl ReadinessCheck {
     /// Whether a group could be led in spite of this `obstacle`; none if that is not known yet. A
     /// taken address counts only if no `sibling`, a host of the same machine that leads, may hold
     /// it; none if it is not known whether there is one.
-    pub(super) fn judge_address(
+    pub fn judge_address(
         &mut self,
-        obstacle: Option<PreflightError>,
+        obstacle: Option<AddressObstacle>,
         sibling: Option<bool>,
     ) -> Option<Result<(), String>> {
-        let in_use = matches!(obstacle, Some(PreflightError::AddressInUse { .. }));
         let verdict = match (obstacle, sibling) {
-            (Some(obstacle), Some(false)) if in_use => {
+            (Some(obstacle), Some(false)) if obstacle.is_in_use => {
                 self.address_in_use += 1;
-                (self.address_in_use >= CONFIRM).then(|| Err(with_causes(&obstacle)))
+                (self.address_in_use >= CONFIRM).then_some(Err(obstacle.reason))
             }
-            (Some(_), None) if in_use => None,
-            (Some(obstacle), _) if !in_use => Some(Err(with_causes(&obstacle))),
+            (Some(obstacle), None) if obstacle.is_in_use => None,
+            (Some(obstacle), _) if !obstacle.is_in_use => Some(Err(obstacle.reason)),
             _ => Some(Ok(())),
         }?;
         if verdict.is_ok() {
@@ -126,7 +135,7 @@ mod tests {
     /// What is reported to the heart after a check: ready, or not.
     fn told(
         check: &mut ReadinessCheck,
-        obstacle: Option<PreflightError>,
+        obstacle: Option<AddressObstacle>,
         sibling: Option<bool>,
     ) -> Option<bool> {
         let (group, view) = (Group::main(), HostView::default());
@@ -135,9 +144,8 @@ mod tests {
         Some(matches!(event, HeartEvent::Ready { .. }))
     }
 
-    fn taken() -> Option<PreflightError> {
-        let address = ([127, 0, 0, 1], 3000).into();
-        Some(PreflightError::AddressInUse { action: "web".into(), address })
+    fn taken() -> Option<AddressObstacle> {
+        Some(AddressObstacle { reason: "127.0.0.1:3000 is in use".to_owned(), is_in_use: true })
     }
 
     #[test]

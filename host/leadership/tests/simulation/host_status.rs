@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use soloist::term::GapReason;
 use soloist_heart::{CandidacyStage, Group};
+use soloist_leadership::GapReason;
 use soloist_leadership::{GroupRole, HostView};
 use soloist_stores::Roster;
 
