@@ -13,28 +13,28 @@ use soloist_stores::{Member, Roster, Store};
 use soloist_telemetry::journal::Journal;
 
 /// Everything that a driver needs.
-pub struct Driver {
+pub(crate) struct Driver {
     /// The durations of leadership.
-    pub timings: Timings,
+    pub(crate) timings: Timings,
     /// This host's entry among the members. Its name never changes.
-    pub member: watch::Receiver<Member>,
+    pub(crate) member: watch::Receiver<Member>,
     /// The store in which the host stands for election.
-    pub store: Arc<dyn Store>,
+    pub(crate) store: Arc<dyn Store>,
     /// The groups that it stands in, once it is told that it is [ready](HeartEvent::Ready) for
     /// them.
-    pub groups: BTreeSet<Group>,
+    pub(crate) groups: BTreeSet<Group>,
     /// Does the leader's work.
-    pub performer: Arc<dyn Performer>,
+    pub(crate) performer: Arc<dyn Performer>,
     /// Watches over the terms of this host.
-    pub watchdog: Watchdog,
+    pub(crate) watchdog: Watchdog,
     /// The groups whose leaderships this host's settings spread.
-    pub spread: BTreeSet<Group>,
+    pub(crate) spread: BTreeSet<Group>,
     /// The latest known roster of the cluster.
-    pub roster: watch::Receiver<Option<Roster>>,
+    pub(crate) roster: watch::Receiver<Option<Roster>>,
     /// Records when the store last confirmed that roster.
-    pub freshness: RosterFreshness,
+    pub(crate) freshness: RosterFreshness,
     /// Notified of this host's sessions.
-    pub session_observer: Box<dyn SessionObserver>,
+    pub(crate) session_observer: Box<dyn SessionObserver>,
     /// Where state transitions are recorded.
-    pub journal: Journal,
+    pub(crate) journal: Journal,
 }

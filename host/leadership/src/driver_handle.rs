@@ -53,7 +53,11 @@ impl DriverHandle {
 impl Driver {
     /// Starts the driver on the election thread's runtime. Performers run on `performers`.
     #[must_use]
-    pub fn start(self, election: &runtime::Handle, performers: runtime::Handle) -> DriverHandle {
+    pub(crate) fn start(
+        self,
+        election: &runtime::Handle,
+        performers: runtime::Handle,
+    ) -> DriverHandle {
         let (events, inbox) = unbounded_channel();
         let (view_to, view) = watch::channel(HostView::default());
         let driver = DriverLoop::new(self, performers, events.clone(), view_to);

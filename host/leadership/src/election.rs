@@ -6,8 +6,13 @@ use tokio::{runtime, sync::watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Driver, DriverHandle, Performer, RosterFollower, RosterFreshness, RosterView, SessionObserver,
-    Watchdog,
+    driver::Driver,
+    driver_handle::DriverHandle,
+    performer::Performer,
+    roster_follower::RosterFollower,
+    roster_view::{RosterFreshness, RosterView},
+    session_observer::SessionObserver,
+    watchdog::Watchdog,
 };
 use soloist_heart::{Group, Timings};
 use soloist_stores::{Member, Roster, Store};

@@ -41,7 +41,6 @@ mod store_calls;
 mod strategist;
 mod watchdog;
 
-pub use driver::Driver;
 pub use driver_handle::DriverHandle;
 pub use election::{Election, ElectionSpec};
 pub use election_thread::ElectionThread;
@@ -52,8 +51,7 @@ pub use leadership::{Candidacy, Leadership, StandError};
 pub use performer::{Performer, RunningTerm, TermOrder};
 pub use readiness_check::{AddressObstacle, LocalGroup, ReadinessCheck};
 pub use rehearsal::{Rehearsal, RehearsalResult};
-pub use roster_follower::RosterFollower;
-pub use roster_view::{KnownRoster, RosterFreshness, RosterView};
+pub use roster_view::{KnownRoster, RosterView};
 pub use session_observer::SessionObserver;
 pub use strategist::{
     Adviser, AdviserOutcome, GroupRanks, HostRanker, Strategist, bar, spread_disagreement,

@@ -7,23 +7,23 @@ use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
-use crate::RosterFreshness;
+use crate::roster_view::RosterFreshness;
 use soloist_heart::Group;
 use soloist_stores::{QueuedCandidate, Roster, Store, StoreError};
 use soloist_telemetry::journal::{Journal, Transition};
 
 /// Keeps the latest known roster up to date.
-pub struct RosterFollower {
+pub(crate) struct RosterFollower {
     /// The store that is watched.
-    pub store: Arc<dyn Store>,
+    pub(crate) store: Arc<dyn Store>,
     /// This host's name: its own terms are reported elsewhere.
-    pub host: Arc<str>,
+    pub(crate) host: Arc<str>,
     /// Notified when the roster is confirmed, and when it is no longer followed.
-    pub freshness: RosterFreshness,
+    pub(crate) freshness: RosterFreshness,
     /// Where changes of other hosts' leaderships are recorded.
-    pub journal: Journal,
+    pub(crate) journal: Journal,
     /// The pause between the loss of a watch and the next one.
-    pub retry: Duration,
+    pub(crate) retry: Duration,
 }
 
 impl RosterFollower {
@@ -31,7 +31,7 @@ impl RosterFollower {
     /// [`RosterView`] tells whether it is still current.
     ///
     /// [`RosterView`]: crate::RosterView
-    pub async fn run(self, to: watch::Sender<Option<Roster>>, stop: CancellationToken) {
+    pub(crate) async fn run(self, to: watch::Sender<Option<Roster>>, stop: CancellationToken) {
         let following = async {
             loop {
                 // Whether the store answers is reported by the session, not here.

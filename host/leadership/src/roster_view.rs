@@ -22,7 +22,7 @@ use soloist_stores::Roster;
 
 /// When the store last confirmed the roster. Clones share their state.
 #[derive(Clone, Debug, Default)]
-pub struct RosterFreshness(Arc<Mutex<Confirmation>>);
+pub(crate) struct RosterFreshness(Arc<Mutex<Confirmation>>);
 
 #[derive(Debug, Default)]
 struct Confirmation {
@@ -35,17 +35,17 @@ struct Confirmation {
 
 impl RosterFreshness {
     /// The roster has just arrived from the store.
-    pub fn roster_received(&self) {
+    pub(crate) fn roster_received(&self) {
         *self.lock() = Confirmation { at: BootTime::now(), unix: unix_ms(), followed: true };
     }
 
     /// The watch was lost: changes are no longer noticed.
-    pub fn watch_lost(&self) {
+    pub(crate) fn watch_lost(&self) {
         self.lock().followed = false;
     }
 
     /// The store has answered a call that was sent at this moment.
-    pub fn call_answered(&self, sent: BootTime) {
+    pub(crate) fn call_answered(&self, sent: BootTime) {
         let mut confirmed = self.lock();
         if confirmed.followed && sent > confirmed.at {
             (confirmed.at, confirmed.unix) = (sent, unix_ms());
@@ -69,7 +69,7 @@ pub struct RosterView {
 impl RosterView {
     /// A view of `roster` that counts as current while `freshness` says so.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         roster: watch::Receiver<Option<Roster>>,
         freshness: RosterFreshness,
         timings: Timings,

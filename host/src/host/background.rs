@@ -9,7 +9,7 @@ use super::{
     member::publish_member,
 };
 use crate::action::{Catalog, TaskOffers};
-use soloist_leadership::{DriverHandle, Strategist};
+use soloist_leadership::{DriverHandle, Election, ElectionSpec, Strategist};
 
 /// Owns the background tasks.
 #[derive(Default)]
@@ -43,6 +43,16 @@ impl BackgroundTasks {
         self.spawn(|stop| stop.run_until_cancelled_owned(task).map(drop));
     }
 
+    /// Starts to take part in the elections, on the runtime of their `thread`.
+    pub(super) fn start_election(
+        &self,
+        election: Election,
+        spec: ElectionSpec,
+        thread: &runtime::Handle,
+    ) -> DriverHandle {
+        election.start(spec, thread, &self.tracker, self.stop.clone())
+    }
+
     /// Starts the tasks that keep what the context holds current. Those that follow the store run on
     /// the runtime `election`.
     pub(super) fn start_feeds(
@@ -53,10 +63,7 @@ impl BackgroundTasks {
         offers: watch::Receiver<TaskOffers>,
         election: &runtime::Handle,
     ) {
-        let ContextFeeds { member, roster, freshness, rehearsed, gaps, clock_watch, compared } =
-            feeds;
-        let follower = context.roster_follower(freshness);
-        self.spawn_on(election, |stop| follower.run(roster, stop));
+        let ContextFeeds { member, rehearsed, gaps, clock_watch, compared } = feeds;
         let rehearsal = context.rehearsal(driver.view());
         self.spawn_on(election, |stop| rehearsal.run(rehearsed, stop));
         self.spawn_until_stop(publish_member(member, context.health.report(), offers));

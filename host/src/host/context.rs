@@ -14,7 +14,7 @@ use crate::{
 use soloist_config::Config;
 use soloist_guests::plugin::PluginEngine;
 use soloist_heart::clock::ClockComparison;
-use soloist_leadership::{RehearsalResult, RosterFreshness, RosterView};
+use soloist_leadership::{Election, RehearsalResult, RosterView};
 use soloist_stores::{Member, Roster, StateStore, Store};
 use soloist_telemetry::{journal::Journal, measure::Measurements};
 
@@ -53,8 +53,6 @@ pub(super) struct HostContext {
 pub(super) struct ContextFeeds {
     /// This host's own entry, as it changes.
     pub(super) member: watch::Sender<Member>,
-    pub(super) roster: watch::Sender<Option<Roster>>,
-    pub(super) freshness: RosterFreshness,
     pub(super) rehearsed: watch::Sender<RehearsalResult>,
     pub(super) gaps: watch::Sender<Gaps>,
     pub(super) clock_watch: WallClockWatch,
@@ -62,18 +60,19 @@ pub(super) struct ContextFeeds {
 }
 
 impl HostContext {
+    /// Makes the context, and the elections that are to fill its roster and its journal.
     pub(super) fn new(
         config: &Arc<Config>,
         prepared: &PreparedHost,
-    ) -> Result<(Self, ContextFeeds), HostError> {
+    ) -> Result<(Self, ContextFeeds, Election), HostError> {
         let PreparedHost { catalog, listener, store, peers, measurements, .. } = prepared;
         let (name, timings) = (Arc::clone(&config.host.name), config.timings);
         let listen = listener.local_addr().map_err(HostError::System)?;
-        let (roster_to, roster) = watch::channel(None);
+        let election = Election::new(Arc::clone(store), Arc::clone(&name), timings);
+        let roster = election.roster();
         let (rehearsed_to, rehearsed) = watch::channel(RehearsalResult::default());
         let (gaps_to, gaps) = watch::channel(Gaps::default());
         let (compared_to, compared) = watch::channel(None);
-        let freshness = RosterFreshness::default();
         let (clock, clock_watch) = WallClock::of_this_machine();
         let clock = clock.compared_by(compared);
         let ledger = store.ledger().map_err(HostError::Store)?;
@@ -88,7 +87,7 @@ impl HostContext {
             programme: catalog.programme(),
             engine: catalog.engine(),
             directory: ActionDirectory::default(),
-            roster_view: RosterView::new(roster.clone(), freshness.clone(), timings),
+            roster_view: election.roster_view(),
             rehearsed,
             gaps,
             jobs: JobServices { ledger, triggers: JobTriggers::default(), clock: clock.clone() },
@@ -96,20 +95,18 @@ impl HostContext {
             health: ActionHealth::new(Arc::clone(&name), timings.cool_down_max, roster.clone()),
             standby_hooks: StandbyHooks::new(Arc::clone(&name)),
             roster,
-            journal: Journal::default(),
+            journal: election.journal(),
             measurements: measurements.clone(),
             name,
             config: Arc::clone(config),
         };
         let feeds = ContextFeeds {
             member: member_to,
-            roster: roster_to,
-            freshness,
             rehearsed: rehearsed_to,
             gaps: gaps_to,
             clock_watch,
             compared: compared_to,
         };
-        Ok((context, feeds))
+        Ok((context, feeds, election))
     }
 }

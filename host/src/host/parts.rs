@@ -14,9 +14,7 @@ use crate::{
     term::{ActionPerformer, GapWatch, PluginRanking, ReadinessWatch, StandbyNotifier},
 };
 use soloist_heart::{Group, clock::ClockComparison};
-use soloist_leadership::{
-    DriverHandle, HostView, Rehearsal, RehearsalResult, RosterFollower, RosterFreshness, Strategist,
-};
+use soloist_leadership::{DriverHandle, HostView, Rehearsal, RehearsalResult, Strategist};
 
 impl HostContext {
     pub(super) fn relay(&self) -> Relay {
@@ -41,16 +39,6 @@ impl HostContext {
             standby_hooks: self.standby_hooks.clone(),
             stop_budget: self.config.timings.stop_budget,
             drain: self.config.timings.drain,
-        }
-    }
-
-    pub(super) fn roster_follower(&self, freshness: RosterFreshness) -> RosterFollower {
-        RosterFollower {
-            store: Arc::clone(&self.store),
-            host: Arc::clone(&self.name),
-            freshness,
-            journal: self.journal.clone(),
-            retry: self.config.timings.retry,
         }
     }
 

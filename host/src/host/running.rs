@@ -2,25 +2,19 @@
 
 use std::sync::Arc;
 
-use tokio::runtime;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
-    HostError, PreparedHost, ServiceNotifier,
-    background::BackgroundTasks,
-    context::{ContextFeeds, HostContext},
-    status::HostStatusSource,
-    task_service::TaskService,
-    usage_hints,
+    HostError, PreparedHost, ServiceNotifier, background::BackgroundTasks, context::HostContext,
+    status::HostStatusSource, task_service::TaskService, usage_hints,
 };
 use crate::{
     api::{self, AccessControl, ApiServices},
     relay::{Relay, RunningRelay},
-    term::ActionPerformer,
 };
 use soloist_config::Config;
-use soloist_leadership::{Driver, DriverHandle, ElectionThread, SessionObserver, Watchdog};
+use soloist_leadership::{DriverHandle, ElectionSpec, ElectionThread, SessionObserver, Watchdog};
 use soloist_stores::NoteTopic;
 
 /// A running host.
@@ -41,12 +35,21 @@ impl RunningHost {
         prepared: PreparedHost,
         observer: Box<dyn SessionObserver>,
     ) -> Result<Self, HostError> {
-        let (context, feeds) = HostContext::new(config, &prepared)?;
+        let (context, feeds, election) = HostContext::new(config, &prepared)?;
         let PreparedHost { catalog, ranking, listener, entrance, .. } = prepared;
         let mut tasks =
             TaskService::start(&context, catalog.failures()).map_err(HostError::Store)?;
         let performer = context.performer(&tasks, catalog.failures());
-        let driver = start_driver(&context, &feeds, performer, thread, observer)?;
+        let background = BackgroundTasks::default();
+        let spec = ElectionSpec {
+            member: feeds.member.subscribe(),
+            groups: context.programme.borrow().groups(),
+            spread: context.spread_groups(),
+            performer: Arc::new(performer),
+            watchdog: start_watchdog(config, thread)?,
+            session_observer: observer,
+        };
+        let driver = background.start_election(election, spec, thread.handle());
         tasks.start_casts(&context, driver.view());
         let status = HostStatusSource {
             pools: tasks.pools(),
@@ -56,7 +59,6 @@ impl RunningHost {
         };
         let (relay, leave) = (context.relay(), CancellationToken::new());
         let strategist = context.strategist(&driver, ranking, leave.clone());
-        let background = BackgroundTasks::default();
         background.start_feeds(&context, feeds, &driver, tasks.offers(), thread.handle());
         background.start_services(&context, &driver, strategist, catalog);
         let services = api_services(&context, &driver, &tasks, status, (relay.clone(), entrance));
@@ -108,33 +110,13 @@ impl RunningHost {
     }
 }
 
-/// Starts the driver on the election thread, and the watchdog over that thread and this runtime.
-fn start_driver(
-    context: &HostContext,
-    feeds: &ContextFeeds,
-    performer: ActionPerformer,
-    thread: &ElectionThread,
-    observer: Box<dyn SessionObserver>,
-) -> Result<DriverHandle, HostError> {
-    let timings = context.config.timings;
-    let watchdog = Watchdog::start(timings).map_err(HostError::System)?;
+/// Starts the watchdog over the election thread and this runtime.
+fn start_watchdog(config: &Config, thread: &ElectionThread) -> Result<Watchdog, HostError> {
+    let watchdog = Watchdog::start(config.timings).map_err(HostError::System)?;
     // These run until the process ends: a teardown is to be watched as well.
     drop(tokio::spawn(watchdog.pulse("this host")));
     drop(thread.handle().spawn(watchdog.pulse("its election")));
-    let driver = Driver {
-        timings,
-        member: feeds.member.subscribe(),
-        store: Arc::clone(&context.store),
-        groups: context.programme.borrow().groups(),
-        performer: Arc::new(performer),
-        watchdog,
-        spread: context.spread_groups(),
-        roster: context.roster.clone(),
-        freshness: feeds.freshness.clone(),
-        session_observer: observer,
-        journal: context.journal.clone(),
-    };
-    Ok(driver.start(thread.handle(), runtime::Handle::current()))
+    Ok(watchdog)
 }
 
 /// What the control API works with.

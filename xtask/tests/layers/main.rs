@@ -20,17 +20,6 @@ use std::sync::LazyLock;
 use circles::circles;
 use crates::{Crates, Reference};
 
-/// A circle that is there today, and must shrink until it is gone.
-struct Known {
-    /// The folder that all its files are in.
-    folder: &'static str,
-    /// How many files are in it.
-    files: usize,
-}
-
-/// No new circle belongs in here.
-const KNOWN: [Known; 0] = [];
-
 /// The rooms of the crate `soloist` (`host/src`), from above to below. A room takes of those
 /// in lower rows, and of its own row.
 const ROOMS: [&[&str]; 7] = [
@@ -92,28 +81,9 @@ fn no_files_refer_to_each_other_in_a_circle() {
         graph.entry(&reference.from).or_default().insert(&reference.to);
     }
     let mut faults = String::new();
-    let mut known: Vec<_> = KNOWN.iter().map(Some).collect();
     for circle in circles(&graph) {
-        let files = circle.len();
-        let is_in = |folder: &str| circle.iter().all(|file| file.starts_with(repo().join(folder)));
-        let listed = known.iter_mut().find(|known| known.is_some_and(|known| is_in(known.folder)));
-        match listed.and_then(Option::take) {
-            Some(known) if known.files == files => {}
-            Some(Known { folder, files: before }) => {
-                let grown = if files > *before { "has grown" } else { "has shrunk: write it down" };
-                let _ = writeln!(faults, "the circle in {folder} {grown}: {before} → {files}");
-                if files > *before {
-                    faults += &within(&circle, &references);
-                }
-            }
-            None => {
-                let _ = writeln!(faults, "{files} files refer to each other in a circle:");
-                faults += &within(&circle, &references);
-            }
-        }
-    }
-    for Known { folder, .. } in known.into_iter().flatten() {
-        let _ = writeln!(faults, "there is no circle in {folder} any more: take it off KNOWN");
+        let _ = writeln!(faults, "{} files refer to each other in a circle:", circle.len());
+        faults += &within(&circle, &references);
     }
     assert!(faults.is_empty(), "\n{faults}");
 }
