@@ -31,6 +31,9 @@ const OFTEN: [[&str; 3]; 6] = [
     ["soak::", "SOLOIST_CHANGES", "10000"],
 ];
 
+/// Sets of features that builds without the tools for people have.
+const LEAN: [&str; 3] = ["etcd,sqlite", "etcd", "sqlite"];
+
 /// How long each fuzz target runs.
 const FUZZING: Duration = Duration::from_secs(120);
 
@@ -71,6 +74,18 @@ fn lint() -> Result<()> {
     let mut command = cargo("clippy");
     command.args(["--workspace", "--all-targets", "--locked"]);
     cmd::run(command.args(["--", "--deny", "warnings"]))?;
+    for features in LEAN {
+        let mut command = cargo("clippy");
+        command.args([
+            "-p",
+            "soloist",
+            "--locked",
+            "--no-default-features",
+            "--features",
+            features,
+        ]);
+        cmd::run(command.args(["--", "--deny", "warnings"]))?;
+    }
     for workspace in guests::WORKSPACES {
         let mut command = guest_cargo("clippy");
         command
