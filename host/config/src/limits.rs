@@ -111,17 +111,3 @@ fn first_byte(
     resolver.report(problem.at(place));
     None
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::settings_file::SourceFile;
-
-    #[test]
-    fn what_is_not_written_is_the_default() {
-        let source = SourceFile::empty(std::path::Path::new(""));
-        let mut resolver = Resolver::new(&source);
-        let read = read(&mut resolver, &ActionTable::default());
-        assert_eq!(read, Some(Limits::default()));
-    }
-}

@@ -28,16 +28,3 @@ pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<R
     let window = resolver.bounded(table.window.as_ref(), WINDOW);
     Some(RestartLimit { max_restarts: max_restarts?, window: window? })
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::settings_file::SourceFile;
-
-    #[test]
-    fn what_is_not_written_is_the_default() {
-        let source = SourceFile::empty(std::path::Path::new(""));
-        let mut resolver = Resolver::new(&source);
-        assert_eq!(read(&mut resolver, &ActionTable::default()), Some(RestartLimit::default()));
-    }
-}

@@ -77,17 +77,3 @@ pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<T
         payload: payload?,
     })
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::settings_file::SourceFile;
-
-    #[test]
-    fn what_is_not_written_is_the_default() {
-        let source = SourceFile::empty(std::path::Path::new(""));
-        let mut resolver = Resolver::new(&source);
-        let read = read(&mut resolver, &ActionTable::default());
-        assert_eq!(read, Some(TaskConfig::default()));
-    }
-}

@@ -2,6 +2,7 @@
 
 mod actions;
 mod control;
+mod defaults;
 mod examples;
 mod folder;
 mod review;
