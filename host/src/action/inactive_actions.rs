@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
-use super::catalog::RefusedPlugin;
+use super::programme::RefusedPlugin;
 use soloist_config::ReservedMount;
 
 /// The longest reason that a client gets, in characters. A reason may list everything that a plugin

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{catalog::RefusedPlugin, inactive_actions::reserved_mounts, prepared_action::Action};
+use super::{inactive_actions::reserved_mounts, prepared_action::Action, programme::RefusedPlugin};
 use soloist_config::{self as config, Mount};
 use soloist_guests::plugin::Kind;
 

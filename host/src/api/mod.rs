@@ -22,7 +22,6 @@ mod request_budget;
 mod required_role;
 mod role_table;
 mod routes;
-mod same_origin;
 mod server;
 mod starting;
 mod state;

@@ -37,10 +37,11 @@ async fn a_token_opens_what_its_role_may() {
     for probe in ["/livez", "/readyz"] {
         assert_eq!(told(Client::new().get(format!("{url}{probe}"))).await.0, 200);
     }
-    // The log contains no token, not even a wrong one.
-    let log = guarded.cluster.host("a").log.to_string();
-    for token in [ops.trim(), "soloist_wrong"] {
-        assert!(!log.contains(token), "{log}");
+    // The log contains no token, not even a wrong one, nor a piece of one.
+    for mut line in guarded.cluster.host("a").log.lines() {
+        // The crate that logs begins as a token does.
+        line.as_object_mut().unwrap().remove("target");
+        assert!(!line.to_string().contains("soloist_"), "{line}");
     }
 }
 

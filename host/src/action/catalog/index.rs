@@ -15,11 +15,13 @@ use super::{
     folder_version::{FolderVersion, PluginFileStamp},
     mount_changes::MountChanges,
     preparation::{self, Preparation},
-    programme::{Programme, RefusedPlugin},
     startup_progress::StartupProgress,
 };
 use crate::action::{
-    action_failure::ActionFailure, prepare_error::PrepareError, prepared_action::Action,
+    action_failure::ActionFailure,
+    prepare_error::PrepareError,
+    prepared_action::Action,
+    programme::{Programme, RefusedPlugin},
 };
 use soloist_config::{
     ActionConfig, ActionSet, ActionSource, MountError, RefusedAction, ReservedMount, check_mounts,

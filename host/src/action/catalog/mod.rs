@@ -13,15 +13,11 @@ mod folder_version;
 mod index;
 mod mount_changes;
 mod preparation;
-mod programme;
 mod startup_progress;
 
-use self::index::CatalogIndex;
-use super::action_failure::ActionFailure;
-use parking_lot::Mutex;
-use soloist_config::{ActionSet, ActionSource};
-use soloist_guests::plugin::{FolderWatch, PluginEngine};
 use std::{sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
 use tokio::{
     sync::{mpsc, watch},
     task::spawn_blocking,
@@ -29,10 +25,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use self::{
-    programme::{Programme, RefusedPlugin},
-    startup_progress::StartupProgress,
-};
+use self::index::CatalogIndex;
+pub use self::startup_progress::StartupProgress;
+use super::{action_failure::ActionFailure, programme::Programme};
+use soloist_config::{ActionSet, ActionSource};
+use soloist_guests::plugin::{FolderWatch, PluginEngine};
 
 /// How often the folder is scanned even without a notification: some file systems send none.
 const RESCAN: Duration = Duration::from_millis(800);

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use tracing::{info, warn};
 
-use super::programme::Programme;
 use crate::action::mounts::mounts;
+use crate::action::programme::Programme;
 use soloist_config::Mount;
 
 /// Where the actions answered last.

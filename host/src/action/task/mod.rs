@@ -23,8 +23,8 @@ use tokio::sync::{mpsc::UnboundedSender, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    action_failure::ActionFailure, action_status::ActionState, catalog::Programme,
-    prepared_action::Action,
+    action_failure::ActionFailure, action_status::ActionState, prepared_action::Action,
+    programme::Programme,
 };
 pub use error::TaskError;
 use soloist_guests::{

@@ -38,7 +38,7 @@ impl AllowedNames {
 }
 
 /// The host name or address that a request was sent to, if it says so; browsers always do.
-pub(in crate::api) fn called_authority(
+pub(super) fn called_authority(
     uri: &Uri,
     headers: &HeaderMap,
 ) -> Option<Result<Authority, StatusCode>> {

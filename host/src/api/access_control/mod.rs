@@ -9,6 +9,7 @@
 
 mod allowed_names;
 mod credential;
+mod same_origin;
 #[cfg(test)]
 pub(super) mod tests;
 
@@ -24,13 +25,11 @@ use hyper::body::Incoming;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-pub(super) use self::allowed_names::called_authority;
 use self::{allowed_names::AllowedNames, credential::Credential};
 use super::{
     api_error::ApiError,
     required_role::{OPERATE, READ, RequiredRole},
     role_table::RoleTable,
-    same_origin,
 };
 use crate::{http::ConnectionInfo, relay::Relay};
 use soloist_config::{ApiRole, ApiToken, ConfigError, HostConfig, read_tokens};

@@ -7,7 +7,8 @@
 
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 
-use super::{access_control::called_authority, api_error::ApiError};
+use super::allowed_names::called_authority;
+use crate::api::api_error::ApiError;
 
 /// Refuses a request of another site's page that does more than read. Upgrades are refused too:
 /// nothing is known of what such a connection will do.

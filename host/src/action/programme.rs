@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::action::prepared_action::Action;
+use super::prepared_action::Action;
 use soloist_config::{ReservedMount, Schedule};
 use soloist_guests::plugin::Kind;
 use soloist_heart::Group;
