@@ -1,6 +1,6 @@
 //! The mark of a job: up to when its firings are settled, and how a claim changes that.
 //!
-//! This is pure: the [`Ledger`](super::Ledger) reads the mark from the store and writes it there.
+//! This is pure: the host's ledger of jobs reads the mark from the store and writes it there.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};

@@ -20,7 +20,7 @@ pub(crate) struct Driver {
     pub(crate) member: watch::Receiver<Member>,
     /// The store in which the host stands for election.
     pub(crate) store: Arc<dyn Store>,
-    /// The groups that it stands in, once it is told that it is [ready](HeartEvent::Ready) for
+    /// The groups that it stands in, once it is told that it is [ready](soloist_heart::HeartEvent::Ready) for
     /// them.
     pub(crate) groups: BTreeSet<Group>,
     /// Does the leader's work.

@@ -12,7 +12,7 @@ use soloist_heart::{EndCause, HeartEvent, LeaderKey};
 pub trait Performer: Send + Sync + 'static {
     /// Begins the work of `term`, which this host has just won. It is called on the election
     /// thread, so it must not block; the returned future runs on the runtime that
-    /// [`Driver::start`](crate::Driver::start) was given.
+    /// [`Election::start`](crate::Election::start) was called on.
     ///
     /// The future must resolve when nothing of the term is alive any more, and not before: the
     /// leadership is then given up, and another host may perform. After a [`TermOrder::Stop`] it

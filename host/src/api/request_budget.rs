@@ -33,7 +33,7 @@ pub(super) struct RequestBudget {
 }
 
 /// What one request holds of the budget, until it is answered. The bytes of its body are counted
-/// on a [`Tab`], which also travels with the request.
+/// on a [`ClientCharge`], which also travels with the request.
 pub(super) struct BudgetPermit {
     _request: Share,
     _tab: ClientCharge,

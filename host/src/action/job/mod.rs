@@ -1,8 +1,7 @@
 //! The runner of kind `job`: a program that is run by a schedule, or when a person asks for it.
 //!
-//! [`timetable`] and [`job_planner`] decide what to do and are pure; [`ledger`] stores what must
-//! outlive a leader; [`job_runner`] is the task that connects them; [`firing_attempts`] runs the
-//! guest.
+//! What to do is decided by [`soloist_jobs`], which is pure; [`ledger`] stores what must outlive a
+//! leader; [`job_runner`] is the task that connects them; [`firing_attempts`] runs the guest.
 //!
 //! Guarantees:
 //! - A firing is started at most once in the cluster: before that, it is claimed in the store under

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupEntry {
     /// The host that leads; `None` if nobody does, or it is unknown (see
-    /// [`StoreEntry::current`]).
+    /// [`StoreEntry::current`](super::StoreEntry::current)).
     pub leader: Option<String>,
     /// The leader when it was last known.
     #[serde(default, skip_serializing_if = "Option::is_none")]

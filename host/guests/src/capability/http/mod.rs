@@ -8,7 +8,7 @@
 //! - The token that a request carries is the token of the term. A guest cannot set it.
 //! - If a guest ends while it sends a request, that request does not look complete.
 //! - What is in flight is charged to the action's account: a body from when the guest may write to
-//!   it until it is sent ([`ChargedBody`](body::ChargedBody)), and the buffers of a connection from
+//!   it until it is sent ([`ChargedBody`]), and the buffers of a connection from
 //!   the beginning of a request until its response was taken ([`EXCHANGE`](exchange::EXCHANGE)).
 
 mod alive_flag;
