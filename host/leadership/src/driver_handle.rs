@@ -1,4 +1,5 @@
-//! Starting the driver, and the handle to one that runs.
+//! Starting the driver and the roster's follower, wired in this one place, and the handle to a
+//! driver that runs.
 
 use tokio::{
     runtime,
@@ -8,8 +9,14 @@ use tokio::{
     },
     task::JoinHandle,
 };
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{driver::Driver, driver_loop::DriverLoop, host_view::HostView};
+use crate::{
+    driver_loop::DriverLoop,
+    election::{Election, ElectionSpec},
+    host_view::HostView,
+    roster_follower::RosterFollower,
+};
 use soloist_heart::HeartEvent;
 
 /// A running driver.
@@ -50,18 +57,26 @@ impl DriverHandle {
     }
 }
 
-impl Driver {
-    /// Starts the driver on the election thread's runtime. Performers run on `performers`.
+impl Election {
+    /// Starts the driver, and follows the roster until `stop` as one of `tasks`. Both run on
+    /// `thread`, the [election thread's](crate::ElectionThread) runtime. The performer runs on the
+    /// runtime that this is called on.
     #[must_use]
-    pub(crate) fn start(
+    pub fn start(
         self,
-        election: &runtime::Handle,
-        performers: runtime::Handle,
+        spec: ElectionSpec,
+        thread: &runtime::Handle,
+        tasks: &TaskTracker,
+        stop: CancellationToken,
     ) -> DriverHandle {
         let (events, inbox) = unbounded_channel();
         let (view_to, view) = watch::channel(HostView::default());
-        let driver = DriverLoop::new(self, performers, events.clone(), view_to);
-        let task = election.spawn(driver.run(inbox));
+        let performers = runtime::Handle::current();
+        let driver = DriverLoop::new(&self, spec, performers, events.clone(), view_to);
+        let task = thread.spawn(driver.run(inbox));
+        let Self { store, host, timings, roster, freshness, journal } = self;
+        let follower = RosterFollower { store, host, freshness, journal, retry: timings.retry };
+        tasks.spawn_on(follower.run(roster, stop), thread);
         DriverHandle { events, view, task }
     }
 }

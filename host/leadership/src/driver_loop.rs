@@ -1,6 +1,6 @@
 //! The loop of a running driver: events go into the heart, its commands are carried out.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     runtime,
@@ -13,7 +13,7 @@ use tokio::{
 use tracing::{debug, info};
 
 use crate::{
-    driver::Driver,
+    election::{Election, ElectionSpec},
     host_view::HostView,
     performer::TermOrder,
     report,
@@ -61,29 +61,36 @@ pub(crate) struct DriverLoop {
 
 impl DriverLoop {
     pub(crate) fn new(
-        driver: Driver,
+        election: &Election,
+        spec: ElectionSpec,
         performers: runtime::Handle,
         events: UnboundedSender<HeartEvent>,
         view: watch::Sender<HostView>,
     ) -> Self {
-        let Driver { timings, member, store, groups, journal, .. } = driver;
-        let me = member.borrow().clone();
+        let Election { store, timings, journal, .. } = election;
+        let me = spec.member.borrow().clone();
         let (answers_to, answers) = unbounded_channel();
         Self {
-            heart: Heart::new(me.name.as_str().into(), timings, groups),
-            timings,
+            heart: Heart::new(me.name.as_str().into(), *timings, spec.groups),
+            timings: *timings,
             health: report::StoreHealth::new(store.label(), &me.name, journal.clone()),
             mismatches: store.mismatches(),
             address_conflicts: report::AddressConflicts::of(&me),
             repeated_failures: report::RepeatedFailures::default(),
             needs_rewrite: false,
-            calls: StoreCalls::new(store, member, timings, answers_to, driver.spread),
+            calls: StoreCalls::new(
+                Arc::clone(store),
+                spec.member,
+                *timings,
+                answers_to,
+                spec.spread,
+            ),
             answers,
-            terms: RunningTerms::new(driver.performer, performers, driver.watchdog, events),
-            roster: driver.roster,
-            freshness: driver.freshness,
-            session_observer: driver.session_observer,
-            journal,
+            terms: RunningTerms::new(spec.performer, performers, spec.watchdog, events),
+            roster: election.roster(),
+            freshness: election.freshness.clone(),
+            session_observer: spec.session_observer,
+            journal: journal.clone(),
             view,
         }
     }

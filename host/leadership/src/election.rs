@@ -1,15 +1,11 @@
-//! Taking part in elections: the one place that wires the roster's follower and the driver.
+//! The elections of a cluster, and what a process takes part in them with.
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use tokio::{runtime, sync::watch};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio::sync::watch;
 
 use crate::{
-    driver::Driver,
-    driver_handle::DriverHandle,
     performer::Performer,
-    roster_follower::RosterFollower,
     roster_view::{RosterFreshness, RosterView},
     session_observer::SessionObserver,
     watchdog::Watchdog,
@@ -23,12 +19,12 @@ use soloist_telemetry::journal::Journal;
 /// The roster and the journal can be handed out before the process takes part; they are filled from
 /// [`Election::start`] on.
 pub struct Election {
-    store: Arc<dyn Store>,
-    host: Arc<str>,
-    timings: Timings,
-    roster: watch::Sender<Option<Roster>>,
-    freshness: RosterFreshness,
-    journal: Journal,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) host: Arc<str>,
+    pub(crate) timings: Timings,
+    pub(crate) roster: watch::Sender<Option<Roster>>,
+    pub(crate) freshness: RosterFreshness,
+    pub(crate) journal: Journal,
 }
 
 /// What a process takes part in elections with.
@@ -73,36 +69,5 @@ impl Election {
     #[must_use]
     pub fn journal(&self) -> Journal {
         self.journal.clone()
-    }
-
-    /// Starts the driver, and follows the roster until `stop` as one of `tasks`. Both run on
-    /// `thread`, the [election thread's](crate::ElectionThread) runtime. The performer runs on the
-    /// runtime that this is called on.
-    #[must_use]
-    pub fn start(
-        self,
-        spec: ElectionSpec,
-        thread: &runtime::Handle,
-        tasks: &TaskTracker,
-        stop: CancellationToken,
-    ) -> DriverHandle {
-        let Self { store, host, timings, roster, freshness, journal } = self;
-        let driver = Driver {
-            timings,
-            member: spec.member,
-            store: Arc::clone(&store),
-            groups: spec.groups,
-            performer: spec.performer,
-            watchdog: spec.watchdog,
-            spread: spec.spread,
-            roster: roster.subscribe(),
-            freshness: freshness.clone(),
-            session_observer: spec.session_observer,
-            journal: journal.clone(),
-        }
-        .start(thread, runtime::Handle::current());
-        let follower = RosterFollower { store, host, freshness, journal, retry: timings.retry };
-        tasks.spawn_on(follower.run(roster, stop), thread);
-        driver
     }
 }

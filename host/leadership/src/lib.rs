@@ -20,7 +20,6 @@
 //! - `Stopped` is reported only when the performer's future has resolved.
 //! - If a term outlives its deadline by more than the stop budget, the whole process is aborted.
 
-mod driver;
 mod driver_handle;
 mod driver_loop;
 mod election;

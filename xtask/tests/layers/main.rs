@@ -19,6 +19,7 @@ use std::sync::LazyLock;
 
 use circles::circles;
 use crates::{Crates, Reference};
+use soloist_devtools::paths::repo;
 
 /// The rooms of the crate `soloist` (`host/src`), from above to below. A room takes of those
 /// in lower rows, and of its own row.
@@ -34,11 +35,7 @@ const ROOMS: [&[&str]; 7] = [
 
 /// Read once for all tests.
 static CRATES: LazyLock<Crates> = LazyLock::new(|| Crates::read(&layers()));
-
-fn repo() -> &'static Path {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-    own.parent().unwrap_or(own)
-}
+static REFERENCES: LazyLock<Vec<Reference>> = LazyLock::new(|| CRATES.references());
 
 /// The crates in the order of the table in `ARCHITECTURE.md`: each takes of those before it.
 fn layers() -> Vec<(String, PathBuf)> {
@@ -73,17 +70,15 @@ fn within(circle: &BTreeSet<&PathBuf>, references: &[Reference]) -> String {
 
 #[test]
 fn no_files_refer_to_each_other_in_a_circle() {
-    let crates = &*CRATES;
-    assert!(crates.len() > 300, "only {} modules were found", crates.len());
-    let references = crates.references();
+    assert!(CRATES.len() > 300, "only {} modules were found", CRATES.len());
     let mut graph = circles::Graph::new();
-    for reference in &references {
+    for reference in &*REFERENCES {
         graph.entry(&reference.from).or_default().insert(&reference.to);
     }
     let mut faults = String::new();
     for circle in circles(&graph) {
         let _ = writeln!(faults, "{} files refer to each other in a circle:", circle.len());
-        faults += &within(&circle, &references);
+        faults += &within(&circle, &REFERENCES);
     }
     assert!(faults.is_empty(), "\n{faults}");
 }
@@ -92,12 +87,11 @@ fn no_files_refer_to_each_other_in_a_circle() {
 fn no_arrow_goes_upwards() {
     let layers = layers();
     assert!(layers.len() > 5, "ARCHITECTURE.md has no table of crates");
-    let crates = &*CRATES;
     let rank: BTreeMap<_, _> =
         layers.iter().enumerate().map(|(rank, (name, _))| (name.replace('-', "_"), rank)).collect();
-    let rooms = crates.rooms();
+    let rooms = CRATES.rooms();
     let mut faults = String::new();
-    for reference in crates.references() {
+    for reference in &*REFERENCES {
         let (from, to) = (rooms[reference.from.as_path()], rooms[reference.to.as_path()]);
         let is_upward = if from[0] == to[0] {
             from[0] == "soloist" && row(from) > row(to)
