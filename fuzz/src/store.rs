@@ -34,17 +34,17 @@ const ROWS: [(&str, &str); 9] = [
         "(cluster, action, key, value, version) VALUES (?1, 'runs/job', ?2, CAST(?3 AS BLOB), 1)",
     ),
     (
-        "casts",
+        "queued_calls",
         "(cluster, task, id, state, version, at, head, payload)
          VALUES (?1, 'work', ?2, 'queued', 1, -1, CAST(?3 AS TEXT), x'00')",
     ),
     (
-        "casts",
+        "queued_calls",
         "(cluster, task, id, state, version, at, lease, head, answer_type, answer)
          VALUES (?1, 'work', ?2, 'done', 1, 9223372036854775807, 0, '{}', CAST(?3 AS TEXT), ?3)",
     ),
     (
-        "casts",
+        "queued_calls",
         "(cluster, task, id, state, version, at, head, payload)
          VALUES (?1, 'work', ?2, 'dead', 1, 1, CAST(?3 AS TEXT), NULL)",
     ),

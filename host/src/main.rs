@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-/// A fresh instance for each request costs some hundreds of allocations. With the system's allocator
-/// they take a tenth of the whole time of a request.
+/// A fresh instance for each request costs some hundreds of allocations. With the system's
+/// allocator they take a tenth of the whole time of a request.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

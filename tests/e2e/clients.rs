@@ -21,7 +21,7 @@ async fn a_frozen_leader_answers_nothing_stale(kind: Kind) {
     let a = &cluster.host("a").log;
     let end = a.event(0, "stopping").await;
     assert!(end["cause"].as_str().is_some_and(|cause| cause.contains("deadline")), "{end}");
-    crowd.hears_newer_than(before.token).await;
+    crowd.hears_newer_than(before.fencing_token).await;
     crowd.disperse().await;
     // The woken host lives on, and stands again.
     a.event(frozen, "standby").await;
@@ -45,13 +45,16 @@ async fn tokens_never_go_back(kind: Kind) {
                 cluster.signal(leader, Signal::CONT);
             }
         }
-        let before = newest.token;
+        let before = newest.fencing_token;
         crowd.hears_newer_than(before).await;
-        newest = cluster.web.until("a newer token", |answer| answer.token > before).await;
+        newest = cluster
+            .web
+            .until("a newer fencing token", |answer| answer.fencing_token > before)
+            .await;
         if !cluster.hosts.contains_key(leader) {
             cluster.join(leader).await;
         }
     }
-    let tokens = crowd.disperse().await;
-    assert!(tokens.len() > 6, "clients saw every term: {:?}", tokens.keys());
+    let fencing_tokens = crowd.disperse().await;
+    assert!(fencing_tokens.len() > 6, "clients saw every term: {:?}", fencing_tokens.keys());
 }

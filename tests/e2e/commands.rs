@@ -47,7 +47,7 @@ async fn a_leader_resigns(kind: Kind) {
     // Any host accepts the command.
     done(&cluster, "c", &["resign"], "b leads main now").await;
     let after = cluster.web.until("b", |answer| answer.host == "b").await;
-    assert!(after.token > before.token, "{before:?} then {after:?}");
+    assert!(after.fencing_token > before.fencing_token, "{before:?} then {after:?}");
     let log = &cluster.host("a").log;
     let command = log.event(0, "command").await;
     assert_eq!((&command["by"], &command["reason"]), (&"ada".into(), &"new disks".into()), "{log}");
@@ -124,7 +124,8 @@ async fn a_pause_holds_preference_back(kind: Kind) {
     cluster.leading("a").await;
     done(&cluster, "a", &["pause", "--group", "main"], "who dies is replaced").await;
     cluster.start_with("b", &priority(2));
-    let next = agrees(cluster.host("b"), |status| status["groups"]["main"]["role"] == "heir").await;
+    let next =
+        agrees(cluster.host("b"), |status| status["groups"]["main"]["role"] == "next_leader").await;
     assert_eq!(next["groups"]["main"]["paused"], "paused by ada: new disks", "{next}");
     // The leader had time enough to give way.
     let log = &cluster.host("a").log;
@@ -141,7 +142,8 @@ async fn a_frozen_group_is_not_led_anew(kind: Kind) {
     let mut cluster = Cluster::of_three(kind).await;
     done(&cluster, "b", &["pause", "--freeze"], "a leader that dies is not replaced").await;
     let frozen = |status: &serde_json::Value| {
-        status["groups"]["main"]["role"] == "out" && status["groups"]["main"]["heir"].is_null()
+        status["groups"]["main"]["role"] == "out"
+            && status["groups"]["main"]["next_leader"].is_null()
     };
     agrees(cluster.host("b"), frozen).await;
     agrees(cluster.host("c"), frozen).await;
@@ -192,7 +194,7 @@ async fn a_drained_host_stays_out(kind: Kind) {
     cluster.web.until("c", |answer| answer.host == "c").await;
     agrees(cluster.host("a"), drained).await;
     done(&cluster, "a", &["undrain"], "a stands for election again").await;
-    agrees(cluster.host("a"), |status| status["groups"]["main"]["role"] == "heir").await;
+    agrees(cluster.host("a"), |status| status["groups"]["main"]["role"] == "next_leader").await;
     until_readiness(cluster.host("a"), true, "").await;
 }
 

@@ -68,7 +68,7 @@ async fn the_demo_shows_a_leader_kills_it_and_leaves_nothing_behind() {
     let web = Web::new(address);
     let first = web.until("a leader", |_| true).await;
     assert_eq!(first.body.trim(), format!("I am server {}", first.host));
-    web.until("another leader", |answer| answer.token > first.token).await;
+    web.until("another leader", |answer| answer.fencing_token > first.fencing_token).await;
     demo.signal(Signal::INT);
     let status = demo.ended().await;
     assert!(status.success(), "{status}:\n{}", demo.log);

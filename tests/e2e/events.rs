@@ -26,7 +26,11 @@ async fn a_change_of_leaders_is_told_with_its_cause(kind: Kind) {
     let term = of_b.transition("following").await;
     assert_eq!((&term["host"], &term["group"]), (&"a".into(), &"main".into()), "{term}");
     let led = of_a.transition("leading").await;
-    assert_eq!((&led["host"], &led["token"]), (&"a".into(), &term["token"]), "{led}");
+    assert_eq!(
+        (&led["host"], &led["fencing_token"]),
+        (&"a".into(), &term["fencing_token"]),
+        "{led}"
+    );
 
     let by = ["resign", "--by", "ada", "--reason", "new disks"];
     let done = run(soloist().args(by).env("SOLOIST_URL", format!("http://{a}"))).await;
@@ -35,12 +39,16 @@ async fn a_change_of_leaders_is_told_with_its_cause(kind: Kind) {
     assert_eq!(command["cause"], "ada: resign main: new disks", "{command}");
     let stopping = of_a.transition("stopping").await;
     assert_eq!(stopping["cause"], "ada asked for it: new disks", "{stopping}");
-    assert_eq!(stopping["token"], term["token"], "{stopping}");
+    assert_eq!(stopping["fencing_token"], term["fencing_token"], "{stopping}");
     let ended = of_b.transition("ended").await;
-    assert_eq!((&ended["host"], &ended["token"]), (&"a".into(), &term["token"]), "{ended}");
+    assert_eq!(
+        (&ended["host"], &ended["fencing_token"]),
+        (&"a".into(), &term["fencing_token"]),
+        "{ended}"
+    );
     assert_eq!(ended["cause"], "seen: it gave the leadership up", "{ended}");
     let led = of_b.transition("leading").await;
-    assert!(led["token"].as_i64() > term["token"].as_i64(), "{led} after {term}");
+    assert!(led["fencing_token"].as_i64() > term["fencing_token"].as_i64(), "{led} after {term}");
     of_b.status(|status| status["groups"]["main"]["role"] == "leader").await;
 
     // A client that connects later gets all earlier transitions.

@@ -135,7 +135,7 @@ async fn a_webhook_outlives_the_leader_that_took_it(kind: Kind) {
     assert!(taken(&came) == sent, "each once, in order: {:?}", came.len());
     for came in came {
         assert_eq!((came.method, came.path.as_str()), (Method::POST, "/hook?x=1"));
-        assert_eq!(leading["token"], came.token);
+        assert_eq!(leading["fencing_token"], came.fencing_token);
     }
 }
 
@@ -227,7 +227,7 @@ async fn the_history_of_a_check_outlives_the_leader(kind: Kind) {
     let before = stage.shown("/api", |shown| some(shown, 2)).await;
     let before = before["checks"]["site"]["samples"].as_array().cloned().expect("samples");
     stage.cluster.kill("a").await;
-    let token = stage.cluster.leading("b").await["token"].clone();
+    let fencing_token = stage.cluster.leading("b").await["fencing_token"].clone();
     target.answer(StatusCode::SERVICE_UNAVAILABLE);
     let down = |shown: &Value| shown["checks"]["site"]["up"] == false;
     let after = stage.shown("/api", down).await;
@@ -235,7 +235,7 @@ async fn the_history_of_a_check_outlives_the_leader(kind: Kind) {
     let samples = after["samples"].as_array().expect("samples");
     assert_eq!(samples[..before.len()], before[..], "what a saw");
     let last = samples.last().expect("a sample");
-    assert_eq!((&last["token"], &last["status"]), (&token, &503.into()));
+    assert_eq!((&last["fencing_token"], &last["status"]), (&fencing_token, &503.into()));
     assert!(after["uptime_percent"].as_f64().is_some_and(|it| it > 0.0 && it < 100.0), "{after}");
 
     let page = stage.until(Method::GET, "/", "", |status, _| status == StatusCode::OK).await;
@@ -255,7 +255,7 @@ async fn the_record_follows_the_leader(kind: Kind) {
     let record = serde_json::json!({
         "register": {
             "method": "PUT", "url": target.url("/{group}"),
-            "headers": { "x-secret": "hidden" }, "body": "{host} {address} {token}",
+            "headers": { "x-secret": "hidden" }, "body": "{host} {address} {fencing_token}",
         },
         "remove": { "method": "DELETE", "url": target.url("/{group}") },
         "addresses": { "a": "10.0.0.1", "b": "10.0.0.2", "c": "10.0.0.3" },
@@ -271,19 +271,23 @@ async fn the_record_follows_the_leader(kind: Kind) {
             })
         }
     };
-    let token = stage.cluster.leading("a").await["token"].clone();
-    target.until("a", registered(Method::PUT, format!("a 10.0.0.1 {token}"))).await;
+    let fencing_token = stage.cluster.leading("a").await["fencing_token"].clone();
+    target.until("a", registered(Method::PUT, format!("a 10.0.0.1 {fencing_token}"))).await;
     let shown = stage.shown("/", |shown| shown["standing"]["registered"] == true).await;
     assert!(!shown.to_string().contains("hidden"), "{shown}");
 
     stage.cluster.kill("a").await;
-    let token = stage.cluster.leading("b").await["token"].clone();
-    target.until("b", registered(Method::PUT, format!("b 10.0.0.2 {token}"))).await;
+    let fencing_token = stage.cluster.leading("b").await["fencing_token"].clone();
+    target.until("b", registered(Method::PUT, format!("b 10.0.0.2 {fencing_token}"))).await;
     stage.join("c").await;
     stage.cluster.terminate("b").await;
-    let token = stage.cluster.leading("c").await["token"].clone();
-    let came = target.until("c", registered(Method::PUT, format!("c 10.0.0.3 {token}"))).await;
-    assert!(came.is_sorted_by_key(|came| came.token), "tokens only rise: {came:#?}");
+    let fencing_token = stage.cluster.leading("c").await["fencing_token"].clone();
+    let came =
+        target.until("c", registered(Method::PUT, format!("c 10.0.0.3 {fencing_token}"))).await;
+    assert!(
+        came.is_sorted_by_key(|came| came.fencing_token),
+        "fencing tokens only rise: {came:#?}"
+    );
     let removed: Vec<_> = came.iter().filter(|came| came.method == Method::DELETE).collect();
     assert_eq!(removed.len(), 1, "the one that was killed removed nothing: {came:#?}");
     assert!(came.iter().all(|came| came.path == "/main"), "{came:#?}");

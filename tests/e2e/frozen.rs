@@ -135,16 +135,19 @@ impl Pair {
         stream
     }
 
-    /// The fence holds on both hosts: a higher token never comes with a lower count.
+    /// The fence holds on both hosts: a higher fencing token never comes with a lower count.
     fn beats_are_fenced(&self) {
         let logs = ["a", "b"].map(|name| self.cluster.host(name).log.lines());
         let mut beats: Vec<_> = logs.iter().flatten().filter_map(beat).collect();
         beats.sort_unstable_by_key(|(_, count)| *count);
         assert!(beats.len() > 10, "{} beats", beats.len());
         for pair in beats.windows(2) {
-            let [(token, count), (later, next)] = pair else { unreachable!() };
+            let [(fencing_token, count), (later, next)] = pair else { unreachable!() };
             assert!(count < next, "{count} was counted twice");
-            assert!(token <= later, "{next} was counted under {later}, after {token}");
+            assert!(
+                fencing_token <= later,
+                "{next} was counted under {later}, after {fencing_token}"
+            );
         }
     }
 }
@@ -179,7 +182,7 @@ async fn rest(mut stream: TcpStream) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// The token and the count in a line that the guest printed.
+/// The fencing token and the count in a line that the guest printed.
 fn beat(line: &Value) -> Option<(u64, u64)> {
     let mut words = line["message"].as_str()?.strip_prefix("beat ")?.split(' ');
     Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?))

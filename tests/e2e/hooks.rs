@@ -61,7 +61,7 @@ async fn hands_over(kind: Kind, settings: &str, reason: &str) {
     cluster.start_with("b", &hook("", "", ""));
     cluster.leading("b").await;
     cluster.start_with("a", settings);
-    agrees(cluster.host("b"), |status| status["groups"]["main"]["heir"] == "a").await;
+    agrees(cluster.host("b"), |status| status["groups"]["main"]["next_leader"] == "a").await;
     // Another host must stand when the hook fails, or the action would be parked.
     cluster.start_with("c", &hook("", "", ""));
     let third = |status: &Value| status["groups"]["main"]["role"] == "standby";
@@ -87,24 +87,27 @@ async fn standbys_hear_of_every_change(kind: Kind) {
     let mut cluster = Cluster::with_plugin(kind, guests().join("spin.wasm")).await;
     let hook = hook("", "", "");
     cluster.start_with("a", &hook);
-    let first = cluster.leading("a").await["token"].clone();
+    let first = cluster.leading("a").await["fencing_token"].clone();
     // TEST-NET-1 belongs to no machine, so this host cannot lead. Its hook is called all the same.
     let shared = cluster.configuration(&hook);
     let elsewhere = shared.replace(&cluster.web_at.to_string(), "192.0.2.1:3000");
     cluster.start_from("c", &elsewhere);
     cluster.start_with("b", &hook);
     let [a, b, c] = ["a", "b", "c"].map(|name| cluster.host(name).log.clone());
-    let leads = |host: &str, token: &Value| format!("on-standby: {host} leads main, token {token}");
+    let leads = |host: &str, fencing_token: &Value| {
+        format!("on-standby: {host} leads main, fencing token {fencing_token}")
+    };
     b.find(0, "a leads, for b", says(leads("a", &first))).await;
     c.find(0, "a leads, for c", says(leads("a", &first))).await;
     cluster.stands("b").await;
     assert!(!a.lines().iter().any(|line| line.to_string().contains("on-standby")), "{a}");
 
     cluster.web.get("/resign?enough").await.expect("an answer");
-    let second = cluster.leading("b").await["token"].clone();
+    let second = cluster.leading("b").await["fencing_token"].clone();
     a.find(0, "b leads, for a", says(leads("b", &second))).await;
     c.find(0, "b leads, for c", says(leads("b", &second))).await;
-    b.find(0, "b leads, for b", says(format!("on-leader: b of main, token {second}"))).await;
+    b.find(0, "b leads, for b", says(format!("on-leader: b of main, fencing token {second}")))
+        .await;
 
     cluster.kill("a").await;
     cluster.terminate("b").await;
@@ -115,12 +118,12 @@ async fn what_a_standby_does_ends_before_it_leads(kind: Kind) {
     let mut cluster = Cluster::new(kind).await;
     let endless = hook("", "spin", "hook_timeout = \"1h\"\n");
     cluster.start_with("a", &endless);
-    let token = cluster.leading("a").await["token"].clone();
+    let fencing_token = cluster.leading("a").await["fencing_token"].clone();
     cluster.start_with("b", &endless);
     cluster.start_with("c", &endless);
     let [b, c] = ["b", "c"].map(|name| cluster.host(name).log.clone());
     for (name, log) in [("b", &b), ("c", &c)] {
-        let told = format!("on-standby: a leads main, token {token}");
+        let told = format!("on-standby: a leads main, fencing token {fencing_token}");
         log.find(0, "a leads", says(told)).await;
         cluster.stands(name).await;
     }

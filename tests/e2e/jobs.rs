@@ -1,4 +1,4 @@
-//! Jobs, while leaders are killed. Their firings are observed from outside: by what the guests
+//! Jobs, while leaders are killed. Their runs are observed from outside: by what the guests
 //! wrote, and by the history that every host shows.
 
 mod clocks;
@@ -23,9 +23,9 @@ use crate::harness::{
 };
 
 crate::on_both_stores!(
-    killed_leaders_and_missed_firings_that_are_skipped,
-    killed_leaders_and_missed_firings_of_which_the_latest_is_run,
-    killed_leaders_and_missed_firings_that_are_all_run,
+    killed_leaders_and_missed_runs_that_are_skipped,
+    killed_leaders_and_missed_runs_of_which_the_latest_is_run,
+    killed_leaders_and_missed_runs_that_are_all_run,
     a_job_is_run_by_hand_from_any_host,
     what_comes_next_is_told_by_any_host,
     a_failing_job_is_seen_by_people,
@@ -33,7 +33,7 @@ crate::on_both_stores!(
     most_hosts_are_right,
 );
 
-/// Long enough that firings are missed before a killed leader is replaced.
+/// Long enough that runs are missed before a killed leader is replaced.
 const LEASE: Duration = Duration::from_secs(4);
 
 /// How often the leader is killed; `SOLOIST_JOB_KILLS` sets another number.
@@ -41,7 +41,7 @@ fn kills() -> usize {
     std::env::var("SOLOIST_JOB_KILLS").map_or(3, |kills| kills.parse().expect("a number"))
 }
 
-/// A cluster with the job `beat`, whose guest writes a line for each firing to a file.
+/// A cluster with the job `beat`, whose guest writes a line for each run to a file.
 struct Beats {
     cluster: Cluster,
     settings: String,
@@ -52,7 +52,7 @@ struct Beats {
 #[derive(Clone, Debug)]
 struct Line {
     id: String,
-    token: i64,
+    fencing_token: i64,
 }
 
 impl Beats {
@@ -68,7 +68,7 @@ impl Beats {
             guests().join("job.wasm").display(),
             notes.display(),
         );
-        Self { cluster, settings, notes: notes.join("firings") }
+        Self { cluster, settings, notes: notes.join("runs") }
     }
 
     async fn of_two(kind: Kind, more: &str) -> Self {
@@ -88,18 +88,23 @@ impl Beats {
         let text = fs::read_to_string(&self.notes).unwrap_or_default();
         let line = |line: &str| {
             let words: Vec<_> = line.split(' ').collect();
-            let [id, scheduled, "1", token] = words[..] else { panic!("{line:?}") };
+            let [id, scheduled, "1", fencing_token] = words[..] else { panic!("{line:?}") };
             assert_eq!(id, format!("beat@{scheduled}"));
-            Line { id: id.to_owned(), token: token.parse().expect("a token") }
+            Line {
+                id: id.to_owned(),
+                fencing_token: fencing_token.parse().expect("a fencing token"),
+            }
         };
         text.lines().map(line).collect()
     }
 
-    /// Waits until `count` lines were written under `token`. There is no event for a line, so it
-    /// polls.
-    async fn written(&self, token: i64, count: usize) {
+    /// Waits until `count` lines were written under `fencing_token`. There is no event for a line,
+    /// so it polls.
+    async fn written(&self, fencing_token: i64, count: usize) {
         let wait = async {
-            while self.lines().iter().filter(|line| line.token == token).count() < count {
+            while self.lines().iter().filter(|line| line.fencing_token == fencing_token).count()
+                < count
+            {
                 sleep(Duration::from_millis(20)).await;
             }
         };
@@ -107,49 +112,51 @@ impl Beats {
             || self.cluster.hosts.values().map(|host| host.log.to_string()).collect::<String>();
         timeout(PATIENCE, wait)
             .await
-            .unwrap_or_else(|_| panic!("no firing under {token}:\n{}", logs()));
+            .unwrap_or_else(|_| panic!("no run under {fencing_token}:\n{}", logs()));
     }
 
-    /// The firings in the host's history, the oldest first.
+    /// The runs in the host's history, the oldest first.
     async fn history(&self, name: &str) -> Vec<Value> {
         let url = format!("http://{}/v1/jobs/beat", self.cluster.host(name).api().await);
         let answer: Value = reqwest::get(url).await.expect("an answer").json().await.expect("JSON");
-        let mut firings = answer["firings"].as_array().expect("firings").clone();
-        firings.reverse();
-        firings
+        let mut runs = answer["runs"].as_array().expect("runs").clone();
+        runs.reverse();
+        runs
     }
 }
 
-/// All firings that were observed, by their ids.
+/// All runs that were observed, by their ids.
 #[derive(Default)]
 struct Seen(BTreeMap<String, Value>);
 
 impl Seen {
-    fn take(&mut self, firings: Vec<Value>) {
-        for firing in firings {
-            let id = firing["id"].as_str().expect("an id").to_owned();
-            if let Some(before) = self.0.insert(id, firing.clone()) {
-                assert_eq!(before["token"], firing["token"], "under two tokens: {before} {firing}");
-                // While a firing runs, this may be the time when it was claimed.
+    fn take(&mut self, runs: Vec<Value>) {
+        for run in runs {
+            let id = run["id"].as_str().expect("an id").to_owned();
+            if let Some(before) = self.0.insert(id, run.clone()) {
+                assert_eq!(
+                    before["fencing_token"], run["fencing_token"],
+                    "under two fencing tokens: {before} {run}"
+                );
+                // While a run is in progress, this may be the time when it was claimed.
                 let told = before["outcome"] != "running";
-                let same = before["started"] == firing["started"];
-                assert!(same || !told, "begun twice: {before} {firing}");
+                let same = before["started"] == run["started"];
+                assert!(same || !told, "begun twice: {before} {run}");
             }
         }
     }
 
-    /// The lateness of each firing in milliseconds, in order.
+    /// The lateness of each run in milliseconds, in order.
     fn late(&self) -> Vec<i64> {
-        let moment = |firing: &Value, key: &str| -> chrono::DateTime<chrono::Utc> {
-            firing[key].as_str().and_then(|text| text.parse().ok()).expect("a moment")
+        let moment = |run: &Value, key: &str| -> chrono::DateTime<chrono::Utc> {
+            run[key].as_str().and_then(|text| text.parse().ok()).expect("a moment")
         };
-        let late =
-            |firing| (moment(firing, "started") - moment(firing, "scheduled")).num_milliseconds();
+        let late = |run| (moment(run, "started") - moment(run, "scheduled")).num_milliseconds();
         self.0.values().map(late).collect()
     }
 
     fn missed(&self) -> u64 {
-        self.0.values().filter_map(|firing| firing["missed"].as_u64()).sum()
+        self.0.values().filter_map(|run| run["missed"].as_u64()).sum()
     }
 }
 
@@ -159,62 +166,62 @@ async fn kill_leaders(kind: Kind, missed: &str) -> (Beats, Seen) {
     let mut beats = Beats::of_two(kind, &settings).await;
     let (mut leader, mut other) = ("a", "b");
     let mut seen = Seen::default();
-    let mut token = token_of(&beats.cluster.leading("a").await);
+    let mut fencing_token = token_of(&beats.cluster.leading("a").await);
     for _ in 0..kills() {
-        beats.written(token, 2).await;
+        beats.written(fencing_token, 2).await;
         let lengths = beats.cluster.lengths();
         beats.cluster.kill(leader).await;
         let log = beats.cluster.host(other).log.clone();
-        token = token_of(&log.event(lengths[other], "leading").await);
-        beats.written(token, 1).await;
+        fencing_token = token_of(&log.event(lengths[other], "leading").await);
+        beats.written(fencing_token, 1).await;
         seen.take(beats.history(other).await);
         beats.join(leader).await;
         (leader, other) = (other, leader);
     }
-    beats.written(token, 4).await;
+    beats.written(fencing_token, 4).await;
     seen.take(beats.history(other).await);
     beats.cluster.terminate(leader).await;
-    // From a host that has not begun these firings.
+    // From a host that has not begun these runs.
     seen.take(beats.history(other).await);
     check(&beats.lines(), &seen);
     (beats, seen)
 }
 
 fn token_of(line: &Value) -> i64 {
-    line["token"].as_i64().expect("a token")
+    line["fencing_token"].as_i64().expect("a fencing token")
 }
 
-/// With all settings: each firing was begun once, under one token, in order, and the guests' lines
-/// agree with the history.
+/// With all settings: each run was begun once, under one fencing token, in order, and the guests'
+/// lines agree with the history.
 fn check(lines: &[Line], seen: &Seen) {
     let ids: Vec<_> = lines.iter().map(|line| line.id.as_str()).collect();
     assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "begun twice: {ids:?}");
     assert!(ids.is_sorted(), "out of order: {ids:?}");
-    let tokens: Vec<_> = lines.iter().map(|line| line.token).collect();
-    assert!(tokens.is_sorted(), "a former leader came after the next: {lines:?}");
-    assert!(tokens.iter().collect::<BTreeSet<_>>().len() > kills(), "{lines:?}");
+    let fencing_tokens: Vec<_> = lines.iter().map(|line| line.fencing_token).collect();
+    assert!(fencing_tokens.is_sorted(), "a former leader came after the next: {lines:?}");
+    assert!(fencing_tokens.iter().collect::<BTreeSet<_>>().len() > kills(), "{lines:?}");
     for line in lines {
-        if let Some(firing) = seen.0.get(&line.id) {
-            assert_eq!(firing["token"], line.token, "{firing}");
+        if let Some(run) = seen.0.get(&line.id) {
+            assert_eq!(run["fencing_token"], line.fencing_token, "{run}");
             // The leader may have been killed before it could record the outcome.
-            assert!(firing["outcome"] == "done" || firing["outcome"] == "interrupted", "{firing}");
+            assert!(run["outcome"] == "done" || run["outcome"] == "interrupted", "{run}");
         }
     }
     let written: BTreeSet<_> = ids.into_iter().collect();
     let silent = seen.0.iter().filter(|(id, _)| !written.contains(id.as_str()));
-    for (id, firing) in silent {
-        let silent = firing["outcome"] == "interrupted" || firing["outcome"] == "missed";
-        assert!(silent, "{id} wrote nothing: {firing}");
+    for (id, run) in silent {
+        let silent = run["outcome"] == "interrupted" || run["outcome"] == "missed";
+        assert!(silent, "{id} wrote nothing: {run}");
     }
 }
 
-async fn killed_leaders_and_missed_firings_that_are_skipped(kind: Kind) {
+async fn killed_leaders_and_missed_runs_that_are_skipped(kind: Kind) {
     let (_beats, seen) = kill_leaders(kind, "skip").await;
     assert!(seen.late().iter().all(|late| (0..=1000).contains(late)), "{:?}", seen.late());
-    assert!(seen.missed() > 0, "a lease takes longer than a firing is waited for");
+    assert!(seen.missed() > 0, "a lease takes longer than a run is waited for");
 }
 
-async fn killed_leaders_and_missed_firings_of_which_the_latest_is_run(kind: Kind) {
+async fn killed_leaders_and_missed_runs_of_which_the_latest_is_run(kind: Kind) {
     let (_beats, seen) = kill_leaders(kind, "once").await;
     let late = seen.late();
     assert!(late.iter().all(|late| (0..=2000).contains(late)), "{late:?}");
@@ -222,17 +229,15 @@ async fn killed_leaders_and_missed_firings_of_which_the_latest_is_run(kind: Kind
     assert!(caught_up >= kills(), "one for each leader that was lost: {late:?}");
 }
 
-async fn killed_leaders_and_missed_firings_that_are_all_run(kind: Kind) {
+async fn killed_leaders_and_missed_runs_that_are_all_run(kind: Kind) {
     let (_beats, seen) = kill_leaders(kind, "all").await;
     let late = seen.late();
     let caught_up = late.iter().filter(|late| **late > 1000).count();
     assert!(caught_up >= kills(), "some for each leader that was lost: {late:?}");
     assert_eq!(seen.missed(), 0, "none is dropped");
-    // Every second between the first and the last firing has its firing.
+    // Every second between the first and the last run has its run.
     let moments: Vec<chrono::DateTime<chrono::Utc>> = (seen.0.values())
-        .map(|firing| {
-            firing["scheduled"].as_str().and_then(|text| text.parse().ok()).expect("a moment")
-        })
+        .map(|run| run["scheduled"].as_str().and_then(|text| text.parse().ok()).expect("a moment"))
         .collect();
     for pair in moments.windows(2) {
         assert_eq!((pair[1] - pair[0]).num_seconds(), 1, "{pair:?}");
@@ -241,7 +246,7 @@ async fn killed_leaders_and_missed_firings_that_are_all_run(kind: Kind) {
 
 async fn a_job_is_run_by_hand_from_any_host(kind: Kind) {
     let beats = Beats::of_two(kind, "schedule = \"none\"\n").await;
-    let token = token_of(&beats.cluster.leading("a").await);
+    let fencing_token = token_of(&beats.cluster.leading("a").await);
     let b = format!("http://{}", beats.cluster.host("b").api().await);
     // On a host that does not lead, waiting for the end.
     let ended = run(soloist().args(["jobs", "run", "beat", "--wait", "--url", &b])).await;
@@ -250,7 +255,10 @@ async fn a_job_is_run_by_hand_from_any_host(kind: Kind) {
     assert_eq!(history.len(), 1);
     let record = &history[0];
     assert_eq!((&record["outcome"], &record["host"]), (&json!("done"), &json!("a")), "{record}");
-    assert_eq!((&record["token"], &record["by_hand"]), (&json!(token), &json!(true)));
+    assert_eq!(
+        (&record["fencing_token"], &record["by_hand"]),
+        (&json!(fencing_token), &json!(true))
+    );
     let id = record["id"].as_str().expect("an id");
     assert!(id.ends_with("Z-by-hand"), "{id}");
     assert!(ended.output.contains(id) && ended.output.contains(" done after "), "{}", ended.output);
@@ -294,9 +302,9 @@ async fn what_comes_next_is_told_by_any_host(kind: Kind) {
     let elsewhere = next("--zone Asia/Kathmandu --json").await.output;
     let elsewhere: Value = serde_json::from_str(&elsewhere).expect("JSON");
     assert_eq!(elsewhere["zone"], "Asia/Kathmandu", "{elsewhere}");
-    let firing = &elsewhere["firings"][0];
-    assert_eq!(firing["id"], format!("beat@{}", firing["scheduled"].as_str().expect("a moment")));
-    assert!(firing["shown"].as_str().is_some_and(|it| it.ends_with(" +05:45")), "{firing}");
+    let run = &elsewhere["runs"][0];
+    assert_eq!(run["id"], format!("beat@{}", run["scheduled"].as_str().expect("a moment")));
+    assert!(run["shown"].as_str().is_some_and(|it| it.ends_with(" +05:45")), "{run}");
     let wrong = next("--zone Asia/Katmandoo").await;
     assert_eq!(wrong.status.code(), Some(64), "{}", wrong.output);
     assert!(wrong.output.contains("did you mean"), "{}", wrong.output);

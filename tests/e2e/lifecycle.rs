@@ -29,7 +29,7 @@ async fn one_host_alone_leads(kind: Kind) {
     let answer = cluster.web.until("a", |_| true).await;
     assert_eq!((answer.host.as_str(), answer.body.trim()), ("a", "I am server a"));
     let leading = cluster.leading("a").await;
-    assert_eq!(leading["token"], answer.token);
+    assert_eq!(leading["fencing_token"], answer.fencing_token);
 }
 
 async fn a_graceful_stop_hands_over(kind: Kind) {
@@ -37,7 +37,7 @@ async fn a_graceful_stop_hands_over(kind: Kind) {
     let before = cluster.web.until("a", |answer| answer.host == "a").await;
     let log = cluster.terminate("a").await;
     let after = cluster.web.until("b", |answer| answer.host == "b").await;
-    assert!(after.token > before.token, "{before:?} then {after:?}");
+    assert!(after.fencing_token > before.fencing_token, "{before:?} then {after:?}");
     // The order in which a term ends: the leadership is given up when nothing runs any more.
     let story = log.story();
     let at = |event: &str| {
@@ -66,7 +66,7 @@ async fn a_killed_leader_is_replaced(kind: Kind) {
     let promised = TTL + Duration::from_millis(1500);
     let after = timeout(promised, cluster.web.until("b", |answer| answer.host != "a")).await;
     let after = after.unwrap_or_else(|_| panic!("nobody took over within {promised:?}"));
-    assert!(after.token > before.token, "{before:?} then {after:?}");
+    assert!(after.fencing_token > before.fencing_token, "{before:?} then {after:?}");
 }
 
 async fn a_killed_standby_is_not_missed(kind: Kind) {
@@ -102,7 +102,7 @@ async fn hosts_start_in_any_order(kind: Kind) {
     let name = ["a", "b", "c"].into_iter().find(|name| *name == first.host).expect("a host");
     cluster.terminate(name).await;
     let second = cluster.web.until("another", |answer| answer.host != first.host).await;
-    assert!(second.token > first.token, "{first:?} then {second:?}");
+    assert!(second.fencing_token > first.fencing_token, "{first:?} then {second:?}");
 }
 
 async fn what_is_in_flight_finishes(kind: Kind) {
@@ -117,7 +117,7 @@ async fn what_is_in_flight_finishes(kind: Kind) {
     let log = cluster.terminate("a").await;
     let answer = slow.await.expect("no panic").expect("an answer");
     assert_eq!((answer.host.as_str(), answer.body.trim()), ("a", "slept"), "{log}");
-    cluster.web.until("b", |answer| answer.host == "b" && answer.token > 0).await;
+    cluster.web.until("b", |answer| answer.host == "b" && answer.fencing_token > 0).await;
 }
 
 async fn everything_stops(kind: Kind) {

@@ -37,19 +37,23 @@ async fn what_the_leader_prints_is_had_from_any_host(kind: Kind) {
     // Each line of the host's own log names its host and group, too.
     assert_eq!((&line["host"], &line["group"]), (&"a".into(), &"main".into()), "{line}");
     let leads = agrees(cluster.host("b"), |status| status["groups"]["main"]["leader"] == "a");
-    let token = leads.await["groups"]["main"]["token"].clone();
+    let fencing_token = leads.await["groups"]["main"]["fencing_token"].clone();
     for name in ["a", "b"] {
         let url = format!("http://{}", cluster.host(name).api().await);
         let told = run(soloist().args(["logs", "count", "--url", &url])).await;
         assert!(told.status.success(), "{}", told.output);
         assert!(
-            told.output.contains(&format!(" a/{token} unit 1: 9592 primes")),
+            told.output.contains(&format!(" a/{fencing_token} unit 1: 9592 primes")),
             "{}",
             told.output
         );
         let told = run(soloist().args(["logs", "count", "-n", "1", "--json", "--url", &url])).await;
         let line: Value = serde_json::from_str(told.output.trim()).expect("one line of JSON");
-        assert_eq!((&line["host"], &line["token"]), (&"a".into(), &token), "{line}");
+        assert_eq!(
+            (&line["host"], &line["fencing_token"]),
+            (&"a".into(), &fencing_token),
+            "{line}"
+        );
         assert_eq!((&line["action"], &line["stream"]), (&"count".into(), &"stdout".into()));
 
         let refused = run(soloist().args(["logs", "cuont", "--url", &url])).await;
@@ -131,11 +135,15 @@ async fn who_follows_is_led_from_leader_to_leader(kind: Kind) {
     });
     next.await;
     follower.until("c", "unit 2").await;
-    let lines: BTreeSet<_> =
-        follower.seen.iter().map(|line| (line["token"].as_i64(), line["id"].as_u64())).collect();
+    let lines: BTreeSet<_> = follower
+        .seen
+        .iter()
+        .map(|line| (line["fencing_token"].as_i64(), line["id"].as_u64()))
+        .collect();
     assert_eq!(lines.len(), follower.seen.len(), "a line came twice: {:#?}", follower.seen);
-    let tokens: Vec<_> = follower.seen.iter().map(|line| line["token"].as_i64()).collect();
-    assert!(tokens.is_sorted(), "{tokens:?}");
+    let fencing_tokens: Vec<_> =
+        follower.seen.iter().map(|line| line["fencing_token"].as_i64()).collect();
+    assert!(fencing_tokens.is_sorted(), "{fencing_tokens:?}");
 }
 
 /// A capability that a plugin lacks is reported in its log, with the setting that would grant it.

@@ -15,7 +15,7 @@ crate::on_both_stores!(
     a_hand_over_is_measured,
     what_is_alive_is_counted,
     requests_are_counted_by_what_came_of_them,
-    casts_are_counted_by_what_came_of_them,
+    queued_calls_are_counted_by_what_came_of_them,
     a_service_that_traps_is_counted,
 );
 
@@ -73,7 +73,7 @@ async fn a_hand_over_is_measured(kind: Kind) {
     cluster.signal("a", Signal::CONT);
     a.log.event(frozen, "stopped").await;
     let after = cluster.web.until("b", |answer| answer.host == "b").await;
-    assert!(after.token > before.token, "{before:?} then {after:?}");
+    assert!(after.fencing_token > before.fencing_token, "{before:?} then {after:?}");
 
     let former = Scrape::of(a).await;
     assert_eq!(former.get("soloist_leader{group=\"main\"}"), Some(0.0), "{former:?}");
@@ -88,8 +88,9 @@ async fn a_hand_over_is_measured(kind: Kind) {
 
     let leader = Scrape::of(b).await;
     assert_eq!(leader.get("soloist_leader{group=\"main\"}"), Some(1.0), "{leader:?}");
-    let token = leader.get("soloist_token{group=\"main\"}").expect("a token");
-    assert_eq!(token, after.token as f64);
+    let fencing_token =
+        leader.get("soloist_fencing_token{group=\"main\"}").expect("a fencing token");
+    assert_eq!(fencing_token, after.fencing_token as f64);
     assert_eq!(leader.get("soloist_teardown_seconds_count{group=\"main\"}"), None, "{leader:?}");
     // Each of the two has won once.
     for host in [&former, &leader] {
@@ -103,7 +104,7 @@ async fn a_hand_over_is_measured(kind: Kind) {
     cluster.web.until("a", |answer| answer.host == "a").await;
     let again = Scrape::of(cluster.host("a")).await;
     assert_eq!(again.get("soloist_leader{group=\"main\"}"), Some(1.0), "{again:?}");
-    assert!(again.get("soloist_token{group=\"main\"}") > Some(token), "{again:?}");
+    assert!(again.get("soloist_fencing_token{group=\"main\"}") > Some(fencing_token), "{again:?}");
 }
 
 async fn what_is_alive_is_counted(kind: Kind) {
@@ -163,31 +164,34 @@ async fn requests_are_counted_by_what_came_of_them(kind: Kind) {
     assert!(more("soloist_http_seconds_sum{action=\"web\"}") > 0.0, "{after:?}");
 }
 
-async fn casts_are_counted_by_what_came_of_them(kind: Kind) {
+async fn queued_calls_are_counted_by_what_came_of_them(kind: Kind) {
     let mut cluster = Cluster::new(kind).await;
     let plugin = guests().join("work.wasm");
     cluster.start_with("a", &format!("[action.work]\nplugin = \"{}\"\n", plugin.display()));
     cluster.leading("a").await;
-    let url = format!("http://{}/v1/tasks/work?mode=cast", cluster.host("a").api().await);
+    let url = format!("http://{}/v1/tasks/work?mode=enqueue", cluster.host("a").api().await);
     for payload in ["echo well done", "refuse", "fail-before 2"] {
-        let cast = reqwest::Client::new().post(&url).body(payload).send().await.expect("an answer");
-        assert_eq!(cast.status(), 202, "{payload}");
+        let queued_call =
+            reqwest::Client::new().post(&url).body(payload).send().await.expect("an answer");
+        assert_eq!(queued_call.status(), 202, "{payload}");
     }
     let expected = [("done", 2.0), ("again", 1.0), ("dead", 1.0)];
     let count = |scrape: &Scrape, outcome: &str| {
-        scrape.get(&format!("soloist_casts_total{{task=\"work\",outcome=\"{outcome}\"}}"))
+        scrape.get(&format!(
+            "soloist_queued_call_attempts_total{{task=\"work\",outcome=\"{outcome}\"}}"
+        ))
     };
     let all = Scrape::until(cluster.host("a"), |scrape| {
         expected.iter().all(|(outcome, at_least)| count(scrape, outcome) >= Some(*at_least))
     })
     .await;
-    // If the store has lost answers, casts may have been attempted more often.
+    // If the store has lost answers, queued calls may have been attempted more often.
     if all.get("soloist_store_errors_total") == Some(0.0) {
         for (outcome, exactly) in expected {
             assert_eq!(count(&all, outcome), Some(exactly), "{outcome}: {all:?}");
         }
     }
-    assert_eq!(all.get("soloist_casts_queued_total{task=\"work\"}"), Some(3.0), "{all:?}");
+    assert_eq!(all.get("soloist_task_enqueued_total{task=\"work\"}"), Some(3.0), "{all:?}");
 }
 
 async fn a_service_that_traps_is_counted(kind: Kind) {

@@ -52,7 +52,8 @@ async fn a_namesake_stands_for_nothing_until_the_name_is_free(kind: Kind) {
     second.log.event(0, "leading").await;
     let own = url(&second).await;
     agrees(&second, |status| members(status) == [("a", own.as_str(), true)]).await;
-    let after = cluster.web.until("the second", |answer| answer.token > before.token).await;
+    let after =
+        cluster.web.until("the second", |answer| answer.fencing_token > before.fencing_token).await;
     assert_eq!(after.host, "a");
     assert_eq!(second.log.events("not-joined").len(), 1, "it is said once: {}", second.log);
     assert!(readiness(&second).await.0);

@@ -54,11 +54,11 @@ async fn a_host_that_is_removed_leaves_and_stays_out_until_it_is_admitted(kind: 
     refused(&cluster, "b", &args, REFUSED, "a is removed, by ada").await;
     cluster.terminate("b").await;
     cluster.web.until("c", |answer| answer.host == "c").await;
-    agrees(cluster.host("c"), |status| status["groups"]["main"]["heir"].is_null()).await;
+    agrees(cluster.host("c"), |status| status["groups"]["main"]["next_leader"].is_null()).await;
     let log = &cluster.host("a").log;
     assert!(log.events("standby").is_empty() && log.events("leaving").is_empty(), "{log}");
     done(&cluster, "a", &["admit", "a"], "a may join again").await;
-    agrees(cluster.host("a"), |status| status["groups"]["main"]["role"] == "heir").await;
+    agrees(cluster.host("a"), |status| status["groups"]["main"]["role"] == "next_leader").await;
     assert!(readiness(cluster.host("a")).await.0);
 }
 

@@ -59,18 +59,18 @@ async fn changes_of_leadership_leave_nothing_behind(kind: Kind) {
     cluster.leading("a").await;
     cluster.join_with("b", &settings()).await;
     let client = Client::new();
-    let (mut leader, mut heir) = ("a", "b");
+    let (mut leader, mut next_leader) = ("a", "b");
     let mut samples = Vec::new();
     let began = Instant::now();
     for change in 0..changes() {
-        cluster.waiting(leader, &[heir]).await;
+        cluster.waiting(leader, &[next_leader]).await;
         let url = format!("http://{}/v1/resign", cluster.host(leader).api().await);
-        let seen = cluster.host(heir).log.len();
+        let seen = cluster.host(next_leader).log.len();
         let order = json!({ "group": "main", "by": "soak" });
         let answer = client.post(url).json(&order).send().await.expect("an answer");
         assert!(answer.status().is_success(), "{}", answer.text().await.expect("a text"));
-        cluster.host(heir).log.event(seen, "leading").await;
-        (leader, heir) = (heir, leader);
+        cluster.host(next_leader).log.event(seen, "leading").await;
+        (leader, next_leader) = (next_leader, leader);
         if change % (changes() / 20).max(1) == 0 {
             samples.push(Holds::of(cluster.host("a")));
         }

@@ -65,7 +65,8 @@ impl Size {
         let mut loads: BTreeMap<&str, usize> = others.map(|other| (*other, 0)).collect();
         for n in 0..self.groups {
             let group = &status["groups"][format!("g{n}")];
-            let leader = if group["leader"] == host { &group["heir"] } else { &group["leader"] };
+            let leader =
+                if group["leader"] == host { &group["next_leader"] } else { &group["leader"] };
             if let Some(led) = leader.as_str().and_then(|leader| loads.get_mut(leader)) {
                 *led += 1;
             }

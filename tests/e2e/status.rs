@@ -13,10 +13,10 @@ crate::on_both_stores!(every_host_knows_the_cluster, the_command_prints_it, heal
 async fn every_host_knows_the_cluster(kind: Kind) {
     let mut cluster = Cluster::of_three(kind).await;
     let leader_url = format!("http://{}", cluster.host("a").api().await);
-    for (name, role) in [("a", "leader"), ("b", "heir"), ("c", "standby")] {
+    for (name, role) in [("a", "leader"), ("b", "next_leader"), ("c", "standby")] {
         let status = agrees(cluster.host(name), |status| {
             status["members"].as_array().is_some_and(|members| members.len() == 3)
-                && status["groups"]["main"]["heir"] == "b"
+                && status["groups"]["main"]["next_leader"] == "b"
                 && status["groups"]["main"]["since"].is_string()
         })
         .await;
@@ -26,7 +26,10 @@ async fn every_host_knows_the_cluster(kind: Kind) {
         assert_eq!(group["leader"], "a", "{status}");
         assert_eq!(group["leader_url"], leader_url.as_str(), "{status}");
         assert_eq!(group["role"], role, "{status}");
-        assert!(group["token"].as_i64().is_some_and(|token| token > 0), "{status}");
+        assert!(
+            group["fencing_token"].as_i64().is_some_and(|fencing_token| fencing_token > 0),
+            "{status}"
+        );
         assert_eq!(group["lease_remaining_ms"].is_u64(), name == "a", "{status}");
         let members: Vec<_> =
             status["members"].as_array().expect("members").iter().map(|m| &m["name"]).collect();

@@ -46,16 +46,20 @@ async fn outlives_its_lease(host: &Process) {
 }
 
 /// Checks that a host has had one term, and is still in it.
-async fn leads_on(host: &Process, token: i64) {
+async fn leads_on(host: &Process, fencing_token: i64) {
     let ended = ["stopping", "draining"].map(|event| host.log.events(event).len());
     assert_eq!((host.log.events("leading").len(), ended), (1, [0, 0]), "{}", host.log);
     let group = host.status().await["groups"]["main"].clone();
-    assert_eq!((&group["role"], &group["token"]), (&"leader".into(), &token.into()), "{group}");
+    assert_eq!(
+        (&group["role"], &group["fencing_token"]),
+        (&"leader".into(), &fencing_token.into()),
+        "{group}"
+    );
 }
 
 /// Waits until a host is next. A host reports that it stands before it is in the queue.
-async fn is_heir(host: &Process) {
-    agrees(host, |status| status["groups"]["main"]["role"] == "heir").await;
+async fn is_next(host: &Process) {
+    agrees(host, |status| status["groups"]["main"]["role"] == "next_leader").await;
 }
 
 /// Checks that a host has kept its first place in the queue.
@@ -70,10 +74,10 @@ async fn ends(host: &Process, seen: usize, why: &str) {
     host.log.event(seen, "stopped").await;
 }
 
-/// Checks that there was no answer under `token` after the TTL that began before `fault`.
-fn fell_silent_in_time(heard: &BTreeMap<i64, Instant>, token: i64, fault: Instant) {
-    let silent_after = heard[&token].duration_since(fault);
-    assert!(silent_after < TTL, "token {token} was heard {silent_after:?} after the fault");
+/// Checks that there was no answer under `fencing_token` after the TTL that began before `fault`.
+fn fell_silent_in_time(heard: &BTreeMap<i64, Instant>, fencing_token: i64, fault: Instant) {
+    let silent_after = heard[&fencing_token].duration_since(fault);
+    assert!(silent_after < TTL, "token {fencing_token} was heard {silent_after:?} after the fault");
 }
 
 /// The answer of `/readyz` while a host is not ready.
@@ -120,7 +124,7 @@ async fn a_lost_store_ends_the_term_and_not_the_process() {
     assert_ne!(status["groups"]["main"]["role"], "leader", "{status}");
     cluster.etcd.as_mut().expect("etcd").start().await;
     let after = cluster.web.until("a again", |answer| answer.host == "a").await;
-    assert!(after.token > before.token, "{before:?} then {after:?}");
+    assert!(after.fencing_token > before.fencing_token, "{before:?} then {after:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

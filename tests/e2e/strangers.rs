@@ -81,7 +81,7 @@ async fn a_stranger_that_was_elected_is_named_and_can_be_removed() {
     }
     for name in ["a", "b"] {
         let group = nobody_leads(cluster.host(name), "which soloist did not write").await;
-        assert!(group["heir"].is_null() && group["token"].is_null(), "{group}");
+        assert!(group["next_leader"].is_null() && group["fencing_token"].is_null(), "{group}");
         assert_eq!(group["strangers"][0]["key"], group["leaderless"]["key"], "{group}");
         assert!(group["leaderless"]["lease"].is_string(), "{group}");
         assert!(leaderless(cluster.host(name)).await >= TTL.as_secs_f64() * 2.0);
@@ -110,7 +110,7 @@ async fn a_stranger_that_was_elected_is_named_and_can_be_removed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stranger_in_the_queue_is_no_heir() {
+async fn a_stranger_in_the_queue_is_no_next_leader() {
     let etcd = EtcdCluster::started().await;
     let mut cluster = Cluster::at(etcd.url(), TTL);
     cluster.join("a").await;
@@ -122,7 +122,7 @@ async fn a_stranger_in_the_queue_is_no_heir() {
     let a = cluster.host("a");
     let behind = |status: &Value| main(status)["standbys"][0] == "c";
     let group = main(&agrees(a, behind).await).clone();
-    assert_eq!((&group["leader"], &group["heir"]), (&"a".into(), &Value::Null), "{group}");
+    assert_eq!((&group["leader"], &group["next_leader"]), (&"a".into(), &Value::Null), "{group}");
     assert!(group["strangers"][0]["lease"].is_null(), "{group}");
     let warning = a.log.event(0, "stranger").await;
     assert_eq!(warning["remove"], group["strangers"][0]["remove"], "{warning}");

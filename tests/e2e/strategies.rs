@@ -31,9 +31,9 @@ async fn the_best_is_next_and_takes_over(kind: Kind) {
     cluster.start_with("a", &priority(0));
     cluster.leading("a").await;
     cluster.start_with("b", &priority(1));
-    agrees(cluster.host("a"), is("main", "heir", "b")).await;
+    agrees(cluster.host("a"), is("main", "next_leader", "b")).await;
     cluster.start_with("c", &priority(5));
-    let status = agrees(cluster.host("a"), is("main", "heir", "c")).await;
+    let status = agrees(cluster.host("a"), is("main", "next_leader", "c")).await;
     assert_eq!(status["groups"]["main"]["strategy"], "priority", "{status}");
     cluster.host("b").log.event(0, "stepped-back").await;
     // The leader stays: nothing prefers another host.
@@ -68,9 +68,9 @@ async fn labels_are_preferred_in_their_order(kind: Kind) {
             cluster.leading("a").await;
         }
     }
-    agrees(cluster.host("a"), is("main", "heir", "d")).await;
+    agrees(cluster.host("a"), is("main", "next_leader", "d")).await;
     cluster.terminate("d").await;
-    agrees(cluster.host("a"), is("main", "heir", "c")).await;
+    agrees(cluster.host("a"), is("main", "next_leader", "c")).await;
 }
 
 async fn two_groups_keep_apart_and_still_share_a_lonely_host(kind: Kind) {
@@ -127,7 +127,7 @@ async fn a_plugin_says_who_should_lead(kind: Kind) {
     cluster.start_with("a", &labelled("other"));
     cluster.leading("a").await;
     cluster.start_with("b", &labelled("other"));
-    let status = agrees(cluster.host("a"), is("main", "heir", "b")).await;
+    let status = agrees(cluster.host("a"), is("main", "next_leader", "b")).await;
     assert_eq!(status["groups"]["main"]["strategy"], "strategy.wasm");
     cluster.start_with("c", &labelled("wanted"));
     cluster.leading("c").await;

@@ -59,7 +59,7 @@ async fn crash(cluster: &Cluster, from: &str, to: &str, signal: Signal) {
     let seen = log.len();
     host.signal(signal);
     let after = soon(cluster, to).await;
-    assert!(after.token > before.token, "{before:?} then {after:?}");
+    assert!(after.fencing_token > before.fencing_token, "{before:?} then {after:?}");
     let crashed = log.event(seen, "crashed").await;
     assert_eq!(crashed["signal"], signal.as_raw());
     log.event(seen, "released").await;
@@ -94,7 +94,7 @@ async fn with_its_supervisor_a_host_ends_too(kind: Kind) {
     let promised = LONG_TTL + Duration::from_millis(1500);
     let after = timeout(promised, cluster.web.until("b", |answer| answer.host == "b")).await;
     let after = after.unwrap_or_else(|_| panic!("nobody took over within {promised:?}"));
-    assert!(after.token > before.token, "{before:?} then {after:?}");
+    assert!(after.fencing_token > before.fencing_token, "{before:?} then {after:?}");
 }
 
 async fn a_supervisor_that_is_told_to_stop_stops_gracefully(kind: Kind) {
@@ -115,7 +115,7 @@ async fn stops_gracefully(kind: Kind, signal: Signal) {
     assert_eq!(status.code(), Some(0), "{}", supervisor.log);
     host.gone().await;
     let after = soon(&cluster, "b").await;
-    assert!(after.token > before.token, "{before:?} then {after:?}");
+    assert!(after.fencing_token > before.fencing_token, "{before:?} then {after:?}");
     let story = supervisor.log.story();
     for event in ["draining", "stopped", "resigning", "goodbye"] {
         assert!(story.iter().any(|e| e == event), "no {event}: {story:?}");
@@ -166,7 +166,7 @@ async fn a_frozen_supervisor_does_no_harm(kind: Kind) {
     let promised = LONG_TTL + Duration::from_millis(1500);
     let after = timeout(promised, cluster.web.until("b", |answer| answer.host == "b")).await;
     let after = after.unwrap_or_else(|_| panic!("nobody took over within {promised:?}"));
-    assert!(after.token > before.token, "{before:?} then {after:?}");
+    assert!(after.fencing_token > before.fencing_token, "{before:?} then {after:?}");
     // What the host finds when it wakes up does not harm the new leader.
     cluster.signal("a", Signal::CONT);
     log.event(seen, "released").await;
@@ -227,7 +227,7 @@ async fn a_host_that_crashes_beside_a_mistake_in_its_settings_comes_back() {
     assert!(error.contains("lissten") && error.contains("help: "), "{refused}");
     log.event(log.len(), "not-back").await;
     cluster.command("a", "");
-    let after = cluster.web.until("a", |answer| answer.token > before.token).await;
+    let after = cluster.web.until("a", |answer| answer.fencing_token > before.fencing_token).await;
     assert_eq!(after.host, "a");
     // A stop is obeyed all the same.
     cluster.command("a", "lissten = \"x\"\n");
@@ -263,7 +263,7 @@ async fn a_host_whose_program_is_missing_comes_back_when_that_does() {
     assert!(error.contains(&program.display().to_string()), "{missing}");
     assert!(error.contains("put it back"), "{missing}");
     std::fs::rename(&away, &program).expect("a name");
-    cluster.web.until("a", |answer| answer.token > before.token).await;
+    cluster.web.until("a", |answer| answer.fencing_token > before.fencing_token).await;
 }
 
 /// The host is dead, and its session is not revoked yet.

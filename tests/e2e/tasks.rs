@@ -1,7 +1,7 @@
 //! Tasks: called on one host, executed on all of them.
 
+mod call_queue;
 mod calls;
-mod casts;
 mod fan_out;
 mod losses;
 

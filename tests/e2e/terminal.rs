@@ -44,22 +44,22 @@ async fn host(request: Request) -> Response {
     let job = json!({ "name": HURT, "group": HURT, "schedule": HURT, "missed": HURT, "next": moment,
                       "last": null });
     let record = json!({ "id": HURT, "scheduled": moment, "by_hand": true, "missed": 1,
-        "host": HURT, "token": 7, "started": moment, "ended": moment, "attempt": 1,
+        "host": HURT, "fencing_token": 7, "started": moment, "ended": moment, "attempt": 1,
         "outcome": "failed", "exit": 1, "error": HURT, "output": format!("{HURT}\n{HURT}") });
     let answer = match (method, &steps[1..]) {
         (Method::GET, ["status"]) => status(),
         (Method::GET, ["logs", _]) => {
             let line = json!({ "id": 1, "time": HURT, "action": HURT, "host": HURT, "group": HURT,
-                               "token": 7, "stream": HURT, "text": HURT });
+                               "fencing_token": 7, "stream": HURT, "text": HURT });
             return format!("{line}\n").into_response();
         }
         (Method::GET, ["state", _]) => json!({ "action": HURT, "keys": [HURT], "more": false }),
         (Method::GET, ["jobs"]) => json!({ "jobs": [job] }),
-        (Method::GET, ["jobs", _]) => json!({ "job": job, "firings": [record] }),
+        (Method::GET, ["jobs", _]) => json!({ "job": job, "runs": [record] }),
         (Method::GET, ["jobs", _, "next"]) => {
-            let firing = json!({ "id": HURT, "scheduled": moment, "due": moment, "shown": HURT,
+            let run = json!({ "id": HURT, "scheduled": moment, "due": moment, "shown": HURT,
                                  "remark": HURT });
-            json!({ "name": HURT, "schedule": HURT, "zone": HURT, "firings": [firing] })
+            json!({ "name": HURT, "schedule": HURT, "zone": HURT, "runs": [run] })
         }
         (Method::POST, ["jobs", _, "run"]) => record,
         (Method::GET, ["tasks"]) => json!([{ "name": HURT, "on": HURT, "idempotent": false,
@@ -83,7 +83,7 @@ fn status() -> Value {
         "host": { "name": HURT, "listen": HURT, "version": HURT },
         "store": { "label": HURT, "state": "lost", "last_error": HURT },
         "groups": { HURT: {
-            "leader": HURT, "leader_url": HURT, "token": 17, "heir": HURT, "standbys": [HURT],
+            "leader": HURT, "leader_url": HURT, "fencing_token": 17, "next_leader": HURT, "standbys": [HURT],
             "role": "leader", "since": HURT, "lease_remaining_ms": u64::MAX, "obstacle": HURT,
             "strategy": HURT, "paused": HURT,
         } },
@@ -124,7 +124,7 @@ async fn no_command_passes_it_on() {
         "tasks show t i",
         "tasks dead list t",
         "tasks dead list t --json",
-        "cast t hi",
+        "enqueue t hi",
         "resign",
         "pause",
         "resume",

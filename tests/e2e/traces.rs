@@ -57,7 +57,7 @@ async fn a_request_is_one_trace_from_the_client_to_what_the_plugin_asks() {
     let (mut cluster, outbound) = reaching("reach.wasm", &target).await;
     let more = format!("{outbound}{}", traces(&cluster, &collector));
     cluster.join_with("a", &more).await;
-    let token = cluster.leading("a").await["token"].to_string();
+    let fencing_token = cluster.leading("a").await["fencing_token"].to_string();
     cluster.join_with("b", &more).await;
     // Through the standby to the leader, the plugin, and the target.
     let base = format!("http://{}/leader/web", cluster.host("b").api().await);
@@ -69,9 +69,9 @@ async fn a_request_is_one_trace_from_the_client_to_what_the_plugin_asks() {
     let asked = below(&collector, &answered.id, "GET", "a").await;
     assert_eq!(came[0].parent, Some(format!("00-{TRACE}-{}-01", asked.id)));
     assert_eq!(answered.about("url.path"), "/fetch");
-    assert_eq!(answered.about("soloist.token"), token);
+    assert_eq!(answered.about("soloist.fencing_token"), fencing_token);
     assert_eq!(answered.about("http.response.status_code"), "200");
-    assert_eq!(asked.about("url.path"), "", "others have tokens in their paths");
+    assert_eq!(asked.about("url.path"), "", "others have fencing tokens in their paths");
     assert!(!answered.failed && !asked.failed);
 }
 
@@ -152,11 +152,11 @@ async fn a_job_begins_a_trace_of_its_own() {
         guests().join("job.wasm").display()
     );
     cluster.join_with("a", &job).await;
-    let one = collector.find("a firing", |span| span.name == "job beat").await;
+    let one = collector.find("a run", |span| span.name == "job beat").await;
     assert!(one.failed && one.parent.is_empty(), "{one:?}");
-    assert!(one.about("soloist.firing").starts_with("beat@"), "{one:?}");
+    assert!(one.about("soloist.run_id").starts_with("beat@"), "{one:?}");
     let other = |span: &Span| span.name == "job beat" && span.trace != one.trace;
-    collector.find("another firing", other).await;
+    collector.find("another run", other).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -46,13 +46,13 @@ async fn a_failing_action_hands_over(kind: Kind) {
     let exits =
         format!("[action.exits]\nplugin = \"{}\"\n", guests().join("service-exit.wasm").display());
     cluster.start_with("a", &exits);
-    let token = cluster.leading("a").await["token"].clone();
+    let fencing_token = cluster.leading("a").await["fencing_token"].clone();
     cluster.start_with("b", &job_runner());
     cluster.host("b").log.event(0, "leading").await;
     let end = cluster.host("a").log.event(0, "draining").await;
     let cause = end["cause"].as_str().unwrap_or_default();
     assert!(cause.contains("exits"), "the cause names the action: {end}");
-    assert_eq!(end["token"], token);
+    assert_eq!(end["fencing_token"], fencing_token);
 }
 
 async fn a_taken_address_keeps_a_host_out(kind: Kind) {
@@ -119,14 +119,14 @@ async fn a_plugin_hands_the_leadership_over(kind: Kind) {
     let end = log.event(0, "draining").await;
     assert_eq!(end["cause"], "action web asked for it: the-disk-is-full", "{end}");
     let after = cluster.web.until("b", |answer| answer.host == "b").await;
-    assert!(after.token > before.token, "{before:?} then {after:?}");
+    assert!(after.fencing_token > before.fencing_token, "{before:?} then {after:?}");
     cluster.terminate("a").await;
     // A host that is alone leads again by itself.
     let b = cluster.host("b").log.clone();
     cluster.web.get("/resign?still-full").await.expect("an answer");
     b.event(0, "resigning").await;
     b.event(b.len(), "leading").await;
-    let again = cluster.web.until("b", |answer| answer.token > after.token).await;
+    let again = cluster.web.until("b", |answer| answer.fencing_token > after.fencing_token).await;
     assert_eq!(again.host, "b");
 }
 
@@ -135,13 +135,17 @@ async fn a_service_leaves_its_state_to_the_next_leader(kind: Kind) {
     let plugin = guests().join("service-farewell.wasm");
     let farewell = format!("[action.farewell]\nplugin = \"{}\"\nstate = true\n", plugin.display());
     cluster.start_with("a", &farewell);
-    let token = cluster.leading("a").await["token"].to_string();
+    let fencing_token = cluster.leading("a").await["fencing_token"].to_string();
     let says = |text: String| move |line: &serde_json::Value| line["message"] == text.as_str();
     let a = cluster.host("a").log.clone();
     a.find(0, "the first word", says("before: nobody".to_owned())).await;
     cluster.start_with("b", &farewell);
     cluster.stands("b").await;
     let a = cluster.terminate("a").await;
-    a.find(0, "a farewell", says(format!("farewell: {token}"))).await;
-    cluster.host("b").log.find(0, "a's token", says(format!("before: {token}"))).await;
+    a.find(0, "a farewell", says(format!("farewell: {fencing_token}"))).await;
+    cluster
+        .host("b")
+        .log
+        .find(0, "a's fencing token", says(format!("before: {fencing_token}")))
+        .await;
 }

@@ -21,10 +21,10 @@ const OFTEN: [[&str; 3]; 6] = [
     ["frozen::", "SOLOIST_FREEZES", "100"],
     // A plugin that is replaced under load; after this many times a memory leak would show.
     ["replaced_under_load", "SOLOIST_RELOADS", "1000"],
-    // Leaders that are killed while they run a job every second, for each policy on missed firings.
+    // Leaders that are killed while they run a job every second, for each policy on missed runs.
     ["killed_leaders", "SOLOIST_JOB_KILLS", "20"],
-    // Casts, while the hosts that execute them are killed.
-    ["none_is_lost_in_a_storm", "SOLOIST_CASTS", "10000"],
+    // Queued calls, while the hosts that execute them are killed.
+    ["none_is_lost_in_a_storm", "SOLOIST_QUEUED_CALLS", "10000"],
     // A hundred groups, on five hosts that come and go.
     ["spreading::", "SOLOIST_SPREAD", "100"],
     // A busy week's changes of leadership, and an idle host.

@@ -49,7 +49,7 @@ const REQUESTS: [(u8, &str); 22] = [
     (19, "work/dead?id=x"),
     (20, "work/dead"),
     (21, "?timeout=200ms&attempts=3\ncontent-type: text/plain\n\necho hello"),
-    (21, "?mode=cast\n\nfail"),
+    (21, "?mode=enqueue\n\nfail"),
     (21, "\nsoloist-call: x\nsoloist-attempt: 2\nsoloist-within-ms: 200\n\nwho"),
     (22, "a/b?ttl=1\nif-match: \"1\"\n\nvalue"),
     (23, "?wait=true\n\n{\"args\": [\"say\"], \"by\": \"me\"}"),
@@ -75,7 +75,7 @@ const ROWS: [(u8, u8, &str); 12] = [
     (
         4,
         4,
-        r#"{"id": "x", "scheduled": "2026-01-01T00:00:00Z", "host": "a", "token": 1, "outcome": "running"}"#,
+        r#"{"id": "x", "scheduled": "2026-01-01T00:00:00Z", "host": "a", "fencing_token": 1, "outcome": "running"}"#,
     ),
     (5, 0, r#"{"content_type": "text/html", "max_attempts": 1, "attempts": 1}"#),
     (6, 0, "text/html"),

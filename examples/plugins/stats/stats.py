@@ -77,7 +77,7 @@ def add(name: str, values: list[float]) -> dict:
             bucket.delete(key)
         else:
             kept += len(load(bucket, key))
-    return {"added": len(values), "token": term.current().token}
+    return {"added": len(values), "fencing_token": term.current().fencing_token}
 
 
 def summary(name: str) -> dict:

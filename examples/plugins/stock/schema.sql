@@ -8,6 +8,6 @@ CREATE TABLE stock (
 -- The newest token that has written.
 CREATE TABLE fence (
     name  text   PRIMARY KEY,
-    token bigint NOT NULL
+    fencing_token bigint NOT NULL
 );
 INSERT INTO fence VALUES ('stock', 0);

@@ -5,7 +5,7 @@
 //	PUT    /ID    ticks it off
 //	DELETE /ID    removes it
 //
-// Each entry notes the token of the term that last wrote it.
+// Each entry notes the fencing token of the term that last wrote it.
 package main
 
 import (
@@ -47,7 +47,7 @@ type Entry struct {
 	ID    uint64 `json:"id"`
 	Text  string `json:"text"`
 	Done  bool   `json:"done"`
-	Token uint64 `json:"token"`
+	FencingToken uint64 `json:"fencing_token"`
 }
 
 func list(shelf shelf, _ *http.Request) (any, error) {
@@ -64,7 +64,7 @@ func add(shelf shelf, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	entry := Entry{ID: id, Text: text, Token: term.Current().Token}
+	entry := Entry{ID: id, Text: text, FencingToken: term.Current().FencingToken}
 	return entry, shelf.put(entry)
 }
 
@@ -73,7 +73,7 @@ func tick(shelf shelf, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	entry.Done, entry.Token = true, term.Current().Token
+	entry.Done, entry.FencingToken = true, term.Current().FencingToken
 	return entry, shelf.put(entry)
 }
 

@@ -33,7 +33,7 @@ pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<G
         outbound: outbound?,
         sockets: sockets?,
         outbound_private: table.outbound_private,
-        outbound_token: table.outbound_token.unwrap_or(true),
+        outbound_fencing_token: table.outbound_fencing_token.unwrap_or(true),
         folders: folders.into_iter().collect::<Option<_>>()?,
         args: args?,
         env: env?,

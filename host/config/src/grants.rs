@@ -17,8 +17,8 @@ pub struct Grants {
     pub sockets: Vec<SocketGrant>,
     /// Whether names in `outbound` and `sockets` may resolve to private addresses.
     pub outbound_private: bool,
-    /// Whether its HTTP requests carry `soloist-host` and `soloist-token`.
-    pub outbound_token: bool,
+    /// Whether its HTTP requests carry `soloist-host` and `soloist-fencing-token`.
+    pub outbound_fencing_token: bool,
     /// The folders of this machine that it may access.
     pub folders: Vec<FolderGrant>,
     /// Its command-line arguments, without its name.
@@ -39,7 +39,7 @@ impl Default for Grants {
             outbound: Vec::new(),
             sockets: Vec::new(),
             outbound_private: false,
-            outbound_token: true,
+            outbound_fencing_token: true,
             folders: Vec::new(),
             args: Vec::new(),
             env: BTreeMap::new(),

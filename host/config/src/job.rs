@@ -1,4 +1,4 @@
-//! The settings of a job: when it fires, and what happens to firings that cannot start in time.
+//! The settings of a job: when it fires, and what happens to runs that cannot start in time.
 
 use std::time::Duration;
 
@@ -22,19 +22,19 @@ const RETRIES: usize = 0;
 pub struct JobConfig {
     /// When it fires.
     pub schedule: Schedule,
-    /// The greatest random delay of each firing.
+    /// The greatest random delay of each run.
     pub jitter: Duration,
-    /// What happens to firings that could not start in time.
+    /// What happens to runs that could not start in time.
     pub missed: MissedPolicy,
-    /// What happens to a firing while an earlier one is still running.
+    /// What happens to a run while an earlier one is still running.
     pub concurrency: ConcurrencyPolicy,
     /// How long one attempt may take.
     pub timeout: Duration,
-    /// How many more attempts a failed firing gets.
+    /// How many more attempts a failed run gets.
     pub retries: usize,
 }
 
-/// What happens to firings that could not start in time.
+/// What happens to runs that could not start in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MissedPolicy {
     /// They are dropped.
@@ -47,11 +47,11 @@ pub enum MissedPolicy {
 
 choice! {
     MissedPolicy { Skip = "skip", Once = "once", All = "all" },
-    "is nothing that is done about missed firings",
+    "is nothing that is done about missed runs",
     "write \"skip\" (they are dropped), \"once\" (the latest is run) or \"all\" (each is run)"
 }
 
-/// What happens to a firing while an earlier one is still running.
+/// What happens to a run while an earlier one is still running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConcurrencyPolicy {
     /// It waits, and so may be missed.
@@ -64,7 +64,7 @@ pub enum ConcurrencyPolicy {
 
 choice! {
     ConcurrencyPolicy { Forbid = "forbid", Allow = "allow", Replace = "replace" },
-    "is no way for firings to meet",
+    "is no way for runs to meet",
     "write \"forbid\" (one at a time), \"allow\" (side by side) or \"replace\" (the later ends the earlier)"
 }
 
@@ -147,7 +147,7 @@ fn pointless(resolver: &mut Resolver<'_>, table: &ActionTable, schedule: &Schedu
     }
 }
 
-/// Reads `missed`; rejects `all` together with `replace`: each firing would cancel the one
+/// Reads `missed`; rejects `all` together with `replace`: each run would cancel the one
 /// before, and only the last would run.
 fn read_missed(
     resolver: &mut Resolver<'_>,
@@ -156,7 +156,7 @@ fn read_missed(
 ) -> Option<MissedPolicy> {
     resolver.read(missed, |text| match (MissedPolicy::parse(text)?, concurrency) {
         (MissedPolicy::All, Some(ConcurrencyPolicy::Replace)) => Err(Problem::new(
-            "with `concurrency = \"replace\"` each missed firing would end the one before it",
+            "with `concurrency = \"replace\"` each missed run would end the one before it",
             "write `missed = \"once\"`, which runs the latest, or another `concurrency`",
         )),
         (missed, _) => Ok(missed),

@@ -1,6 +1,6 @@
 //! `schedule` and `zone`: when a job fires.
 //!
-//! Invariant: firings follow from the settings alone, and not from the moment at which some host
+//! Invariant: runs follow from the settings alone, and not from the moment at which some host
 //! started. So all hosts agree on them.
 
 mod cron_field;
@@ -41,7 +41,7 @@ pub fn moment(at: DateTime<Utc>) -> String {
 }
 
 impl Schedule {
-    /// The first firing after `moment`; `None` if it never fires again.
+    /// The first run after `moment`; `None` if it never fires again.
     #[must_use]
     pub fn after(&self, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
         match self {
@@ -55,14 +55,14 @@ impl Schedule {
         }
     }
 
-    /// The last firing before `moment`; `None` if there was none.
+    /// The last run before `moment`; `None` if there was none.
     #[must_use]
     pub fn before(&self, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
         match self {
             Self::OnDemand => None,
             Self::Every(span) => {
                 let span = i64::try_from(span.as_secs()).ok()?;
-                // Round up to a whole second: firings are at whole seconds, so this changes no
+                // Round up to a whole second: runs are at whole seconds, so this changes no
                 // result.
                 let end = moment.timestamp() + i64::from(moment.timestamp_subsec_nanos() > 0);
                 DateTime::from_timestamp((end - 1).div_euclid(span).checked_mul(span)?, 0)
@@ -71,7 +71,7 @@ impl Schedule {
         }
     }
 
-    /// The number of firings from `first` to `last`, both included. Firings before the Unix epoch
+    /// The number of runs from `first` to `last`, both included. Runs before the Unix epoch
     /// are not counted.
     #[must_use]
     pub fn count(&self, first: DateTime<Utc>, last: DateTime<Utc>) -> u64 {

@@ -239,17 +239,17 @@ pub(super) struct ActionTable {
     pub(super) schedule: Option<LocatedText>,
     /// Whose time the schedule is in, as in "Europe/Berlin". Default: "UTC"
     pub(super) zone: Option<LocatedText>,
-    /// Each firing is put off by up to so much. 0s to 24h; default: "0s"
+    /// Each run is put off by up to so much. 0s to 24h; default: "0s"
     pub(super) jitter: Option<BoundedSpan<0, DAY>>,
-    /// What becomes of firings that could not begin in time: dropped ("skip", the default),
+    /// What becomes of runs that could not begin in time: dropped ("skip", the default),
     /// the latest is run ("once"), or each ("all")
     #[schemars(extend("enum" = ["skip", "once", "all"]))]
     pub(super) missed: Option<LocatedText>,
-    /// While the firing before still runs: wait ("forbid", the default), run beside it
+    /// While the run before still runs: wait ("forbid", the default), run beside it
     /// ("allow"), or end it ("replace")
     #[schemars(extend("enum" = ["forbid", "allow", "replace"]))]
     pub(super) concurrency: Option<LocatedText>,
-    /// How many more attempts a firing gets whose first one failed. Default: 0
+    /// How many more attempts a run gets whose first one failed. Default: 0
     pub(super) retries: Option<BoundedCount<0, 100>>,
     /// How many requests are answered at a time; the others wait. Default: 256
     pub(super) requests: Option<BoundedCount<1, 1000>>,
@@ -285,14 +285,14 @@ pub(super) struct ActionTable {
     /// How long an attempt may take, 1ms to 30days: of a task up to 24h, "30s" by default;
     /// of a job "1h" by default
     pub(super) timeout: Option<BoundedSpan<MS, { 30 * DAY }>>,
-    /// Of a task: after so many attempts a cast is a dead letter. Default: 5
+    /// Of a task: after so many attempts a queued call is a dead letter. Default: 5
     pub(super) max_attempts: Option<BoundedCount<1, 1000>>,
-    /// Of a task: how long answers of casts are kept. 1s to 30days; default: "1h"
+    /// Of a task: how long answers of queued calls are kept. 1s to 30days; default: "1h"
     pub(super) keep: Option<BoundedSpan<SECOND, { 30 * DAY }>>,
-    /// Of a task: how many casts there may be that are not done. Default: 10000
+    /// Of a task: how many queued calls there may be that are not done. Default: 10000
     pub(super) max_queued: Option<BoundedCount<0, 1_000_000>>,
     // etcd takes requests of 1.5 MiB (`--max-request-bytes`).
-    /// Of a task: how long what is cast may be. 0B to 1MiB; default: "256KiB"
+    /// Of a task: how long the payload of a queued call may be. 0B to 1MiB; default: "256KiB"
     pub(super) payload: Option<BoundedSize<0, MIB>>,
     /// Names of tasks that it may call; "*" is all of them
     pub(super) tasks: Vec<LocatedText>,
@@ -305,8 +305,8 @@ pub(super) struct ActionTable {
     pub(super) sockets: Vec<LocatedText>,
     /// Names in `outbound` and `sockets` may stand for addresses of private networks
     pub(super) outbound_private: bool,
-    /// Its HTTP requests carry soloist-host and soloist-token. Default: true
-    pub(super) outbound_token: Option<bool>,
+    /// Its HTTP requests carry soloist-host and soloist-fencing-token. Default: true
+    pub(super) outbound_fencing_token: Option<bool>,
     /// The folders that it sees
     pub(super) folders: Vec<FolderTable>,
     /// What it is called with, after its name

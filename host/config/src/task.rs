@@ -1,4 +1,4 @@
-//! The settings of a task: how its calls and casts are handled.
+//! The settings of a task: how its calls and queued calls are handled.
 
 use std::time::Duration;
 
@@ -24,15 +24,15 @@ pub struct TaskConfig {
     pub on: Option<HostLabel>,
     /// Whether a call may run twice, so that it is retried when its host is lost.
     pub idempotent: bool,
-    /// How long a call, or an attempt at a cast, may take.
+    /// How long a call, or an attempt at a queued call, may take.
     pub timeout: Duration,
-    /// The number of attempts after which a cast is given up.
+    /// The number of attempts after which a queued call is given up.
     pub max_attempts: u32,
-    /// How long the results of casts are kept.
+    /// How long the results of queued calls are kept.
     pub keep: Duration,
-    /// How many casts may be waiting.
+    /// How many queued calls may be waiting.
     pub max_queued: usize,
-    /// The greatest payload of a cast, in bytes.
+    /// The greatest payload of a queued call, in bytes.
     pub payload: u64,
 }
 

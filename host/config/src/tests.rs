@@ -52,7 +52,7 @@ fn refuses_with_place_and_mend() {
         .collect();
     let told = told.join("=====\n");
     if std::env::var_os("BLESS").is_some() {
-        fs::write("src/config/refusals.txt", &told).unwrap();
+        fs::write("src/refusals.txt", &told).unwrap();
     }
     assert!(told == expected, "the messages are now:\n{told}");
 }

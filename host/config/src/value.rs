@@ -102,7 +102,7 @@ pub(super) fn sha256(text: &str) -> Result<[u8; 32], Problem> {
     let plain = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let bytes = plain.then(|| (0..32).filter_map(|i| byte(2 * i)).collect::<Vec<_>>());
     bytes.and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| {
-        // This may be the token itself, so it is not repeated.
+        // This may be the fencing token itself, so it is not repeated.
         Problem::new(
             "this is no SHA-256",
             "write its 64 hexadecimal digits, as `sha256sum` prints them",

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{CandidacyStage, EndCause, Group, HeartCommand, LeaderKey, LeaseId, StandAgain, Token};
+use super::{
+    CandidacyStage, EndCause, FencingToken, Group, HeartCommand, LeaderKey, LeaseId, StandAgain,
+};
 use crate::{clock::BootTime, timings::Timings};
 
 /// One host's candidacy in one group.
@@ -17,8 +19,8 @@ pub struct GroupCandidacy {
     /// Who has barred this host from standing in the group, and why.
     bar: Option<String>,
     attempt: u64,
-    /// The highest token that this host has led under: see [`GroupCandidacy::won`].
-    last_token: Option<Token>,
+    /// The highest fencing token that this host has led under: see [`GroupCandidacy::won`].
+    last_fencing_token: Option<FencingToken>,
     cool_down: Duration,
 }
 
@@ -33,7 +35,7 @@ impl GroupCandidacy {
             obstacle: Some("it has not heard from the store yet".into()),
             bar: None,
             attempt: 0,
-            last_token: None,
+            last_fencing_token: None,
             cool_down: timings.cool_down,
         }
     }
@@ -122,16 +124,16 @@ impl GroupCandidacy {
             return; // The key hangs on a lease that is being given back.
         }
         let expected = matches!(self.stage, CandidacyStage::Campaigning) && attempt == self.attempt;
-        // A token that was already led under is spent: the next term needs a new key.
-        let spent = self.last_token.is_some_and(|last| key.token <= last);
+        // A fencing token that was already led under is spent: the next term needs a new key.
+        let spent = self.last_fencing_token.is_some_and(|last| key.fencing_token <= last);
         if expected && !spent {
             out.push(HeartCommand::Verify { key: key.clone() });
             self.stage = CandidacyStage::Verifying { key, retry_at: BootTime::NEVER };
         } else if expected {
             self.obstacle = Some(format!(
-                "the store gave out token {} after this host led under a later one: it was reset \
+                "the store gave out fencing token {} after this host led under a later one: it was reset \
                  or restored; restart this host if that was meant",
-                key.token
+                key.fencing_token
             ));
             self.resign(key, now + self.timings.retry, out);
         } else if self.is_idle() {
@@ -158,7 +160,7 @@ impl GroupCandidacy {
         }
         match deadline {
             Some(deadline) if holds => {
-                self.last_token = Some(key.token);
+                self.last_fencing_token = Some(key.fencing_token);
                 out.push(HeartCommand::Start { key: key.clone(), deadline });
                 self.stage = CandidacyStage::Leading { key: key.clone(), since: now };
             }

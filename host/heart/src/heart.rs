@@ -172,9 +172,9 @@ impl Heart {
     }
 
     /// Everything that was granted or won belongs to another history of the store. If the store is
-    /// behind, it will give out tokens again. A host that has seen the later tokens must not lead
-    /// then: what it writes could pass for an earlier leader's. Only people can decide that this
-    /// was intended.
+    /// behind, it will give out fencing tokens again. A host that has seen the later fencing tokens
+    /// must not lead then: what it writes could pass for an earlier leader's. Only people can
+    /// decide that this was intended.
     fn store_changed(
         &mut self,
         seen: String,

@@ -65,7 +65,7 @@ pub enum HeartEvent {
     StoreChanged {
         /// What was observed about the store.
         seen: String,
-        /// Whether the store went back, so that it will give out the same tokens again.
+        /// Whether the store went back, so that it will give out the same fencing tokens again.
         behind: bool,
     },
     /// The lease was revoked, or could not be and has to run out by itself. In the latter case a

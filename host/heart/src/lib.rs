@@ -38,8 +38,8 @@
 //!   alive it no longer renews its lease, so keys that cannot be given up expire with the lease.
 //! - For every term that was started, `Resign` and `Revoke` come after `Stopped`: resigning is the
 //!   last thing that a term does.
-//! - A host never leads under a token at or below one that it has led under before. If the store
-//!   went back to an older state, the host leads nothing at all until it is restarted.
+//! - A host never leads under a fencing token at or below one that it has led under before. If the
+//!   store went back to an older state, the host leads nothing at all until it is restarted.
 
 mod candidacy_stage;
 pub mod clock;
@@ -63,7 +63,7 @@ pub use heart_event::HeartEvent;
 pub use session::Session;
 pub use spread_plan::{SpreadGroup, SpreadPlan};
 pub use strategy::{Advice, AvoidRule, Contender, HostLabel, Score, Strategy, advise, score};
-pub use term::{Group, LeaderKey, LeaseId, Term, Token};
+pub use term::{FencingToken, Group, LeaderKey, LeaseId, Term};
 pub use timings::Timings;
 
 #[cfg(test)]

@@ -27,9 +27,9 @@ pub struct SpreadGroup {
     /// The host that leads the group.
     pub leader: LeaseId,
     /// The host that is next in line.
-    pub heir: Option<LeaseId>,
-    /// The first of the suitable hosts in line after the heir.
-    pub second_heir: Option<LeaseId>,
+    pub next_leader: Option<LeaseId>,
+    /// The first of the suitable hosts in line after the next in line.
+    pub second_in_line: Option<LeaseId>,
     /// The equally suitable hosts, sorted; the current leader is included if it is one of them.
     pub best_hosts: Vec<LeaseId>,
     /// Whether the leader is to stay: its leadership counts, but is not moved.
@@ -45,10 +45,10 @@ pub struct SpreadPlan {
     /// How many leaderships move, by giving and receiving host.
     moves: BTreeMap<(LeaseId, LeaseId), usize>,
     /// For each pool: in how many of one host's groups another host should be next in line.
-    heirs: BTreeMap<Vec<LeaseId>, PairCounts>,
+    next_leaders: BTreeMap<Vec<LeaseId>, PairCounts>,
 }
 
-/// A count for each pair of hosts: the leader or giver first, the heir or receiver second.
+/// A count for each pair of hosts: the leader or giver first, the next in line or receiver second.
 type PairCounts = BTreeMap<(LeaseId, LeaseId), usize>;
 /// For each host, how many groups it leads.
 type HostCounts = BTreeMap<LeaseId, usize>;
@@ -71,7 +71,7 @@ impl SpreadPlan {
                 break;
             }
         }
-        plan.assign_heirs(&pools, &loads);
+        plan.assign_next_leaders(&pools, &loads);
         plan
     }
 
@@ -106,16 +106,16 @@ impl SpreadPlan {
             queues.entry(key).or_default().push((name, spread));
         }
         let back = queues.iter().flat_map(|((pool, leader), queues)| {
-            self.heirs
+            self.next_leaders
                 .get(*pool)
-                .map_or_else(Vec::new, |next| excess_heirs(host, *leader, next, queues))
+                .map_or_else(Vec::new, |next| excess_next_leaders(host, *leader, next, queues))
         });
         back.collect()
     }
 
     /// Assigns, for each leader, how often each host of a pool should be next in line: first the
     /// hosts that are to take over, then whichever host would lead the least if the leader died.
-    fn assign_heirs(
+    fn assign_next_leaders(
         &mut self,
         pools: &BTreeMap<&[LeaseId], Vec<&SpreadGroup>>,
         loads: &HostCounts,
@@ -136,7 +136,7 @@ impl SpreadPlan {
                     *shares.entry((leader, *next)).or_default() += 1;
                 }
             }
-            self.heirs.insert(hosts.to_vec(), shares);
+            self.next_leaders.insert(hosts.to_vec(), shares);
         }
     }
 }
@@ -184,23 +184,23 @@ fn pair_moves(gives: HostCounts, takes: HostCounts) -> PairCounts {
 }
 
 /// Of the `queues` of one pool and leader, those in which `host` is next in line and steps back.
-fn excess_heirs<T: Copy>(
+fn excess_next_leaders<T: Copy>(
     host: LeaseId,
     leader: LeaseId,
     next: &PairCounts,
     queues: &[(T, &SpreadGroup)],
 ) -> Vec<T> {
     let share = |host| next.get(&(leader, host)).copied().unwrap_or_default();
-    let times = count_by_host(queues.iter().filter_map(|(_, spread)| spread.heir));
+    let times = count_by_host(queues.iter().filter_map(|(_, spread)| spread.next_leader));
     let missing = |other| share(other).saturating_sub(times.get(&other).copied().unwrap_or(0));
     let excess = times.get(&host).copied().unwrap_or(0).saturating_sub(share(host));
-    let own = queues.iter().filter(|(_, spread)| spread.heir == Some(host));
+    let own = queues.iter().filter(|(_, spread)| spread.next_leader == Some(host));
     // First step back where the host behind is next too seldom: once for each time that it lacks.
     let mut missing: HostCounts =
         next.keys().filter(|(of, _)| *of == leader).map(|(_, h)| (*h, missing(*h))).collect();
     let (mut at_once, mut others) = (Vec::new(), Vec::new());
     for (name, spread) in own {
-        let Some(third) = spread.second_heir else { continue };
+        let Some(third) = spread.second_in_line else { continue };
         match missing.get_mut(&third) {
             Some(missing) if *missing > 0 => {
                 *missing -= 1;

@@ -8,7 +8,7 @@
 //!   the leader, if the next one should lead         hands over, where the group's settings say so
 //! ```
 //!
-//! So the preferred heir is already in place before it is needed, and a preferred host takes over
+//! So the preferred host is already in place before it is needed, and a preferred host takes over
 //! as quickly as any other. Whatever a strategy says, two hosts never lead at once: each host only
 //! moves its own candidate.
 
@@ -121,18 +121,18 @@ pub fn score(strategy: &Strategy, contender: &Contender<'_>) -> Score {
 }
 
 /// What the host at position `own` of a queue should do, given the scores of all hosts in it.
-/// `heir` is the position of the host that people want to be next.
+/// `next_leader` is the position of the host that people want to be next.
 #[must_use]
-pub fn advise(scores: &[Score], own: usize, heir: Option<usize>) -> Advice {
-    let key = |place: &usize| (Reverse(heir == Some(*place)), scores[*place], *place);
+pub fn advise(scores: &[Score], own: usize, next_leader: Option<usize>) -> Advice {
+    let key = |place: &usize| (Reverse(next_leader == Some(*place)), scores[*place], *place);
     let Some(next) = (1..scores.len()).min_by_key(key) else {
         return Advice::Stay;
     };
     if own >= 1 {
         return if own < next { Advice::StepBack { next } } else { Advice::Stay };
     }
-    // If people want a certain heir, their command itself makes the leader hand over to it.
-    if next == 1 && heir.is_none() && scores[1] < scores[0] {
+    // If people want a certain host next, their command itself makes the leader hand over to it.
+    if next == 1 && next_leader.is_none() && scores[1] < scores[0] {
         return Advice::HandOver;
     }
     Advice::Stay
@@ -172,8 +172,8 @@ mod tests {
         assert_eq!(scores(&avoid, &hosts), [0, 2, 0]);
     }
 
-    fn told(scores: &[i64], heir: Option<usize>) -> Vec<Advice> {
-        (0..scores.len()).map(|own| advise(scores, own, heir)).collect()
+    fn told(scores: &[i64], next_leader: Option<usize>) -> Vec<Advice> {
+        (0..scores.len()).map(|own| advise(scores, own, next_leader)).collect()
     }
 
     #[test]

@@ -56,9 +56,9 @@ impl fmt::Display for LeaseId {
 /// It strictly increases from one term of a group to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Token(pub i64);
+pub struct FencingToken(pub i64);
 
-impl fmt::Display for Token {
+impl fmt::Display for FencingToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
@@ -73,7 +73,7 @@ pub struct LeaderKey {
     /// The key's name in the store.
     pub key: Arc<str>,
     /// The key's create revision.
-    pub token: Token,
+    pub fencing_token: FencingToken,
     /// The lease that the key is attached to.
     pub lease: LeaseId,
 }
@@ -86,11 +86,11 @@ pub struct Term {
     /// The host that won it.
     pub host: Arc<str>,
     /// The fencing token of this term.
-    pub token: Token,
+    pub fencing_token: FencingToken,
 }
 
 impl fmt::Display for Term {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{} of {}", self.group, self.token, self.host)
+        write!(f, "{}/{} of {}", self.group, self.fencing_token, self.host)
     }
 }

@@ -1,24 +1,24 @@
-//! Which firings of a job were claimed.
+//! Which runs of a job were claimed.
 //!
 //! A single "latest claimed" time could not say that: one claim by a host whose clock is a day
-//! ahead would move it by a day, and the firings in between would never run. So claims are kept as
-//! spans of time, each of which contains no unclaimed firing. When the clock is set back, or a
-//! leader with a right clock takes over, the firings that were left out are found.
+//! ahead would move it by a day, and the runs in between would never run. So claims are kept as
+//! spans of time, each of which contains no unclaimed run. When the clock is set back, or a
+//! leader with a right clock takes over, the runs that were left out are found.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// The most spans that are kept. Missed firings end a span as well, so there can be more; then the
+/// The most spans that are kept. Missed runs end a span as well, so there can be more; then the
 /// two spans with the smallest gap between them are merged. A gap of hours, left by a clock that
 /// was ahead, is merged last.
 const SPANS_MAX: usize = 16;
 
-/// The scheduled times of the firings that were claimed, as spans.
+/// The scheduled times of the runs that were claimed, as spans.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ClaimedSpans(Vec<ClaimedSpan>);
 
-/// All firings between two times, both included.
+/// All runs between two times, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct ClaimedSpan {
     from: DateTime<Utc>,
@@ -26,13 +26,13 @@ struct ClaimedSpan {
 }
 
 impl ClaimedSpans {
-    /// All firings from `from` to `to`, both included.
+    /// All runs from `from` to `to`, both included.
     #[must_use]
     pub fn all(from: DateTime<Utc>, to: DateTime<Utc>) -> Self {
         Self(vec![ClaimedSpan { from, to }])
     }
 
-    /// These, and the firing at `at`, which is the first unclaimed one after `settled`.
+    /// These, and the run at `at`, which is the first unclaimed one after `settled`.
     #[must_use]
     pub fn including(&self, settled: DateTime<Utc>, at: DateTime<Utc>) -> Self {
         let mut spans = self.0.clone();
@@ -88,7 +88,7 @@ impl ClaimedSpans {
         }
     }
 
-    /// Whether no firing was claimed.
+    /// Whether no run was claimed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -140,7 +140,7 @@ mod tests {
         assert_eq!(claimed.end_around(at(995)), None, "the latest stay apart");
     }
 
-    /// A job that misses a firing after each one that it runs, on a host whose clock is 20 hours
+    /// A job that misses a run after each one that it runs, on a host whose clock is 20 hours
     /// ahead: the 20 hours never count as claimed.
     #[test]
     fn a_clock_that_ran_ahead_leaves_its_gap() {

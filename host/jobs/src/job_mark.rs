@@ -1,37 +1,37 @@
-//! The mark of a job: up to when its firings are settled, and how a claim changes that.
+//! The mark of a job: up to when its runs are settled, and how a claim changes that.
 //!
 //! This is pure: the host's ledger of jobs reads the mark from the store and writes it there.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{claimed_spans::ClaimedSpans, firing::Firing, firing_record::FiringRecord};
+use crate::{claimed_spans::ClaimedSpans, job_run::JobRun, run_record::RunRecord};
 
-/// Up to when the firings of a job are settled. It is stored next to the records.
+/// Up to when the runs of a job are settled. It is stored next to the records.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobMark {
-    /// All firings up to this time are settled, by the clock of the host that claimed the latest.
+    /// All runs up to this time are settled, by the clock of the host that claimed the latest.
     pub settled: DateTime<Utc>,
-    /// The claimed firings: none of these is ever started again, whatever clocks show.
+    /// The claimed runs: none of these is ever started again, whatever clocks show.
     #[serde(default)]
     pub claimed: ClaimedSpans,
     /// The schedule that the mark was made for.
     pub schedule: String,
     /// How many records were ever made; also the number of the latest one.
     pub count: u64,
-    /// The firing of the latest record, and the token under which it was claimed.
+    /// The run of the latest record, and the fencing token under which it was claimed.
     pub latest: Option<(String, i64)>,
 }
 
 impl JobMark {
-    /// The mark of a job whose firings are settled up to `now`, with `count` records made.
+    /// The mark of a job whose runs are settled up to `now`, with `count` records made.
     #[must_use]
     pub fn new(now: DateTime<Utc>, schedule: &str, count: u64) -> Self {
         let (claimed, schedule) = (ClaimedSpans::default(), schedule.to_owned());
         Self { settled: now, claimed, schedule, count, latest: None }
     }
 
-    /// Up to when firings are settled, by a clock that shows `now`. If that is before the time that
+    /// Up to when runs are settled, by a clock that shows `now`. If that is before the time that
     /// the latest leader settled, one of the two clocks is wrong, and what that leader passed over
     /// without claiming it is not settled. The result must be taken as settled from then on: asked
     /// again later, this gives another answer.
@@ -44,9 +44,9 @@ impl JobMark {
         within.or_else(|| self.claimed.end_before(now)).unwrap_or(now)
     }
 
-    /// Takes the claimed firings from `records` if the mark does not have them: former versions of
+    /// Takes the claimed runs from `records` if the mark does not have them: former versions of
     /// soloist wrote marks without.
-    pub fn complete_from(&mut self, records: &[FiringRecord]) {
+    pub fn complete_from(&mut self, records: &[RunRecord]) {
         if self.claimed.is_empty() {
             let scheduled =
                 || records.iter().filter(|record| !record.by_hand).map(|it| it.scheduled);
@@ -63,7 +63,7 @@ impl JobMark {
     }
 
     /// The mark to go on from at `now`, with another schedule or after a reset (`anew`). Claimed
-    /// firings never run again; but a reset forgets the part after `now` of a span around `now`.
+    /// runs never start again; but a reset forgets the part after `now` of a span around `now`.
     #[must_use]
     pub fn from_now(&self, now: DateTime<Utc>, schedule: &str, anew: bool) -> Self {
         let mut claimed = self.claimed.clone();
@@ -73,16 +73,16 @@ impl JobMark {
         Self { settled: now, claimed, schedule: schedule.to_owned(), ..self.clone() }
     }
 
-    /// The mark after a claim of `firing` at `now`, under the token.
+    /// The mark after a claim of `run` at `now`, under the fencing token.
     #[must_use]
-    pub fn after_claim(&self, firing: &Firing, token: i64, now: DateTime<Utc>) -> Self {
-        let (settled, claimed) = if firing.by_hand {
+    pub fn after_claim(&self, run: &JobRun, fencing_token: i64, now: DateTime<Utc>) -> Self {
+        let (settled, claimed) = if run.by_hand {
             (self.settled, self.claimed.clone())
         } else {
-            let claimed = self.claimed.including(self.settled_by(now), firing.scheduled);
-            (firing.scheduled, claimed)
+            let claimed = self.claimed.including(self.settled_by(now), run.scheduled);
+            (run.scheduled, claimed)
         };
-        let (schedule, latest) = (self.schedule.clone(), Some((firing.id.clone(), token)));
+        let (schedule, latest) = (self.schedule.clone(), Some((run.id.clone(), fencing_token)));
         Self { settled, claimed, schedule, count: self.count + 1, latest }
     }
 

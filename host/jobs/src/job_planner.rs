@@ -6,21 +6,21 @@ use std::{collections::BTreeSet, sync::Arc};
 use chrono::{DateTime, Utc};
 
 use crate::{
-    firing::Firing,
     job_mark::JobMark,
+    job_run::JobRun,
     timetable::{self, TimetableStep},
 };
 use soloist_config::JobConfig;
 use soloist_heart::clock::ClockTrust;
 
-/// What a leader knows of its job's firings, from which it plans.
+/// What a leader knows of its job's runs, from which it plans.
 #[derive(Clone, Debug)]
 pub struct JobPlanner {
     action: Arc<str>,
     mark: JobMark,
-    /// How many firings were missed and dropped since the latest one that was started.
+    /// How many runs were missed and dropped since the latest one that was started.
     missed: u64,
-    /// The ids of firings that were started before this term; a clock that is set back may come to
+    /// The ids of runs that were started before this term; a clock that is set back may come to
     /// them again.
     begun_before: BTreeSet<String>,
 }
@@ -30,9 +30,9 @@ pub struct JobPlanner {
 pub enum JobStep {
     /// Nothing before this moment; without one, nothing until something changes.
     Wait(Option<DateTime<Utc>>),
-    /// Claim this firing, and start it once it is claimed.
-    Claim(Firing),
-    /// Report that the firings up to this time, this many, were missed and are dropped. The next
+    /// Claim this run, and start it once it is claimed.
+    Claim(JobRun),
+    /// Report that the runs up to this time, this many, were missed and are dropped. The next
     /// claim writes that to the store.
     Missed(DateTime<Utc>, u64),
     /// Open the ledger again: the claimed span around now reaches too far into the future.
@@ -41,7 +41,7 @@ pub enum JobStep {
 
 impl JobPlanner {
     /// A planner for the job called `action`, from what its ledger has: the mark, and the ids of
-    /// the firings that were started.
+    /// the runs that were started.
     #[must_use]
     pub fn new(action: Arc<str>, mark: JobMark, begun: impl IntoIterator<Item = String>) -> Self {
         Self { action, mark, missed: 0, begun_before: begun.into_iter().collect() }
@@ -53,13 +53,13 @@ impl JobPlanner {
         &self.mark
     }
 
-    /// How many firings were missed and dropped since the latest one that was started.
+    /// How many runs were missed and dropped since the latest one that was started.
     #[must_use]
     pub fn missed(&self) -> u64 {
         self.missed
     }
 
-    /// What to do when the clock shows `now` and may be used as `leave` says. No firing can start
+    /// What to do when the clock shows `now` and may be used as `leave` says. No run can start
     /// while the job is `busy`.
     pub fn next(
         &mut self,
@@ -77,10 +77,10 @@ impl JobPlanner {
             match timetable::next(&self.action, job, &self.mark, now, busy) {
                 TimetableStep::Wait(until) => return JobStep::Wait(until),
                 TimetableStep::Reset => return JobStep::ReopenLedger,
-                TimetableStep::Fire(firing) if self.begun_before.contains(&firing.id) => {
-                    self.mark.settled = firing.scheduled;
+                TimetableStep::Fire(run) if self.begun_before.contains(&run.id) => {
+                    self.mark.settled = run.scheduled;
                 }
-                TimetableStep::Fire(firing) => return JobStep::Claim(firing),
+                TimetableStep::Fire(run) => return JobStep::Claim(run),
                 TimetableStep::Drop(to, count) => {
                     self.mark.settled = to;
                     self.missed = self.missed.saturating_add(count);
@@ -90,12 +90,12 @@ impl JobPlanner {
         }
     }
 
-    /// Notes that a firing was claimed, which made this mark. Dropped firings stay dropped.
+    /// Notes that a run was claimed, which made this mark. Dropped runs stay dropped.
     pub fn claimed(&mut self, mark: JobMark) {
         (self.mark, self.missed) = (mark, 0);
     }
 
-    /// Notes that a claimed firing could not start in time, and was dropped.
+    /// Notes that a claimed run could not start in time, and was dropped.
     pub fn missed_one(&mut self) {
         self.missed = self.missed.saturating_add(1);
     }

@@ -1,21 +1,21 @@
 //! Decides what to do about a job now, or until when there is nothing to do.
 //!
-//! One rule covers everything. A firing is *due* when its time has come, jitter included, it is
+//! One rule covers everything. A run is *due* when its time has come, jitter included, it is
 //! later than what is settled, and it was not claimed. It is *missed* when it cannot start within
 //! [`GRACE`] of that: nobody led, the host slept, its clock was set forward, or an earlier run was
-//! in its way. A claimed firing never runs again, so a clock that is set back runs nothing twice; a
-//! firing that a fast clock only passed over does run.
+//! in its way. A claimed run never starts again, so a clock that is set back runs nothing twice; a
+//! run that a fast clock only passed over does run.
 //!
 //! This is pure: it has no clock, no task and no store.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::{claimed_spans::ClaimedSpans, firing::Firing, job_mark::JobMark};
+use crate::{claimed_spans::ClaimedSpans, job_mark::JobMark, job_run::JobRun};
 use soloist_config::{JobConfig, MissedPolicy};
 
-/// How late a firing may start without being missed.
+/// How late a run may start without being missed.
 pub const GRACE: TimeDelta = TimeDelta::seconds(1);
-/// How many missed firings are run at most.
+/// How many missed runs are made up for at most.
 const MISSED_MAX: usize = 1000;
 /// How far into the future a claimed span around now may reach. A longer one means that a host with
 /// a wrong clock has led.
@@ -26,16 +26,16 @@ const AHEAD_MAX: TimeDelta = TimeDelta::days(1);
 pub(crate) enum TimetableStep {
     /// Nothing before this moment; without one, nothing until something changes.
     Wait(Option<DateTime<Utc>>),
-    /// Run this firing.
-    Fire(Firing),
-    /// Drop all firings up to and including this time: this many.
+    /// Start this run.
+    Fire(JobRun),
+    /// Drop all runs up to and including this time: this many.
     Drop(DateTime<Utc>, u64),
     /// The claimed span around now reaches too far into the future: go on from now.
     Reset,
 }
 
-/// What the job called `action` should do `now`, with the settled and claimed firings of `mark`. No
-/// firing can start while it is `busy`.
+/// What the job called `action` should do `now`, with the settled and claimed runs of `mark`. No
+/// run can start while it is `busy`.
 pub(crate) fn next(
     action: &str,
     job: &JobConfig,
@@ -48,8 +48,8 @@ pub(crate) fn next(
     }
     let first = first_unclaimed(job, &mark.claimed, mark.settled_by(now));
     let Some(first) = first else { return TimetableStep::Wait(None) };
-    let firing = Firing::scheduled(action, first);
-    let due = firing.due(job);
+    let run = JobRun::scheduled(action, first);
+    let due = run.due(job);
     if now < due {
         return TimetableStep::Wait(Some(due));
     }
@@ -57,9 +57,9 @@ pub(crate) fn next(
         return TimetableStep::Wait(None);
     }
     if !is_late(due, now) {
-        return TimetableStep::Fire(firing);
+        return TimetableStep::Fire(run);
     }
-    // Firings are at least a second apart, so there cannot be too many yet.
+    // Runs are at least a second apart, so there cannot be too many yet.
     let few = now - first < TimeDelta::seconds(MISSED_MAX as i64);
     let run_from = match job.missed {
         MissedPolicy::All if few => Some(first),
@@ -68,7 +68,7 @@ pub(crate) fn next(
         MissedPolicy::All => oldest_missed_to_run(action, job, now),
     };
     let dropped_to = match run_from {
-        Some(run_from) if run_from <= first => return TimetableStep::Fire(firing),
+        Some(run_from) if run_from <= first => return TimetableStep::Fire(run),
         Some(run_from) => job.schedule.before(run_from),
         None => latest_missed(action, job, now),
     };
@@ -76,13 +76,13 @@ pub(crate) fn next(
     TimetableStep::Drop(to, count(job, &mark.claimed, first, to))
 }
 
-/// Whether a firing that is due then counts as missed if it has not started `now`.
+/// Whether a run that is due then counts as missed if it has not started `now`.
 #[must_use]
 pub fn is_late(due: DateTime<Utc>, now: DateTime<Utc>) -> bool {
     now - due > GRACE
 }
 
-/// The time of the first unclaimed firing after `settled`.
+/// The time of the first unclaimed run after `settled`.
 pub(crate) fn first_unclaimed(
     job: &JobConfig,
     claimed: &ClaimedSpans,
@@ -95,9 +95,9 @@ pub(crate) fn first_unclaimed(
     Some(first)
 }
 
-/// The time of the latest firing that counts as missed `now`.
+/// The time of the latest run that counts as missed `now`.
 fn latest_missed(action: &str, job: &JobConfig, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    let is_missed = |at: &DateTime<Utc>| is_late(Firing::scheduled(action, *at).due(job), now);
+    let is_missed = |at: &DateTime<Utc>| is_late(JobRun::scheduled(action, *at).due(job), now);
     // Each is due before the time of the next, so at most the last one is not missed yet.
     let last = job.schedule.before(now)?;
     let earlier = || job.schedule.before(last);
@@ -107,7 +107,7 @@ fn latest_missed(action: &str, job: &JobConfig, now: DateTime<Utc>) -> Option<Da
         .or_else(|| earlier().and_then(|at| job.schedule.before(at)))
 }
 
-/// The time of the first of the latest [`MISSED_MAX`] missed firings.
+/// The time of the first of the latest [`MISSED_MAX`] missed runs.
 fn oldest_missed_to_run(
     action: &str,
     job: &JobConfig,
@@ -123,7 +123,7 @@ fn oldest_missed_to_run(
     Some(oldest)
 }
 
-/// How many unclaimed firings there are from `first` to `last`.
+/// How many unclaimed runs there are from `first` to `last`.
 fn count(
     job: &JobConfig,
     claimed: &ClaimedSpans,

@@ -1,34 +1,34 @@
-//! The next firings of a job, as far as they are known now, to show to people.
+//! The next runs of a job, as far as they are known now, to show to people.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::{firing::Firing, job_mark::JobMark, timetable};
+use crate::{job_mark::JobMark, job_run::JobRun, timetable};
 use soloist_config::JobConfig;
 
-/// A firing that is still to come.
+/// A run that is still to come.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UpcomingFiring {
-    /// The firing.
-    pub firing: Firing,
+pub struct UpcomingRun {
+    /// The run.
+    pub run: JobRun,
     /// When it starts, jitter included.
     pub due: DateTime<Utc>,
 }
 
-/// The firings of the job called `action` that start `now` or later, in order, with the settled and
-/// claimed firings of `mark`. Without a mark, the job has never run.
-pub fn upcoming_firings<'a>(
+/// The runs of the job called `action` that start `now` or later, in order, with the settled and
+/// claimed runs of `mark`. Without a mark, the job has never run.
+pub fn upcoming_runs<'a>(
     action: &'a str,
     job: &'a JobConfig,
     mark: Option<&'a JobMark>,
     now: DateTime<Utc>,
-) -> impl Iterator<Item = UpcomingFiring> + 'a {
+) -> impl Iterator<Item = UpcomingRun> + 'a {
     let claimed = mark.map(|mark| mark.claimed.clone()).unwrap_or_default();
     let settled = mark.map_or(now, |mark| mark.settled_by(now));
     let come = move |at: DateTime<Utc>| {
-        let firing = Firing::scheduled(action, at);
-        UpcomingFiring { due: firing.due(job), firing }
+        let run = JobRun::scheduled(action, at);
+        UpcomingRun { due: run.due(job), run }
     };
-    // No firing is delayed beyond the next one, so of those whose time has come only the last may
+    // No run is delayed beyond the next one, so of those whose time has come only the last may
     // still start.
     let last = job.schedule.before(now + TimeDelta::nanoseconds(1));
     let last = last.filter(|last| *last > settled && claimed.end_around(*last).is_none());
@@ -67,8 +67,8 @@ mod tests {
     }
 
     fn next(job: &JobConfig, mark: Option<&JobMark>, now: &str, count: usize) -> Vec<String> {
-        let all = upcoming_firings("j", job, mark, at(now)).take(count);
-        all.map(|it| moment(it.firing.scheduled)[11..16].to_owned()).collect()
+        let all = upcoming_runs("j", job, mark, at(now)).take(count);
+        all.map(|it| moment(it.run.scheduled)[11..16].to_owned()).collect()
     }
 
     #[test]
@@ -78,7 +78,7 @@ mod tests {
         let ahead = ClaimedSpans::all(at("2026-11-22T05:00:00Z"), at("2026-11-22T06:00:00Z"));
         let mark = mark("2026-11-22T03:00:00Z", ahead);
         assert_eq!(next(&job, Some(&mark), "2026-11-22T03:30:00Z", 3), ["04:00", "07:00", "08:00"]);
-        // The firing of this very moment has not started yet.
+        // The run of this very moment has not started yet.
         assert_eq!(next(&job, Some(&mark), "2026-11-22T04:00:00Z", 1), ["04:00"]);
     }
 
@@ -86,7 +86,7 @@ mod tests {
     fn one_that_is_put_off_is_still_to_come() {
         let job = hourly(3600);
         let mark = mark("2026-11-22T02:00:00Z", ClaimedSpans::default());
-        let due = Firing::scheduled("j", at("2026-11-22T03:00:00Z")).due(&job);
+        let due = JobRun::scheduled("j", at("2026-11-22T03:00:00Z")).due(&job);
         let before = (due - TimeDelta::milliseconds(1)).to_rfc3339();
         let after = (due + TimeDelta::milliseconds(1)).to_rfc3339();
         assert_eq!(next(&job, Some(&mark), &before, 2), ["03:00", "04:00"]);

@@ -39,7 +39,7 @@ async fn count(mut term: RunningTerm) {
                 TermOrder::Drain => term.drained(),
                 TermOrder::Stop => return,
             },
-            _ = ticks.tick() => println!("leading under token {}", term.key().token),
+            _ = ticks.tick() => println!("leading under fencing token {}", term.key().fencing_token),
         }
     }
 }

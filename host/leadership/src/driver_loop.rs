@@ -34,7 +34,7 @@ use soloist_telemetry::{
 use soloist_text::millis;
 
 /// The reason shown when a host leads nothing after its supervisor restarted it.
-const WENT_BACK: &str = "the store went back before this host crashed, and gives out tokens again; \
+const WENT_BACK: &str = "the store went back before this host crashed, and gives out fencing tokens again; \
                          restart this host, with its supervisor, if that was meant";
 /// The longest sleep: tokio's timers stand still while the machine is suspended.
 const NAP: Duration = Duration::from_millis(250);
@@ -243,7 +243,7 @@ impl DriverLoop {
             standing.map(|s| HeartEvent::KeyQueued { key: s.key.clone() }).collect();
         for candidacy in self.heart.candidacies().values() {
             if let Some(key) = candidacy.stage().key()
-                && roster.revision >= key.token.0
+                && roster.revision >= key.fencing_token.0
                 && !roster.has(key)
             {
                 events.push(HeartEvent::KeyGone { key: key.clone() });

@@ -13,7 +13,7 @@ use std::sync::{
 
 use tokio_util::sync::CancellationToken;
 
-use soloist_heart::{Group, Term, Token, clock::BootTime};
+use soloist_heart::{FencingToken, Group, Term, clock::BootTime};
 
 /// The moment until which a session may be relied on. It only ever moves later, and once it has
 /// passed it never moves again.
@@ -108,8 +108,8 @@ impl Gate {
     /// Creates an open gate for work that runs outside of any term, and under no lease.
     #[must_use]
     pub fn without_term(group: Group, host: Arc<str>) -> Self {
-        // No real token is zero, so it stands for "none".
-        Self::until(BootTime::NEVER, Term { group, host, token: Token(0) })
+        // No real fencing token is zero, so it stands for "none".
+        Self::until(BootTime::NEVER, Term { group, host, fencing_token: FencingToken(0) })
     }
 
     /// Creates an open gate for `term` with a deadline of its own, which no session extends.
@@ -204,13 +204,13 @@ impl Gate {
 pub(crate) mod tests {
     use std::time::Duration;
 
-    use soloist_heart::{Group, Token};
+    use soloist_heart::{FencingToken, Group};
 
     use super::*;
 
-    /// An open gate for the term of group `main`, host `a` and token 7.
+    /// An open gate for the term of group `main`, host `a` and fencing token 7.
     pub(crate) fn gate_until(deadline: BootTime) -> Arc<Gate> {
-        let term = Term { group: Group::main(), host: "a".into(), token: Token(7) };
+        let term = Term { group: Group::main(), host: "a".into(), fencing_token: FencingToken(7) };
         Arc::new(Gate::until(deadline, term))
     }
 

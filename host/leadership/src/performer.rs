@@ -61,7 +61,7 @@ impl RunningTerm {
         Self { key, gate, orders, events }
     }
 
-    /// The leader key. Its token fences what the term writes elsewhere.
+    /// The leader key. Its fencing token fences what the term writes elsewhere.
     #[must_use]
     pub fn key(&self) -> &LeaderKey {
         &self.key

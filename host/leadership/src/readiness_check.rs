@@ -2,7 +2,7 @@
 //! the host's watch over its readiness that does no I/O; the simulation uses it as well.
 
 use crate::host_view::{GroupRole, HostView};
-use soloist_heart::{EndCause, Group, HeartEvent, LeaseId, Token};
+use soloist_heart::{EndCause, FencingToken, Group, HeartEvent, LeaseId};
 use soloist_stores::Roster;
 
 /// In how many checks in a row an address must be taken before that counts. A leader that is just
@@ -17,7 +17,7 @@ pub struct ReadinessCheck {
     /// In how many checks in a row an address was taken.
     address_in_use: u32,
     /// The last term that was asked to hand over.
-    handed_over: Option<Token>,
+    handed_over: Option<FencingToken>,
 }
 
 /// What a host knows about a group and its own part in it at one moment.
@@ -88,8 +88,8 @@ impl ReadinessCheck {
     fn hand_over(&mut self, here: LocalGroup<'_>, reason: String) -> Option<HeartEvent> {
         let leader = here.roster?.leader(here.group)?;
         let key = Some(&leader.key).filter(|key| Some(key.lease) == here.session)?.clone();
-        (self.handed_over != Some(key.token)).then(|| {
-            self.handed_over = Some(key.token);
+        (self.handed_over != Some(key.fencing_token)).then(|| {
+            self.handed_over = Some(key.fencing_token);
             let cause = EndCause::Asked { by: "the comparison of clocks".to_owned(), reason };
             HeartEvent::HandOver { key, cause }
         })

@@ -42,23 +42,23 @@ pub(crate) fn command(command: &HeartCommand, host: &Arc<str>) {
         }
         HeartCommand::Withdraw { group, .. } => info!(event = "withdrawn", %group, "withdrawn"),
         HeartCommand::Verify { key } => {
-            debug!(event = "won", group = %key.group, token = key.token.0, "won, re-reading the key");
+            debug!(event = "won", group = %key.group, fencing_token = key.fencing_token.0, "won, re-reading the key");
         }
         HeartCommand::Start { key, deadline } => {
             let lease_remaining_ms = millis(deadline.since(BootTime::now()));
-            info!(event = "leading", group = %key.group, token = key.token.0, lease_remaining_ms, "{host} leads");
+            info!(event = "leading", group = %key.group, fencing_token = key.fencing_token.0, lease_remaining_ms, "{host} leads");
         }
         HeartCommand::Drain { key, cause } => {
-            info!(event = "draining", group = %key.group, token = key.token.0, %cause, "ending the term: draining");
+            info!(event = "draining", group = %key.group, fencing_token = key.fencing_token.0, %cause, "ending the term: draining");
         }
         HeartCommand::Stop { key, cause } if cause.drains() => {
-            info!(event = "stopping", group = %key.group, token = key.token.0, %cause, "ending the term: stopping");
+            info!(event = "stopping", group = %key.group, fencing_token = key.fencing_token.0, %cause, "ending the term: stopping");
         }
         HeartCommand::Stop { key, cause } => {
-            warn!(event = "stopping", group = %key.group, token = key.token.0, %cause, "ending the term at once");
+            warn!(event = "stopping", group = %key.group, fencing_token = key.fencing_token.0, %cause, "ending the term at once");
         }
         HeartCommand::Resign { key } => {
-            info!(event = "resigning", group = %key.group, token = key.token.0, "resigning");
+            info!(event = "resigning", group = %key.group, fencing_token = key.fencing_token.0, "resigning");
         }
         HeartCommand::Revoke { lease } => debug!(event = "revoking", %lease, "ending the session"),
         HeartCommand::Grant { .. } | HeartCommand::Renew { .. } | HeartCommand::Extend { .. } => {}

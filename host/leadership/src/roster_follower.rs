@@ -65,7 +65,7 @@ impl RosterFollower {
         for group in now.groups.keys().chain(gone) {
             let was = before.and_then(|roster| roster.leader(group));
             let is = now.leader(group);
-            if was.map(|it| it.key.token) != is.map(|it| it.key.token) {
+            if was.map(|it| it.key.fencing_token) != is.map(|it| it.key.fencing_token) {
                 self.record_change(group, was, is, now);
             }
         }
@@ -90,8 +90,8 @@ impl RosterFollower {
             self.journal.record(of("ended", was).because(cause));
         }
         if let Some(is) = is.filter(others) {
-            let (name, token) = (&is.candidate.host, is.key.token.0);
-            info!(event = "following", %group, leader = name, token, "{name} leads");
+            let (name, fencing_token) = (&is.candidate.host, is.key.fencing_token.0);
+            info!(event = "following", %group, leader = name, fencing_token, "{name} leads");
             self.journal.record(of("following", is));
         } else if is.is_none() {
             info!(event = "leaderless", %group, "nobody leads");

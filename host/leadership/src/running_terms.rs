@@ -49,7 +49,7 @@ impl RunningTerms {
         }
         self.extend(key.lease, deadline);
         let (group, host) = (key.group.clone(), Arc::clone(host));
-        let term = Term { group: group.clone(), host, token: key.token };
+        let term = Term { group: group.clone(), host, fencing_token: key.fencing_token };
         let gate = Arc::new(Gate::new(term, Arc::clone(&self.deadline.1)));
         let (order, orders) = unbounded_channel();
         let watch = self.watchdog.watch(Arc::clone(&gate));

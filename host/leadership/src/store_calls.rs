@@ -318,7 +318,7 @@ impl StoreCalls {
 /// The initial candidate entry of `member`.
 fn candidate_of(member: &Member) -> Candidate {
     let (host, url) = (member.name.clone(), member.url.clone());
-    Candidate { host, url, since: None, heir: None, spread: None }
+    Candidate { host, url, since: None, next_leader: None, spread: None }
 }
 
 const fn ok(event: HeartEvent) -> CallAnswer {

@@ -26,7 +26,7 @@ use std::{
     time::Duration,
 };
 
-use soloist_heart::Token;
+use soloist_heart::FencingToken;
 use soloist_leadership::{Leadership, Performer, RunningTerm, TermOrder};
 use tokio::{
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
@@ -39,7 +39,7 @@ const LONG: Duration = Duration::from_secs(60);
 /// What was observed of a term.
 #[derive(Debug, PartialEq, Eq)]
 enum TermEvent {
-    Began(&'static str, Token),
+    Began(&'static str, FencingToken),
     Ended(&'static str),
 }
 
@@ -59,7 +59,7 @@ impl SingleStage {
 
     async fn perform(self, name: &'static str, mut term: RunningTerm) {
         assert_eq!(self.performing.fetch_add(1, Ordering::SeqCst), 0, "another one performs");
-        self.seen.send(TermEvent::Began(name, term.key().token)).unwrap();
+        self.seen.send(TermEvent::Began(name, term.key().fencing_token)).unwrap();
         while term.order().await == TermOrder::Drain {
             assert!(term.gate().admit().is_err(), "what drains begins nothing");
             term.drained();
@@ -85,7 +85,7 @@ async fn one_after_the_other(store: &str) {
     timeout(LONG, a.stop()).await.expect("in time").unwrap();
     assert_eq!(next(&mut seen).await, TermEvent::Ended("a"));
     let TermEvent::Began("b", second) = next(&mut seen).await else { panic!("b leads next") };
-    assert!(second > first, "tokens rise: {first}, {second}");
+    assert!(second > first, "fencing tokens rise: {first}, {second}");
     timeout(LONG, b.stop()).await.expect("in time").unwrap();
     assert_eq!(next(&mut seen).await, TermEvent::Ended("b"));
 }

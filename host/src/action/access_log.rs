@@ -39,7 +39,7 @@ impl fmt::Display for RequestLine {
 /// is gone.
 pub(super) struct AccessLogEntry {
     pub(super) action: Arc<str>,
-    pub(super) token: i64,
+    pub(super) fencing_token: i64,
     pub(super) request: RequestLine,
     pub(super) trace: Option<TraceContext>,
     pub(super) started: BootTime,
@@ -54,7 +54,7 @@ impl Drop for AccessLogEntry {
         let trace = self.trace.as_ref().map(TraceContext::trace_id);
         tracing::info!(
             event = "request",
-            action = %self.action, token = self.token,
+            action = %self.action, fencing_token = self.fencing_token,
             method = %self.request.method, path = self.request.path(),
             status = self.status.map(|status| status.as_u16()), bytes = self.bytes,
             ms = u64::try_from(BootTime::now().since(self.started).as_millis()).unwrap_or(u64::MAX),
@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn a_request_is_named_by_its_path_alone_and_not_at_any_length() {
         let asked = |uri: &str| RequestLine::of(&Request::post(uri).body(()).unwrap()).to_string();
-        assert_eq!(asked("/a/b?token=secret"), "POST /a/b");
+        assert_eq!(asked("/a/b?fencing_token=secret"), "POST /a/b");
         let long = asked(&format!("/{}", "\u{e4}".repeat(PATH_MAX)));
         assert!(long.len() <= "POST ".len() + PATH_MAX, "{}", long.len());
     }

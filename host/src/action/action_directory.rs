@@ -26,7 +26,7 @@ use crate::{
     task_scope::{FirstStep, TaskScope},
 };
 use soloist_guests::capability::TermHeaders;
-use soloist_heart::{Group, Token};
+use soloist_heart::{FencingToken, Group};
 use soloist_leadership::Gate;
 
 /// The actions that run on this host, and the state of the addresses that outlive terms. Clones
@@ -44,7 +44,7 @@ struct DirectoryInner {
 #[derive(Default)]
 pub(crate) struct ActiveActions {
     actions: BTreeMap<Arc<str>, ActiveAction>,
-    latest_tokens: BTreeMap<Group, Token>,
+    latest_fencing_tokens: BTreeMap<Group, FencingToken>,
 }
 
 impl ActiveActions {
@@ -53,9 +53,9 @@ impl ActiveActions {
         self.actions.get(action)
     }
 
-    /// The token of the latest term of `group` that has started on this host.
-    pub(crate) fn latest_token(&self, group: &Group) -> Option<Token> {
-        self.latest_tokens.get(group).copied()
+    /// The fencing token of the latest term of `group` that has started on this host.
+    pub(crate) fn latest_fencing_token(&self, group: &Group) -> Option<FencingToken> {
+        self.latest_fencing_tokens.get(group).copied()
     }
 }
 
@@ -70,7 +70,7 @@ pub(crate) struct ActiveAction {
 
 /// The outcome of a request that was offered to an action on this host.
 pub(crate) enum LocalOutcome {
-    /// A response; the term's drain waits for it as long as the token lives.
+    /// A response; the term's drain waits for it as long as the fencing token lives.
     Answered(Box<Response<ResponseBody>>, TaskTrackerToken),
     /// No guest has seen anything of the request.
     NotBegun,
@@ -84,9 +84,9 @@ impl ActiveAction {
         self.gate.admit().is_ok()
     }
 
-    /// Whether the action runs under the term of `token`, and that term takes requests.
-    pub(crate) fn admits_under(&self, token: Token) -> bool {
-        self.gate.term().token == token && self.admits()
+    /// Whether the action runs under the term of `fencing_token`, and that term takes requests.
+    pub(crate) fn admits_under(&self, fencing_token: FencingToken) -> bool {
+        self.gate.term().fencing_token == fencing_token && self.admits()
     }
 
     /// Hands over `request` and waits for the head of its response.
@@ -140,7 +140,7 @@ impl ActionDirectory {
     ) {
         let term = gate.term();
         self.0.active.send_modify(|floor| {
-            floor.latest_tokens.insert(term.group.clone(), term.token);
+            floor.latest_fencing_tokens.insert(term.group.clone(), term.fencing_token);
             floor.actions.retain(|_, performer| !Arc::ptr_eq(&performer.gate, gate));
             floor.actions.extend(performers);
         });

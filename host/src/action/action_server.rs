@@ -87,7 +87,7 @@ impl ActionServer {
         let action = &self.version.action;
         let entry = || AccessLogEntry {
             action: Arc::clone(action.name()),
-            token: self.gate().term().token.0,
+            fencing_token: self.gate().term().fencing_token.0,
             request: line.clone(),
             trace: span.context().cloned(),
             started,
@@ -107,7 +107,7 @@ impl ActionServer {
                 KeyValue::new("url.path", request.uri().path().to_owned()),
                 KeyValue::new("soloist.action", Arc::clone(action.name())),
                 KeyValue::new("soloist.group", term.group.to_string()),
-                KeyValue::new("soloist.token", term.token.0),
+                KeyValue::new("soloist.fencing_token", term.fencing_token.0),
             ];
             (format!("{} {}", request.method(), action.name()).into(), about)
         });
@@ -128,7 +128,7 @@ impl ActionServer {
         self.instances.close();
     }
 
-    /// While the token lives, the version counts as having something in flight.
+    /// While the fencing token lives, the version counts as having something in flight.
     pub(super) fn hold(&self) -> TaskTrackerToken {
         self.version.requests.hold()
     }

@@ -74,7 +74,7 @@ pub struct ActionStatus {
     /// The latest error, until a later term has the action running; or why a newer version of the
     /// plugin was refused, until that changes.
     pub last_error: Option<String>,
-    /// For a job that runs here: why none of its firings can start.
+    /// For a job that runs here: why none of its runs can start.
     pub job_trouble: Option<String>,
 }
 
@@ -114,7 +114,7 @@ impl LiveStatusCell {
         }
     }
 
-    /// Sets why the firings of a job cannot start; `None` if they can.
+    /// Sets why the runs of a job cannot start; `None` if they can.
     pub(super) fn set_job_trouble(&self, trouble: Option<&str>) {
         let mut progress = self.lock();
         let trouble = trouble.map(str::to_owned);

@@ -81,7 +81,8 @@ struct ActionVersions {
 }
 
 impl ActionTerm {
-    /// Starts the desired version at once, unless it is on trial. `won_at` is when the term was won.
+    /// Starts the desired version at once, unless it is on trial. `won_at` is when the term was
+    /// won.
     pub(super) fn new(
         services: TermServices,
         target: Arc<RouteTarget>,

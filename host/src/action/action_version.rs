@@ -38,7 +38,8 @@ pub(super) struct ActionVersion {
 impl ActionVersion {
     /// A version that does nothing yet.
     ///
-    /// `won_at` is given if the version starts together with its term: the time when the term was won.
+    /// `won_at` is given if the version starts together with its term: the time when the term was
+    /// won.
     pub(super) fn new(
         action: &Arc<Action>,
         services: &TermServices,
@@ -122,7 +123,7 @@ impl ActionVersion {
 
     /// Ends the service so that another version can start: the guest is notified, and waited for up
     /// to `patience` if it has subscribed to the end of its term. A job gets the same time for the
-    /// firings that have started.
+    /// runs that have started.
     pub(super) async fn end_background(&mut self, patience: Duration) {
         self.context.retire();
         if let Some((tasks, mut current)) = self.service.take() {

@@ -90,10 +90,10 @@ async fn call_on_leader(
     let outcome = call_hook(&action, &entry, access, &LeaderChange::Leads).await;
     links.stop().await;
     let term = services.term.gate.term();
-    let (name, group, token) = (action.name(), &term.group, term.token.0);
+    let (name, group, fencing_token) = (action.name(), &term.group, term.fencing_token.0);
     match outcome {
         Ok(()) => {
-            info!(event = "hook", action = %name, %group, token, "action {name} was told that its host leads");
+            info!(event = "hook", action = %name, %group, fencing_token, "action {name} was told that its host leads");
             // An action with other kinds must also show that those run.
             if !action.kinds().run_all_term() {
                 action.live_status().lock().last_error = None;
@@ -105,7 +105,7 @@ async fn call_on_leader(
         Err(_) if services.term.gate.pass().is_err() => Ok(()),
         Err(error) => {
             let reason = format!("its hook on-leader failed: {error}");
-            warn!(event = "hook-failed", action = %name, %group, token, error, "action {name} failed when it was told that its host leads");
+            warn!(event = "hook-failed", action = %name, %group, fencing_token, error, "action {name} failed when it was told that its host leads");
             let mut status = action.live_status().lock();
             status.state = ActionState::Failed;
             status.last_error = Some(reason.clone());

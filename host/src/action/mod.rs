@@ -5,12 +5,13 @@
 //! (http, service, job, task, hooks).
 //!
 //! Guarantees:
-//! - Whatever runs under a term is a task of its [`TaskScope`](crate::task_scope::TaskScope); nothing is detached. When
-//!   [`GroupTerm::stop`] resolves, no task, store or connection is left and the addresses are free.
+//! - Whatever runs under a term is a task of its [`TaskScope`](crate::task_scope::TaskScope);
+//!   nothing is detached. When [`GroupTerm::stop`] resolves, no task, store or connection is left
+//!   and the addresses are free.
 //! - A drain closes the listening sockets first, so that clients reach the next leader; a stop
 //!   closes them together with everything else.
 //! - The gate is checked before a request starts and before each piece of its response is sent.
-//!   Every response names the host and the token.
+//!   Every response names the host and the fencing token.
 //! - A version that is replaced answers every request that it has accepted, and a service ends
 //!   before another version of it starts.
 //! - A runner decides nothing about the term: it reports an [`ActionFailure`].
@@ -69,7 +70,7 @@ pub use inactive_actions::InactiveActions;
 pub(crate) use inactive_actions::keep_reserved_paths;
 pub use job::{
     JobServices, JobTriggers, Ledger, LedgerOpening, NumberedRecord, RECORDS_MAX, TermOver,
-    TriggerRefusal, TriggeredFiring, history,
+    TriggerRefusal, TriggeredRun, history,
 };
 pub use leader_hooks::LeaderHooks;
 pub(crate) use limits::FAILED_AGAIN;

@@ -5,12 +5,12 @@
 //! clients is gone: an instance whose client is gone takes no more requests, and is cut off as soon
 //! as no other client waits for it.
 //!
-//! wasmtime-wasi-http has a pool as well (`ProxyHandler`, version 48, `src/handler.rs`). It tells an
-//! idle instance from one with work left by the same call (`poll_no_interesting_tasks`), but cannot
-//! replace this one: it polls each store in a task that it spawns and never joins, while instances
-//! here must end with their term, and run in the CPU turns and on the blocking threads of their
-//! action; it does not notice that a client has gone (a TODO in `Prepared::run`); and a request is
-//! done there once the head of its response is, here once the body has left.
+//! wasmtime-wasi-http has a pool as well (`ProxyHandler`, version 48, `src/handler.rs`). It tells
+//! an idle instance from one with work left by the same call (`poll_no_interesting_tasks`), but
+//! cannot replace this one: it polls each store in a task that it spawns and never joins, while
+//! instances here must end with their term, and run in the CPU turns and on the blocking threads of
+//! their action; it does not notice that a client has gone (a TODO in `Prepared::run`); and a
+//! request is done there once the head of its response is, here once the body has left.
 
 use std::{
     future::{pending, poll_fn},

@@ -123,7 +123,7 @@ impl VersionContext {
     pub(super) fn set_state(&self, state: ActionState) {
         self.action.live_status().lock().state = state;
         let (term, name) = (self.gate().term(), self.action.name());
-        let (group, token) = (&term.group, term.token.0);
+        let (group, fencing_token) = (&term.group, term.fencing_token.0);
         let at = match self.action.status().listen {
             Some(listen) if state == ActionState::Running => {
                 let scheme = if self.action.tls().is_some() { "https" } else { "http" };
@@ -133,9 +133,9 @@ impl VersionContext {
         };
         // The other states follow from the term or a failure, which are logged where they happen.
         if matches!(state, ActionState::Running | ActionState::Restarting) {
-            info!(action = %name, %group, token, "action {name} is {}{at}", state.as_str());
+            info!(action = %name, %group, fencing_token, "action {name} is {}{at}", state.as_str());
         } else {
-            debug!(action = %name, %group, token, "action {name} is {}", state.as_str());
+            debug!(action = %name, %group, fencing_token, "action {name} is {}", state.as_str());
         }
     }
 
@@ -201,7 +201,7 @@ impl VersionContext {
         self.request_errors.report_text(&format!("{request} {what} {error}"), |told| {
             let term = self.gate().term();
             warn!(
-                action = %self.action.name(), group = %term.group, token = term.token.0,
+                action = %self.action.name(), group = %term.group, fencing_token = term.fencing_token.0,
                 request = %request, error, "{what}{told}",
             );
         });
@@ -217,7 +217,7 @@ impl VersionContext {
     fn log_error(&self, what: &str, error: &str) {
         let term = self.gate().term();
         warn!(
-            action = %self.action.name(), group = %term.group, token = term.token.0,
+            action = %self.action.name(), group = %term.group, fencing_token = term.fencing_token.0,
             error, "{what}",
         );
     }

@@ -6,7 +6,7 @@ use axum::http::{HeaderValue, StatusCode};
 use super::api_error::ApiError;
 use crate::{
     cluster::CommandError,
-    tasks::casts::{CastError, CastErrorKind},
+    tasks::call_queue::{CallQueueError, CallQueueErrorKind},
 };
 use soloist_guests::capability::CallError;
 use soloist_stores::StoreError;
@@ -44,11 +44,11 @@ impl From<CommandError> for ApiError {
     }
 }
 
-impl From<CastError> for ApiError {
-    fn from(error: CastError) -> Self {
+impl From<CallQueueError> for ApiError {
+    fn from(error: CallQueueError) -> Self {
         let refused = Self::new(known_code(error.kind.code()), error.error, error.help);
         match error.kind {
-            CastErrorKind::QueueFull | CastErrorKind::Unavailable => {
+            CallQueueErrorKind::QueueFull | CallQueueErrorKind::Unavailable => {
                 refused.retry_after(RETRY_AFTER)
             }
             _ => refused,

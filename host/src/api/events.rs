@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! GET /v1/events     event: status      data: what GET /v1/status answers
-//!                    event: transition  data: {"id", "at", "event", "host", "group", "token", "cause"}
+//!                    event: transition  data: {"id", "at", "event", "host", "group", "fencing_token", "cause"}
 //! ```
 //!
 //! A listener first gets the current status and the recorded transitions, and then each new one

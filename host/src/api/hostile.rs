@@ -20,8 +20,8 @@ use super::{
 };
 use soloist_config::StoreUrl;
 use soloist_stores::{
-    self as store, CastAnswer, CastChange, CastClaimer, CastKey, CastRequest, CastStore, Claim,
-    QueuedCast, StateWrite, Store, WriteGuard,
+    self as store, CallClaimer, CallQueueChange, CallQueueStore, Claim, QueuedCallKey,
+    QueuedCallRequest, QueuedCallResult, StateWrite, Store, WaitingCall, WriteGuard,
 };
 
 /// HTML with a script, and characters that control a terminal.
@@ -63,37 +63,38 @@ impl StatusSource for Hostile {
     }
 }
 
-/// Fills the store; returns a finished cast and a dead one.
-async fn fill(store: &dyn Store) -> (CastKey, CastKey) {
+/// Fills the store; returns a finished queued call and a dead one.
+async fn fill(store: &dyn Store) -> (QueuedCallKey, QueuedCallKey) {
     let value = Bytes::from_static(HURT.as_bytes());
     for key in ["page", HURT] {
         let write = StateWrite { key: key.to_owned(), value: Some(value.clone()), only_if: None };
         store.state().unwrap().write(WriteGuard::Person, "x", &[write]).await.unwrap();
     }
-    let casts = store.casts().unwrap();
+    let call_queue = store.call_queue().unwrap();
     let lease = store.grant(TTL).await.unwrap().id;
-    let by = CastClaimer { lease, host: HURT.into(), ticket: 1 };
-    let done = cast(&*casts, &by).await;
-    let answer = CastAnswer { payload: value, content_type: Some("text/html".into()) };
-    casts.complete(&done, &answer, Duration::from_secs(60)).await.unwrap();
-    let dead = cast(&*casts, &by).await;
-    casts.mark_dead(&dead, HURT).await.unwrap();
+    let by = CallClaimer { lease, host: HURT.into(), ticket: 1 };
+    let done = enqueue(&*call_queue, &by).await;
+    let answer = QueuedCallResult { payload: value, content_type: Some("text/html".into()) };
+    call_queue.complete(&done, &answer, Duration::from_secs(60)).await.unwrap();
+    let dead = enqueue(&*call_queue, &by).await;
+    call_queue.mark_dead(&dead, HURT).await.unwrap();
     (done.key, dead.key)
 }
 
-/// A cast that is claimed.
-async fn cast(casts: &dyn CastStore, by: &CastClaimer) -> Claim {
+/// A queued call that is claimed.
+async fn enqueue(call_queue: &dyn CallQueueStore, by: &CallClaimer) -> Claim {
     let payload = Bytes::from_static(HURT.as_bytes());
-    let order = CastRequest { payload, content_type: Some("text/html".into()), max_attempts: 1 };
-    let key = CastKey::fresh("x");
-    casts.put(&key, &order, 9).await.unwrap();
-    let queue = casts.watch().await.unwrap().next().await.unwrap().unwrap();
-    let own = |change: CastChange| match change {
-        CastChange::Queued(queued) if queued.key == key => Some(queued),
+    let order =
+        QueuedCallRequest { payload, content_type: Some("text/html".into()), max_attempts: 1 };
+    let key = QueuedCallKey::fresh("x");
+    call_queue.put(&key, &order, 9).await.unwrap();
+    let queue = call_queue.watch().await.unwrap().next().await.unwrap().unwrap();
+    let own = |change: CallQueueChange| match change {
+        CallQueueChange::Queued(queued) if queued.key == key => Some(queued),
         _ => None,
     };
-    let seen: QueuedCast = queue.into_iter().find_map(own).unwrap();
-    casts.claim(by, &seen).await.unwrap().unwrap().0
+    let seen: WaitingCall = queue.into_iter().find_map(own).unwrap();
+    call_queue.claim(by, &seen).await.unwrap().unwrap().0
 }
 
 /// Serves a control API with its store in `folder` until `stop`.

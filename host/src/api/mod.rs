@@ -6,7 +6,7 @@
 mod access_control;
 mod api_error;
 mod browser_policy;
-mod casts;
+mod call_queue;
 mod commands;
 mod dashboard;
 mod error_sources;
@@ -32,8 +32,8 @@ mod tasks;
 
 pub use access_control::{AccessControl, AccessControlError};
 pub use api_error::ErrorBody;
-pub use casts::DeadLetterCount;
-pub use jobs::{JobApi, JobEntry, JobFirings, JobFuture, JobList, NEXT_MAX, NextFiring};
+pub use call_queue::DeadLetterCount;
+pub use jobs::{JobApi, JobEntry, JobFuture, JobHistory, JobList, NEXT_MAX, NextRun};
 pub use logs::LogApi;
 pub use server::{ApiServices, serve};
 pub use starting::serve_while_starting;

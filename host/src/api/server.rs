@@ -23,7 +23,7 @@ use super::{
     JobApi,
     access_control::AccessControl,
     api_error::ApiError,
-    browser_policy, casts, commands, dashboard, events, jobs,
+    browser_policy, call_queue, commands, dashboard, events, jobs,
     live_streams::LiveStreams,
     logs::{self, LogApi},
     request_body::REQUEST_TIME,
@@ -77,9 +77,9 @@ GET /v1/state/ACTION               the keys of an action's state, as JSON; ?afte
 GET, PUT, DELETE /v1/state/ACTION/KEY   one value, as it is; `soloist state` does the same
 DELETE /v1/state/ACTION?all=true   all of them
 
-GET /v1/jobs                       the jobs of this host, as JSON, each with its next and last firing
-GET /v1/jobs/NAME                  what is kept of a job's firings
-GET /v1/jobs/NAME/next             its next firings, and what becomes of them when clocks are set; ?count=N&zone=ZONE
+GET /v1/jobs                       the jobs of this host, as JSON, each with its next and last run
+GET /v1/jobs/NAME                  what is kept of a job's runs
+GET /v1/jobs/NAME/next             its next runs, and what becomes of them when clocks are set; ?count=N&zone=ZONE
 POST /v1/jobs/NAME/run             has it run now; ?wait=true answers when it has ended; `soloist jobs` does the same
 GET /v1/clock                      what this host's clock shows; hosts compare theirs
 
@@ -92,8 +92,8 @@ Each takes JSON with {\"by\"} and {\"reason\"}; `soloist resign`, `pause`, `drai
 
 GET /v1/tasks                      the tasks, and the hosts that take calls of each, as JSON
 POST /v1/tasks/TASK                calls one with the body; ?timeout=5s&attempts=3; `soloist call` does the same
-POST /v1/tasks/TASK?mode=cast      has it kept until it is done; `soloist cast` does the same
-GET /v1/tasks/TASK/ID              how a cast stands; /answer: its answer
+POST /v1/tasks/TASK?mode=enqueue      has it kept until it is done; `soloist enqueue` does the same
+GET /v1/tasks/TASK/ID              how a queued call stands; /answer: its answer
 GET, POST, DELETE /v1/tasks/TASK/dead   what was given up, tried again, taken away; ?id=ID
 
 /leader/ACTION/PATH                what the leader's action answers at /PATH, from any host
@@ -251,7 +251,7 @@ pub(super) fn all_routes(services: ApiServices, live: LiveStreams) -> ApiRoutes 
         .and(logs::routes(logs, live))
         .and(state::routes(state, actions))
         .and(commands::routes(commands))
-        .and(casts::routes(tasks.clone()))
+        .and(call_queue::routes(tasks.clone()))
         .and(tasks::routes(tasks))
         .and(jobs::routes(jobs))
 }

@@ -1,4 +1,4 @@
-//! What the task and cast routes share.
+//! What the task and queued call routes share.
 
 use std::sync::Arc;
 

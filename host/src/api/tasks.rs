@@ -3,7 +3,7 @@
 //! ```text
 //! GET    /v1/tasks                       the tasks, and the hosts that accept calls of each
 //! POST   /v1/tasks/TASK                  calls it with the body; ?timeout=5s&attempts=3;
-//!                                        ?mode=cast casts it (`casts.rs`)
+//!                                        ?mode=enqueue puts it into the queue (`call_queue.rs`)
 //! ```
 //!
 //! The response is the task's output, unchanged. Its headers name the host that ran it
@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     api_error::ApiError,
-    casts,
+    call_queue,
     extract::{Path, Query},
     request_body,
     required_role::{OPERATE, READ},
@@ -73,7 +73,7 @@ struct CallQuery {
 enum CallMode {
     #[default]
     Call,
-    Cast,
+    Enqueue,
 }
 
 pub(super) fn routes(api: TaskApi) -> ApiRoutes {
@@ -112,9 +112,9 @@ async fn call(
         let call = TaskCall { id, name, payload, content_type, attempt, trace };
         return Ok(perform(&api, &call, within).await);
     }
-    if terms.mode == CallMode::Cast {
-        terms.check_for_cast()?;
-        return casts::cast(&api, action.name(), payload, content_type).await;
+    if terms.mode == CallMode::Enqueue {
+        terms.check_for_enqueue()?;
+        return call_queue::enqueue(&api, action.name(), payload, content_type).await;
     }
     let (within, attempts) = (terms.within()?, terms.attempts()?);
     let account = action.account().clone();
@@ -150,12 +150,12 @@ async fn read(action: &Action, body: Body) -> Result<Bytes, ApiError> {
 }
 
 impl CallQuery {
-    fn check_for_cast(&self) -> Result<(), ApiError> {
+    fn check_for_enqueue(&self) -> Result<(), ApiError> {
         if self.timeout.is_none() && self.attempts.is_none() {
             return Ok(());
         }
         let error = "`timeout` and `attempts` are for calls";
-        let help = "`timeout` and `max_attempts` in the task's settings are for casts";
+        let help = "`timeout` and `max_attempts` in the task's settings are for queued calls";
         Err(ApiError::new(StatusCode::BAD_REQUEST, error, help))
     }
 
@@ -184,7 +184,7 @@ pub(super) mod tests {
         action::TaskPools,
         cluster::{PeerClient, PeerCredentials},
         task_scope::TaskScope,
-        tasks::{Dispatcher, DispatcherParts, casts::CastService},
+        tasks::{Dispatcher, DispatcherParts, call_queue::CallQueueService},
     };
     use soloist_stores::Store;
 
@@ -193,14 +193,14 @@ pub(super) mod tests {
         let (host, pools) =
             (Arc::from("a"), Arc::new(TaskPools::new("a".into(), Default::default())));
         let (programme, roster) = (watch::channel(Arc::default()).1, watch::channel(None).1);
-        let casts = store.casts().unwrap();
+        let call_queue = store.call_queue().unwrap();
         let parts = DispatcherParts {
             host,
             peers: PeerClient::new(&PeerCredentials::default()).unwrap(),
             pools: Arc::clone(&pools),
             programme,
             roster,
-            casts: CastService { casts, tasks: watch::channel(Arc::default()).1 },
+            call_queue: CallQueueService { call_queue, tasks: watch::channel(Arc::default()).1 },
         };
         let dispatcher = Dispatcher::new(parts, &TaskScope::new());
         TaskApi { dispatcher: dispatcher.into(), pools }

@@ -1,4 +1,4 @@
-//! `soloist call` and `soloist cast`: run a task on whichever host has capacity.
+//! `soloist call` and `soloist enqueue`: run a task on whichever host has capacity.
 
 use std::{
     io::{Read, stdin},
@@ -51,7 +51,7 @@ pub(super) struct CallArgs {
 /// It is done at least once, whoever lives. `soloist tasks show TASK ID` tells what became
 /// of it.
 #[derive(Debug, Args)]
-pub(super) struct CastArgs {
+pub(super) struct EnqueueArgs {
     /// The task
     task: String,
     #[command(flatten)]
@@ -60,9 +60,9 @@ pub(super) struct CastArgs {
     host: HostArgs,
 }
 
-/// A cast that was stored.
+/// A queued call that was stored.
 #[derive(Deserialize)]
-struct AcceptedCast {
+struct EnqueuedCall {
     id: String,
 }
 
@@ -100,12 +100,12 @@ pub(super) async fn call(args: CallArgs) -> Result<(), ExitError> {
     Ok(())
 }
 
-pub(super) async fn cast(args: CastArgs) -> Result<(), ExitError> {
+pub(super) async fn enqueue(args: EnqueueArgs) -> Result<(), ExitError> {
     let client = args.host.client()?;
     let question = client.request(Method::POST, &["v1", "tasks", &args.task]);
-    let question = args.payload.put(question.option("mode", "cast"))?;
-    let cast: AcceptedCast = question.send(STORE_PATIENCE).await?.json()?;
-    say(&format!("{}\n", sanitize(&cast.id)));
+    let question = args.payload.put(question.option("mode", "enqueue"))?;
+    let queued_call: EnqueuedCall = question.send(STORE_PATIENCE).await?.json()?;
+    say(&format!("{}\n", sanitize(&queued_call.id)));
     Ok(())
 }
 

@@ -116,7 +116,8 @@ pub(super) struct AdmitArgs {
 
 pub(super) async fn resign(args: ResignArgs) -> Result<(), ExitError> {
     let (to, by, reason) = args.asking.into_parts();
-    let order = ResignOrder { group: Some(args.group), to: args.to, token: None, by, reason };
+    let order =
+        ResignOrder { group: Some(args.group), to: args.to, fencing_token: None, by, reason };
     tell(&to, "resign", &order).await
 }
 

@@ -14,7 +14,7 @@ use crate::action::Action;
 use soloist_config::{
     self as config, ActionConfig, Config, JobConfig, Kinds, PluginMismatch, ZonedMoment, moment,
 };
-use soloist_jobs::upcoming_firings;
+use soloist_jobs::upcoming_runs;
 use soloist_text::with_causes;
 
 /// Check the settings, or print their schema for an editor
@@ -95,13 +95,13 @@ fn fires(action: &ActionConfig, job: &JobConfig, now: DateTime<Utc>) -> String {
     if !schedule.fires() {
         return format!("{what}; runs when it is asked to");
     }
-    let Some(next) = upcoming_firings(name, job, None, now).next() else {
+    let Some(next) = upcoming_runs(name, job, None, now).next() else {
         let last = schedule.before(now).map(moment).unwrap_or_default();
         return format!(
             "{what}; never fires again, the last time was {last}: change its year, or drop it"
         );
     };
-    let (at, zone) = (next.firing.scheduled, schedule.zone());
+    let (at, zone) = (next.run.scheduled, schedule.zone());
     let shown = ZonedMoment(at, zone);
     let remark =
         schedule.remark(at, zone).map_or_else(String::new, |remark| format!(" ({remark})"));
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_next_firing_of_a_job_is_told() {
+    fn the_next_run_of_a_job_is_told() {
         let told = |schedule: &str, now: &str| {
             let folder = tempfile::tempdir().unwrap();
             std::fs::create_dir(folder.path().join("plugins")).unwrap();

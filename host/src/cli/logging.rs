@@ -221,25 +221,27 @@ mod tests {
             line(
                 Level::INFO,
                 "soloist",
-                said("leading", json!({ "event": "leading", "token": 17, "host": "a" }))
+                said("leading", json!({ "event": "leading", "fencing_token": 17, "host": "a" }))
             ),
-            "leading host=a token=17"
+            "leading host=a fencing_token=17"
         );
         assert_eq!(
             line(Level::WARN, "soloist", said("session lost", json!({ "error": "timed out" }))),
             "WARN session lost error=\"timed out\""
         );
-        let printed =
-            said("hi \u{1b}[2J", json!({ "action": "web", "stream": "stdout", "token": 17 }));
+        let printed = said(
+            "hi \u{1b}[2J",
+            json!({ "action": "web", "stream": "stdout", "fencing_token": 17 }),
+        );
         assert_eq!(line(Level::INFO, PLUGIN, printed), "[web] hi \\u{1b}[2J");
     }
 
     #[test]
     fn a_line_for_machines() {
-        let said = said("leading", json!({ "token": 17, "time": "forged" }));
+        let said = said("leading", json!({ "fencing_token": 17, "time": "forged" }));
         assert_eq!(
             json_line("2026-01-01T00:00:00.000Z".into(), &Level::INFO, "soloist", said).to_string(),
-            r#"{"level":"INFO","message":"leading","target":"soloist","time":"2026-01-01T00:00:00.000Z","token":17}"#
+            r#"{"level":"INFO","message":"leading","target":"soloist","time":"2026-01-01T00:00:00.000Z","fencing_token":17}"#
         );
     }
 }

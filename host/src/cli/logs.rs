@@ -88,8 +88,10 @@ fn cut_off(client: &ApiClient) -> ExitError {
 /// Formats as in `08:06:10.123 a/17 hello`, with the time in UTC.
 fn for_people(line: &LogLine, paint: Paint) -> String {
     let time = line.time.get(11..23).unwrap_or(&line.time);
-    let token = line.token.map(|token| format!("/{token}")).unwrap_or_default();
-    let whose = paint.paint(format!("{}{token}", sanitize(&line.host)), Style::new().blue());
+    let fencing_token =
+        line.fencing_token.map(|fencing_token| format!("/{fencing_token}")).unwrap_or_default();
+    let whose =
+        paint.paint(format!("{}{fencing_token}", sanitize(&line.host)), Style::new().blue());
     let text = match &*line.stream {
         "stdout" => sanitize(&line.text),
         _ => paint.paint(sanitize(&line.text), Style::new().yellow()),
@@ -109,12 +111,12 @@ mod tests {
             action: "web".into(),
             host: "a".into(),
             group: "main".into(),
-            token: Some(17),
+            fencing_token: Some(17),
             stream: "stderr".into(),
             text: "oh \u{1b}[2J".into(),
         };
         assert_eq!(for_people(&line, Paint::OFF), "08:06:10.123 a/17 oh \\u{1b}[2J");
-        let aside = LogLine { token: None, text: "hm".into(), ..line };
+        let aside = LogLine { fencing_token: None, text: "hm".into(), ..line };
         assert_eq!(for_people(&aside, Paint::OFF), "08:06:10.123 a hm");
     }
 }

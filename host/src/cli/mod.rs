@@ -64,7 +64,7 @@ enum CliCommand {
     #[cfg(feature = "bench")]
     Bench(bench::BenchArgs),
     Call(call::CallArgs),
-    Cast(call::CastArgs),
+    Enqueue(call::EnqueueArgs),
     #[cfg(feature = "man")]
     Completions(completions::CompletionsArgs),
     Config(config::ConfigArgs),
@@ -124,7 +124,7 @@ fn dispatch(command: CliCommand) -> Result<ExitCode, ExitError> {
         #[cfg(feature = "bench")]
         CliCommand::Bench(args) => in_runtime(bench::main(args)),
         CliCommand::Call(args) => in_runtime(call::call(args)),
-        CliCommand::Cast(args) => in_runtime(call::cast(args)),
+        CliCommand::Enqueue(args) => in_runtime(call::enqueue(args)),
         #[cfg(feature = "man")]
         CliCommand::Completions(args) => {
             completions::completions(&args, Cli::command());

@@ -1,4 +1,4 @@
-//! `soloist tasks`: the tasks, the state of casts, and dead letters.
+//! `soloist tasks`: the tasks, the state of queued calls, and dead letters.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use soloist_text::rfc3339;
 /// How many dead letters are listed at most.
 const LETTERS: usize = 1000;
 
-/// Show the tasks and the hosts that take calls of each, or deal with casts
+/// Show the tasks and the hosts that take calls of each, or deal with queued calls
 #[derive(Debug, Args)]
 pub(super) struct TasksArgs {
     /// Print JSON
@@ -32,14 +32,14 @@ pub(super) struct TasksArgs {
 
 #[derive(Debug, Subcommand)]
 enum TasksCommand {
-    /// Show how a cast stands, as JSON
+    /// Show how a queued call stands, as JSON
     Show {
         /// The task
         task: String,
-        /// What `soloist cast` has printed
+        /// What `soloist enqueue` has printed
         id: String,
     },
-    /// Deal with the casts that were given up
+    /// Deal with the queued calls that were given up
     #[command(subcommand)]
     Dead(DeadLetterCommand),
 }

@@ -114,7 +114,7 @@ impl ClockComparer {
             }
             ClockVerdict::Wrong(_) => warn!(
                 event = "clock-wrong",
-                "{verdict}: until then this host claims no firing of a job, and leads no group \
+                "{verdict}: until then this host claims no run of a job, and leads no group \
                  that has one with a schedule"
             ),
         }

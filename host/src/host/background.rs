@@ -19,7 +19,7 @@ pub(super) struct BackgroundTasks {
 }
 
 impl BackgroundTasks {
-    /// Starts a task that ends by itself when the token is cancelled.
+    /// Starts a task that ends by itself when the fencing token is cancelled.
     pub(super) fn spawn<F>(&self, task: impl FnOnce(CancellationToken) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -27,7 +27,7 @@ impl BackgroundTasks {
         self.tracker.spawn(task(self.stop.clone()));
     }
 
-    /// Starts a task on the runtime `on` that ends by itself when the token is cancelled.
+    /// Starts a task on the runtime `on` that ends by itself when the fencing token is cancelled.
     pub(super) fn spawn_on<F>(
         &self,
         on: &runtime::Handle,
@@ -53,8 +53,8 @@ impl BackgroundTasks {
         election.start(spec, thread, &self.tracker, self.stop.clone())
     }
 
-    /// Starts the tasks that keep what the context holds current. Those that follow the store run on
-    /// the runtime `election`.
+    /// Starts the tasks that keep what the context holds current. Those that follow the store run
+    /// on the runtime `election`.
     pub(super) fn start_feeds(
         &self,
         context: &HostContext,

@@ -162,7 +162,7 @@ impl HostContext {
     }
 }
 
-/// Why this host could claim no firing now, according to its rehearsals.
+/// Why this host could claim no run now, according to its rehearsals.
 fn claim_obstacle(
     rehearsed: watch::Receiver<RehearsalResult>,
 ) -> Box<dyn Fn() -> Option<String> + Send + Sync> {

@@ -50,7 +50,7 @@ impl RunningHost {
             session_observer: observer,
         };
         let driver = background.start_election(election, spec, thread.handle());
-        tasks.start_casts(&context, driver.view());
+        tasks.start_call_queue_worker(&context, driver.view());
         let status = HostStatusSource {
             pools: tasks.pools(),
             refused_strategies: ranking.refused().to_owned(),
@@ -85,7 +85,8 @@ impl RunningHost {
 
     async fn stop(mut self) {
         self.relay.close();
-        // Other hosts take over while this one finishes its casts, for which it needs its session.
+        // Other hosts take over while this one finishes its queued calls, for which it needs its
+        // session.
         self.driver.stand_down();
         self.tasks.drain().await;
         if self.leave.is_cancelled() {

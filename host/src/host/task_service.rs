@@ -1,4 +1,5 @@
-//! The tasks of a host: calls and casts that it does itself, and those that it has others do.
+//! The tasks of a host: calls and queued calls that it does itself, and those that it has others
+//! do.
 
 use std::sync::{Arc, Weak};
 
@@ -15,20 +16,20 @@ use crate::{
     task_scope::TaskScope,
     tasks::{
         Dispatcher, DispatcherParts,
-        casts::{CastExecutor, CastService, CastWorker},
+        call_queue::{CallQueueService, CallQueueWorker, QueuedCallExecutor},
     },
 };
 use soloist_guests::capability::TaskCaller;
 use soloist_heart::LeaseId;
 use soloist_leadership::HostView;
-use soloist_stores::{CastStore, StoreError};
+use soloist_stores::{CallQueueStore, StoreError};
 
 /// Does the tasks of a host, outside of terms, from its start to its end.
 pub(super) struct TaskService {
     pools: Arc<TaskPools>,
     dispatcher: Arc<Dispatcher>,
-    cast_executor: Arc<CastExecutor>,
-    casts: Arc<dyn CastStore>,
+    queued_call_executor: Arc<QueuedCallExecutor>,
+    call_queue: Arc<dyn CallQueueStore>,
     /// Owns the connections to other hosts.
     connections: TaskScope,
     background: TaskTracker,
@@ -36,11 +37,12 @@ pub(super) struct TaskService {
     draining: CancellationToken,
     /// Cancelled when no task is under way any more.
     stop: CancellationToken,
-    cast_worker: Option<JoinHandle<()>>,
+    call_queue_worker: Option<JoinHandle<()>>,
 }
 
 impl TaskService {
-    /// Starts to take calls. Casts are done from [`TaskService::start_casts`] on.
+    /// Starts to take calls. Queued calls are done from [`TaskService::start_call_queue_worker`]
+    /// on.
     pub(super) fn start(
         context: &HostContext,
         trial_failures: UnboundedSender<ActionFailure>,
@@ -48,15 +50,19 @@ impl TaskService {
         let HostContext { config, programme, roster, .. } = context;
         let (host, connections) = (Arc::clone(&context.name), TaskScope::new());
         let pools = Arc::new(TaskPools::new(Arc::clone(&host), config.host.labels.clone()));
-        let casts = context.store.casts()?;
-        let cast_executor = Arc::new(CastExecutor::new(Arc::clone(&pools), programme.clone()));
+        let call_queue = context.store.call_queue()?;
+        let queued_call_executor =
+            Arc::new(QueuedCallExecutor::new(Arc::clone(&pools), programme.clone()));
         let parts = DispatcherParts {
             host,
             peers: context.peers.clone(),
             pools: Arc::clone(&pools),
             programme: programme.clone(),
             roster: roster.clone(),
-            casts: CastService { casts: Arc::clone(&casts), tasks: cast_executor.known_tasks() },
+            call_queue: CallQueueService {
+                call_queue: Arc::clone(&call_queue),
+                tasks: queued_call_executor.known_tasks(),
+            },
         };
         let dispatcher = Arc::new(Dispatcher::new(parts, &connections));
         let calls: Weak<dyn TaskCaller> = Arc::downgrade(&dispatcher) as Weak<dyn TaskCaller>;
@@ -64,19 +70,19 @@ impl TaskService {
         let service = Self {
             pools,
             dispatcher,
-            cast_executor,
-            casts,
+            queued_call_executor,
+            call_queue,
             connections,
             background: TaskTracker::new(),
             draining: CancellationToken::new(),
             stop: CancellationToken::new(),
-            cast_worker: None,
+            call_queue_worker: None,
         };
         service.follow_programme(context, trial_failures);
         Ok(service)
     }
 
-    /// Keeps the pools and the settings of casts in step with the programme.
+    /// Keeps the pools and the settings of queued calls in step with the programme.
     fn follow_programme(
         &self,
         context: &HostContext,
@@ -88,24 +94,29 @@ impl TaskService {
         self.background.spawn(async move {
             pools.follow_programme(programme, roster, trial_failures, drain, draining).await;
         });
-        let (executor, stop) = (Arc::clone(&self.cast_executor), self.stop.clone());
+        let (executor, stop) = (Arc::clone(&self.queued_call_executor), self.stop.clone());
         self.background.spawn(async move { executor.run(stop).await });
     }
 
-    /// Starts to do casts as well, under the session that `view` shows.
-    pub(super) fn start_casts(&mut self, context: &HostContext, view: watch::Receiver<HostView>) {
+    /// Starts to do queued calls as well, under the session that `view` shows.
+    pub(super) fn start_call_queue_worker(
+        &mut self,
+        context: &HostContext,
+        view: watch::Receiver<HostView>,
+    ) {
         let (session_to, session) = watch::channel(None);
         self.background.spawn(follow_session(view, session_to, self.stop.clone()));
         let timings = context.config.timings;
-        let worker = CastWorker {
-            casts: Arc::clone(&self.casts),
-            runner: self.cast_executor.clone(),
+        let worker = CallQueueWorker {
+            call_queue: Arc::clone(&self.call_queue),
+            runner: self.queued_call_executor.clone(),
             host: Arc::clone(&context.name),
             session,
             roster: context.roster.clone(),
             retry: timings.retry,
         };
-        self.cast_worker = Some(tokio::spawn(worker.run(self.draining.clone(), timings.drain)));
+        self.call_queue_worker =
+            Some(tokio::spawn(worker.run(self.draining.clone(), timings.drain)));
     }
 
     /// The tasks that this host takes calls of.
@@ -129,14 +140,14 @@ impl TaskService {
         TaskApi { dispatcher, pools }
     }
 
-    /// Starts no more tasks, and returns when those under way are finished or given up. Casts need
-    /// the host's session until then.
+    /// Starts no more tasks, and returns when those under way are finished or given up. Queued
+    /// calls need the host's session until then.
     pub(super) async fn drain(&mut self) {
         self.draining.cancel();
-        if let Some(worker) = self.cast_worker.take()
+        if let Some(worker) = self.call_queue_worker.take()
             && let Err(error) = worker.await
         {
-            tracing::warn!(%error, "the worker of casts broke down");
+            tracing::warn!(%error, "the worker of queued calls broke down");
         }
         self.stop.cancel();
         self.background.close();
@@ -150,7 +161,7 @@ impl TaskService {
 }
 
 /// Passes on the session that the host may rely on, as far as it has joined the members with it: a
-/// host that is no member must not take casts.
+/// host that is no member must not take queued calls.
 async fn follow_session(
     mut view: watch::Receiver<HostView>,
     to: watch::Sender<Option<LeaseId>>,

@@ -55,7 +55,8 @@ pub(crate) fn check_address(action: &Arc<str>, address: SocketAddr) -> Result<()
     }
 }
 
-/// Listens. If the address is in use, calls `waiting` once and tries again for up to [`BIND_TIMEOUT`].
+/// Listens. If the address is in use, calls `waiting` once and tries again for up to
+/// [`BIND_TIMEOUT`].
 pub(super) async fn listen(address: SocketAddr, waiting: impl Fn()) -> io::Result<TcpListener> {
     match try_listen(address) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => waiting(),

@@ -195,7 +195,7 @@ pub(super) mod tests {
             ("grpc-status", "0"),
             ("content-length", "9"),
             ("transfer-encoding", "chunked"),
-            ("soloist-token", "9"),
+            ("soloist-fencing-token", "9"),
             ("set-cookie", "a=b"),
         ]);
         sanitize_trailers(&mut trailers);
@@ -230,10 +230,10 @@ pub(super) mod tests {
 
     #[test]
     fn what_hosts_say_is_taken_off_by_nobody() {
-        for named in ["soloist-token", "Soloist-Host, soloist-via", "SOLOIST-UNSERVED"] {
+        for named in ["soloist-fencing-token", "Soloist-Host, soloist-via", "SOLOIST-UNSERVED"] {
             let mut answer = headers(&[
                 ("connection", named),
-                ("soloist-token", "7"),
+                ("soloist-fencing-token", "7"),
                 ("soloist-host", "a"),
                 ("soloist-via", "a"),
                 ("soloist-unserved", "lost"),

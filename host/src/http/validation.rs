@@ -21,8 +21,8 @@ use super::{
 };
 use soloist_guests::capability::TermHeaders;
 
-/// Checks a request, and returns it in its normal form. `from_hosts`: other hosts send requests to this
-/// address as well.
+/// Checks a request, and returns it in its normal form. `from_hosts`: other hosts send requests to
+/// this address as well.
 pub(super) fn validate<B>(
     mut request: Request<B>,
     info: ConnectionInfo,

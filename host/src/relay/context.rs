@@ -10,7 +10,7 @@ use crate::{
     action::{ActionDirectory, Programme},
     task_scope::TaskScope,
 };
-use soloist_heart::{Group, Token};
+use soloist_heart::{FencingToken, Group};
 use soloist_stores::Roster;
 
 /// What all relayed requests of a host share.
@@ -33,12 +33,19 @@ impl RelayContext {
     pub(super) fn leader(&self, roster: Option<&Roster>, group: &Group) -> Option<KnownLeader> {
         let standing = roster?.leader(group)?;
         let (name, url) = (standing.candidate.host.clone(), standing.candidate.url.clone());
-        Some(KnownLeader { is_self: *name == *self.host, name, url, token: standing.key.token })
+        Some(KnownLeader {
+            is_self: *name == *self.host,
+            name,
+            url,
+            fencing_token: standing.key.fencing_token,
+        })
     }
 
-    /// Resolves when the leader with `token` no longer leads `group`.
-    pub(super) async fn term_ended(&self, group: &Group, token: Token) {
-        let leads = |roster: &Roster| roster.leader(group).is_some_and(|it| it.key.token == token);
+    /// Resolves when the leader with `fencing_token` no longer leads `group`.
+    pub(super) async fn term_ended(&self, group: &Group, fencing_token: FencingToken) {
+        let leads = |roster: &Roster| {
+            roster.leader(group).is_some_and(|it| it.key.fencing_token == fencing_token)
+        };
         let mut roster = self.roster.clone();
         if roster.wait_for(|roster| !roster.as_ref().is_some_and(leads)).await.is_err() {
             // The roster's sender is gone: the host is stopping.
@@ -59,7 +66,7 @@ impl RelayContext {
 pub(super) struct KnownLeader {
     pub(super) name: String,
     pub(super) url: String,
-    pub(super) token: Token,
+    pub(super) fencing_token: FencingToken,
     /// Whether this host is the leader.
     pub(super) is_self: bool,
 }

@@ -5,7 +5,7 @@
 //! | header | meaning |
 //! |---|---|
 //! | `soloist-via` | the names of the hosts that the request has passed |
-//! | `soloist-to` | `HOST TOKEN`: the term that is to answer |
+//! | `soloist-to` | `HOST FENCING TOKEN`: the term that is to answer |
 //! | `soloist-hold` | for how many milliseconds the request may still wait |
 //! | `soloist-scheme` | `https`, if the client connected by TLS |
 //! | `soloist-asked` | the `host` header of the client |
@@ -17,7 +17,7 @@ use ::http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{error::RelayError, limits::HOPS};
 use soloist_config::MINUTE;
-use soloist_heart::Token;
+use soloist_heart::FencingToken;
 
 const VIA: HeaderName = HeaderName::from_static("soloist-via");
 const TO: HeaderName = HeaderName::from_static("soloist-to");
@@ -32,7 +32,7 @@ pub(super) struct RelayHeaders {
     /// The names of the hosts that the request has passed; empty for one from a client.
     pub(super) via: Vec<String>,
     /// The host and the term that is to answer.
-    pub(super) target_term: Option<(String, Token)>,
+    pub(super) target_term: Option<(String, FencingToken)>,
     /// How long the request may still wait for a leader.
     pub(super) hold: Option<Duration>,
     /// Whether the client connected by TLS.
@@ -50,8 +50,8 @@ impl RelayHeaders {
         let passed = headers.get_all(VIA).iter().flat_map(|value| value.to_str().ok());
         let passed = passed.flat_map(|names| names.split(',').map(|name| name.trim().to_owned()));
         let target_term = text(TO).and_then(|to| {
-            let (host, token) = to.rsplit_once(' ')?;
-            Some((host.to_owned(), Token(token.parse().ok()?)))
+            let (host, fencing_token) = to.rsplit_once(' ')?;
+            Some((host.to_owned(), FencingToken(fencing_token.parse().ok()?)))
         });
         let hold = text(HOLD).and_then(|ms| ms.parse().ok());
         let hold = hold.map(|ms: u64| Duration::from_millis(ms.min(10 * MINUTE)));
@@ -85,8 +85,8 @@ impl RelayHeaders {
             }
         };
         put(VIA, self.via.join(", "));
-        if let Some((host, token)) = &self.target_term {
-            put(TO, format!("{host} {}", token.0));
+        if let Some((host, fencing_token)) = &self.target_term {
+            put(TO, format!("{host} {}", fencing_token.0));
         }
         if let Some(hold) = self.hold {
             put(HOLD, hold.as_millis().to_string());
@@ -118,7 +118,7 @@ mod tests {
     fn headers_are_read_as_they_were_written() {
         let headers = RelayHeaders {
             via: vec!["a".into(), "b".into()],
-            target_term: Some(("c".into(), Token(7))),
+            target_term: Some(("c".into(), FencingToken(7))),
             hold: Some(Duration::from_millis(250)),
             secure: true,
             requested_host: Some(HeaderValue::from_static("example.com")),

@@ -121,7 +121,7 @@ impl RelayService {
         let active = self.context.directory.active_actions();
         let active = active.borrow();
         match (active.get(action.name()), &headers.target_term) {
-            (Some(local), Some((_, token))) if local.admits_under(*token) => {
+            (Some(local), Some((_, fencing_token))) if local.admits_under(*fencing_token) => {
                 plain_response(StatusCode::OK, RelayBody::text("the term goes on\n".to_owned()))
             }
             _ => RelayError::TermEnded.response(true),

@@ -15,11 +15,11 @@
 //!   before the parent can learn of the exit (`do_exit` in kernel/exit.c: `exit_files` and
 //!   `exit_task_work`, then `exit_notify`, and that for the last thread of the process only). So
 //!   nothing is answered or sent any more under a term that was given away.
-//! - The host never waits for its supervisor. If the supervisor is frozen, a crash of the host costs
-//!   a TTL, and nothing else is lost.
+//! - The host never waits for its supervisor. If the supervisor is frozen, a crash of the host
+//!   costs a TTL, and nothing else is lost.
 //! - A host does not outlive its supervisor. See [`SupervisorLink`].
-//! - The host is started again only after a crash: an exit code is intended. But if it fails when it
-//!   is started again after a crash, it is started until it succeeds: the cause (a password, a
+//! - The host is started again only after a crash: an exit code is intended. But if it fails when
+//!   it is started again after a crash, it is started until it succeeds: the cause (a password, a
 //!   settings file) may be mended, and nobody else would start the host.
 //!
 //! Ctrl-Z stops the supervisor alone; the host has a session without a terminal and goes on. A
@@ -195,9 +195,9 @@ impl<L: Fn() -> Result<Config, ConfigError>> Supervisor<L> {
         })
     }
 
-    /// Waits for the host's exit, and forwards requests to stop. Returns the last request as well. A
-    /// host that has not exited within `limit` of the first request, since it is frozen for example,
-    /// is killed.
+    /// Waits for the host's exit, and forwards requests to stop. Returns the last request as well.
+    /// A host that has not exited within `limit` of the first request, since it is frozen for
+    /// example, is killed.
     async fn watch(
         &mut self,
         host: &mut HostProcess,

@@ -21,10 +21,10 @@ pub struct SupervisorLink {
 }
 
 impl SupervisorLink {
-    /// Has this process killed by the kernel when `supervisor`, its parent process, ends. `went_back`
-    /// is whether an earlier run of this host has seen the store go back. To be called on the first
-    /// thread, before there are others. The caller also watches for the end of stdin, which means
-    /// the same.
+    /// Has this process killed by the kernel when `supervisor`, its parent process, ends.
+    /// `went_back` is whether an earlier run of this host has seen the store go back. To be called
+    /// on the first thread, before there are others. The caller also watches for the end of stdin,
+    /// which means the same.
     ///
     /// # Errors
     /// The supervisor has ended already, or the system does not support this.

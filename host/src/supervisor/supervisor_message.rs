@@ -1,5 +1,5 @@
-//! The messages of a host to its supervisor: one line when a session was opened, one when nothing of
-//! it is left in the store, and one when the store went back to an older state.
+//! The messages of a host to its supervisor: one line when a session was opened, one when nothing
+//! of it is left in the store, and one when the store went back to an older state.
 
 use std::{fmt, str::FromStr};
 

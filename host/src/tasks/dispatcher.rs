@@ -1,4 +1,4 @@
-//! The dispatcher: which tasks there are, and how calls and casts of them are made.
+//! The dispatcher: which tasks there are, and how calls and queued calls of them are made.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -11,8 +11,8 @@ use tokio::{
 
 use super::{
     call_loop::CallLoop,
+    call_queue::{CallQueueErrorKind, CallQueueService},
     call_router::CallRouter,
-    casts::{CastErrorKind, CastService},
     client::TaskClient,
     load_balancer::LoadBalancer,
 };
@@ -21,15 +21,17 @@ use crate::{
     cluster::PeerClient,
     task_scope::TaskScope,
 };
-use soloist_guests::capability::{CallError, CastFailure, TaskCaller, TaskReply, TaskRequest};
+use soloist_guests::capability::{
+    CallError, QueuedCallFailure, TaskCaller, TaskReply, TaskRequest,
+};
 use soloist_stores::{CONTENT_TYPE_MAX, Roster, is_content_type};
 use soloist_telemetry::measure;
 
-/// Sends calls of tasks to the hosts that do them, and puts casts into the queue.
+/// Sends calls of tasks to the hosts that do them, and puts queued calls into the queue.
 pub struct Dispatcher {
     router: CallRouter,
     programme: watch::Receiver<Arc<Programme>>,
-    casts: CastService,
+    call_queue: CallQueueService,
 }
 
 /// What a [`Dispatcher`] works with.
@@ -44,19 +46,19 @@ pub struct DispatcherParts {
     pub programme: watch::Receiver<Arc<Programme>>,
     /// The members, and the tasks that each takes calls of.
     pub roster: watch::Receiver<Option<Roster>>,
-    /// The queue of casts.
-    pub casts: CastService,
+    /// The queue of queued calls.
+    pub call_queue: CallQueueService,
 }
 
 impl Dispatcher {
     /// A dispatcher whose connections to other hosts belong to `tasks`.
     #[must_use]
     pub fn new(parts: DispatcherParts, tasks: &TaskScope) -> Self {
-        let DispatcherParts { host, peers, pools, programme, roster, casts } = parts;
+        let DispatcherParts { host, peers, pools, programme, roster, call_queue } = parts;
         let client = TaskClient::new(&host, peers, tasks);
         let balancer = LoadBalancer::default();
         let router = CallRouter { host, pools, roster, balancer, client };
-        Self { router, programme, casts }
+        Self { router, programme, call_queue }
     }
 
     /// The tasks that this host knows, by name.
@@ -65,10 +67,10 @@ impl Dispatcher {
         self.programme.borrow().tasks().cloned().collect()
     }
 
-    /// The queue of casts.
+    /// The queue of queued calls.
     #[must_use]
-    pub fn casts(&self) -> &CastService {
-        &self.casts
+    pub fn call_queue(&self) -> &CallQueueService {
+        &self.call_queue
     }
 
     /// The hosts that take calls of `action` now, by name.
@@ -116,19 +118,21 @@ impl TaskCaller for Dispatcher {
         reply
     }
 
-    async fn cast(
+    async fn enqueue(
         &self,
         task: &str,
         payload: Bytes,
         content_type: Option<String>,
-    ) -> Result<Arc<str>, CastFailure> {
-        let cast = self.casts.cast(task, payload, content_type).await;
-        cast.map(|key| key.id).map_err(|fault| match fault.kind {
-            CastErrorKind::NotFound => CastFailure::Unknown(fault.error),
-            CastErrorKind::Invalid | CastErrorKind::TooLong => CastFailure::Refused(fault.error),
-            CastErrorKind::QueueFull => CastFailure::Full,
-            CastErrorKind::Refused => CastFailure::Shut(fault.error),
-            CastErrorKind::Unavailable => CastFailure::Uncertain(fault.error),
+    ) -> Result<Arc<str>, QueuedCallFailure> {
+        let queued_call = self.call_queue.enqueue(task, payload, content_type).await;
+        queued_call.map(|key| key.id).map_err(|fault| match fault.kind {
+            CallQueueErrorKind::NotFound => QueuedCallFailure::Unknown(fault.error),
+            CallQueueErrorKind::Invalid | CallQueueErrorKind::TooLong => {
+                QueuedCallFailure::Refused(fault.error)
+            }
+            CallQueueErrorKind::QueueFull => QueuedCallFailure::Full,
+            CallQueueErrorKind::Refused => QueuedCallFailure::Shut(fault.error),
+            CallQueueErrorKind::Unavailable => QueuedCallFailure::Uncertain(fault.error),
         })
     }
 }

@@ -7,13 +7,13 @@
 //! ```
 //!
 //! Invariants:
-//! - A call never touches the store, unlike a cast ([`casts`]): it goes straight to a host, over
-//!   kept connections, and is forwarded once at most.
+//! - A call never touches the store, unlike a queued call ([`call_queue`]): it goes straight to a
+//!   host, over kept connections, and is forwarded once at most.
 //! - A call that may have been started is repeated only if its task is set to be `idempotent`, or
 //!   if its caller allows several attempts and the task itself has said that this one failed.
 //! - A call has one deadline, which is forwarded with it. It ends when its caller goes away.
 
-pub mod casts;
+pub mod call_queue;
 
 mod call_loop;
 mod call_router;

@@ -5,8 +5,8 @@
 //! there is no such host, the action is *parked*: the leader goes on with the rest of the group,
 //! without a hand-over, and starts the action again after a long pause.
 //!
-//! A plugin that a host refuses counts as failed there: the host runs without it, so it could not do
-//! better.
+//! A plugin that a host refuses counts as failed there: the host runs without it, so it could not
+//! do better.
 //!
 //! Invariants:
 //! - A failure causes at most one hand-over by each host: it is remembered until the action has run
@@ -113,8 +113,8 @@ impl ActionHealth {
         }
     }
 
-    /// Whether the refused plugins, or the reasons, are others than before. A plugin whose reason is
-    /// the same keeps the time at which it was first refused.
+    /// Whether the refused plugins, or the reasons, are others than before. A plugin whose reason
+    /// is the same keeps the time at which it was first refused.
     fn update_refused(&self, all: &[RefusedPlugin]) -> bool {
         let all = &all[..all.len().min(REFUSED_MAX)];
         let mut refused = self.refused.lock();

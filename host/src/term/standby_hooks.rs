@@ -2,7 +2,8 @@
 //! changes.
 //!
 //! Invariants:
-//! - These calls are an exception from "no action outside a term". They have no state and no token.
+//! - These calls are an exception from "no action outside a term". They have no state and no
+//!   fencing token.
 //! - When the first hook or action of a term starts, none of these calls is alive.
 //! - An action is called for one change at a time, and for the latest one last.
 
@@ -107,8 +108,8 @@ pub struct StandbyNotifier {
 struct NotifiedLeader {
     /// The leader that it named; none at first, so that "nobody leads" is no change then.
     leader: Option<HookLeader>,
-    /// How many terms of this host had ended by then. After another one, the action is notified even
-    /// if the leader is the same.
+    /// How many terms of this host had ended by then. After another one, the action is notified
+    /// even if the leader is the same.
     terms: u64,
     /// Whether the call is under way.
     in_progress: bool,
@@ -174,7 +175,7 @@ impl StandbyNotifier {
         let leader = roster.leader(action.group());
         let leader = leader.map(|standing| HookLeader {
             host: standing.candidate.host.clone(),
-            token: standing.key.token.0,
+            fencing_token: standing.key.fencing_token.0,
         });
         // When this host leads, the action gets `on-leader` in the term instead.
         if leader.as_ref().is_some_and(|leader| *leader.host == *self.hooks.host) {

@@ -138,11 +138,11 @@ impl TermTree {
         let key = self.term.key();
         self.context.standby_hooks.end_term(&key.group);
         measure::teardown(key.group.as_str(), took);
-        let (group, token, took_ms) = (&key.group, key.token.0, millis(took));
+        let (group, fencing_token, took_ms) = (&key.group, key.fencing_token.0, millis(took));
         if took > self.context.stop_budget {
-            warn!(event = "stopped", %group, token, took_ms, "stopped later than its budget allows");
+            warn!(event = "stopped", %group, fencing_token, took_ms, "stopped later than its budget allows");
         } else {
-            info!(event = "stopped", %group, token, took_ms, "nothing of the term runs any more");
+            info!(event = "stopped", %group, fencing_token, took_ms, "nothing of the term runs any more");
         }
     }
 

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use soloist_heart::{LeaseId, Token};
+use soloist_heart::{FencingToken, LeaseId};
 
 /// A key in a group's queue that soloist did not write, or that has no lease. Its text for people
 /// works for every store.
@@ -17,7 +17,7 @@ pub struct ForeignCandidate {
     /// The key's name in the store.
     pub key: Arc<str>,
     /// The key's create revision, which is its position in the queue.
-    pub token: Token,
+    pub fencing_token: FencingToken,
     /// The lease that the key is attached to; `None` if it exists until somebody deletes it.
     pub lease: Option<LeaseId>,
     /// The command that deletes the key.

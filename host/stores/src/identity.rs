@@ -3,7 +3,7 @@
 //! A store has an identity, assigned by the first host that uses it, and a revision, which only
 //! grows. A process remembers both. On each new connection it reads them before it believes
 //! anything else: another identity means another store; a revision behind the last one seen means
-//! an older state of the store, which will give out the same tokens again.
+//! an older state of the store, which will give out the same fencing tokens again.
 //!
 //! Invariant: what is read is compared with what was known before the read began. What arrives
 //! during the read may be newer than its result.
@@ -16,8 +16,8 @@ use tokio::sync::watch;
 pub struct StoreMismatch {
     /// What was observed, and what to do about it.
     pub seen: String,
-    /// Whether its history ends before what was seen of it. Then it gives out the same tokens
-    /// again.
+    /// Whether its history ends before what was seen of it. Then it gives out the same fencing
+    /// tokens again.
     pub behind: bool,
 }
 
@@ -126,7 +126,7 @@ fn mismatch(known: Option<&str>, seen: i64, observed: &ObservedStore) -> Option<
         ),
     };
     let and = if behind {
-        ": it was reset or restored, and gives out tokens again; restart this host if that was meant"
+        ": it was reset or restored, and gives out fencing tokens again; restart this host if that was meant"
     } else {
         ""
     };

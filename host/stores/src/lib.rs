@@ -19,7 +19,6 @@
     allow(dead_code, unused_imports, unused_variables, reason = "each store needs a part of it")
 )]
 
-mod cast;
 mod error;
 #[cfg(feature = "etcd")]
 mod etcd;
@@ -31,6 +30,7 @@ mod name;
 mod note;
 mod operator_order;
 mod process_location;
+mod queued_call;
 mod retry;
 mod roster;
 #[cfg(feature = "sqlite")]
@@ -40,12 +40,6 @@ mod store;
 
 use std::{sync::Arc, time::Duration};
 
-pub use cast::fresh_id;
-pub use cast::{
-    ANSWER_MAX, CONTENT_TYPE_MAX, CastAnswer, CastChange, CastClaimer, CastHeader, CastKey,
-    CastRequest, CastRetry, CastState, CastStore, CastStream, Claim, ERROR_MAX, EndedCast,
-    PAYLOAD_MAX, QueuedCast, is_content_type,
-};
 pub use error::StoreError;
 pub use foreign_candidate::ForeignCandidate;
 pub use identity::StoreMismatch;
@@ -53,6 +47,13 @@ pub use member::{FailedAction, Member};
 pub use note::{KnownHost, Note, NoteTopic, Notes};
 pub use operator_order::{Drain, OperatorOrder, Pause, Removal};
 pub use process_location::ProcessLocation;
+pub use queued_call::fresh_id;
+pub use queued_call::{
+    ANSWER_MAX, CONTENT_TYPE_MAX, CallClaimer, CallQueueChange, CallQueueStore, CallQueueStream,
+    Claim, ERROR_MAX, EndedQueuedCall, PAYLOAD_MAX, QueuedCallHeader, QueuedCallKey,
+    QueuedCallRequest, QueuedCallResult, QueuedCallRetry, QueuedCallState, WaitingCall,
+    is_content_type,
+};
 pub use retry::retry_transient;
 pub use roster::{Candidate, QueuedCandidate, Roster};
 pub use state_store::{

@@ -24,7 +24,7 @@ pub struct Candidate {
     pub since: Option<u64>,
     /// The host that the leader is about to hand over to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub heir: Option<String>,
+    pub next_leader: Option<String>,
     /// Whether the host's settings spread the group. Hosts of older versions do not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spread: Option<bool>,
@@ -35,8 +35,8 @@ pub struct Candidate {
 pub struct QueuedCandidate {
     /// The candidate's own entry.
     pub candidate: Candidate,
-    /// The candidate's key. Its create revision is the token of the term that the candidate leads
-    /// or would lead.
+    /// The candidate's key. Its create revision is the fencing token of the term that the candidate
+    /// leads or would lead.
     pub key: LeaderKey,
 }
 
@@ -64,17 +64,18 @@ impl Roster {
 
     /// The host that is next in line to lead `group`, if there is one.
     #[must_use]
-    pub fn heir(&self, group: &Group) -> Option<&QueuedCandidate> {
+    pub fn next_leader(&self, group: &Group) -> Option<&QueuedCandidate> {
         self.succession(group).get(1).map(|standing| &**standing)
     }
 
-    /// The hosts that will lead `group` one after the other: the leader, the heir, and all others
-    /// ahead of the first foreign candidate.
+    /// The hosts that will lead `group` one after the other: the leader, the next in line, and all
+    /// others ahead of the first foreign candidate.
     #[must_use]
     pub fn succession(&self, group: &Group) -> &[Arc<QueuedCandidate>] {
         let queue = self.queue(group);
         let Some(stranger) = self.foreign_candidates(group).first() else { return queue };
-        &queue[..queue.partition_point(|standing| standing.key.token < stranger.token)]
+        &queue[..queue
+            .partition_point(|standing| standing.key.fencing_token < stranger.fencing_token)]
     }
 
     /// All hosts in the queue of `group`, in order, whether behind a foreign candidate or not.
@@ -151,16 +152,17 @@ impl Roster {
         match serde_json::from_slice(value) {
             Ok(candidate) if lease.is_some() => {
                 let queue = self.groups.entry(key.group.clone()).or_default();
-                let place = queue.partition_point(|other| other.key.token < key.token);
+                let place =
+                    queue.partition_point(|other| other.key.fencing_token < key.fencing_token);
                 queue.insert(place, QueuedCandidate { candidate, key }.into());
             }
             _ => {
-                let LeaderKey { group, key, token, .. } = key;
+                let LeaderKey { group, key, fencing_token, .. } = key;
                 let queue = self.foreign_candidates.entry(group).or_default();
-                let place = queue.partition_point(|other| other.token < token);
+                let place = queue.partition_point(|other| other.fencing_token < fencing_token);
                 queue.insert(
                     place,
-                    ForeignCandidate { key, token, lease, remove: remove().into() }.into(),
+                    ForeignCandidate { key, fencing_token, lease, remove: remove().into() }.into(),
                 );
             }
         }
@@ -215,12 +217,17 @@ fn drop_from<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use soloist_heart::Token;
+    use soloist_heart::FencingToken;
 
-    fn put(roster: &mut Roster, token: i64, lease: i64, value: &str) {
-        let (group, key) = (Group::main(), token.to_string().into());
-        let key = LeaderKey { group, key, token: Token(token), lease: LeaseId(lease) };
-        roster.put_candidate(key, value.as_bytes(), || format!("rm {token}"));
+    fn put(roster: &mut Roster, fencing_token: i64, lease: i64, value: &str) {
+        let (group, key) = (Group::main(), fencing_token.to_string().into());
+        let key = LeaderKey {
+            group,
+            key,
+            fencing_token: FencingToken(fencing_token),
+            lease: LeaseId(lease),
+        };
+        roster.put_candidate(key, value.as_bytes(), || format!("rm {fencing_token}"));
     }
 
     fn host(name: &str) -> String {
@@ -241,7 +248,7 @@ mod tests {
         assert_eq!(line(&roster), ["a", "b"]);
         assert_eq!(roster.queue(&Group::main()).len(), 3);
         roster.drop_candidate(&Group::main(), "4");
-        assert!(roster.heir(&Group::main()).is_none(), "the stranger is next");
+        assert!(roster.next_leader(&Group::main()).is_none(), "the stranger is next");
         roster.drop_candidate(&Group::main(), "3");
         assert!(roster.leader(&Group::main()).is_none());
         assert_eq!(roster.led_by(LeaseId(60)).count(), 0);

@@ -7,11 +7,11 @@ use futures::stream::BoxStream;
 use tokio::sync::watch;
 
 use crate::{
-    cast::CastStore,
     error::StoreError,
     identity::StoreMismatch,
     member::Member,
     note::{Note, NoteTopic},
+    queued_call::CallQueueStore,
     roster::{Candidate, Roster},
     state_store::StateStore,
 };
@@ -151,9 +151,10 @@ pub trait Store: Send + Sync + 'static {
     /// Those of [`state`](Store::state).
     fn ledger(&self) -> Result<Arc<dyn StateStore>, StoreError>;
 
-    /// The casts of the cluster's tasks, over separate connections like [`state`](Store::state).
+    /// The queued calls of the cluster's tasks, over separate connections like
+    /// [`state`](Store::state).
     ///
     /// # Errors
     /// [`StoreError::Refused`] outside a tokio runtime.
-    fn casts(&self) -> Result<Arc<dyn CastStore>, StoreError>;
+    fn call_queue(&self) -> Result<Arc<dyn CallQueueStore>, StoreError>;
 }

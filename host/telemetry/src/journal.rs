@@ -32,8 +32,8 @@ pub struct Transition {
     pub host: String,
     /// The group that it concerns, if any.
     pub group: Option<String>,
-    /// The token of the term that it belongs to, if any.
-    pub token: Option<i64>,
+    /// The fencing token of the term that it belongs to, if any.
+    pub fencing_token: Option<i64>,
     /// Its cause, if it is known.
     pub cause: Option<String>,
 }
@@ -51,7 +51,7 @@ impl Transition {
 
     /// Adds the term of `key`, and its group.
     pub fn in_term(self, key: &LeaderKey) -> Self {
-        Self { token: Some(key.token.0), ..self }.in_group(&key.group)
+        Self { fencing_token: Some(key.fencing_token.0), ..self }.in_group(&key.group)
     }
 
     /// Adds the cause.

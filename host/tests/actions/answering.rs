@@ -15,7 +15,7 @@ use crate::rig::{
 /// The headers that every response carries.
 fn stamp(response: &Response) -> (&str, &str) {
     let header = |name| response.headers().get(name).map_or("", |value| value.to_str().unwrap());
-    (header("soloist-host"), header("soloist-token"))
+    (header("soloist-host"), header("soloist-fencing-token"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -26,13 +26,15 @@ async fn answers_under_each_term_with_its_token() {
         ("http".to_owned(), ActionState::Ready)
     );
     action.preflight().unwrap();
-    for token in [7, 9] {
-        let mut rig =
-            RunningAction::start((engine.clone(), action.clone()), gate(token, BootTime::NEVER));
+    for fencing_token in [7, 9] {
+        let mut rig = RunningAction::start(
+            (engine.clone(), action.clone()),
+            gate(fencing_token, BootTime::NEVER),
+        );
         rig.running.started().await.unwrap();
         assert_eq!(action.status().state, ActionState::Running);
         let response = rig.get("/").await;
-        assert_eq!(stamp(&response), ("a", token.to_string().as_str()));
+        assert_eq!(stamp(&response), ("a", fencing_token.to_string().as_str()));
         assert_eq!(response.text().await.unwrap(), "I am server a\n");
         rig.stop().await;
     }

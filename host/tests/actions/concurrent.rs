@@ -24,7 +24,7 @@ async fn answers_with_the_token() {
     assert!(rig.action.kinds().has(Kind::Http));
     let response = rig.get("/").await;
     assert_eq!(response.headers()["soloist-host"], "a");
-    assert_eq!(response.headers()["soloist-token"], "1");
+    assert_eq!(response.headers()["soloist-fencing-token"], "1");
     assert_eq!(response.text().await.unwrap(), "ok");
     let head = reqwest::Client::new().head(format!("http://{}/", rig.address()));
     assert_eq!(head.send().await.unwrap().status().as_u16(), 200);
@@ -144,11 +144,11 @@ async fn what_is_sent_carries_the_token() {
     let backend = Backend::start(BackendBehaviour::Prompt);
     let world = TestStore::new();
     let rig = world.start(prepare_with(GUEST, backend.granted())).await;
-    let token = rig.gate.term().token.0;
+    let fencing_token = rig.gate.term().fencing_token.0;
     let answer = rig.ask(&format!("/fetch?{}", backend.url())).await;
     assert_eq!(answer, (200, "200 hello".to_owned()));
     let seen = backend.seen().concat();
-    assert!(seen.contains(&format!("soloist-token: {token}")), "{seen}");
+    assert!(seen.contains(&format!("soloist-fencing-token: {fencing_token}")), "{seen}");
     rig.stop().await;
 }
 

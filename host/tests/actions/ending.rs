@@ -71,6 +71,6 @@ async fn a_closed_gate_alone_interrupts_a_busy_guest() {
     rig.gate.close();
     rig.instances(0).await;
     let answer = read_until(&mut streams[0], "\r\n\r\n").await;
-    assert!(answer.contains("503") && answer.contains("soloist-token: 1"), "{answer}");
+    assert!(answer.contains("503") && answer.contains("soloist-fencing-token: 1"), "{answer}");
     rig.stop().await;
 }

@@ -39,7 +39,7 @@ impl HookTerm {
     async fn won() -> Self {
         let world = TestStore::new();
         let key = world.win().await;
-        let gate = gate(key.token.0, BootTime::NEVER);
+        let gate = gate(key.fencing_token.0, BootTime::NEVER);
         let engine = Arc::new(PluginEngine::new(None).unwrap());
         Self { world, key, engine, gate, tasks: TaskScope::new() }
     }
@@ -122,10 +122,15 @@ async fn on_leader_runs_in_the_term_and_returns() {
         let entry = term.world.store.state().unwrap().get("led", &["hooks".into()]).await.unwrap();
         assert_eq!(entry[0].as_ref().unwrap().value, count.to_string());
     }
-    let token = term.key.token.0;
-    for line in [format!("on-leader: a of main, token {token}"), "on-leader: done".to_owned()] {
+    let fencing_token = term.key.fencing_token.0;
+    for line in [
+        format!("on-leader: a of main, fencing token {fencing_token}"),
+        "on-leader: done".to_owned(),
+    ] {
         assert!(
-            log.text().contains(&format!("{line} action=led host=a group=main token={token}")),
+            log.text().contains(&format!(
+                "{line} action=led host=a group=main fencing_token={fencing_token}"
+            )),
             "{line}"
         );
     }
@@ -198,12 +203,15 @@ async fn on_standby_has_neither_state_nor_a_token() {
     let log = Log::of_all();
     let term = HookTerm::won().await;
     let backend = Backend::start(BackendBehaviour::Prompt);
-    let leader = Some(HookLeader { host: "b".to_owned(), token: 41 });
+    let leader = Some(HookLeader { host: "b".to_owned(), fencing_token: 41 });
 
     let action = term.action("aside-state", "", "state", state());
     term.told(&action, leader.clone()).await;
     let text = log.text();
-    assert!(text.contains("on-standby: b leads main, token 41 action=aside-state"), "{text}");
+    assert!(
+        text.contains("on-standby: b leads main, fencing token 41 action=aside-state"),
+        "{text}"
+    );
     assert!(
         text.contains("no state: Error::Other(\"there is no state outside of a term"),
         "{text}"
@@ -224,10 +232,10 @@ async fn on_standby_has_neither_state_nor_a_token() {
     term.told(&action, None).await;
     let seen = backend.seen().concat();
     assert!(seen.starts_with("GET / ") && !seen.contains("soloist"), "{seen}");
-    // Under a term the same request carries the token.
+    // Under a term the same request carries the fencing token.
     term.led(std::slice::from_ref(&action)).await.unwrap();
-    let token = format!("soloist-token: {}", term.key.token.0);
-    assert!(backend.seen().concat().contains(&token), "{:?}", backend.seen());
+    let fencing_token = format!("soloist-fencing-token: {}", term.key.fencing_token.0);
+    assert!(backend.seen().concat().contains(&fencing_token), "{:?}", backend.seen());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,7 +9,7 @@ use soloist_config::{
     ActionConfig, ConcurrencyPolicy, FolderGrant, Grants, JobConfig, MissedPolicy, Schedule, moment,
 };
 use soloist_guests::capability::TermNotice;
-use soloist_jobs::{FiringOutcome, FiringRecord};
+use soloist_jobs::{RunOutcome, RunRecord};
 use tokio::time::{sleep, timeout};
 
 use crate::rig::{
@@ -55,7 +55,7 @@ async fn started(world: &TestStore, config: ActionConfig) -> RunningAction {
     world.start(prepare_as(config)).await
 }
 
-async fn kept(world: &TestStore) -> Vec<FiringRecord> {
+async fn kept(world: &TestStore) -> Vec<RunRecord> {
     let ledger = world.store.ledger().unwrap();
     history(&*ledger, "report", RECORDS_MAX as usize).await.unwrap().1
 }
@@ -64,8 +64,8 @@ async fn kept(world: &TestStore) -> Vec<FiringRecord> {
 async fn kept_until(
     world: &TestStore,
     what: &str,
-    wanted: impl Fn(&[FiringRecord]) -> bool,
-) -> Vec<FiringRecord> {
+    wanted: impl Fn(&[RunRecord]) -> bool,
+) -> Vec<RunRecord> {
     let wait = async {
         loop {
             let records = kept(world).await;
@@ -83,9 +83,9 @@ async fn kept_until(
 }
 
 /// Triggers the job, and waits for its end.
-async fn run(rig: &RunningAction) -> FiringRecord {
+async fn run(rig: &RunningAction) -> RunRecord {
     let begun = rig.desk.trigger("report").await.unwrap();
-    assert_eq!(begun.record.outcome, FiringOutcome::Running);
+    assert_eq!(begun.record.outcome, RunOutcome::Running);
     let ended = timeout(PATIENCE, begun.end).await.expect("it ends").expect("the term goes on");
     assert_eq!(ended.id, begun.record.id);
     ended
@@ -94,20 +94,20 @@ async fn run(rig: &RunningAction) -> FiringRecord {
 #[tokio::test(flavor = "multi_thread")]
 async fn it_fires_by_its_schedule_and_is_told_of_what() {
     let world = TestStore::new();
-    let forged = [("SOLOIST_TOKEN".to_owned(), "forged".to_owned())].into();
+    let forged = [("SOLOIST_FENCING_TOKEN".to_owned(), "forged".to_owned())].into();
     let grants = Grants { args: words("say"), env: forged, ..Grants::default() };
     let rig = started(&world, granted(grants, every_second())).await;
     assert_eq!(rig.action.kinds().to_string(), "job");
-    let three = |records: &[FiringRecord]| records.iter().filter(|it| it.is_over()).count() >= 3;
-    let records = kept_until(&world, "three firings", three).await;
-    let token = rig.key.token.0;
+    let three = |records: &[RunRecord]| records.iter().filter(|it| it.is_over()).count() >= 3;
+    let records = kept_until(&world, "three runs", three).await;
+    let fencing_token = rig.key.fencing_token.0;
     for record in &records[..3] {
         let scheduled = moment(record.scheduled);
         assert_eq!(record.id, format!("report@{scheduled}"));
-        assert_eq!(record.output, format!("{} {scheduled} 1 {token}\n", record.id));
+        assert_eq!(record.output, format!("{} {scheduled} 1 {fencing_token}\n", record.id));
         assert_eq!(
-            (record.outcome, record.exit, record.token),
-            (FiringOutcome::Done, Some(0), token)
+            (record.outcome, record.exit, record.fencing_token),
+            (RunOutcome::Done, Some(0), fencing_token)
         );
         assert!(record.started >= record.scheduled && record.ended.unwrap() >= record.started);
     }
@@ -123,12 +123,12 @@ async fn a_failure_is_shown_until_it_runs_well_and_ends_no_term() {
     let grants = Grants { args: words("trip"), folders: vec![folder], ..Grants::default() };
     let mut rig = started(&world, granted(grants, on_demand())).await;
     let failed = run(&rig).await;
-    assert_eq!((failed.outcome, failed.exit), (FiringOutcome::Failed, Some(1)));
+    assert_eq!((failed.outcome, failed.exit), (RunOutcome::Failed, Some(1)));
     let error = rig.action.status().last_error.unwrap();
     assert_eq!(error, format!("{} failed: it exited with code 1", failed.id));
     assert_eq!(rig.action.status().state, ActionState::Running);
     assert!(rig.failures.try_recv().is_err(), "the action goes on");
-    assert_eq!(run(&rig).await.outcome, FiringOutcome::Done);
+    assert_eq!(run(&rig).await.outcome, RunOutcome::Done);
     assert_eq!(rig.action.status().last_error, None);
     rig.stop().await;
 }
@@ -139,7 +139,7 @@ async fn it_is_tried_again_under_the_same_id() {
     let job = JobConfig { retries: 2, ..on_demand() };
     let rig = started(&world, doing("say until 3", job)).await;
     let record = run(&rig).await;
-    assert_eq!((record.outcome, record.attempt, record.exit), (FiringOutcome::Done, 3, Some(0)));
+    assert_eq!((record.outcome, record.attempt, record.exit), (RunOutcome::Done, 3, Some(0)));
     // Only the output of the last attempt is kept.
     assert!(record.output.starts_with(&record.id) && record.output.lines().count() == 1);
     assert!(record.output.contains(" 3 "), "{}", record.output);
@@ -151,7 +151,7 @@ async fn it_is_tried_again_under_the_same_id() {
     let job = JobConfig { retries: 1, ..on_demand() };
     let rig = started(&world, doing("until 3", job)).await;
     let record = run(&rig).await;
-    assert_eq!((record.outcome, record.attempt, record.exit), (FiringOutcome::Failed, 2, Some(1)));
+    assert_eq!((record.outcome, record.attempt, record.exit), (RunOutcome::Failed, 2, Some(1)));
     assert_eq!(record.output, "not yet\n");
     rig.stop().await;
 }
@@ -169,7 +169,7 @@ async fn an_attempt_that_takes_too_long_or_traps_has_failed() {
         let job = JobConfig { timeout: Duration::from_millis(300), ..on_demand() };
         let rig = started(&world, doing(orders, job)).await;
         let record = run(&rig).await;
-        assert_eq!(record.outcome, FiringOutcome::Failed);
+        assert_eq!(record.outcome, RunOutcome::Failed);
         assert_eq!(record.error.as_deref(), Some(error));
         rig.instances(0).await;
         rig.stop().await;
@@ -177,7 +177,7 @@ async fn an_attempt_that_takes_too_long_or_traps_has_failed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn firings_meet_as_the_settings_say() {
+async fn runs_meet_as_the_settings_say() {
     let world = TestStore::new();
     let job = |concurrency| JobConfig { concurrency, ..on_demand() };
     let rig = started(&world, doing("wait 600000", job(ConcurrencyPolicy::Forbid))).await;
@@ -191,7 +191,7 @@ async fn firings_meet_as_the_settings_say() {
     let first = rig.desk.trigger("report").await.unwrap();
     let second = rig.desk.trigger("report").await.unwrap();
     let first = timeout(PATIENCE, first.end).await.unwrap().unwrap();
-    assert_eq!(first.outcome, FiringOutcome::Replaced);
+    assert_eq!(first.outcome, RunOutcome::Replaced);
     rig.instances(1).await;
     let records = kept(&world).await;
     assert_eq!(records.last().unwrap().id, second.record.id);
@@ -204,7 +204,7 @@ async fn firings_meet_as_the_settings_say() {
         rig.desk.trigger("report").await.unwrap();
     }
     rig.instances(16).await;
-    // The limit is reached, whatever firing came before.
+    // The limit is reached, whatever run came before.
     assert_eq!(rig.desk.trigger("report").await.unwrap_err(), TriggerRefusal::Full(16));
     rig.stop().await;
 }
@@ -221,16 +221,15 @@ async fn what_a_stop_cuts_off_is_interrupted_and_not_run_again() {
     world.store.resign(&key).await.unwrap();
 
     let rig = started(&world, doing("say", job)).await;
-    let more = |records: &[FiringRecord]| {
-        records.len() >= 3 && records[..3].iter().all(FiringRecord::is_over)
-    };
+    let more =
+        |records: &[RunRecord]| records.len() >= 3 && records[..3].iter().all(RunRecord::is_over);
     let records = kept_until(&world, "more of them", more).await;
-    assert_eq!(records[0].outcome, FiringOutcome::Interrupted);
+    assert_eq!(records[0].outcome, RunOutcome::Interrupted);
     assert_eq!(
         records[0].error.as_deref(),
         Some("a lost its leadership, or stopped, while this ran")
     );
-    // All missed firings follow, each once.
+    // All missed runs follow, each once.
     for (earlier, later) in records.iter().zip(&records[1..]) {
         assert_eq!(
             later.scheduled - earlier.scheduled,
@@ -238,7 +237,7 @@ async fn what_a_stop_cuts_off_is_interrupted_and_not_run_again() {
             "{records:?}"
         );
     }
-    assert!(records[1].token > records[0].token);
+    assert!(records[1].fencing_token > records[0].fencing_token);
     rig.stop().await;
 }
 
@@ -251,7 +250,7 @@ async fn a_drain_lets_it_finish_and_begins_nothing() {
     timeout(PATIENCE, rig.running.drain()).await.expect("it finishes");
     assert_eq!(rig.engine.live_instances(), 0);
     let records = kept(&world).await;
-    assert_eq!((records.len(), records[0].outcome), (1, FiringOutcome::Done), "{records:?}");
+    assert_eq!((records.len(), records[0].outcome), (1, RunOutcome::Done), "{records:?}");
     assert_eq!(rig.desk.trigger("report").await.unwrap_err(), TriggerRefusal::NotHere);
     rig.stop().await;
 }
@@ -267,7 +266,7 @@ async fn a_drain_ends_the_retries_and_says_so() {
     rig.gate.drain();
     timeout(PATIENCE, rig.running.drain()).await.expect("it pauses no longer");
     let record = timeout(PATIENCE, begun.end).await.unwrap().unwrap();
-    assert_eq!(record.outcome, FiringOutcome::Failed);
+    assert_eq!(record.outcome, RunOutcome::Failed);
     assert_eq!(
         record.error.as_deref(),
         Some("it exited with code 1; it was not tried again, since the leadership was given up")
@@ -290,7 +289,7 @@ async fn one_that_is_fenced_begins_nothing() {
     rig.stop().await;
 }
 
-/// A replaced version starts nothing more, and the firing that it has may finish before the next
+/// A replaced version starts nothing more, and the run that it has may finish before the next
 /// version fires.
 #[tokio::test(flavor = "multi_thread")]
 async fn versions_do_not_overlap() {
@@ -301,15 +300,10 @@ async fn versions_do_not_overlap() {
     rig.running.set(&[newer]);
     timeout(PATIENCE, rig.running.started()).await.expect("it comes up").unwrap();
     let records = kept_until(&world, "the newer one", |records| {
-        records
-            .iter()
-            .any(|record| record.outcome == FiringOutcome::Done && !record.output.is_empty())
+        records.iter().any(|record| record.outcome == RunOutcome::Done && !record.output.is_empty())
     })
     .await;
-    assert!(
-        records.iter().all(|record| record.outcome != FiringOutcome::Interrupted),
-        "{records:?}"
-    );
+    assert!(records.iter().all(|record| record.outcome != RunOutcome::Interrupted), "{records:?}");
     for (earlier, later) in records.iter().zip(&records[1..]) {
         assert!(later.started >= earlier.ended.unwrap(), "{records:?}");
     }

@@ -110,7 +110,10 @@ async fn the_body_of_a_request() {
     // The request declares its size, so nothing of the body has to arrive.
     let head = "POST /swallow HTTP/1.1\r\nhost: a\r\ncontent-length: 100001\r\n\r\n";
     let (refused, _) = rest_of(rig.send(head).await).await;
-    assert!(refused.starts_with("HTTP/1.1 413") && refused.contains("soloist-token"), "{refused}");
+    assert!(
+        refused.starts_with("HTTP/1.1 413") && refused.contains("soloist-fencing-token"),
+        "{refused}"
+    );
     neighbour.answers().await;
     neighbour.stop().await;
     rig.stop().await;
@@ -146,14 +149,15 @@ async fn what_is_printed() {
     assert_eq!(rig.ask("/print?100000").await.0, 200);
     neighbour.answers().await;
     neighbour.stop().await;
-    let token = format!("token={}", rig.gate.term().token.0);
+    let fencing_token = format!("fencing_token={}", rig.gate.term().fencing_token.0);
     rig.stop().await;
     let count = printed();
     assert!((50..50_000).contains(&count), "{count} lines of 100000 were printed");
     let told = || {
         let text = log.text();
-        let told =
-            text.lines().filter(|line| line.contains("were dropped") && line.contains(&token));
+        let told = text
+            .lines()
+            .filter(|line| line.contains("were dropped") && line.contains(&fencing_token));
         let counts = told.filter_map(|line| {
             line.rsplit_once("lines=")?.1.split(' ').next()?.parse::<usize>().ok()
         });

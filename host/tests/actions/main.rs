@@ -8,7 +8,7 @@ mod absent;
 mod answering;
 mod backend;
 mod cache;
-mod casts;
+mod call_queue;
 mod compiling;
 mod concurrent;
 mod cpu;

@@ -1,4 +1,4 @@
-//! Requests that guests send, and that these carry the token.
+//! Requests that guests send, and that these carry the fencing token.
 
 use soloist_config::Grants;
 use tokio::io::AsyncWriteExt;
@@ -29,7 +29,7 @@ async fn nothing_is_sent_that_is_not_granted() {
 async fn requests_carry_the_token_and_share_a_connection() {
     let backend = Backend::start(BackendBehaviour::Prompt);
     let rig = up(backend.granted()).await;
-    let token = rig.gate.term().token.0;
+    let fencing_token = rig.gate.term().fencing_token.0;
     for path in ["/fetch", "/forge", "/fetch"] {
         let answer = rig.ask(&format!("{path}?{}/x?y", backend.url())).await;
         assert_eq!(answer, (200, "200 hello".to_owned()));
@@ -41,7 +41,11 @@ async fn requests_carry_the_token_and_share_a_connection() {
     for head in heads {
         assert!(head.starts_with("GET /x?y HTTP/1.1\r\n"), "{head}");
         let stamps: Vec<_> = head.lines().filter(|line| line.contains("soloist")).collect();
-        assert_eq!(stamps, ["soloist-host: a", &format!("soloist-token: {token}")], "{head}");
+        assert_eq!(
+            stamps,
+            ["soloist-host: a", &format!("soloist-fencing-token: {fencing_token}")],
+            "{head}"
+        );
         assert!(head.contains(&format!("host: {}", backend.address)), "{head}");
     }
     rig.stop().await;
@@ -51,7 +55,7 @@ async fn requests_carry_the_token_and_share_a_connection() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_token_a_guest_cannot_set_one_either() {
     let backend = Backend::start(BackendBehaviour::Prompt);
-    let rig = up(Grants { outbound_token: false, ..backend.granted() }).await;
+    let rig = up(Grants { outbound_fencing_token: false, ..backend.granted() }).await;
     assert_eq!(rig.ask(&format!("/forge?{}", backend.url())).await.0, 200);
     assert!(!backend.seen().concat().contains("soloist"), "{:?}", backend.seen());
     rig.stop().await;

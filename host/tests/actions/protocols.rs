@@ -42,7 +42,7 @@ async fn ask_by_http2(
     let request = Request::get(uri).body(Empty::<Bytes>::new()).unwrap();
     let answer = sender.send_request(request).await.unwrap();
     assert_eq!(
-        (answer.status().as_u16(), &answer.headers()["soloist-token"]),
+        (answer.status().as_u16(), &answer.headers()["soloist-fencing-token"]),
         (200, &"1".parse().unwrap())
     );
     let version = answer.version();

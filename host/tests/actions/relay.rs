@@ -13,7 +13,7 @@ use soloist::{
     http::PreflightError,
 };
 use soloist_config::{ApiConfig, ApiRole, ApiToken, HostConfig};
-use soloist_heart::{Group, Token};
+use soloist_heart::{FencingToken, Group};
 use soloist_resources::budget::ClientBudget;
 use soloist_stores::QueuedCandidate;
 use soloist_telemetry::journal::Journal;
@@ -112,7 +112,7 @@ async fn a_host_that_is_asked_for_a_term_to_come_waits_as_long_as_it_may_come() 
     bystander.roster.send_modify(|roster| {
         let roster = roster.as_mut().unwrap();
         let mut own = QueuedCandidate::clone(&roster.queue(&Group::main())[0]);
-        (own.candidate.host, own.key.token) = ("a".into(), Token(2));
+        (own.candidate.host, own.key.fencing_token) = ("a".into(), FencingToken(2));
         roster.groups.get_mut(&Group::main()).unwrap().push(own.into());
         roster.revision = 9;
     });

@@ -21,7 +21,7 @@ use soloist_guests::{
     capability::{TermLink, TermNotice},
     plugin::PluginEngine,
 };
-use soloist_heart::{Group, LeaderKey, LeaseId, Term, Token, clock::BootTime};
+use soloist_heart::{FencingToken, Group, LeaderKey, LeaseId, Term, clock::BootTime};
 use soloist_leadership::{Deadline, Gate};
 use soloist_stores::{self as store, Candidate, Store};
 use tokio::{
@@ -86,7 +86,7 @@ impl TestStore {
             host: "a".into(),
             url: String::new(),
             since: None,
-            heir: None,
+            next_leader: None,
             spread: None,
         };
         self.store.campaign(&Group::main(), lease.id, &candidate).await.unwrap()
@@ -95,7 +95,7 @@ impl TestStore {
     /// An action that was just started, under a term that was won.
     pub(crate) async fn start(&self, (engine, action): Prepared) -> RunningAction {
         let key = self.win().await;
-        let gate = gate(key.token.0, BootTime::NEVER);
+        let gate = gate(key.fencing_token.0, BootTime::NEVER);
         let mut rig = RunningAction::under(self, (engine, action), gate, key);
         rig.running.started().await.unwrap();
         rig
@@ -118,7 +118,7 @@ impl RunningAction {
         let key = LeaderKey {
             group: gate.term().group.clone(),
             key: "main/1".into(),
-            token: gate.term().token,
+            fencing_token: gate.term().fencing_token,
             lease: LeaseId(1),
         };
         Self::under(&TestStore::new(), prepared, gate, key)
@@ -246,8 +246,9 @@ impl Neighbour {
 }
 
 /// A gate for a term of host `a`.
-pub(crate) fn gate(token: i64, deadline: BootTime) -> Arc<Gate> {
-    let term = Term { group: Group::main(), host: "a".into(), token: Token(token) };
+pub(crate) fn gate(fencing_token: i64, deadline: BootTime) -> Arc<Gate> {
+    let term =
+        Term { group: Group::main(), host: "a".into(), fencing_token: FencingToken(fencing_token) };
     Arc::new(Gate::new(term, Arc::new(Deadline::new(deadline))))
 }
 

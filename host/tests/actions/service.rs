@@ -23,8 +23,13 @@ async fn what_it_prints_is_logged() {
     rig.stop().await;
     let text = log.text();
     let line = text.lines().find(|line| line.contains("unit 1")).unwrap();
-    for part in ["INFO plugin:", "action=web", "token=1", "stream=\"stdout\"", "(host a, token 1)"]
-    {
+    for part in [
+        "INFO plugin:",
+        "action=web",
+        "fencing_token=1",
+        "stream=\"stdout\"",
+        "(host a, fencing token 1)",
+    ] {
         assert!(line.contains(part), "{part} is missing: {line}");
     }
 }
@@ -53,14 +58,14 @@ async fn one_that_heeds_the_end_is_waited_for() {
     let log = Log::of_all();
     let prepared = prepare_with("service-farewell", grants);
     let mut rig = world.start(prepared).await;
-    let token = rig.gate.term().token.0.to_string();
+    let fencing_token = rig.gate.term().fencing_token.0.to_string();
     until("it heeds", || log.text().contains("before: nobody")).await;
     rig.gate.drain();
     timeout(PATIENCE, rig.running.drain()).await.expect("it is told");
     assert_eq!(rig.engine.live_instances(), 0, "it has ended");
     let state = world.store.state().unwrap();
     let last = state.get("web", &["last".into()]).await.unwrap();
-    assert_eq!(last[0].as_ref().unwrap().value, token);
+    assert_eq!(last[0].as_ref().unwrap().value, fencing_token);
     let status = rig.action.status();
     assert_eq!((status.state, status.restarts), (ActionState::Draining, 0));
     assert_eq!(status.last_error, None, "to leave is no trouble");

@@ -59,13 +59,13 @@ async fn every_call_does_what_the_standard_says() {
 async fn it_survives_its_leader() {
     let (world, prepared) = (TestStore::new(), prepare_with("state", granted()));
     let rig = world.start(prepared.clone()).await;
-    let first = rig.gate.term().token;
+    let first = rig.gate.term().fencing_token;
     told(&rig, "/set/a/kept").await;
     let key = rig.key.clone();
     rig.stop().await;
     world.store.resign(&key).await.unwrap();
     let rig = world.start(prepared).await;
-    assert!(rig.gate.term().token > first);
+    assert!(rig.gate.term().fencing_token > first);
     assert_eq!(told(&rig, "/get/a").await, "kept\n");
     rig.stop().await;
 }
@@ -165,7 +165,7 @@ async fn a_neighbour_writes_beside_guests_that_compute_and_write() {
     let config = config(guest_file("state"), free_address());
     let config = ActionConfig { name: "other".into(), grants: granted().into(), ..config };
     let action = Action::prepare(&config, &rig.engine).unwrap();
-    let (term, key) = (gate(rig.key.token.0, BootTime::NEVER), rig.key.clone());
+    let (term, key) = (gate(rig.key.fencing_token.0, BootTime::NEVER), rig.key.clone());
     let mut neighbour = RunningAction::under(&world, (rig.engine.clone(), action), term, key);
     neighbour.running.started().await.unwrap();
 

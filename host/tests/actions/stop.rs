@@ -79,7 +79,7 @@ impl StopScene {
         let world = TestStore::new();
         let key = world.win().await;
         let tasks_before = tasks();
-        let gate = gate(key.token.0, BootTime::NEVER);
+        let gate = gate(key.fencing_token.0, BootTime::NEVER);
         let mut rig = RunningAction::under(&world, prepared, gate, key);
         rig.running.started().await.unwrap();
         Self { rig, tasks_before }
@@ -175,7 +175,8 @@ async fn during_a_request(backend: Backend, call: &str, header: &str, what: &str
     let url = backend.url();
     let request = format!("POST {call}?{url} HTTP/1.1\r\nhost: a\r\n{header}\r\n{half}");
     let streams = scene.rig.begin(&request, 3).await;
-    let come = || backend.seen().iter().filter(|seen| seen.contains("soloist-token")).count() == 3;
+    let come =
+        || backend.seen().iter().filter(|seen| seen.contains("soloist-fencing-token")).count() == 3;
     until("the requests came", come).await;
     backend.sees(half).await;
     let address = backend.address;
@@ -239,7 +240,8 @@ async fn in_a_concurrent_exchange() {
     let backend = Backend::start(BackendBehaviour::Half);
     let scene = StopScene::of("concurrent", backend.granted()).await;
     let streams = scene.rig.begin(&get(&format!("/fetch?{}", backend.url())), 3).await;
-    let come = || backend.seen().iter().filter(|seen| seen.contains("soloist-token")).count() == 3;
+    let come =
+        || backend.seen().iter().filter(|seen| seen.contains("soloist-fencing-token")).count() == 3;
     until("the requests came", come).await;
     let address = backend.address;
     scene.end("0.3: half a response", (streams, backend), &[address]).await;

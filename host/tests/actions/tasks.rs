@@ -8,7 +8,7 @@ use soloist::{
     api::TaskApi,
     cluster::{PeerClient, PeerCredentials},
     task_scope::TaskScope,
-    tasks::{Dispatcher, DispatcherParts, casts::CastService},
+    tasks::{Dispatcher, DispatcherParts, call_queue::CallQueueService},
 };
 use soloist_config::{ActionConfig, Grants, InstancePolicy, Limits, ReuseLimits, TaskConfig};
 use soloist_guests::{
@@ -39,14 +39,14 @@ fn dispatcher(
     programme: watch::Receiver<Arc<Programme>>,
 ) -> Arc<Dispatcher> {
     let (_, roster) = watch::channel(None);
-    let casts = CastService {
-        casts: world.store.casts().unwrap(),
+    let call_queue = CallQueueService {
+        call_queue: world.store.call_queue().unwrap(),
         tasks: watch::channel(Arc::default()).1,
     };
     let tasks = TaskScope::new();
     let peers = PeerClient::new(&PeerCredentials::default()).unwrap();
     let (host, pools) = ("a".into(), Arc::clone(pools));
-    let parts = DispatcherParts { host, peers, pools, programme, roster, casts };
+    let parts = DispatcherParts { host, peers, pools, programme, roster, call_queue };
     Dispatcher::new(parts, &tasks).into()
 }
 

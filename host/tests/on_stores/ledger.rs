@@ -1,4 +1,4 @@
-//! The ledger of a job: each firing is claimed once, whichever other host tries as well.
+//! The ledger of a job: each run is claimed once, whichever other host tries as well.
 
 mod lossy_state;
 
@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use soloist::action::{Ledger, LedgerOpening, NumberedRecord, RECORDS_MAX, TermOver, history};
 use soloist_guests::capability::{TermLink, TermNotice};
 use soloist_heart::{Group, LeaderKey, Term, clock::BootTime};
-use soloist_jobs::{Firing, FiringOutcome, FiringRecord, JobMark};
+use soloist_jobs::{JobMark, JobRun, RunOutcome, RunRecord};
 use soloist_leadership::{Deadline, Gate};
 use soloist_stores::StateStore;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -26,8 +26,8 @@ fn at(second: i64) -> DateTime<Utc> {
     DateTime::UNIX_EPOCH + TimeDelta::seconds(second)
 }
 
-fn firing(second: i64) -> Firing {
-    Firing::scheduled(JOB, at(second))
+fn run(second: i64) -> JobRun {
+    JobRun::scheduled(JOB, at(second))
 }
 
 /// A leader that keeps a ledger.
@@ -43,7 +43,11 @@ impl LedgerLeader {
     }
 
     fn by(host: &TestHost, key: &LeaderKey, store: Arc<dyn StateStore>) -> Self {
-        let term = Term { group: Group::main(), host: host.name.as_str().into(), token: key.token };
+        let term = Term {
+            group: Group::main(),
+            host: host.name.as_str().into(),
+            fencing_token: key.fencing_token,
+        };
         let gate = Arc::new(Gate::new(term, Arc::new(Deadline::new(BootTime::NEVER))));
         let (told, notices) = unbounded_channel();
         let state = host.store.state().unwrap();
@@ -57,50 +61,49 @@ impl LedgerLeader {
         Self { ledger: Ledger::new(JOB.into(), term, store), gate, notices }
     }
 
-    async fn open(&self, second: i64) -> (JobMark, Vec<FiringRecord>) {
+    async fn open(&self, second: i64) -> (JobMark, Vec<RunRecord>) {
         self.open_as(LedgerOpening::First, second).await
     }
 
-    async fn open_as(&self, it: LedgerOpening, second: i64) -> (JobMark, Vec<FiringRecord>) {
+    async fn open_as(&self, it: LedgerOpening, second: i64) -> (JobMark, Vec<RunRecord>) {
         soon(self.ledger.open(at(second), SCHEDULE, it)).await.unwrap()
     }
 
     async fn claims(&self, mark: &JobMark, second: i64) -> (JobMark, NumberedRecord) {
-        match soon(self.ledger.claim(mark, &firing(second), 0, at(second), || true)).await.unwrap()
-        {
+        match soon(self.ledger.claim(mark, &run(second), 0, at(second), || true)).await.unwrap() {
             Some(claim) => claim,
             None => panic!("the mark is not {mark:?} any more"),
         }
     }
 }
 
-async fn kept_records(world: &World) -> Vec<FiringRecord> {
+async fn kept_records(world: &World) -> Vec<RunRecord> {
     let ledger = world.open().ledger().unwrap();
     soon(history(&*ledger, JOB, RECORDS_MAX as usize)).await.unwrap().1
 }
 
-fn ids(records: &[FiringRecord]) -> Vec<&str> {
+fn ids(records: &[RunRecord]) -> Vec<&str> {
     records.iter().map(|record| &*record.id).collect()
 }
 
-pub(crate) async fn a_firing_is_claimed_kept_and_ended(world: &World) {
+pub(crate) async fn a_run_is_claimed_kept_and_ended(world: &World) {
     let host = world.host("a").await;
     let leader = LedgerLeader::of(&host, &host.win().await);
     let (mark, records) = leader.open(10).await;
     assert_eq!((mark.settled, mark.count, records.len()), (at(10), 0, 0));
     let (mark, mut page) = leader.claims(&mark, 11).await;
     assert_eq!((mark.settled, mark.count), (at(11), 1));
-    assert_eq!((page.record.outcome, page.record.missed), (FiringOutcome::Running, 0));
-    page.record.outcome = FiringOutcome::Done;
+    assert_eq!((page.record.outcome, page.record.missed), (RunOutcome::Running, 0));
+    page.record.outcome = RunOutcome::Done;
     page.record.output = "hello".to_owned();
     soon(leader.ledger.update(&page)).await.unwrap();
     assert_eq!(kept_records(world).await, [page.record.clone()]);
-    // A firing that has ended does not change any more.
-    page.record.outcome = FiringOutcome::Failed;
+    // A run that has ended does not change any more.
+    page.record.outcome = RunOutcome::Failed;
     soon(leader.ledger.update(&page)).await.unwrap();
-    assert_eq!(kept_records(world).await[0].outcome, FiringOutcome::Done);
+    assert_eq!(kept_records(world).await[0].outcome, RunOutcome::Done);
     // A run by hand settles nothing of the schedule.
-    let by_hand = Firing::by_hand(JOB, at(12));
+    let by_hand = JobRun::by_hand(JOB, at(12));
     let claim = soon(leader.ledger.claim(&mark, &by_hand, 0, at(12), || true)).await.unwrap();
     let Some((mark, _)) = claim else { panic!("it was not made") };
     assert_eq!((mark.settled, mark.count), (at(11), 2));
@@ -111,10 +114,10 @@ pub(crate) async fn a_claim_goes_by_the_mark_that_is(world: &World) {
     let leader = LedgerLeader::of(&host, &host.win().await);
     let (mark, _) = leader.open(10).await;
     leader.claims(&mark, 11).await;
-    // Not even by the leader itself with an outdated mark, nor for another firing.
+    // Not even by the leader itself with an outdated mark, nor for another run.
     for second in [11, 12] {
         let claim =
-            soon(leader.ledger.claim(&mark, &firing(second), 7, at(12), || true)).await.unwrap();
+            soon(leader.ledger.claim(&mark, &run(second), 7, at(12), || true)).await.unwrap();
         assert!(claim.is_none(), "{claim:?}");
     }
     assert_eq!(ids(&kept_records(world).await), ["report@1970-01-01T00:00:11Z"]);
@@ -124,7 +127,7 @@ pub(crate) async fn what_is_late_when_the_store_answers_is_not_claimed(world: &W
     let host = world.host("a").await;
     let leader = LedgerLeader::of(&host, &host.win().await);
     let (mark, _) = leader.open(10).await;
-    let claim = soon(leader.ledger.claim(&mark, &firing(11), 0, at(11), || false)).await.unwrap();
+    let claim = soon(leader.ledger.claim(&mark, &run(11), 0, at(11), || false)).await.unwrap();
     assert!(claim.is_none(), "{claim:?}");
     assert_eq!((leader.open(12).await.0.settled, kept_records(world).await.len()), (at(10), 0));
 }
@@ -137,7 +140,7 @@ pub(crate) async fn who_leads_no_more_claims_nothing(world: &World) {
     let (mark, page) = stale.claims(&mark, 11).await;
     soon(former.store.resign(&key)).await.unwrap();
     // Before any other host has read the ledger.
-    let claim = soon(stale.ledger.claim(&mark, &firing(12), 0, at(12), || true)).await;
+    let claim = soon(stale.ledger.claim(&mark, &run(12), 0, at(12), || true)).await;
     assert_eq!(claim.unwrap_err(), TermOver);
     assert!(stale.gate.is_revoked(), "nothing else of the term may leave");
     assert_eq!(stale.notices.try_recv(), Ok(TermNotice::Fenced));
@@ -156,13 +159,13 @@ pub(crate) async fn what_was_under_way_is_interrupted(world: &World) {
     let leader = LedgerLeader::of(&former, &key);
     let (mark, _) = leader.open(10).await;
     let (mark, mut done) = leader.claims(&mark, 11).await;
-    done.record.outcome = FiringOutcome::Done;
+    done.record.outcome = RunOutcome::Done;
     soon(leader.ledger.update(&done)).await.unwrap();
     leader.claims(&mark, 12).await;
     // Not when the same leader opens the ledger again.
     for again in [LedgerOpening::Again, LedgerOpening::Reset] {
         let (_, records) = leader.open_as(again, 13).await;
-        assert_eq!(records[1].outcome, FiringOutcome::Running, "{again:?}");
+        assert_eq!(records[1].outcome, RunOutcome::Running, "{again:?}");
     }
     soon(former.store.revoke(former.lease)).await.unwrap();
 
@@ -170,7 +173,7 @@ pub(crate) async fn what_was_under_way_is_interrupted(world: &World) {
     let (mark, records) = leader.open(30).await;
     assert_eq!(mark.settled, at(13));
     let outcomes: Vec<_> = records.iter().map(|record| record.outcome).collect();
-    assert_eq!(outcomes, [FiringOutcome::Done, FiringOutcome::Interrupted]);
+    assert_eq!(outcomes, [RunOutcome::Done, RunOutcome::Interrupted]);
     assert_eq!(records[1].ended, Some(at(30)));
     assert_eq!(kept_records(world).await, records);
     // The outcome is written for good.
@@ -200,21 +203,21 @@ pub(crate) async fn another_schedule_begins_now(world: &World) {
     assert_eq!(soon(opened(SCHEDULE)).await.unwrap().0, mark);
     let (other, _) = soon(opened("@daily")).await.unwrap();
     assert_eq!((other.settled, other.count), (at(500), 1));
-    // Also if the clock was ahead before; a claimed firing stays claimed.
+    // Also if the clock was ahead before; a claimed run stays claimed.
     let (earlier, _) =
         soon(leader.ledger.open(at(400), SCHEDULE, LedgerOpening::First)).await.unwrap();
     assert_eq!((earlier.settled, &earlier.claimed), (at(400), &mark.claimed));
     assert_eq!(earlier.claimed.end_around(at(11)), Some(at(11)));
 }
 
-/// A leader whose clock was ahead settles only the firings that it claimed.
+/// A leader whose clock was ahead settles only the runs that it claimed.
 pub(crate) async fn a_clock_that_was_ahead_settles_what_it_claimed_and_no_more(world: &World) {
     const AHEAD: i64 = 20 * 3600;
     let host = world.host("a").await;
     let leader = LedgerLeader::of(&host, &host.win().await);
     let (mark, _) = leader.open(10).await;
     let (mark, _) = leader.claims(&mark, 11).await;
-    // The firings in between were skipped, as the job's keeper does it.
+    // The runs in between were skipped, as the job's keeper does it.
     let dropped = JobMark { settled: at(AHEAD), ..mark };
     let (ahead, _) = leader.claims(&dropped, AHEAD + 1).await;
     let (mark, _) = leader.open(13).await;
@@ -262,7 +265,7 @@ pub(crate) async fn state_and_ledgers_keep_apart(world: &World) {
 }
 
 /// Two hosts lead in turn, and each goes on claiming for as long as the store lets it.
-pub(crate) async fn no_firing_is_claimed_under_two_tokens(world: &World) {
+pub(crate) async fn no_run_is_claimed_under_two_tokens(world: &World) {
     let hosts = [world.host("a").await, world.host("b").await];
     let mut claimed = Vec::new();
     let mut former: Option<tokio::task::JoinHandle<Vec<String>>> = None;
@@ -275,8 +278,8 @@ pub(crate) async fn no_firing_is_claimed_under_two_tokens(world: &World) {
         let claims = tokio::spawn(async move {
             let (mut made, mut begun) = (Vec::new(), Some(begun));
             for _ in 0..10_000 {
-                let firing = Firing::scheduled(JOB, mark.settled + TimeDelta::seconds(1));
-                match leader.ledger.claim(&mark, &firing, 0, firing.scheduled, || true).await {
+                let run = JobRun::scheduled(JOB, mark.settled + TimeDelta::seconds(1));
+                match leader.ledger.claim(&mark, &run, 0, run.scheduled, || true).await {
                     Ok(Some((new, page))) => {
                         (mark, _) = (new, made.push(page.record.id));
                         begun.take().map(|begun| begun.send(()));
@@ -310,10 +313,10 @@ pub(crate) async fn a_claim_whose_answer_was_lost_is_known_in_the_end(world: &Wo
     for second in 11..17 {
         let (moved, mut page) = leader.claims(&mark, second).await;
         mark = moved;
-        page.record.outcome = FiringOutcome::Done;
+        page.record.outcome = RunOutcome::Done;
         soon(leader.ledger.update(&page)).await.unwrap();
     }
     let records = kept_records(world).await;
     assert_eq!(records.len(), 6);
-    assert!(records.iter().all(|record| record.outcome == FiringOutcome::Done), "{records:?}");
+    assert!(records.iter().all(|record| record.outcome == RunOutcome::Done), "{records:?}");
 }

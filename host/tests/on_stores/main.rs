@@ -1,6 +1,6 @@
 //! Tests of what a host does with a store, run on each kind of store: the ledgers of jobs, and
-//! casts. The contract of the stores themselves is tested in `host/stores/tests`, whose rig is used
-//! here.
+//! queued calls. The contract of the stores themselves is tested in `host/stores/tests`, whose rig
+//! is used here.
 
 #![expect(
     clippy::expect_used,
@@ -14,10 +14,10 @@
 #[path = "../../stores/tests/store/properties.rs"]
 mod properties;
 
-mod cast_service;
-#[path = "../../stores/tests/store/casts/rig.rs"]
+#[path = "../../stores/tests/store/call_queue/rig.rs"]
 #[expect(dead_code, reason = "the stores' own tests need more of it")]
-mod casts;
+mod call_queue;
+mod call_queue_service;
 #[path = "../../stores/tests/store/etcd_server.rs"]
 #[expect(dead_code, reason = "the stores' own tests need more of it")]
 mod etcd_server;
@@ -34,7 +34,7 @@ mod world;
 mod ledgers {
     properties! {
         ledger:
-        a_firing_is_claimed_kept_and_ended,
+        a_run_is_claimed_kept_and_ended,
         a_claim_goes_by_the_mark_that_is,
         what_is_late_when_the_store_answers_is_not_claimed,
         who_leads_no_more_claims_nothing,
@@ -44,7 +44,7 @@ mod ledgers {
         a_foreign_ledger_is_named,
         a_clock_that_was_ahead_settles_what_it_claimed_and_no_more,
         state_and_ledgers_keep_apart,
-        no_firing_is_claimed_under_two_tokens,
+        no_run_is_claimed_under_two_tokens,
         a_claim_whose_answer_was_lost_is_known_in_the_end,
     }
 }
@@ -52,23 +52,23 @@ mod ledgers {
 mod work {
     properties! {
         workers:
-        a_cast_is_done_and_answered,
+        a_queued_call_is_done_and_answered,
         what_fails_is_tried_again_and_buried_in_the_end,
-        the_casts_of_a_host_that_dies_are_done_by_others,
-        a_cast_that_kills_its_hosts_is_no_loop,
+        the_queued_calls_of_a_host_that_dies_are_done_by_others,
+        a_queued_call_that_kills_its_hosts_is_no_loop,
         a_stop_gives_back_at_once,
         a_stop_lets_finish_what_is_under_way,
         a_lost_session_interrupts,
-        a_full_host_leaves_a_cast_to_another,
+        a_full_host_leaves_a_queued_call_to_another,
         hosts_share_the_work_within_their_places,
     }
 }
 
-mod cast_operations {
+mod call_queue_operations {
     properties! {
-        cast_service:
-        what_cannot_be_cast_is_told_with_what_to_do,
-        a_cast_is_looked_at_from_any_host,
+        call_queue_service:
+        what_cannot_be_enqueued_is_told_with_what_to_do,
+        a_queued_call_is_looked_at_from_any_host,
         dead_letters_are_replayed_and_purged,
     }
 }
@@ -76,6 +76,6 @@ mod cast_operations {
 mod storms {
     properties! {
         storm:
-        casts_outlive_hosts_that_die_at_random,
+        queued_calls_outlive_hosts_that_die_at_random,
     }
 }

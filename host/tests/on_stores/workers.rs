@@ -1,21 +1,21 @@
-//! The cast workers of several hosts at work on one queue, on each store.
+//! The queued call workers of several hosts at work on one queue, on each store.
 
 mod rig;
 
 use std::{sync::Arc, time::Duration};
 
 use soloist_heart::clock::BootTime;
-use soloist_stores::CastState;
+use soloist_stores::QueuedCallState;
 
-use self::rig::{MANY, WorkLog, WorkerHost, answer, cast, cast_many, error};
+use self::rig::{MANY, WorkLog, WorkerHost, answer, enqueue, enqueue_many, error};
 pub(crate) use self::rig::{hosts, settings};
 use crate::world::{LONG, World, soon};
 
-pub(crate) async fn a_cast_is_done_and_answered(world: &World) {
+pub(crate) async fn a_queued_call_is_done_and_answered(world: &World) {
     let log = Arc::new(WorkLog::default());
     let host = WorkerHost::start(world, "a", &log, 2).await;
-    let caller = world.open().casts().unwrap();
-    let key = cast(&*caller, "it", 3).await;
+    let caller = world.open().call_queue().unwrap();
+    let key = enqueue(&*caller, "it", 3).await;
     let found = answer(&*caller, &key).await;
     assert_eq!(
         (&*found.payload, found.content_type.as_deref()),
@@ -23,8 +23,8 @@ pub(crate) async fn a_cast_is_done_and_answered(world: &World) {
     );
     assert_eq!(log.attempts(&key), [("a".to_owned(), 1)]);
     host.stop().await;
-    // Without a worker a cast waits, and the next worker finds it.
-    let key = cast(&*caller, "it", 3).await;
+    // Without a worker a queued call waits, and the next worker finds it.
+    let key = enqueue(&*caller, "it", 3).await;
     let _host = WorkerHost::start(world, "b", &log, 2).await;
     answer(&*caller, &key).await;
 }
@@ -32,31 +32,33 @@ pub(crate) async fn a_cast_is_done_and_answered(world: &World) {
 pub(crate) async fn what_fails_is_tried_again_and_buried_in_the_end(world: &World) {
     let log = Arc::new(WorkLog::default());
     let host = WorkerHost::start(world, "a", &log, 8).await;
-    let casts = &*host.casts;
+    let call_queue = &*host.call_queue;
     let began = BootTime::now();
-    let (failing, refused) = (cast(casts, "fail", 2).await, cast(casts, "refuse", 9).await);
-    let (once, long) = (cast(casts, "fail once", 2).await, cast(casts, "too long", 9).await);
-    assert_eq!(error(casts, &refused).await, (1, "it was refused: it is wrong".into()));
-    let (attempts, reason) = error(casts, &long).await;
+    let (failing, refused) =
+        (enqueue(call_queue, "fail", 2).await, enqueue(call_queue, "refuse", 9).await);
+    let (once, long) =
+        (enqueue(call_queue, "fail once", 2).await, enqueue(call_queue, "too long", 9).await);
+    assert_eq!(error(call_queue, &refused).await, (1, "it was refused: it is wrong".into()));
+    let (attempts, reason) = error(call_queue, &long).await;
     assert!(attempts == 1 && reason.contains("an answer of 307200 bytes"), "{reason}");
-    assert_eq!(error(casts, &failing).await, (2, "it failed: it failed".into()));
+    assert_eq!(error(call_queue, &failing).await, (2, "it failed: it failed".into()));
     let waited = BootTime::now().since(began);
     assert!(waited >= Duration::from_millis(500), "tried again after {waited:?}");
-    assert_eq!(&*answer(casts, &once).await.payload, b"did fail once");
+    assert_eq!(&*answer(call_queue, &once).await.payload, b"did fail once");
     assert_eq!(log.attempts(&once), [("a".to_owned(), 1), ("a".to_owned(), 2)]);
     assert_eq!(log.attempts(&failing).len(), 2);
 
     // A replayed dead letter has all its attempts again.
-    assert!(soon(casts.replay(&refused)).await.unwrap());
+    assert!(soon(call_queue.replay(&refused)).await.unwrap());
     log.until(|| log.attempts(&refused).len() == 2).await;
     assert_eq!(log.attempts(&refused)[1].1, 1);
 }
 
-pub(crate) async fn the_casts_of_a_host_that_dies_are_done_by_others(world: &World) {
+pub(crate) async fn the_queued_calls_of_a_host_that_dies_are_done_by_others(world: &World) {
     let log = Arc::new(WorkLog::default());
     log.set_hanging("a", true);
     let a = WorkerHost::start(world, "a", &log, 4).await;
-    let keys = cast_many(&*a.casts).await;
+    let keys = enqueue_many(&*a.call_queue).await;
     log.until_under_way("a", 4).await;
     let others = [
         WorkerHost::start(world, "b", &log, 3).await,
@@ -67,23 +69,23 @@ pub(crate) async fn the_casts_of_a_host_that_dies_are_done_by_others(world: &Wor
     let held: Vec<_> = held.cloned().collect();
     assert_eq!(held.len(), 4);
     a.die().await;
-    let casts = &*others[0].casts;
+    let call_queue = &*others[0].call_queue;
     let mut repeats = 0;
     for key in &keys {
-        answer(casts, key).await;
+        answer(call_queue, key).await;
         repeats += log.attempts(key).len() - 1;
     }
-    println!("{MANY} casts, one host of three killed: {repeats} were done again");
+    println!("{MANY} queued calls, one host of three killed: {repeats} were done again");
     assert_eq!(repeats, held.len());
     for key in held {
         assert_eq!(log.attempts(&key).last().unwrap().1, 2, "the attempt was counted");
     }
 }
 
-pub(crate) async fn a_cast_that_kills_its_hosts_is_no_loop(world: &World) {
+pub(crate) async fn a_queued_call_that_kills_its_hosts_is_no_loop(world: &World) {
     let log = Arc::new(WorkLog::default());
-    let caller = world.open().casts().unwrap();
-    let key = cast(&*caller, "it", 2).await;
+    let caller = world.open().call_queue().unwrap();
+    let key = enqueue(&*caller, "it", 2).await;
     for name in ["a", "b"] {
         log.set_hanging(name, true);
         let host = WorkerHost::start(world, name, &log, 1).await;
@@ -100,8 +102,8 @@ pub(crate) async fn a_stop_gives_back_at_once(world: &World) {
     let log = Arc::new(WorkLog::default());
     log.set_hanging("a", true);
     let a = WorkerHost::start(world, "a", &log, 2).await;
-    let caller = world.open().casts().unwrap();
-    let keys = [cast(&*caller, "it", 2).await, cast(&*caller, "it", 2).await];
+    let caller = world.open().call_queue().unwrap();
+    let keys = [enqueue(&*caller, "it", 2).await, enqueue(&*caller, "it", 2).await];
     log.until_under_way("a", 2).await;
     let _b = WorkerHost::start(world, "b", &log, 2).await;
     // Its session is still alive, so no other host has waited for the end of that.
@@ -118,23 +120,23 @@ pub(crate) async fn a_stop_lets_finish_what_is_under_way(world: &World) {
     let log = Arc::new(WorkLog::default());
     log.set_hanging("a", true);
     let a = WorkerHost::start_with(world, "a", &log, 1, LONG).await;
-    let caller = world.open().casts().unwrap();
-    let first = cast(&*caller, "first", 2).await;
+    let caller = world.open().call_queue().unwrap();
+    let first = enqueue(&*caller, "first", 2).await;
     log.until_under_way("a", 1).await;
-    let second = cast(&*caller, "second", 2).await;
+    let second = enqueue(&*caller, "second", 2).await;
     a.ending.cancel();
     log.set_hanging("a", false);
     soon(a.work).await.unwrap();
     answer(&*caller, &first).await;
     assert!(log.attempts(&second).is_empty(), "a host that stops begins nothing");
-    assert!(matches!(caller.state(&second).await.unwrap(), Some(CastState::Queued(_))));
+    assert!(matches!(caller.state(&second).await.unwrap(), Some(QueuedCallState::Queued(_))));
 }
 
 pub(crate) async fn a_lost_session_interrupts(world: &World) {
     let log = Arc::new(WorkLog::default());
     log.set_hanging("a", true);
     let a = WorkerHost::start(world, "a", &log, 2).await;
-    let key = cast(&*a.casts, "it", 3).await;
+    let key = enqueue(&*a.call_queue, "it", 3).await;
     log.until_under_way("a", 1).await;
     a.session.send_replace(None);
     log.until_under_way("a", 0).await;
@@ -143,23 +145,23 @@ pub(crate) async fn a_lost_session_interrupts(world: &World) {
     // With a new session it goes on, even on the same host.
     let lease = soon(a.store.grant(LONG)).await.unwrap().id;
     a.session.send_replace(Some(lease));
-    answer(&*a.casts, &key).await;
+    answer(&*a.call_queue, &key).await;
     assert_eq!(log.attempts(&key), [("a".to_owned(), 1), ("a".to_owned(), 2)]);
     // The store may know of the end of a session before the host does.
     soon(a.store.revoke(lease)).await.unwrap();
-    let key = cast(&*a.casts, "it", 3).await;
+    let key = enqueue(&*a.call_queue, "it", 3).await;
     let lease = soon(a.store.grant(LONG)).await.unwrap().id;
     a.session.send_replace(Some(lease));
-    answer(&*a.casts, &key).await;
+    answer(&*a.call_queue, &key).await;
 }
 
-pub(crate) async fn a_full_host_leaves_a_cast_to_another(world: &World) {
+pub(crate) async fn a_full_host_leaves_a_queued_call_to_another(world: &World) {
     let log = Arc::new(WorkLog::default());
     let full = WorkerHost::start(world, "full", &log, 1).await;
-    let key = cast(&*full.casts, "it", 1).await;
+    let key = enqueue(&*full.call_queue, "it", 1).await;
     log.until(|| !log.attempts(&key).is_empty()).await;
     let _b = WorkerHost::start(world, "b", &log, 1).await;
-    answer(&*full.casts, &key).await;
+    answer(&*full.call_queue, &key).await;
     let attempts = log.attempts(&key);
     assert!(attempts.iter().all(|(_, attempt)| *attempt == 1), "{attempts:?}");
 }
@@ -172,11 +174,11 @@ pub(crate) async fn hosts_share_the_work_within_their_places(world: &World) {
         log.set_hanging(name, true);
         hosts.push(WorkerHost::start(world, name, &log, 3).await);
     }
-    let keys = cast_many(&*hosts[0].casts).await;
+    let keys = enqueue_many(&*hosts[0].call_queue).await;
     for name in names {
         log.until_under_way(name, 3).await;
     }
-    // A host takes more casts when its settings say so, and none of a task that it lacks.
+    // A host takes more queued calls when its settings say so, and none of a task that it lacks.
     hosts[0].take_up(settings(5));
     log.until_under_way("a", 5).await;
     hosts[1].take_up(Arc::default());
@@ -190,7 +192,7 @@ pub(crate) async fn hosts_share_the_work_within_their_places(world: &World) {
         log.set_hanging(name, false);
     }
     for key in &keys {
-        answer(&*hosts[0].casts, key).await;
+        answer(&*hosts[0].call_queue, key).await;
     }
     let most = log.most_at_once.lock().unwrap().clone();
     assert_eq!((most["a"], most["b"], most["c"]), (5, 3, 3));

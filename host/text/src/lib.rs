@@ -93,7 +93,7 @@ pub fn sanitize(text: &str) -> String {
 pub fn sanitize_json(json: &str) -> String {
     let mut tame = String::with_capacity(json.len());
     for c in json.chars() {
-        // In JSON, line breaks occur only between tokens.
+        // In JSON, line breaks occur only between fencing tokens.
         if affects_display(c) && !matches!(c, '\t' | '\n' | '\r') {
             // Each of these characters is a single UTF-16 unit.
             tame += &format!("\\u{:04x}", u32::from(c));

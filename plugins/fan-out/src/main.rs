@@ -19,7 +19,7 @@
 //! attempts = "3"
 //! ```
 //!
-//! With a `schedule` it goes through the list at each firing, otherwise once a term. It fails
+//! With a `schedule` it goes through the list at each run, otherwise once a term. It fails
 //! if an item was not done, and names it. Without a list it says what is missing and rests.
 
 mod bindings {
@@ -37,10 +37,10 @@ use bindings::soloist::plugin::term;
 use bindings::wasi::config::store::get;
 use bindings::wasi::io::poll::poll;
 
-/// Ends a firing; a service that ended would be started again, so it waits for the end of
+/// Ends a run; a service that ended would be started again, so it waits for the end of
 /// the term.
 fn rest(code: ExitCode) -> ExitCode {
-    if env::var_os("SOLOIST_FIRING").is_some() {
+    if env::var_os("SOLOIST_RUN_ID").is_some() {
         return code;
     }
     term::ending().block();

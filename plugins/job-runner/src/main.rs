@@ -2,10 +2,10 @@
 //!
 //! Does one unit of work a second, for as long as it is let run: it counts the
 //! primes in the next hundred thousand numbers and prints the result, with the
-//! token of the term that it works under:
+//! fencing token of the term that it works under:
 //!
 //! ```text
-//! unit 1: 9592 primes from 0 to 99999 (host a, token 42)
+//! unit 1: 9592 primes from 0 to 99999 (host a, fencing token 42)
 //! ```
 //!
 //! A standard `wasi:cli` program that asks soloist for one thing more, the term.
@@ -40,13 +40,16 @@ fn main() {
         let to = from + UNIT - 1;
         let primes = count_primes(from, to);
         println!(
-            "unit {unit}: {primes} primes from {from} to {to} (host {}, token {})",
-            term.host, term.token
+            "unit {unit}: {primes} primes from {from} to {to} (host {}, fencing token {})",
+            term.host, term.fencing_token
         );
         // Whichever comes first; the end stays ready once it has come.
         poll(&[&ending, &subscribe_duration(PAUSE)]);
         if ending.ready() {
-            println!("the term is ending: {unit} units done (token {})", term.token);
+            println!(
+                "the term is ending: {unit} units done (fencing token {})",
+                term.fencing_token
+            );
             return;
         }
     }

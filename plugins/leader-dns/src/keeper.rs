@@ -27,7 +27,7 @@ const REMOVALS: u32 = 5;
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Standing {
     host: String,
-    token: u64,
+    fencing_token: u64,
     registered: bool,
     /// When that was, in milliseconds since 1970.
     at: u64,
@@ -125,14 +125,15 @@ impl Keeper<'_> {
     }
 
     fn stand(&self, registered: bool, error: Option<String>) -> Result<(), StateError> {
-        let (host, token) = (self.term.host.clone(), self.term.token);
-        self.state.write(STANDING, &Standing { host, token, registered, at: wall_ms(), error })
+        let (host, fencing_token) = (self.term.host.clone(), self.term.fencing_token);
+        self.state
+            .write(STANDING, &Standing { host, fencing_token, registered, at: wall_ms(), error })
     }
 
     /// Tells people, and the same only once.
     fn tell(&mut self, text: String) {
         if self.told.as_ref() != Some(&text) {
-            println!("{text} (token {})", self.term.token);
+            println!("{text} (fencing token {})", self.term.fencing_token);
             self.told = Some(text);
         }
     }

@@ -66,7 +66,7 @@ impl Record {
         let value = |name: &str| match name {
             "host" => Some(term.host.clone()),
             "group" => Some(term.group.clone()),
-            "token" => Some(term.token.to_string()),
+            "fencing_token" => Some(term.fencing_token.to_string()),
             "address" => self.addresses.get(&term.host).cloned(),
             _ => None,
         };
@@ -90,7 +90,7 @@ impl Record {
 /// Puts in what `{…}` stands for; braces around anything else are left alone.
 fn fill(text: &str, value: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
     let mut filled = text.to_owned();
-    for name in ["host", "group", "token", "address"] {
+    for name in ["host", "group", "fencing_token", "address"] {
         let place = format!("{{{name}}}");
         if filled.contains(&place) {
             let value = value(name)
@@ -125,8 +125,8 @@ mod tests {
     #[test]
     fn places_are_filled_and_other_braces_left() {
         let value = |name: &str| (name != "address").then(|| format!("<{name}>"));
-        let filled = fill(r#"{"a": "{host} {token}", "b": {x}}"#, &value);
-        assert_eq!(filled.as_deref(), Ok(r#"{"a": "<host> <token>", "b": {x}}"#));
+        let filled = fill(r#"{"a": "{host} {fencing_token}", "b": {x}}"#, &value);
+        assert_eq!(filled.as_deref(), Ok(r#"{"a": "<host> <fencing token>", "b": {x}}"#));
         assert!(fill("{address}", &value).is_err());
         assert_eq!((in_url("a/b ü"), in_json("a\"b")), ("a%2Fb%20%C3%BC".into(), "a\\\"b".into()));
     }

@@ -20,8 +20,8 @@ pub(crate) struct Sample {
     /// Why there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<String>,
-    /// The token of the term that it was made in.
-    pub(crate) token: u64,
+    /// The fencing token of the term that it was made in.
+    pub(crate) fencing_token: u64,
 }
 
 impl Sample {
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     fn sample(took: u64, status: Option<u16>) -> Sample {
-        Sample { at: 0, took, status, error: None, token: 1 }
+        Sample { at: 0, took, status, error: None, fencing_token: 1 }
     }
 
     #[test]

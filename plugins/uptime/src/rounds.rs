@@ -31,7 +31,7 @@ const ERROR_MAX: usize = 120;
 pub(crate) fn perform(ending: &Pollable, state: &State) {
     let mut rounds = Rounds {
         state,
-        token: term::current().token,
+        fencing_token: term::current().fencing_token,
         checks: BTreeMap::new(),
         due: BTreeMap::new(),
         open: BTreeMap::new(),
@@ -60,7 +60,7 @@ struct Open {
 
 struct Rounds<'a> {
     state: &'a State,
-    token: u64,
+    fencing_token: u64,
     checks: BTreeMap<String, Check>,
     /// When each is asked next, and the check that this is true of.
     due: BTreeMap<String, (Moment, Check)>,
@@ -150,7 +150,7 @@ impl Rounds<'_> {
                     continue;
                 }
             };
-            let sample = Sample { at, took, status, error, token: self.token };
+            let sample = Sample { at, took, status, error, fencing_token: self.fencing_token };
             samples.push((name.clone(), check.url.clone(), sample));
             self.plan(name, check);
         }

@@ -8,13 +8,18 @@ use super::*;
 const PAGE: &str = "<!doctype html><title>hurt</title><script>document.title = 'ran';\
                     fetch('/v1/pause', { method: 'POST' })</script>";
 
-/// Casts a task, and returns the path of its answer once that exists.
+/// Queued calls a task, and returns the path of its answer once that exists.
 async fn answered(cluster: &Cluster, payload: String) -> String {
     let (client, api) = (Client::new(), cluster.host("a").api().await);
     let url = format!("http://{api}/v1/tasks/work");
-    let cast = client.post(format!("{url}?mode=cast")).body(payload).send().await.expect("a cast");
-    let cast: Value = cast.json().await.expect("JSON");
-    let id = cast["id"].as_str().expect("an id");
+    let queued_call = client
+        .post(format!("{url}?mode=enqueue"))
+        .body(payload)
+        .send()
+        .await
+        .expect("a queued call");
+    let queued_call: Value = queued_call.json().await.expect("JSON");
+    let id = queued_call["id"].as_str().expect("an id");
     let answer = format!("{url}/{id}/answer");
     let there = timeout(PATIENCE, async {
         while client.get(&answer).send().await.expect("an answer").status() != StatusCode::OK {

@@ -176,12 +176,12 @@ async fn plugins_say_what_is_an_answer_and_nothing_for_hosts(kind: Kind) {
             let refused = answer.starts_with("HTTP/1.1 502 ") && answer.contains(status);
             assert!(refused, "{name} {status}: {answer}");
         }
-        let lying = "/say?200&soloist-unserved:not-begun&soloist-token:999&soloist-x:y";
+        let lying = "/say?200&soloist-unserved:not-begun&soloist-fencing-token:999&soloist-x:y";
         for url in [all.web(name, lying), all.control(name, &format!("/leader/web{lying}")).await] {
             let answer = all.get(url).await;
             assert_eq!(answer.status(), 200, "{name}");
             assert_eq!(answer.headers()["soloist-host"], "a", "{name}");
-            assert_ne!(answer.headers()["soloist-token"], "999", "{name}");
+            assert_ne!(answer.headers()["soloist-fencing-token"], "999", "{name}");
             for said in ["soloist-unserved", "soloist-x"] {
                 assert!(!answer.headers().contains_key(said), "{name} {said}");
             }

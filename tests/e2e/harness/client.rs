@@ -12,7 +12,7 @@ use super::PATIENCE;
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) host: String,
-    pub(crate) token: i64,
+    pub(crate) fencing_token: i64,
     pub(crate) body: String,
 }
 
@@ -37,10 +37,10 @@ impl Web {
     pub(crate) async fn get(&self, path: &str) -> Option<Answer> {
         let answer = self.client.get(format!("{}{path}", self.url)).send().await.ok()?;
         let header = |name| answer.headers()[name].to_str().expect("text").to_owned();
-        let (host, token) = (header("soloist-host"), header("soloist-token"));
-        let token = token.parse().expect("a token");
+        let (host, fencing_token) = (header("soloist-host"), header("soloist-fencing-token"));
+        let fencing_token = fencing_token.parse().expect("a fencing token");
         let status = answer.status();
-        Some(Answer { status, host, token, body: answer.text().await.ok()? })
+        Some(Answer { status, host, fencing_token, body: answer.text().await.ok()? })
     }
 
     /// The first answer with status 200 that `wanted` accepts. A client gets no event for that, so

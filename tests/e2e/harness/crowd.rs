@@ -1,4 +1,4 @@
-//! Clients that send requests all the time, and check that tokens never fall.
+//! Clients that send requests all the time, and check that fencing tokens never fall.
 
 use std::{
     collections::BTreeMap,
@@ -18,7 +18,7 @@ use tokio::{
 
 use super::{PATIENCE, client::Web};
 
-/// The tokens of all answers, and when the last answer under each was received.
+/// The fencing tokens of all answers, and when the last answer under each was received.
 type Heard = BTreeMap<i64, Instant>;
 
 /// Clients that send requests all the time.
@@ -39,14 +39,14 @@ impl Crowd {
         Self { stop, heard, clients }
     }
 
-    /// Waits until one of them gets an answer under a newer token than `token`.
-    pub(crate) async fn hears_newer_than(&self, token: i64) {
+    /// Waits until one of them gets an answer under a newer fencing token than `fencing_token`.
+    pub(crate) async fn hears_newer_than(&self, fencing_token: i64) {
         let mut heard = self.heard.subscribe();
-        let newer = heard.wait_for(|heard| newest(heard) > token);
-        timeout(PATIENCE, newer).await.expect("a newer token").expect("clients");
+        let newer = heard.wait_for(|heard| newest(heard) > fencing_token);
+        timeout(PATIENCE, newer).await.expect("a newer fencing token").expect("clients");
     }
 
-    /// Stops the clients; returns the tokens that they have seen.
+    /// Stops the clients; returns the fencing tokens that they have seen.
     pub(crate) async fn disperse(self) -> BTreeMap<i64, Instant> {
         self.stop.store(true, Ordering::Relaxed);
         self.clients.join_all().await;
@@ -55,20 +55,20 @@ impl Crowd {
 }
 
 fn newest(heard: &Heard) -> i64 {
-    heard.last_key_value().map_or(0, |(token, _)| *token)
+    heard.last_key_value().map_or(0, |(fencing_token, _)| *fencing_token)
 }
 
-/// Sends requests until `stop`. Before each request it notes the newest token that *any* client has
-/// received: the answer must not be older.
+/// Sends requests until `stop`. Before each request it notes the newest fencing token that *any*
+/// client has received: the answer must not be older.
 async fn ask(web: Web, stop: Arc<AtomicBool>, heard: watch::Sender<Heard>) {
     while !stop.load(Ordering::Relaxed) {
         let known = newest(&heard.borrow());
         if let Some(answer) = web.get("/").await
             && answer.status == StatusCode::OK
         {
-            assert!(answer.token >= known, "{answer:?} after token {known}");
+            assert!(answer.fencing_token >= known, "{answer:?} after fencing token {known}");
             heard.send_modify(|heard| {
-                heard.insert(answer.token, Instant::now());
+                heard.insert(answer.fencing_token, Instant::now());
             });
         }
         sleep(Duration::from_millis(2)).await;

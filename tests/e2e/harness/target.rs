@@ -18,7 +18,7 @@ pub(crate) struct Came {
     pub(crate) method: Method,
     pub(crate) path: String,
     pub(crate) key: Option<String>,
-    pub(crate) token: i64,
+    pub(crate) fencing_token: i64,
     /// The trace that it belongs to (W3C Trace Context).
     pub(crate) parent: Option<String>,
     pub(crate) body: String,
@@ -107,7 +107,9 @@ async fn take(
         method,
         path: uri.to_string(),
         key: header("idempotency-key").map(ToOwned::to_owned),
-        token: header("soloist-token").and_then(|text| text.parse().ok()).expect("a token"),
+        fencing_token: header("soloist-fencing-token")
+            .and_then(|text| text.parse().ok())
+            .expect("a fencing token"),
         parent: header("traceparent").map(ToOwned::to_owned),
         body: String::from_utf8_lossy(&body).into_owned(),
         status,

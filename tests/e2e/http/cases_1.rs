@@ -332,7 +332,7 @@ fn connections() -> Vec<Case> {
         case("where it says that it came from", with("x-forwarded-for: 9.9.9.9\nforwarded: for=9.9.9.9\nx-real-ip: 9.9.9.9\n"), &[200])
             .says(&["x-forwarded-for: 127.0.0.1\n"])
             .hides(&["9.9.9.9"]),
-        case("what hosts say is said by hosts", with("soloist-token: 9\nsoloist-x: y\n"), &[200]).hides(&["soloist-"]),
+        case("what hosts say is said by hosts", with("soloist-fencing-token: 9\nsoloist-x: y\n"), &[200]).hides(&["soloist-"]),
         case("an upgrade that is only offered", with("upgrade: websocket\n"), &[200]).hides(&["upgrade"]),
         case("an upgrade to HTTP/2", with("connection: upgrade, http2-settings\nupgrade: h2c\nhttp2-settings: AAMAAABk\n"), &[200])
             .hides(&["upgrade", "http2-settings"]),

@@ -192,7 +192,8 @@ fn headers() -> Vec<Case> {
         with("upgrade", &[("upgrade", "websocket")], MALFORMED),
         with("te for what is no trailer", &[("te", "gzip")], MALFORMED),
         with("te for trailers", &[("te", "trailers")], ok),
-        with("what hosts say is said by hosts", &[("soloist-token", "9")], ok).hides(&["soloist-"]),
+        with("what hosts say is said by hosts", &[("soloist-fencing-token", "9")], ok)
+            .hides(&["soloist-"]),
         with("a body that waits to be asked for", &[("expect", "100-continue")], ok)
             .body(&["hello"]),
         with("an expectation that nobody knows", &[("expect", "a-miracle")], Came::Status(417)),

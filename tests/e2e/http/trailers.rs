@@ -86,7 +86,7 @@ async fn talks(way: Way) -> Result<(), String> {
     let trailers = answers.trailers().await.map_err(|status| status.to_string())?;
     let trailers = trailers.unwrap_or_default();
     if end.is_some()
-        || trailers.contains_key("soloist-token")
+        || trailers.contains_key("soloist-fencing-token")
         || trailers.contains_key("content-length")
     {
         return Err(format!("{end:?} and {trailers:?}"));

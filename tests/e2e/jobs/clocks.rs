@@ -1,4 +1,4 @@
-//! Wrong wall clocks: which hosts notice, which of them step aside, and that no firing is
+//! Wrong wall clocks: which hosts notice, which of them step aside, and that no run is
 //! suppressed because of what a wrong clock has done. faketime(1) shifts the wall clocks; the
 //! boot-time clock is real.
 
@@ -14,7 +14,7 @@ use crate::harness::process::agrees;
 const EVERY: &str = "schedule = \"every 1s\"\n";
 /// How far the wrong clock is ahead.
 const AHEAD: &str = "+20h";
-/// Hours less than the wrong clock would suppress the job's firings.
+/// Hours less than the wrong clock would suppress the job's runs.
 const SOON: Duration = Duration::from_secs(20);
 
 /// The environment variables of a process whose wall clock is shifted.
@@ -40,10 +40,14 @@ impl Beats {
         self.cluster.start_in(name, &self.settings, environment);
     }
 
-    /// Waits until at least `count` firings were begun under tokens other than these.
-    async fn begun_by_others(&self, tokens: &[i64], count: usize) {
+    /// Waits until at least `count` runs were begun under fencing tokens other than these.
+    async fn begun_by_others(&self, fencing_tokens: &[i64], count: usize) {
         let wait = async {
-            let others = || self.lines().into_iter().filter(|line| !tokens.contains(&line.token));
+            let others = || {
+                self.lines()
+                    .into_iter()
+                    .filter(|line| !fencing_tokens.contains(&line.fencing_token))
+            };
             while others().count() < count {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
@@ -61,17 +65,18 @@ impl Beats {
     }
 }
 
-/// The only host could not notice its wrong clock. The next leader runs the firings that it
+/// The only host could not notice its wrong clock. The next leader starts the runs that it
 /// skipped.
 pub(super) async fn a_leader_that_was_a_day_ahead_silences_nothing(kind: Kind) {
     let mut beats = Beats::prepared(kind, EVERY).await;
     beats.start_ahead("a").await;
-    let token = beats.cluster.leading("a").await["token"].as_i64().expect("a token");
-    beats.written(token, 3).await;
+    let fencing_token =
+        beats.cluster.leading("a").await["fencing_token"].as_i64().expect("a fencing token");
+    beats.written(fencing_token, 3).await;
     beats.cluster.kill("a").await;
     beats.join("b").await;
     beats.cluster.leading("b").await;
-    beats.begun_by_others(&[token], 3).await;
+    beats.begun_by_others(&[fencing_token], 3).await;
     beats.begins_nothing_twice();
 }
 
@@ -79,8 +84,9 @@ pub(super) async fn a_leader_that_was_a_day_ahead_silences_nothing(kind: Kind) {
 pub(super) async fn most_hosts_are_right(kind: Kind) {
     let mut beats = Beats::prepared(kind, EVERY).await;
     beats.start_ahead("a").await;
-    let token = beats.cluster.leading("a").await["token"].as_i64().expect("a token");
-    beats.written(token, 2).await;
+    let fencing_token =
+        beats.cluster.leading("a").await["fencing_token"].as_i64().expect("a fencing token");
+    beats.written(fencing_token, 2).await;
     beats.join("b").await;
     let log = beats.cluster.host("a").log.clone();
     let disputed = log.event(0, "clock-off").await;
@@ -92,7 +98,7 @@ pub(super) async fn most_hosts_are_right(kind: Kind) {
     assert!(wrong.to_string().contains("20h ahead of those of most hosts"), "{wrong}");
     let end = log.event(0, "draining").await;
     assert!(end["cause"].as_str().is_some_and(|cause| cause.contains("20h ahead")), "{end}");
-    beats.begun_by_others(&[token], 3).await;
+    beats.begun_by_others(&[fencing_token], 3).await;
     beats.begins_nothing_twice();
     // This host reports the wrong clock everywhere, and the others report nothing.
     let status = agrees(beats.cluster.host("a"), |status| {

@@ -1,4 +1,4 @@
-//! A store that refuses writes: no firing is claimed, every host that is asked says so, and nothing
+//! A store that refuses writes: no run is claimed, every host that is asked says so, and nothing
 //! waits.
 
 use etcd_client::{AlarmAction, AlarmType};
@@ -32,7 +32,7 @@ async fn what_cannot_be_claimed_is_told_by_all_and_not_begun_later() {
     }
     let given_up = asked(&beats, &["run", "beat", "--wait"]).await;
     assert_eq!(given_up.status.code(), Some(UNAVAILABLE), "{}", given_up.output);
-    for part in ["no firing of beat could be claimed", "etcdctl alarm disarm"] {
+    for part in ["no run of beat could be claimed", "etcdctl alarm disarm"] {
         assert!(given_up.output.contains(part), "no {part:?}: {}", given_up.output);
     }
     etcd.alarm(AlarmAction::Deactivate, AlarmType::Nospace, None).await.expect("disarmed");

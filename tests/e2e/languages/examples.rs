@@ -79,10 +79,10 @@ async fn statistics_take_in_what_both_leaders_were_told() {
         assert_eq!(web.call(Method::POST, "/latency", bad).await.status, 400, "{bad}");
     }
     assert_eq!(web.call(Method::POST, "/latency", &"1 ".repeat(10_001)).await.status, 413);
-    let first = added.json()["token"].as_i64().expect("a token");
+    let first = added.json()["fencing_token"].as_i64().expect("a fencing token");
     change_leader(&mut cluster).await;
     let added = web.call(Method::POST, "/latency", "12.8").await;
-    assert!(added.json()["token"].as_i64() > Some(first), "{}", added.body);
+    assert!(added.json()["fencing_token"].as_i64() > Some(first), "{}", added.body);
     let expected = json!({
         "count": 4, "min": 12.5, "max": 99.0, "mean": 34.35, "median": 12.95, "p95": 86.115,
         "last": 12.8,
@@ -110,7 +110,7 @@ async fn things_to_do_are_still_to_do_under_the_next_leader() {
     }
     change_leader(&mut cluster).await;
     let ticked = web.call(Method::PUT, "/1", "").await.json();
-    assert!(ticked["token"].as_i64() > water["token"].as_i64(), "{ticked}");
+    assert!(ticked["fencing_token"].as_i64() > water["fencing_token"].as_i64(), "{ticked}");
     assert_eq!(web.call(Method::DELETE, "/2", "").await.json()["text"], "sing");
     assert_eq!(web.get("/").await.json(), json!([ticked]));
     assert_eq!(web.call(Method::POST, "/", "rest").await.json()["id"], 3, "it counts on");

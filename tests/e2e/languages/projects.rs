@@ -131,7 +131,7 @@ async fn http(lang: &str) {
     let answer = cluster.web.until_at("/x/y?z", "an answer", |_| true).await;
     // Some languages answer with the path only.
     let begin = format!("{} at /x/y", project.name);
-    let end = format!(": host a, token {}\n", answer.token);
+    let end = format!(": host a, fencing token {}\n", answer.fencing_token);
     assert!(answer.body.starts_with(&begin) && answer.body.ends_with(&end), "{}", answer.body);
 }
 
@@ -170,7 +170,7 @@ async fn dev(lang: &str) {
     says("my-http at /").await;
     fs::write(source, edited).expect("an edit");
     let second = says("edited at /").await;
-    assert_eq!(first.token, second.token, "the term goes on");
+    assert_eq!(first.fencing_token, second.fencing_token, "the term goes on");
     dev.signal(Signal::INT);
     let status = dev.ended().await;
     assert!(status.success(), "{status}:\n{}", dev.log);
@@ -184,13 +184,13 @@ async fn service(lang: &str) {
     let settings = project.settings(&cluster);
     cluster.start_from("a", &settings);
     stands(&cluster, "a").await;
-    let token = cluster.leading("a").await["token"].clone();
+    let fencing_token = cluster.leading("a").await["fencing_token"].clone();
     let says =
         |text: String| move |line: &Value| line["message"].as_str().is_some_and(|m| m == text);
     let log = cluster.host("a").log.clone();
     let name = &project.name;
     for turn in [1, 2] {
-        let text = format!("{name}: turn {turn} (host a, token {token})");
+        let text = format!("{name}: turn {turn} (host a, fencing token {fencing_token})");
         log.find(0, &text.clone(), says(text)).await;
     }
     let log = cluster.terminate("a").await;
@@ -200,7 +200,7 @@ async fn service(lang: &str) {
     log.find(0, &end, ended).await;
 }
 
-/// The job does its work at each firing.
+/// The job does its work at each run.
 async fn job(lang: &str) {
     let project = Project::of(lang, "job").await;
     let mut cluster = Cluster::new(Kind::Sqlite).await;

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{TAKE_OVER, is_heir, kept_its_place, leads_on, outlives_its_lease};
+use super::{TAKE_OVER, is_next, kept_its_place, leads_on, outlives_its_lease};
 use crate::harness::{
     CALM_TTL, PATIENCE, TTL,
     cluster::Cluster,
@@ -86,13 +86,13 @@ async fn logins_that_end_end_nothing_else() {
     cluster.join("a").await;
     let before = cluster.web.until("a", |_| true).await;
     cluster.join("b").await;
-    is_heir(cluster.host("b")).await;
+    is_next(cluster.host("b")).await;
     let crowd = Crowd::gather(&cluster.web, 2);
     for _ in 0..2 {
         a_login_ends(&server).await;
         outlives_its_lease(cluster.host("a")).await;
     }
-    leads_on(cluster.host("a"), before.token).await;
+    leads_on(cluster.host("a"), before.fencing_token).await;
     kept_its_place(cluster.host("b"));
     // The watch continues or is opened again: the new host is seen.
     cluster.join("c").await;
@@ -101,7 +101,7 @@ async fn logins_that_end_end_nothing_else() {
     let killed = Instant::now();
     cluster.kill("a").await;
     cluster.leading("b").await;
-    crowd.hears_newer_than(before.token).await;
+    crowd.hears_newer_than(before.fencing_token).await;
     let took = killed.elapsed();
     assert!(took < TTL + TAKE_OVER, "took over after {took:?}:\n{}", cluster.host("b").log);
     crowd.disperse().await;
@@ -130,7 +130,7 @@ async fn a_standby_whose_login_has_ended_hears_of_every_end() {
     cluster.terminate("a").await;
     let after = cluster.web.until("c", |answer| answer.host == "c").await;
     let (took, log) = (asked.elapsed(), &cluster.host("c").log);
-    assert!(after.token > before.token, "{before:?} then {after:?}");
+    assert!(after.fencing_token > before.fencing_token, "{before:?} then {after:?}");
     // The host was notified: its own look would come two TTLs later at the earliest.
     assert!(took < TTL * 3 / 2, "c led after {took:?}:\n{log}");
     let again = log.lines().iter().skip(seen).filter(|line| line["event"] == "standby").count();
@@ -153,7 +153,7 @@ async fn a_login_that_takes_longer_than_a_call_lets_in() {
     for name in ["a", "b", "c"] {
         sees_three(cluster.host(name), PATIENCE * 4).await;
     }
-    cluster.web.until("somebody", |answer| answer.token > 0).await;
+    cluster.web.until("somebody", |answer| answer.fencing_token > 0).await;
 }
 
 /// For etcd, refusing a password takes as long as accepting it. Hosts that tried it with every call
@@ -191,7 +191,7 @@ async fn a_wrong_password_is_told_as_that_and_mended_without_a_restart() {
     for name in names {
         agrees(cluster.host(name), |status| status["store"]["state"] == "ok").await;
     }
-    cluster.web.until("somebody", |answer| answer.token > 0).await;
+    cluster.web.until("somebody", |answer| answer.fencing_token > 0).await;
 }
 
 /// The supervisor restarts the host until it comes back: nothing else would.
@@ -213,7 +213,7 @@ async fn a_host_that_crashes_while_its_login_is_refused_comes_back() {
     assert_eq!(log.event(0, "not-back").await["code"], 64, "{log}");
     log.event(0, "restarting").await;
     change("secret").await;
-    cluster.web.until("a", |answer| answer.token > before.token).await;
+    cluster.web.until("a", |answer| answer.fencing_token > before.fencing_token).await;
 }
 
 /// A member that lost its data and was started alone requires no login, or another one. Its errors
@@ -238,11 +238,11 @@ async fn a_stranger_that_knows_no_such_login_is_passed_by() {
         assert_eq!(named["address"], etcd.members[0].endpoint().as_str(), "{named}");
     }
     outlives_its_lease(cluster.host("a")).await;
-    leads_on(cluster.host("a"), before.token).await;
+    leads_on(cluster.host("a"), before.fencing_token).await;
     for name in ["b", "c"] {
         kept_its_place(cluster.host(name));
     }
     cluster.terminate("a").await;
     let after = cluster.web.until("b", |answer| answer.host == "b").await;
-    assert!(after.token > before.token, "{before:?} then {after:?}");
+    assert!(after.fencing_token > before.fencing_token, "{before:?} then {after:?}");
 }

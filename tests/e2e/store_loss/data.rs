@@ -6,7 +6,7 @@ use crate::harness::{
     cluster::{Cluster, Kind},
 };
 
-/// `a` leads under a token that an etcd without this history would give out again.
+/// `a` leads under a fencing token that an etcd without this history would give out again.
 async fn led_by_a_for_long() -> (Cluster, Answer) {
     let mut cluster = Cluster::new(Kind::Etcd).await.brief();
     let etcd = cluster.etcd.as_mut().expect("etcd");
@@ -19,7 +19,7 @@ async fn led_by_a_for_long() -> (Cluster, Answer) {
     }
     cluster.start("a");
     let leads = cluster.web.until("a", |_| true).await;
-    assert!(leads.token > 100, "{leads:?}");
+    assert!(leads.fencing_token > 100, "{leads:?}");
     (cluster, leads)
 }
 
@@ -40,7 +40,7 @@ async fn a_asks_to_be_restarted(mut cluster: Cluster, before: Answer, seen: usiz
     cluster.terminate("a").await;
     cluster.start("a");
     let after = cluster.web.until("a", |_| true).await;
-    assert!(after.token < before.token, "{before:?} then {after:?}");
+    assert!(after.fencing_token < before.fencing_token, "{before:?} then {after:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

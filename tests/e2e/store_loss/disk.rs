@@ -78,7 +78,7 @@ impl Small {
 #[tokio::test(flavor = "multi_thread")]
 async fn state_never_fills_the_disk_and_can_always_be_deleted() {
     let mut small = Small::led_by_a().await;
-    let token = small.cluster.web.until("a", |_| true).await.token;
+    let fencing_token = small.cluster.web.until("a", |_| true).await.fencing_token;
     let (taken, status, told) = small.fill().await;
     assert!(taken > 10, "{taken}: {told}");
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{told}");
@@ -87,7 +87,7 @@ async fn state_never_fills_the_disk_and_can_always_be_deleted() {
         assert!(told.contains(words) && warned.contains(words), "no {words:?} in {told}, {warned}");
     }
     outlives_its_lease(small.host()).await;
-    leads_on(small.host(), token).await;
+    leads_on(small.host(), fencing_token).await;
     // A write that needs no more room still succeeds.
     assert!(small.put("k0", BIG).await.0.is_success());
     assert!(!small.put("k0", BIG + 1).await.0.is_success());
@@ -109,11 +109,11 @@ async fn a_disk_that_others_fill_leaves_the_log_for_renewals_and_deletions() {
     small.cluster.terminate("a").await;
     small.start();
     small.cluster.leading("a").await;
-    let token = small.cluster.web.until("a", |_| true).await.token;
+    let fencing_token = small.cluster.web.until("a", |_| true).await.fencing_token;
     small.in_disk("cat /dev/zero >\"$1/other\" 2>/dev/null || true").await;
     outlives_its_lease(small.host()).await;
     outlives_its_lease(small.host()).await;
-    leads_on(small.host(), token).await;
+    leads_on(small.host(), fencing_token).await;
     let (status, told) = small.put("other", 1).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{told}");
     assert!(small.delete("k").await.is_success());

@@ -63,17 +63,17 @@ impl Apart {
         at.replace(&self.file().display().to_string(), &file.display().to_string())
     }
 
-    /// The token of an answer of `a`.
-    async fn token(&self) -> i64 {
-        self.cluster.web.until("a", |answer| answer.host == "a").await.token
+    /// The fencing token of an answer of `a`.
+    async fn fencing_token(&self) -> i64 {
+        self.cluster.web.until("a", |answer| answer.host == "a").await.fencing_token
     }
 
-    /// The host that first answers under a newer token.
-    async fn hears_newer_than(&self, token: i64) -> String {
+    /// The host that first answers under a newer fencing token.
+    async fn hears_newer_than(&self, fencing_token: i64) -> String {
         let (a, b) = (self.cluster.web.clone(), Web::new(self.other_at));
         let answer = tokio::select! {
-            answer = a.until("newer", |answer| answer.token > token) => answer,
-            answer = b.until("newer", |answer| answer.token > token) => answer,
+            answer = a.until("newer", |answer| answer.fencing_token > fencing_token) => answer,
+            answer = b.until("newer", |answer| answer.fencing_token > fencing_token) => answer,
         };
         answer.host
     }
@@ -81,13 +81,13 @@ impl Apart {
     /// Checks that `b` does not start with `file`, that it reports these words, and that `a`
     /// continues to lead.
     async fn refuses(&self, mut command: Command, words: &[&str]) {
-        let token = self.token().await;
+        let fencing_token = self.fencing_token().await;
         let ended = run(&mut command).await;
         assert_eq!(ended.status.code(), Some(USAGE), "{}", ended.output);
         for word in words {
             assert!(ended.output.contains(word), "no {word:?} in:\n{}", ended.output);
         }
-        leads_on(self.cluster.host("a"), token).await;
+        leads_on(self.cluster.host("a"), fencing_token).await;
     }
 }
 
@@ -96,7 +96,7 @@ impl Apart {
 #[derive(Clone, Debug)]
 struct Heard {
     host: String,
-    token: i64,
+    fencing_token: i64,
     first: Instant,
     last: Instant,
 }
@@ -137,12 +137,15 @@ async fn listen(web: Web, heard: Arc<Mutex<Vec<Heard>>>) {
             && answer.status == StatusCode::OK
         {
             let mut heard = heard.lock().unwrap();
-            let same = |term: &&mut Heard| term.host == answer.host && term.token == answer.token;
+            let same = |term: &&mut Heard| {
+                term.host == answer.host && term.fencing_token == answer.fencing_token
+            };
             match heard.iter_mut().find(same) {
                 Some(term) => term.last = sent,
                 None => {
-                    let (host, token, first) = (answer.host, answer.token, Instant::now());
-                    heard.push(Heard { host, token, first, last: sent });
+                    let (host, fencing_token, first) =
+                        (answer.host, answer.fencing_token, Instant::now());
+                    heard.push(Heard { host, fencing_token, first, last: sent });
                 }
             }
         }
@@ -153,7 +156,7 @@ async fn listen(web: Web, heard: Arc<Mutex<Vec<Heard>>>) {
 /// `a` leads, these files are removed, and `b` starts.
 async fn ends_the_term_and_loses_nothing(ends: &[&str]) {
     let mut apart = Apart::led_by_a().await;
-    let before = apart.token().await;
+    let before = apart.fencing_token().await;
     let ears = Ears::at(&apart);
     let seen = apart.cluster.host("a").log.len();
     for end in ends {
@@ -232,7 +235,7 @@ async fn a_host_by_a_mount_of_the_file_alone_does_not_start() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_by_a_symbolic_link_is_one_of_the_cluster() {
     let mut apart = Apart::led_by_a().await;
-    let before = apart.token().await;
+    let before = apart.fencing_token().await;
     let elsewhere = apart.cluster.folder.path().join("elsewhere");
     fs::create_dir(&elsewhere).unwrap();
     let link = elsewhere.join("link.db");
@@ -243,7 +246,7 @@ async fn a_host_by_a_symbolic_link_is_one_of_the_cluster() {
     apart.cluster.stands("b").await;
     leads_on(apart.cluster.host("a"), before).await;
     apart.cluster.terminate("a").await;
-    Web::new(apart.other_at).until("b", |answer| answer.token > before).await;
+    Web::new(apart.other_at).until("b", |answer| answer.fencing_token > before).await;
     ears.heard_one_at_a_time();
 }
 
@@ -252,7 +255,7 @@ async fn a_host_by_a_symbolic_link_is_one_of_the_cluster() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_uses_the_file_with_another_log_ends_the_term_and_is_told_of() {
     let apart = Apart::led_by_a().await;
-    let (a, before) = (apart.cluster.host("a"), apart.token().await);
+    let (a, before) = (apart.cluster.host("a"), apart.fencing_token().await);
     let seen = a.log.len();
     let stranger = File::options().read(true).write(true).open(apart.file()).unwrap();
     let mark = |kind: i32| {

@@ -4,7 +4,7 @@ use etcd_client::{DeleteOptions, GetOptions};
 use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
-use super::{ends, is_heir, kept_its_place, leads_on, outlives_its_lease, text};
+use super::{ends, is_next, kept_its_place, leads_on, outlives_its_lease, text};
 use crate::harness::{
     CALM_TTL, TTL,
     client::Answer,
@@ -24,7 +24,7 @@ async fn led_by_a(others: &[&'static str]) -> (Cluster, Answer, etcd_client::Cli
     let leads = cluster.web.until("a", |_| true).await;
     for name in others {
         cluster.join(name).await;
-        is_heir(cluster.host(others[0])).await;
+        is_next(cluster.host(others[0])).await;
     }
     let etcd = cluster.etcd.as_ref().expect("etcd").connect().await;
     (cluster, leads, etcd)
@@ -43,7 +43,7 @@ fn candidate(cluster: &Cluster, name: &str) -> String {
 /// Checks that `b` leads long before a lease could expire, that no client got a stale answer, and
 /// that `a` stands again by itself.
 async fn b_leads_at_once(cluster: &mut Cluster, crowd: Crowd, before: &Answer, since: Instant) {
-    crowd.hears_newer_than(before.token).await;
+    crowd.hears_newer_than(before.fencing_token).await;
     let took = since.elapsed();
     assert!(took < TTL / 2, "b took over after {took:?}:\n{}", cluster.host("b").log);
     crowd.disperse().await;
@@ -93,7 +93,7 @@ async fn a_standby_whose_key_was_deleted_stands_anew() {
     etcd.delete(candidate(&cluster, "b"), None).await.expect("deleted");
     cluster.host("b").log.event(seen, "standby").await;
     cluster.terminate("a").await;
-    crowd.hears_newer_than(before.token).await;
+    crowd.hears_newer_than(before.fencing_token).await;
     let leader = cluster.web.until("the next in the queue", |answer| answer.host != "a").await;
     assert_eq!(leader.host, "c", "b stands last: {}", cluster.host("b").log);
     cluster.terminate("c").await;
@@ -117,7 +117,7 @@ async fn a_compaction_ends_nothing() {
         compact(&mut etcd).await;
     }
     outlives_its_lease(cluster.host("a")).await;
-    leads_on(cluster.host("a"), before.token).await;
+    leads_on(cluster.host("a"), before.fencing_token).await;
     kept_its_place(cluster.host("b"));
     // All hosts see later changes.
     cluster.terminate("a").await;
@@ -137,7 +137,7 @@ async fn a_watch_that_was_left_behind_recovers() {
     c.event(seen, "store-lost").await;
     cluster.terminate("a").await;
     let after = cluster.web.until("b", |answer| answer.host == "b").await;
-    assert!(after.token > before.token, "{before:?} then {after:?}");
+    assert!(after.fencing_token > before.fencing_token, "{before:?} then {after:?}");
     compact(&mut etcd).await;
     proxy.forget();
     proxy.hole(Hole::None);
@@ -164,7 +164,9 @@ async fn whatever_was_deleted_of_the_hosts_is_written_again() {
     let all = Some(DeleteOptions::new().with_prefix());
     let deleted = hand.delete("/soloist", all).await.expect("deleted").deleted();
     assert!(deleted >= 9, "{deleted} keys: three candidates, members and known hosts");
-    crate::harness::crowd::Crowd::gather(&cluster.web, 1).hears_newer_than(before.token).await;
+    crate::harness::crowd::Crowd::gather(&cluster.web, 1)
+        .hears_newer_than(before.fencing_token)
+        .await;
     for name in ["a", "b", "c"] {
         agrees(cluster.host(name), |status| live(status) == ["a", "b", "c"]).await;
     }
@@ -195,7 +197,7 @@ async fn what_a_leader_has_said_is_said_again() {
         group["leader_url"] != "http://elsewhere" && !group["since"].is_null()
     };
     agrees(cluster.host("b"), led).await;
-    leads_on(cluster.host("a"), before.token).await;
+    leads_on(cluster.host("a"), before.fencing_token).await;
 }
 
 /// Otherwise the next host that starts would find no identity and create another one, and every
@@ -220,7 +222,7 @@ async fn an_identity_that_is_deleted_is_put_back_at_once() {
     timeout(TTL, again).await.expect("it is put back");
     assert_eq!(read(&mut etcd).await, identity);
     cluster.join("c").await;
-    leads_on(cluster.host("a"), before.token).await;
+    leads_on(cluster.host("a"), before.fencing_token).await;
     for name in ["a", "b", "c"] {
         let log = &cluster.host(name).log;
         assert!(log.events("store-changed").is_empty(), "{name}: {log}");

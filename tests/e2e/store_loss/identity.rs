@@ -5,7 +5,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{TAKE_OVER, ends, is_heir, leads_on, not_ready, outlives_its_lease, text};
+use super::{TAKE_OVER, ends, is_next, leads_on, not_ready, outlives_its_lease, text};
 use crate::harness::{
     CALM_TTL,
     cluster::{Cluster, Kind},
@@ -23,7 +23,7 @@ async fn a_member_of_another_etcd_is_passed_by() {
     cluster.join("a").await;
     let before = cluster.web.until("a", |answer| answer.host == "a").await;
     cluster.join("b").await;
-    is_heir(cluster.host("b")).await;
+    is_next(cluster.host("b")).await;
     let crowd = Crowd::gather(&cluster.web, 2);
     let stranger = etcd.members[0].endpoint();
     etcd.members[0].start_as_a_stranger().await;
@@ -38,14 +38,14 @@ async fn a_member_of_another_etcd_is_passed_by() {
     assert_eq!(named["address"], stranger.as_str(), "{named}");
     assert!(text(&named["message"]).contains("is a member of another etcd"), "{named}");
     outlives_its_lease(cluster.host("a")).await;
-    leads_on(cluster.host("a"), before.token).await;
+    leads_on(cluster.host("a"), before.fencing_token).await;
     for name in ["b", "c"] {
         assert!(cluster.host(name).log.events("leading").is_empty());
     }
     assert_eq!(cluster.host("c").log.events("store-stranger").len(), 1, "named once");
     cluster.terminate("a").await;
     let after = cluster.web.until("b", |answer| answer.host == "b").await;
-    assert!(after.token > before.token, "{before:?} then {after:?}");
+    assert!(after.fencing_token > before.fencing_token, "{before:?} then {after:?}");
     crowd.disperse().await;
 }
 
@@ -69,7 +69,7 @@ async fn led_anew(cluster: &mut Cluster, keep: impl AsyncFnOnce(&Cluster)) {
     cluster.join("a").await;
     cluster.web.until("a", |answer| answer.host == "a").await;
     cluster.join("b").await;
-    is_heir(cluster.host("b")).await;
+    is_next(cluster.host("b")).await;
     keep(cluster).await;
     for leader in ["b", "a"] {
         let url = format!("http://{}", cluster.host("a").api().await);
@@ -79,7 +79,10 @@ async fn led_anew(cluster: &mut Cluster, keep: impl AsyncFnOnce(&Cluster)) {
     }
     let leads = cluster.web.until("a", |answer| answer.host == "a").await;
     for name in ["a", "b"] {
-        agrees(cluster.host(name), |status| status["groups"]["main"]["token"] == leads.token).await;
+        agrees(cluster.host(name), |status| {
+            status["groups"]["main"]["fencing_token"] == leads.fencing_token
+        })
+        .await;
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 use tokio::time::{Duration, Instant, sleep};
 
 use super::{
-    LONGER_TTL, ends, fell_silent_in_time, is_heir, kept_its_place, leads_on, not_ready,
+    LONGER_TTL, ends, fell_silent_in_time, is_next, kept_its_place, leads_on, not_ready,
     outlives_its_lease,
 };
 use crate::harness::{
@@ -19,7 +19,7 @@ async fn a_and_b(etcd: &EtcdCluster, ttl: Duration) -> (Cluster, Answer) {
     cluster.join("a").await;
     let leads = cluster.web.until("a", |answer| answer.host == "a").await;
     cluster.join("b").await;
-    is_heir(cluster.host("b")).await;
+    is_next(cluster.host("b")).await;
     (cluster, leads)
 }
 
@@ -27,7 +27,7 @@ async fn a_and_b(etcd: &EtcdCluster, ttl: Duration) -> (Cluster, Answer) {
 async fn b_takes_over(cluster: &mut Cluster, before: &Answer) {
     cluster.terminate("a").await;
     let after = cluster.web.until("b", |answer| answer.host == "b").await;
-    assert!(after.token > before.token, "{before:?} then {after:?}");
+    assert!(after.fencing_token > before.fencing_token, "{before:?} then {after:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -43,7 +43,7 @@ async fn a_change_of_etcd_s_leader_changes_nothing() {
         }
     }
     outlives_its_lease(cluster.host("a")).await;
-    leads_on(cluster.host("a"), before.token).await;
+    leads_on(cluster.host("a"), before.fencing_token).await;
     kept_its_place(cluster.host("b"));
     b_takes_over(&mut cluster, &before).await;
     crowd.disperse().await;
@@ -56,14 +56,14 @@ async fn a_lost_member_of_etcd_ends_nothing() {
     let crowd = Crowd::gather(&cluster.web, 2);
     etcd.members[0].kill().await;
     outlives_its_lease(cluster.host("a")).await;
-    leads_on(cluster.host("a"), before.token).await;
+    leads_on(cluster.host("a"), before.fencing_token).await;
     etcd.members[0].start().await;
     // Now a member that no host uses: the next one in the hosts' list is etcd's leader.
     let bystander = 2;
     etcd.hand_over_to(1).await;
     etcd.members[bystander].kill().await;
     outlives_its_lease(cluster.host("a")).await;
-    leads_on(cluster.host("a"), before.token).await;
+    leads_on(cluster.host("a"), before.fencing_token).await;
     kept_its_place(cluster.host("b"));
     b_takes_over(&mut cluster, &before).await;
     crowd.disperse().await;
@@ -79,7 +79,7 @@ async fn the_loss_of_etcd_s_leader_ends_nothing() {
     let leader = etcd.leader().await;
     etcd.members[leader].kill().await;
     outlives_its_lease(cluster.host("a")).await;
-    leads_on(cluster.host("a"), before.token).await;
+    leads_on(cluster.host("a"), before.fencing_token).await;
     kept_its_place(cluster.host("b"));
     b_takes_over(&mut cluster, &before).await;
 }
@@ -90,7 +90,7 @@ async fn a_paused_member_of_etcd_ends_nothing() {
     let (mut cluster, before) = a_and_b(&etcd, LONGER_TTL).await;
     etcd.members[0].freeze();
     outlives_its_lease(cluster.host("a")).await;
-    leads_on(cluster.host("a"), before.token).await;
+    leads_on(cluster.host("a"), before.fencing_token).await;
     // The host does not stay with a member that is cut off.
     kept_its_place(cluster.host("b"));
     b_takes_over(&mut cluster, &before).await;
@@ -116,9 +116,9 @@ async fn the_loss_of_all_members_ends_the_term_in_time() {
     let status = agrees(cluster.host("a"), out).await;
     assert_eq!(status["store"]["state"], "lost", "{status}");
     etcd.start().await;
-    crowd.hears_newer_than(before.token).await;
+    crowd.hears_newer_than(before.fencing_token).await;
     let heard = crowd.disperse().await;
-    fell_silent_in_time(&heard, before.token, fault);
+    fell_silent_in_time(&heard, before.fencing_token, fault);
     // Whichever host leads first, the other one stands too.
     let leader = cluster.web.until("anybody", |_| true).await.host;
     let (leader, other) = if leader == "a" { ("a", "b") } else { ("b", "a") };
@@ -142,7 +142,8 @@ async fn a_session_that_was_given_up_is_in_nobody_s_way_when_etcd_is_back() {
     sleep(ttl + Duration::from_secs(1)).await;
     etcd.start().await;
     let back = Instant::now();
-    let after = cluster.web.until("a again", |answer| answer.token > before.token).await;
+    let after =
+        cluster.web.until("a again", |answer| answer.fencing_token > before.fencing_token).await;
     assert_eq!(after.host, "a");
     assert!(back.elapsed() < ttl, "it leads {:?} after etcd is back", back.elapsed());
 }
@@ -160,5 +161,5 @@ async fn the_address_for_peers_will_do() {
     cluster.join("c").await;
     cluster.terminate("b").await;
     let after = cluster.web.until("c", |answer| answer.host == "c").await;
-    assert!(after.token > before.token, "{before:?} then {after:?}");
+    assert!(after.fencing_token > before.fencing_token, "{before:?} then {after:?}");
 }

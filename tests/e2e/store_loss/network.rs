@@ -3,7 +3,7 @@
 use tokio::time::{Duration, Instant};
 
 use super::{
-    LONGER_TTL, TAKE_OVER, ends, fell_silent_in_time, is_heir, kept_its_place, leads_on, not_ready,
+    LONGER_TTL, TAKE_OVER, ends, fell_silent_in_time, is_next, kept_its_place, leads_on, not_ready,
     outlives_its_lease,
 };
 use crate::harness::{
@@ -28,7 +28,7 @@ async fn a_slow_etcd_ends_nothing_until_it_is_too_slow() {
     cluster.join("a").await;
     let before = cluster.web.until("a", |_| true).await;
     cluster.join("b").await;
-    is_heir(cluster.host("b")).await;
+    is_next(cluster.host("b")).await;
     let crowd = Crowd::gather(&cluster.web, 2);
     // A round trip takes six tenths of the request time-out.
     let delay = request_timeout * 3 / 10;
@@ -36,7 +36,7 @@ async fn a_slow_etcd_ends_nothing_until_it_is_too_slow() {
     outlives_its_lease(cluster.host("a")).await;
     let renewed = cluster.host("a").log.events("renewed").pop().expect("renewals");
     assert!(renewed["took_ms"].as_u64().map(Duration::from_millis) >= Some(delay * 2), "{renewed}");
-    leads_on(cluster.host("a"), before.token).await;
+    leads_on(cluster.host("a"), before.fencing_token).await;
     kept_its_place(cluster.host("b"));
 
     let seen = cluster.lengths();
@@ -47,9 +47,9 @@ async fn a_slow_etcd_ends_nothing_until_it_is_too_slow() {
     let said = not_ready(cluster.host("a")).await;
     assert!(said.contains("no answer within 600 ms"), "{said}");
     proxy.delay(Duration::ZERO);
-    crowd.hears_newer_than(before.token).await;
+    crowd.hears_newer_than(before.fencing_token).await;
     let heard = crowd.disperse().await;
-    assert!(heard[&before.token].duration_since(fault) < LONGER_TTL, "{heard:?}");
+    assert!(heard[&before.fencing_token].duration_since(fault) < LONGER_TTL, "{heard:?}");
 }
 
 /// One call is not answered in time: a short stall, which does not end a term.
@@ -61,7 +61,7 @@ async fn a_stall_costs_a_standby_no_place() {
     cluster.join("a").await;
     cluster.leading("a").await;
     cluster.join_by("b", by(&proxy)).await;
-    is_heir(cluster.host("b")).await;
+    is_next(cluster.host("b")).await;
     cluster.join("c").await;
     let b = cluster.host("b").log.clone();
     b.event(b.len(), "renewed").await;
@@ -84,7 +84,7 @@ async fn a_hole_ends_the_term_in_time(hole: Hole) {
     cluster.join_by("a", by(&proxy)).await;
     let before = cluster.web.until("a", |_| true).await;
     cluster.join("b").await;
-    is_heir(cluster.host("b")).await;
+    is_next(cluster.host("b")).await;
     let crowd = Crowd::gather(&cluster.web, 2);
     let seen = cluster.lengths();
     let fault = Instant::now();
@@ -92,13 +92,13 @@ async fn a_hole_ends_the_term_in_time(hole: Hole) {
     ends(cluster.host("a"), seen["a"], "deadline").await;
     let said = not_ready(cluster.host("a")).await;
     assert!(said.contains("no answer within 400 ms"), "{said}");
-    crowd.hears_newer_than(before.token).await;
+    crowd.hears_newer_than(before.fencing_token).await;
     let took = fault.elapsed();
     assert!(took < TTL + TAKE_OVER, "b took over after {took:?}");
     proxy.hole(Hole::None);
     cluster.host("a").log.event(seen["a"], "standby").await;
     let heard = crowd.disperse().await;
-    fell_silent_in_time(&heard, before.token, fault);
+    fell_silent_in_time(&heard, before.fencing_token, fault);
     cluster.terminate("b").await;
     cluster.web.until("a again", |answer| answer.host == "a").await;
 }
@@ -130,20 +130,20 @@ async fn a_hole_beside_other_members(hole: Hole) {
     cluster.join_by("a", etcd.url_by(&of_a.endpoint())).await;
     let before = cluster.web.until("a", |_| true).await;
     cluster.join_by("b", etcd.url_by(&of_b.endpoint())).await;
-    is_heir(cluster.host("b")).await;
+    is_next(cluster.host("b")).await;
     let crowd = Crowd::gather(&cluster.web, 2);
     of_a.hole(hole);
     outlives_its_lease(cluster.host("a")).await;
-    leads_on(cluster.host("a"), before.token).await;
+    leads_on(cluster.host("a"), before.fencing_token).await;
     of_b.hole(hole);
-    wins_when_a_dies(&mut cluster, crowd, before.token).await;
+    wins_when_a_dies(&mut cluster, crowd, before.fencing_token).await;
 }
 
-async fn wins_when_a_dies(cluster: &mut Cluster, crowd: Crowd, token: i64) {
+async fn wins_when_a_dies(cluster: &mut Cluster, crowd: Crowd, fencing_token: i64) {
     let fault = Instant::now();
     cluster.kill("a").await;
     cluster.leading("b").await;
-    crowd.hears_newer_than(token).await;
+    crowd.hears_newer_than(fencing_token).await;
     let took = fault.elapsed();
     kept_its_place(cluster.host("b"));
     let bound = LONGER_TTL + TAKE_OVER;
@@ -170,11 +170,11 @@ async fn a_dead_connection_is_replaced() {
     cluster.join("a").await;
     let before = cluster.web.until("a", |_| true).await;
     cluster.join_by("b", by(&of_b)).await;
-    is_heir(cluster.host("b")).await;
+    is_next(cluster.host("b")).await;
     let crowd = Crowd::gather(&cluster.web, 2);
     of_a.forget();
     outlives_its_lease(cluster.host("a")).await;
-    leads_on(cluster.host("a"), before.token).await;
+    leads_on(cluster.host("a"), before.fencing_token).await;
     of_b.forget();
-    wins_when_a_dies(&mut cluster, crowd, before.token).await;
+    wins_when_a_dies(&mut cluster, crowd, before.fencing_token).await;
 }

@@ -42,7 +42,7 @@ async fn a_password_that_was_changed_holds_no_leader() {
     ends_with_its_lease(&mut cluster).await;
     cluster.join_by("b", store("other")).await;
     let after = cluster.web.until("b", |answer| answer.host == "b").await;
-    assert!(after.token > before.token, "{before:?} then {after:?}");
+    assert!(after.fencing_token > before.fencing_token, "{before:?} then {after:?}");
 }
 
 /// The remaining hosts renew their sessions, which needs no login, and learn nothing else.

@@ -12,11 +12,11 @@ use crate::{
 
 crate::on_both_stores!(who_leads_is_not_known_without_the_store);
 
-async fn token(host: &Process) -> String {
+async fn fencing_token(host: &Process) -> String {
     let url = format!("http://{}/metrics", host.api().await);
     let text = reqwest::get(url).await.expect("an answer").text().await.expect("text");
-    let line = text.lines().find(|line| line.starts_with("soloist_token{group=\"main\"}"));
-    line.expect("a token").rsplit_once(' ').expect("a value").1.to_owned()
+    let line = text.lines().find(|line| line.starts_with("soloist_fencing_token{group=\"main\"}"));
+    line.expect("a fencing token").rsplit_once(' ').expect("a value").1.to_owned()
 }
 
 async fn who_leads_is_not_known_without_the_store(kind: Kind) {
@@ -25,20 +25,20 @@ async fn who_leads_is_not_known_without_the_store(kind: Kind) {
         status["store"]["current"] == true && status["groups"]["main"]["leader"] == "a"
     };
     agrees(cluster.host("b"), seen).await;
-    assert_ne!(token(cluster.host("b")).await, "0");
+    assert_ne!(fencing_token(cluster.host("b")).await, "0");
     let held = cluster.hold_store();
     for name in ["a", "b"] {
         let host = cluster.host(name);
         let unknown = agrees(host, |status| status["store"]["current"] == false).await;
         let group = &unknown["groups"]["main"];
-        for key in ["leader", "leader_url", "token", "heir", "since"] {
+        for key in ["leader", "leader_url", "fencing_token", "next_leader", "since"] {
             assert!(group[key].is_null(), "{key}: {unknown}");
         }
         assert_eq!(group["last_known_leader"], "a", "{unknown}");
         assert!(unknown["store"]["seen"].is_string(), "{unknown}");
         let members = unknown["members"].as_array().expect("members");
         assert!(members.len() == 3 && members.iter().all(|it| it["live"].is_null()), "{unknown}");
-        assert_eq!(token(host).await, "0");
+        assert_eq!(fencing_token(host).await, "0");
         let url = format!("http://{}", host.api().await);
         let table = run(soloist().args(["status", "--url", &url])).await.output;
         assert!(table.contains("unknown (last seen: a, "), "{table}");

@@ -41,13 +41,13 @@ const HELD_EVERY: Duration = Duration::from_secs(4);
 /// The leader, as the clients see it right now.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LeaderView {
-    /// The newest token that a host has answered under.
-    pub(super) token: u64,
+    /// The newest fencing token that a host has answered under.
+    pub(super) fencing_token: u64,
     /// The name of that host.
     pub(super) host: String,
-    /// When the first answer under this token was received.
+    /// When the first answer under this fencing token was received.
     pub(super) since: u64,
-    /// When the last answer under this token was received.
+    /// When the last answer under this fencing token was received.
     pub(super) last: u64,
     /// Answers to requests that were sent earlier are ignored: they belong to another history of
     /// the store.
@@ -57,11 +57,13 @@ pub(super) struct LeaderView {
 impl LeaderView {
     fn note(&mut self, record: &Record) {
         let Some(answer) = record.good().filter(|_| record.sent >= self.began) else { return };
-        let (Some(token), Some(host)) = (answer.token, &answer.host) else { return };
-        if token > self.token {
-            (self.token, self.since) = (token, record.received);
+        let (Some(fencing_token), Some(host)) = (answer.fencing_token, &answer.host) else {
+            return;
+        };
+        if fencing_token > self.fencing_token {
+            (self.fencing_token, self.since) = (fencing_token, record.received);
         }
-        if token == self.token {
+        if fencing_token == self.fencing_token {
             self.host.clone_from(host);
             self.last = self.last.max(record.received);
         }
@@ -121,7 +123,7 @@ impl Clients {
         self.view.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Forgets the leader, since tokens may be lower after `at`.
+    /// Forgets the leader, since fencing tokens may be lower after `at`.
     pub(super) fn rebase(&self, at: u64) {
         let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
         *view = LeaderView { began: at, ..LeaderView::default() };

@@ -65,7 +65,7 @@ pub(super) struct TestCluster {
     pub(super) members: Vec<Member>,
     pub(super) switch: Switch,
     pub(super) etcdctl: Etcdctl,
-    /// etcd's `--initial-cluster-token`. A cluster with another token is another etcd.
+    /// etcd's `--initial-cluster-token`. A cluster with another fencing token is another etcd.
     pub(super) etcd_name: String,
     pub(super) ttl: Duration,
     /// A folder for what faults need.
@@ -175,9 +175,11 @@ impl TestCluster {
         })
     }
 
-    /// Waits until a host answers under a newer token than `token`.
-    pub(super) fn wait_for_newer(&mut self, token: u64) -> Result<()> {
-        self.wait_until("another host leads", |cluster| Ok(cluster.clients.view().token > token))
+    /// Waits until a host answers under a newer fencing token than `fencing_token`.
+    pub(super) fn wait_for_newer(&mut self, fencing_token: u64) -> Result<()> {
+        self.wait_until("another host leads", |cluster| {
+            Ok(cluster.clients.view().fencing_token > fencing_token)
+        })
     }
 
     /// Polls `is_so` until it holds; `what` describes it in errors.
@@ -265,7 +267,9 @@ impl TestCluster {
             if !status.stands || status.leads != (name == view.host) {
                 return Some(format!("{name} is not in its place: {status:?}, {view:?}"));
             }
-            if status.token != Some(view.token) || status.leader != Some(view.host.clone()) {
+            if status.fencing_token != Some(view.fencing_token)
+                || status.leader != Some(view.host.clone())
+            {
                 return Some(format!("{name} does not know the leader: {status:?}, {view:?}"));
             }
             if status.hosts.len() != self.hosts.len() || !status.removals.is_empty() {

@@ -62,10 +62,10 @@ pub(super) enum Outcome {
     Unreached,
 }
 
-/// The token and the value in an answer of the register.
+/// The fencing token and the value in an answer of the register.
 pub(super) fn read_write(answer: &Answer) -> Option<(u64, u64)> {
-    let (token, value) = answer.body.trim().split_once(' ')?;
-    Some((token.parse().ok()?, value.parse().ok()?))
+    let (fencing_token, value) = answer.body.trim().split_once(' ')?;
+    Some((fencing_token.parse().ok()?, value.parse().ok()?))
 }
 
 impl Record {
@@ -77,9 +77,9 @@ impl Record {
         }
     }
 
-    /// The token of a good answer.
-    pub(super) fn token(&self) -> Option<u64> {
-        self.good()?.token
+    /// The fencing token of a good answer.
+    pub(super) fn fencing_token(&self) -> Option<u64> {
+        self.good()?.fencing_token
     }
 
     /// The line of the history file.
@@ -95,7 +95,7 @@ impl Record {
             Outcome::Answer(answer) => {
                 line["status"] = json!(answer.status);
                 line["soloist_host"] = json!(answer.host);
-                line["soloist_token"] = json!(answer.token);
+                line["soloist_fencing_token"] = json!(answer.fencing_token);
                 line["body"] = json!(answer.body.trim_end());
             }
             Outcome::Lost(error) => line["error"] = json!(error),
@@ -110,15 +110,15 @@ impl Record {
 pub(super) mod made {
     use super::*;
 
-    /// A good answer under `token`, to a request that took from `sent` to `received`.
-    pub(crate) fn good(token: u64, sent: u64, received: u64) -> Record {
-        let record = answered(200, token, sent, received, "hello");
+    /// A good answer under `fencing_token`, to a request that took from `sent` to `received`.
+    pub(crate) fn good(fencing_token: u64, sent: u64, received: u64) -> Record {
+        let record = answered(200, fencing_token, sent, received, "hello");
         Record { action: Action::Web, ..record }
     }
 
     /// A write that was acknowledged.
-    pub(crate) fn write(token: u64, value: u64, sent: u64, received: u64) -> Record {
-        answered(200, token, sent, received, &format!("{token} {value}\n"))
+    pub(crate) fn write(fencing_token: u64, value: u64, sent: u64, received: u64) -> Record {
+        answered(200, fencing_token, sent, received, &format!("{fencing_token} {value}\n"))
     }
 
     /// A request without an answer.
@@ -129,13 +129,13 @@ pub(super) mod made {
 
     pub(crate) fn answered(
         status: u16,
-        token: u64,
+        fencing_token: u64,
         sent: u64,
         received: u64,
         body: &str,
     ) -> Record {
         let (host, body) = (Some("a".into()), body.into());
-        let answer = Answer { status, host, token: Some(token), body };
+        let answer = Answer { status, host, fencing_token: Some(fencing_token), body };
         made(sent, received, Outcome::Answer(answer))
     }
 

@@ -12,8 +12,8 @@ pub(crate) struct InjectedFault {
     pub(crate) kind: Kind,
     /// The host or the members that it hit, and how.
     pub(crate) target: String,
-    /// The token of the leader at `since`.
-    pub(crate) token: u64,
+    /// The fencing token of the leader at `since`.
+    pub(crate) fencing_token: u64,
     /// Right before the injection.
     pub(crate) at: u64,
     /// When another host could take over. Take-overs are measured from here.
@@ -41,7 +41,7 @@ pub(crate) struct Observation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rebased {
     /// The store was restored from a snapshot, and all hosts were restarted. This begins another
-    /// history, in which tokens and values may come again.
+    /// history, in which fencing tokens and values may come again.
     Restored {
         /// When the snapshot was begun, and when it was complete.
         saved: (u64, u64),
@@ -50,7 +50,7 @@ pub(crate) enum Rebased {
         /// A moment when no host ran.
         at: u64,
     },
-    /// All keys were deleted. Tokens continue to rise: those of later terms are higher than
+    /// All keys were deleted. Fencing tokens continue to rise: those of later terms are higher than
     /// `revision`.
     Emptied {
         /// The store's revision after the deletion.
@@ -67,7 +67,7 @@ impl InjectedFault {
         Self {
             kind,
             target,
-            token: view.token,
+            fencing_token: view.fencing_token,
             at: now,
             since: now,
             healed: now,
@@ -79,7 +79,7 @@ impl InjectedFault {
 
     /// Another host can take over from now on.
     pub(super) fn follow(&mut self, view: &LeaderView) {
-        (self.token, self.since) = (view.token, clock::now());
+        (self.fencing_token, self.since) = (view.fencing_token, clock::now());
     }
 
     /// The fault is healed, and the cluster has to recover from now on.
@@ -103,7 +103,7 @@ impl InjectedFault {
         json!({
             "fault": self.kind.name(),
             "target": self.target,
-            "token": self.token,
+            "fencing_token": self.fencing_token,
             "injected_ns": self.at,
             "since_ns": self.since,
             "healed_ns": self.healed,

@@ -18,7 +18,8 @@
 //! While a fault lasts, hosts are checked too: all of them must report it in time ([`observe`]).
 //!
 //! The bench cannot make a clock run at another rate: Linux can offset the clocks of a namespace,
-//! but not let them drift. The simulation in `host/leadership/tests/simulation` has drifting clocks.
+//! but not let them drift. The simulation in `host/leadership/tests/simulation` has drifting
+//! clocks.
 //!
 //! Histories, logs and faults are in `target/faults/last`, and the report is
 //! `target/faults/report.md`. A failed run keeps its histories in a folder of its own.

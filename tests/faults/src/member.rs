@@ -20,7 +20,8 @@ pub(super) const PORT: u16 = 2379;
 const PEER_PORT: u16 = 2380;
 
 /// How long etcd keeps an unused login, in seconds. As with etcd's default of 300 s, that is longer
-/// than the interval of a host's rehearsals, and shorter than state, jobs and casts may be idle.
+/// than the interval of a host's rehearsals, and shorter than state, jobs and queued calls may be
+/// idle.
 const LOGIN_SECONDS: u64 = 6;
 
 /// Ten times as long as a read takes, and much shorter than the steps of a TCP retransmission.

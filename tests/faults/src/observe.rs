@@ -45,7 +45,7 @@ impl TestCluster {
     /// Holds a fault for `time`, during which the leader must answer clients.
     pub(super) fn observe_answers(&mut self, what: &str, time: Duration) -> Result<Observation> {
         let (from, until) = (clock::now(), clock::now() + clock::ns(time));
-        let token = self.clients.view().token;
+        let fencing_token = self.clients.view().fencing_token;
         let mut silence = 0;
         while clock::now() < until {
             let since = self.clients.view().last.max(from);
@@ -56,7 +56,7 @@ impl TestCluster {
         if silence > clock::ns(SILENCE) {
             failed.push(format!("there was no answer for {:.0} ms", clock::ms(silence)));
         }
-        if self.clients.view().token != token {
+        if self.clients.view().fencing_token != fencing_token {
             failed.push("its term has ended".to_owned());
         }
         Ok(Observation { what: what.to_owned(), failed })

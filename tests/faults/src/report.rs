@@ -63,7 +63,7 @@ fn promises(page: &mut String, verdict: &Verdict) {
     );
     let _ = writeln!(
         page,
-        "| no answer under an older token after one under a newer | {} times |",
+        "| no answer under an older fencing token after one under a newer | {} times |",
         verdict.stale
     );
     let (observations, failed) = verdict.observations;
@@ -79,7 +79,7 @@ fn promises(page: &mut String, verdict: &Verdict) {
                 page,
                 "| no acknowledged write is lost | {} of {} |\n\
                  | no write counts twice | {} times |\n\
-                 | no write under an older token after one under a newer | {} times |",
+                 | no write under an older fencing token after one under a newer | {} times |",
                 register.lost.len(),
                 register.acknowledged,
                 register.doubled.len(),
@@ -105,7 +105,7 @@ fn costs(page: &mut String, ttl: Duration, costs: &[KindCost]) {
     let _ = writeln!(
         page,
         "Take-over: from the fault (where it is a story, from its last step) to the first good \
-         answer under a newer token. Silence: the longest time without a good answer. In \
+         answer under a newer fencing token. Silence: the longest time without a good answer. In \
          milliseconds.\n\n\
          | fault | | times | terms ended | take-over p50 | p99 | max | bound of p99 | silence p50 | max |\n\
          |---|---|--:|--:|--:|--:|--:|--:|--:|--:|"

@@ -164,7 +164,7 @@ fn announce(number: usize, since: Duration, fault: &InjectedFault, view: &Leader
     let seconds = since.as_secs();
     let whole = clock::ms(fault.steady - fault.at) / 1000.0;
     let is_restored = matches!(fault.rebased, Some(Rebased::Restored { .. }));
-    let outcome = if is_restored || view.token > fault.token {
+    let outcome = if is_restored || view.fencing_token > fault.fencing_token {
         let took = clock::ms(view.since.saturating_sub(fault.since));
         format!("{} after {took:.0} ms", view.host)
     } else {

@@ -18,7 +18,7 @@ pub(super) struct Status {
     pub(super) stands: bool,
     /// The leader that it knows.
     pub(super) leader: Option<String>,
-    pub(super) token: Option<u64>,
+    pub(super) fencing_token: Option<u64>,
     /// The standbys that it knows, the next leader first.
     pub(super) standbys: Vec<String>,
     /// The hosts that it knows, including those that are stopped.
@@ -73,11 +73,11 @@ impl Status {
         let hosts = hosts.filter(|host| host["live"] == true && !host["first_seen"].is_null());
         Some(Self {
             leads: role == "leader",
-            stands: matches!(role, "leader" | "standby" | "heir")
+            stands: matches!(role, "leader" | "standby" | "next_leader")
                 && obstacle.is_none()
                 && store["state"] == "ok",
             leader: text(&group["leader"]),
-            token: group["token"].as_u64(),
+            fencing_token: group["fencing_token"].as_u64(),
             standbys: list(&group["standbys"]).iter().filter_map(text).collect(),
             hosts: hosts.filter_map(|host| text(&host["name"])).collect(),
             obstacle,
@@ -106,7 +106,7 @@ mod tests {
         let host = |name, live| json!({"name": name, "live": live, "first_seen": "2026"});
         let status = json!({
             "groups": {"main": {
-                "role": "heir", "leader": "a", "token": 7, "standbys": ["b", "c"],
+                "role": "next_leader", "leader": "a", "fencing_token": 7, "standbys": ["b", "c"],
                 "strangers": [{"key": "x", "remove": "etcdctl del x"}],
             }},
             "members": [host("a", true), host("b", false), {"name": "c", "live": true}],
@@ -114,7 +114,7 @@ mod tests {
         });
         let read = Status::read(&status).unwrap();
         assert!(read.stands && !read.leads);
-        assert_eq!((read.leader.as_deref(), read.token), (Some("a"), Some(7)));
+        assert_eq!((read.leader.as_deref(), read.fencing_token), (Some("a"), Some(7)));
         assert_eq!((read.standbys, read.hosts), (vec!["b".into(), "c".into()], vec!["a".into()]));
         assert_eq!(read.removals, ["etcdctl del x"]);
         assert_eq!(read.leaderless, None);

@@ -11,8 +11,8 @@ pub struct Answer {
     pub status: u16,
     /// The header `soloist-host`.
     pub host: Option<String>,
-    /// The header `soloist-token`.
-    pub token: Option<u64>,
+    /// The header `soloist-fencing-token`.
+    pub fencing_token: Option<u64>,
     /// The body; bytes that are not UTF-8 are replaced.
     pub body: String,
 }
@@ -120,7 +120,8 @@ fn parse(bytes: &[u8], ended: bool) -> Option<Answer> {
     Some(Answer {
         status: head.split(' ').nth(1)?.parse().ok()?,
         host: header("soloist-host"),
-        token: header("soloist-token").and_then(|token| token.parse().ok()),
+        fencing_token: header("soloist-fencing-token")
+            .and_then(|fencing_token| fencing_token.parse().ok()),
         body: String::from_utf8_lossy(&body).into_owned(),
     })
 }
@@ -146,14 +147,14 @@ mod tests {
 
     #[test]
     fn an_answer_is_read_when_it_is_whole() {
-        let text = b"HTTP/1.1 200 OK\r\nSoloist-Host: b\r\nsoloist-token: 17\r\n\
+        let text = b"HTTP/1.1 200 OK\r\nSoloist-Host: b\r\nsoloist-fencing-token: 17\r\n\
             content-length: 5\r\n\r\n17 3\n";
         for length in 0..text.len() {
             assert!(parse(&text[..length], false).is_none(), "{length}");
         }
         let answer = parse(text, false).unwrap();
         assert_eq!(
-            (answer.status, answer.token, answer.host.as_deref()),
+            (answer.status, answer.fencing_token, answer.host.as_deref()),
             (200, Some(17), Some("b"))
         );
         assert_eq!(answer.body, "17 3\n");

@@ -89,11 +89,12 @@ fn pause(cluster: &ComposeCluster<'_>) -> Result<Duration> {
     })?;
     ensure!(!answers.is_empty(), "{} has answered nothing since it was frozen", former.host);
     for answer in answers {
-        let late = answer.token.is_some_and(|token| token <= former.token);
+        let late =
+            answer.fencing_token.is_some_and(|fencing_token| fencing_token <= former.fencing_token);
         ensure!(!late, "a late word of {}: {}", former.host, answer.body);
     }
     eventually("the former leader answers with the page of the next", || {
-        cluster.leader_by(&former.host).filter(|leader| leader.token > former.token)
+        cluster.leader_by(&former.host).filter(|leader| leader.fencing_token > former.fencing_token)
     })?;
     all_stand(cluster)?;
     Ok(took)
@@ -180,12 +181,17 @@ fn lose_a_member(cluster: &ComposeCluster<'_>) -> Result<Duration> {
     let begun = SystemTime::now();
     while begun.elapsed()? < TTL + Duration::from_secs(1) {
         if let Some(now) = cluster.leader_by(witness) {
-            ensure!(now.token == leader.token, "{} leads, not {}", now.host, leader.host);
+            ensure!(
+                now.fencing_token == leader.fencing_token,
+                "{} leads, not {}",
+                now.host,
+                leader.host
+            );
         }
         thread::sleep(Duration::from_millis(100));
     }
     let now = eventually("somebody leads", || cluster.leader_by(witness))?;
-    ensure!(now.token == leader.token, "{} leads, not {}", now.host, leader.host);
+    ensure!(now.fencing_token == leader.fencing_token, "{} leads, not {}", now.host, leader.host);
     cluster.compose(&["start", "etcd1"])?;
     Ok(begun.elapsed()?)
 }
@@ -208,10 +214,13 @@ fn another_leads(
     within: Duration,
 ) -> Result<Duration> {
     let (leader, took) = until("another host leads", within, || {
-        cluster.leader_by(witness).filter(|leader| leader.token != former.token)
+        cluster.leader_by(witness).filter(|leader| leader.fencing_token != former.fencing_token)
     })?;
     ensure!(leader.host != former.host, "{} leads again", former.host);
-    ensure!(leader.token > former.token, "the token has gone back: {leader:?} after {former:?}");
+    ensure!(
+        leader.fencing_token > former.fencing_token,
+        "the fencing token has gone back: {leader:?} after {former:?}"
+    );
     Ok(took)
 }
 
@@ -222,7 +231,7 @@ fn all_stand(cluster: &ComposeCluster<'_>) -> Result<()> {
         eventually(&format!("{host} stands"), || {
             let status = cluster.status(host).ok()?;
             let role = &status["groups"]["main"]["role"];
-            ["leader", "heir", "standby"].iter().any(|stands| role == stands).then_some(())
+            ["leader", "next_leader", "standby"].iter().any(|stands| role == stands).then_some(())
         })?;
     }
     Ok(())

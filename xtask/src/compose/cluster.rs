@@ -31,7 +31,7 @@ pub(super) struct ComposeCluster<'a> {
 #[derive(Clone, Debug)]
 pub(super) struct Leader {
     pub(super) host: String,
-    pub(super) token: u64,
+    pub(super) fencing_token: u64,
 }
 
 impl<'a> ComposeCluster<'a> {
@@ -86,7 +86,7 @@ impl<'a> ComposeCluster<'a> {
     /// The leader, if `host` answers with the page of the plugin.
     pub(super) fn leader_by(&self, host: &str) -> Option<Leader> {
         let answer = self.ask(host, "/").filter(|answer| answer.status == 200)?;
-        let leader = Leader { host: answer.host?, token: answer.token? };
+        let leader = Leader { host: answer.host?, fencing_token: answer.fencing_token? };
         (answer.body == format!("I am server {}\n", leader.host)).then_some(leader)
     }
 

@@ -25,7 +25,7 @@ const SHOWN: isize = 10;
 /// The longest name, in bytes.
 const NAME_MAX: usize = 64;
 
-/// Who has how many points, and the newest token that has written. The braces keep both in
+/// Who has how many points, and the newest fencing token that has written. The braces keep both in
 /// one place where Redis is a cluster.
 const POINTS: &str = "{scores}:points";
 const TOKEN: &str = "{scores}:token";
@@ -66,11 +66,11 @@ fn top() -> Result<Answer, RedisError> {
 }
 
 fn add(name: &str, points: i32) -> Result<Answer, RedisError> {
-    let (token, add) = (term::current().token, Script::new(ADD));
+    let (token, add) = (term::current().fencing_token, Script::new(ADD));
     let mut add = add.prepare_invoke();
     add.key(TOKEN).key(POINTS).arg(token).arg(points).arg(name);
     let points: i64 = add.invoke(&mut connect()?)?;
-    Ok((StatusCode::OK, json!({ "name": name, "points": points, "token": token })))
+    Ok((StatusCode::OK, json!({ "name": name, "points": points, "fencing_token": token })))
 }
 
 fn connect() -> Result<Connection, RedisError> {

@@ -73,11 +73,11 @@ pub async fn change(name: &str, pieces: i64, token: u64) -> Outcome {
 /// ends, so no older one can come in between, and one that waits for the row sees the newer token.
 async fn pass(transaction: &Transaction<'_>, token: u64) -> Result<(), Failure> {
     let token = i64::try_from(token).unwrap_or(i64::MAX);
-    let pass = "UPDATE fence SET token = $1 WHERE name = 'stock' AND token <= $1";
+    let pass = "UPDATE fence SET fencing_token = $1 WHERE name = 'stock' AND fencing_token <= $1";
     if transaction.execute(pass, &[&token]).await? == 1 {
         return Ok(());
     }
-    let newest = "SELECT token FROM fence WHERE name = 'stock'";
+    let newest = "SELECT fencing_token FROM fence WHERE name = 'stock'";
     match transaction.query_opt(newest, &[]).await? {
         Some(row) => Err(Failure::Stale(row.get(0))),
         None => Err(Failure::Unavailable("the fence has no row: apply schema.sql".to_owned())),

@@ -32,7 +32,7 @@ async fn main(request: Request<Body>) -> Result<Response<Body>, Error> {
         // An instance answers one request, so it may as well wait for the database.
         Method::GET => database::run(database::read(name)),
         Method::POST => match body.str_contents().await?.trim().parse() {
-            Ok(pieces) => database::run(database::change(name, pieces, term::current().token)),
+            Ok(pieces) => database::run(database::change(name, pieces, term::current().fencing_token)),
             Err(_) => Err(Failure::Usage),
         },
         _ => Err(Failure::Usage),
@@ -45,15 +45,15 @@ async fn main(request: Request<Body>) -> Result<Response<Body>, Error> {
 fn answer(name: &str, outcome: Outcome) -> (StatusCode, serde_json::Value) {
     let (status, error) = match outcome {
         Ok(Some(pieces)) => {
-            let token = term::current().token;
-            let answer = json!({ "name": name, "pieces": pieces, "token": token });
+            let token = term::current().fencing_token;
+            let answer = json!({ "name": name, "pieces": pieces, "fencing_token": token });
             return (StatusCode::OK, answer);
         }
         Ok(None) => (StatusCode::NOT_FOUND, format!("there are no {name}")),
         Err(Failure::Usage) => (StatusCode::BAD_REQUEST, USAGE.to_owned()),
         Err(Failure::TooFew) => (StatusCode::CONFLICT, format!("there are not so many {name}")),
         Err(Failure::Stale(newest)) => {
-            let text = format!("refused: token {newest} has written, which is newer than this one");
+            let text = format!("refused: fencing token {newest} has written, which is newer than this one");
             (StatusCode::CONFLICT, text)
         }
         Err(Failure::Unavailable(text)) => (StatusCode::SERVICE_UNAVAILABLE, text),

@@ -1,4 +1,4 @@
-//! What people see of a firing: its local time, and a remark if the clock changes on that day.
+//! What people see of a run: its local time, and a remark if the clock changes on that day.
 
 use std::fmt;
 
@@ -25,7 +25,7 @@ impl fmt::Display for ZonedMoment {
 }
 
 impl Schedule {
-    /// Explains how a clock change on that day affects the firing at `at`. It looks at the clock
+    /// Explains how a clock change on that day affects the run at `at`. It looks at the clock
     /// of the schedule first, and else at the one of `zone`. `None` if no clock changes.
     #[must_use]
     pub fn remark(&self, at: DateTime<Utc>, zone: Tz) -> Option<String> {

@@ -14,8 +14,8 @@ fn schedule(text: &str, name: &str) -> Schedule {
     Schedule::parse(text, zone(name).unwrap()).unwrap()
 }
 
-/// The next firings after `from`, in UTC.
-fn firings(text: &str, zone: &str, from: &str, count: usize) -> Vec<String> {
+/// The next runs after `from`, in UTC.
+fn runs(text: &str, zone: &str, from: &str, count: usize) -> Vec<String> {
     let schedule = schedule(text, zone);
     let all = std::iter::successors(schedule.after(at(from)), |last| schedule.after(*last));
     all.take(count).map(moment).collect()
@@ -23,7 +23,7 @@ fn firings(text: &str, zone: &str, from: &str, count: usize) -> Vec<String> {
 
 #[track_caller]
 fn fires(text: &str, zone: &str, from: &str, expected: &[&str]) {
-    assert_eq!(firings(text, zone, from, expected.len()), expected, "{text} in {zone}");
+    assert_eq!(runs(text, zone, from, expected.len()), expected, "{text} in {zone}");
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn every_is_a_multiple_since_the_beginning_of_unix_time() {
     fires("every 30s", "UTC", from, &["2026-11-22T01:30:30Z", "2026-11-22T01:31:00Z"]);
     fires("every 1s", "UTC", from, &["2026-11-22T01:30:08Z", "2026-11-22T01:30:09Z"]);
     fires("every 1h 30m", "UTC", "1970-01-01T00:00:00Z", &["1970-01-01T01:30:00Z"]);
-    // At the moment of a firing, the result is the next one.
+    // At the moment of a run, the result is the next one.
     fires("every 10s", "UTC", "2026-11-22T01:30:10Z", &["2026-11-22T01:30:20Z"]);
     fires("every 10s", "UTC", "1969-12-31T23:59:55Z", &["1970-01-01T00:00:00Z"]);
 }
@@ -81,7 +81,7 @@ fn summer_time_in_berlin() {
     fires("*/30 * * * *", "Europe/Berlin", before, &half_hours);
 }
 
-/// Skipped times are made up for by one firing, and repeated times fire once, however many hours
+/// Skipped times are made up for by one run, and repeated times fire once, however many hours
 /// a pattern has. A pattern that matches every hour follows the clock.
 #[test]
 fn patterns_of_some_hours_in_berlin() {
@@ -91,7 +91,7 @@ fn patterns_of_some_hours_in_berlin() {
     fires("0 */2 * * *", zone, spring, &[end, "2026-03-29T02:00:00Z"]);
     fires("30 1-3 * * *", zone, spring, &["2026-03-29T00:30:00Z", end, "2026-03-29T01:30:00Z"]);
     fires("*/20 2 * * *", zone, spring, &[end, "2026-03-30T00:00:00Z"]);
-    // Another match falls on the same moment: still one firing.
+    // Another match falls on the same moment: still one run.
     fires("0 2,3 * * *", zone, spring, &[end, "2026-03-30T00:00:00Z"]);
     let autumn = "2026-10-25T00:00:00Z";
     fires("30 1-3 * * *", zone, autumn, &["2026-10-25T00:30:00Z", "2026-10-25T02:30:00Z"]);
@@ -142,7 +142,7 @@ fn what_there_is_to_say_of_a_night_of_change() {
 }
 
 #[test]
-fn firings_are_counted_however_many_there_are() {
+fn runs_are_counted_however_many_there_are() {
     let (first, last) = (at("2006-11-22T03:00:00Z"), at("2026-11-22T03:00:00Z"));
     let seconds = (last - first).num_seconds() as u64 + 1;
     assert_eq!(schedule("every 1s", "UTC").count(first, last), seconds);
@@ -226,10 +226,10 @@ fn it_is_shown_as_it_was_written() {
 }
 
 proptest! {
-    /// For every pattern, zone and moment: the next firing is later, and there is none in
+    /// For every pattern, zone and moment: the next run is later, and there is none in
     /// between.
     #[test]
-    fn firings_go_forwards_and_leave_none_out(
+    fn runs_go_forwards_and_leave_none_out(
         pattern in prop::sample::select(vec![
             "30 2 * * *", "*/7 * * * *", "0 */3 * * *", "15 1,2,3 * * *", "*/20 * * * * *",
             "@daily", "@hourly", "every 7s", "every 1h", "30 1 * * SUN",

@@ -4,7 +4,7 @@
 //! - A pattern that matches in every hour follows the local clock: it fires whenever the local
 //!   time matches. It skips what the clock skips, and fires in both of the repeated hours.
 //! - Any other pattern fires once for each matching local time: when the clock first shows that
-//!   time or a later one. So skipped times are made up for by one firing at the end of the gap,
+//!   time or a later one. So skipped times are made up for by one run at the end of the gap,
 //!   and of repeated times the first one fires.
 
 use chrono::{DateTime, MappedLocalTime, NaiveDateTime, Utc};
@@ -22,7 +22,7 @@ pub(super) struct ZonedPattern<'a> {
 }
 
 impl ZonedPattern<'_> {
-    /// The first firing after `moment`, which may have fractions of a second.
+    /// The first run after `moment`, which may have fractions of a second.
     pub(super) fn after(self, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let second = DateTime::from_timestamp(moment.timestamp(), 0)?;
         if self.pattern.is_hourly() {
@@ -31,7 +31,7 @@ impl ZonedPattern<'_> {
         self.wall.first(self.pattern.next(self.wall.reached(second))?)
     }
 
-    /// The last firing before `moment`.
+    /// The last run before `moment`.
     pub(super) fn before(self, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let whole = moment.timestamp() + i64::from(moment.timestamp_subsec_nanos() > 0);
         let second = DateTime::from_timestamp(whole.checked_sub(1)?, 0)?;
@@ -41,7 +41,7 @@ impl ZonedPattern<'_> {
         self.wall.first(self.pattern.last(self.wall.reached(second))?)
     }
 
-    /// The number of firings after `from`, up to and including `to`; both are whole seconds.
+    /// The number of runs after `from`, up to and including `to`; both are whole seconds.
     pub(super) fn count(self, from: DateTime<Utc>, to: DateTime<Utc>) -> u64 {
         if from >= to {
             return 0;
@@ -58,7 +58,7 @@ impl ZonedPattern<'_> {
                 shown = right;
                 continue;
             }
-            // After the clock was set back, counting goes on where it was. A gap adds one firing
+            // After the clock was set back, counting goes on where it was. A gap adds one run
             // at most, together with what is due at its end.
             shown = shown.max(left);
             if right > shown {
@@ -69,7 +69,7 @@ impl ZonedPattern<'_> {
         count + self.pattern.count(shown, self.wall.shows(to) + TICK)
     }
 
-    /// The matching local times that the clock skipped, and that the firing at `at` makes up for.
+    /// The matching local times that the clock skipped, and that the run at `at` makes up for.
     pub(super) fn made_up_for(self, at: DateTime<Utc>) -> Vec<NaiveDateTime> {
         if self.pattern.is_hourly() {
             return Vec::new();

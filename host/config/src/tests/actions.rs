@@ -43,7 +43,7 @@ fn grants_are_read_and_nothing_is_granted_unasked() {
         tasks: vec!["resize".to_owned()],
         outbound: web.grants.outbound.clone(),
         outbound_private: true,
-        outbound_token: false,
+        outbound_fencing_token: false,
         folders: vec![FolderGrant {
             from: folder.path().join("plugins"),
             at: "/data".to_owned(),

@@ -58,7 +58,7 @@ def changes(zone):
     return found
 
 
-def firings(zone, change, hours, minutes):
+def runs(zone, change, hours, minutes):
     """Minutes from the change at which a pattern fires."""
     fits = lambda shown: shown.hour in hours and shown.minute in minutes
     found = []
@@ -96,7 +96,7 @@ def main():
         print("zones", *names)
         zone = zoneinfo.ZoneInfo(names[0])
         for at, before, after in found:
-            shown = [firings(zone, at, hours, minutes) for _, hours, minutes in PATTERNS]
+            shown = [runs(zone, at, hours, minutes) for _, hours, minutes in PATTERNS]
             moved = int((after - before).total_seconds())
             print(f"{at:%Y-%m-%dT%H:%M:%SZ} {moved:+}:", ", ".join(shown))
 

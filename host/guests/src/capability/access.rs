@@ -180,7 +180,7 @@ impl ActionAccess {
             let what = format!(
                 "state denied: `state = true` in [action.{name}] lets the plugin keep state (wasi:keyvalue)"
             );
-            tracing::warn!(action = %name, token = self.gate().term().token.0, "{what}");
+            tracing::warn!(action = %name, fencing_token = self.gate().term().fencing_token.0, "{what}");
             self.log.add_host_line(&what);
         }
     }

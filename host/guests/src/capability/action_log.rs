@@ -79,11 +79,11 @@ impl ActionLog {
 
     fn print_at(&self, level: &'static str, text: &str) {
         let (action, term) = (&self.action, self.gate.term());
-        let (host, group, token) = (&term.host, &term.group, term.token.0);
+        let (host, group, fencing_token) = (&term.host, &term.group, term.fencing_token.0);
         // The tracing macros take their level at compile time.
         macro_rules! line {
             ($level:ident) => {
-                tracing::$level!(target: "plugin", %action, %host, %group, token, stream = level, "{text}")
+                tracing::$level!(target: "plugin", %action, %host, %group, fencing_token, stream = level, "{text}")
             };
         }
         match level {
@@ -100,14 +100,14 @@ impl ActionLog {
         let text = String::from_utf8_lossy(text);
         let text = text.trim_end_matches('\r');
         let (action, term) = (&self.action, self.gate.term());
-        let (host, group, token) = (&term.host, &term.group, term.token.0);
+        let (host, group, fencing_token) = (&term.host, &term.group, term.fencing_token.0);
         match stream {
             StdStream::Stdout => {
-                tracing::info!(target: "plugin", %action, %host, %group, token, stream = "stdout", "{text}");
+                tracing::info!(target: "plugin", %action, %host, %group, fencing_token, stream = "stdout", "{text}");
                 self.buffer_line("stdout", text);
             }
             StdStream::Stderr => {
-                tracing::warn!(target: "plugin", %action, %host, %group, token, stream = "stderr", "{text}");
+                tracing::warn!(target: "plugin", %action, %host, %group, fencing_token, stream = "stderr", "{text}");
                 self.buffer_line("stderr", text);
             }
         }
@@ -122,7 +122,7 @@ impl ActionLog {
                 "{lines} lines of the plugin were dropped: it prints more in a second than `log` in [action.{name}] lets it"
             );
             tracing::warn!(
-                action = %name, host = %term.host, group = %term.group, token = term.token.0, lines,
+                action = %name, host = %term.host, group = %term.group, fencing_token = term.fencing_token.0, lines,
                 "{what}",
             );
             self.add_host_line(&what);

@@ -38,8 +38,8 @@ pub struct LogLine {
     pub host: Arc<str>,
     /// The group of the action.
     pub group: String,
-    /// The token of the term. `None` outside of a term.
-    pub token: Option<i64>,
+    /// The fencing token of the term. `None` outside of a term.
+    pub fencing_token: Option<i64>,
     /// `stdout`, `stderr`, the level of a `wasi:logging` message, or `host` for a message of the
     /// host about the action.
     pub stream: String,
@@ -50,9 +50,11 @@ pub struct LogLine {
 impl fmt::Display for LogLine {
     /// For people. Control characters are escaped, so that a plugin cannot control their terminal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let token = self.token.map_or_else(|| "–".to_owned(), |token| token.to_string());
+        let fencing_token = self
+            .fencing_token
+            .map_or_else(|| "–".to_owned(), |fencing_token| fencing_token.to_string());
         let Self { time, host, stream, text, .. } = self;
-        write!(f, "{}", sanitize(&format!("{time} {host} {token} {stream} | {text}")))
+        write!(f, "{}", sanitize(&format!("{time} {host} {fencing_token} {stream} | {text}")))
     }
 }
 
@@ -111,8 +113,8 @@ impl LogBuffer {
             action: Arc::clone(&self.action),
             host: Arc::clone(&term.host),
             group: term.group.to_string(),
-            // No token is zero; zero means that there is no term.
-            token: Some(term.token.0).filter(|token| *token != 0),
+            // No fencing token is zero; zero means that there is no term.
+            fencing_token: Some(term.fencing_token.0).filter(|fencing_token| *fencing_token != 0),
             stream: stream.to_owned(),
             text: text.to_owned(),
         }));
@@ -147,10 +149,10 @@ impl LogBuffer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use soloist_heart::{Group, Token};
+    use soloist_heart::{FencingToken, Group};
 
-    fn term(token: i64) -> Term {
-        Term { group: Group::main(), host: "a".into(), token: Token(token) }
+    fn term(fencing_token: i64) -> Term {
+        Term { group: Group::main(), host: "a".into(), fencing_token: FencingToken(fencing_token) }
     }
 
     fn texts(lines: &[Arc<LogLine>]) -> Vec<&str> {

@@ -69,7 +69,7 @@ pub use limits::HOSTCALL;
 pub use log_buffer::{LINES_MAX, LogBuffer, LogBuffers, LogLine};
 pub use output_tail::OutputTail;
 pub use spawner::Spawner;
-pub use task_caller::{ATTEMPTS_MAX, CastFailure, TaskCaller, TaskReply, TaskRequest};
+pub use task_caller::{ATTEMPTS_MAX, QueuedCallFailure, TaskCaller, TaskReply, TaskRequest};
 pub use term::{EndingInterest, one_line};
 pub use term_headers::TermHeaders;
 pub use term_link::{TermLink, TermNotice};

@@ -1,4 +1,4 @@
-//! Calls and casts of tasks: what guests and clients hand in, and what they get back.
+//! Calls and queued calls of tasks: what guests and clients hand in, and what they get back.
 
 use std::{sync::Arc, time::Duration};
 
@@ -55,21 +55,21 @@ pub trait TaskCaller: Send + Sync + 'static {
     /// Why there is no result.
     async fn call(&self, order: TaskRequest) -> Result<TaskReply, CallError>;
 
-    /// Puts a cast into the store, where it is kept until it is done, and returns its id.
+    /// Puts a queued call into the store, where it is kept until it is done, and returns its id.
     ///
     /// # Errors
     /// Why it is not in the store, or may not be.
-    async fn cast(
+    async fn enqueue(
         &self,
         task: &str,
         payload: Bytes,
         content_type: Option<String>,
-    ) -> Result<Arc<str>, CastFailure>;
+    ) -> Result<Arc<str>, QueuedCallFailure>;
 }
 
-/// Why a cast is not in the store. The texts are for people.
+/// Why a queued call is not in the store. The texts are for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CastFailure {
+pub enum QueuedCallFailure {
     /// There is no such task.
     Unknown(String),
     /// The payload is too long.
@@ -78,6 +78,6 @@ pub enum CastFailure {
     Full,
     /// This host may not write to the store at the moment.
     Shut(String),
-    /// The store did not answer: the cast may be in it, or not.
+    /// The store did not answer: the queued call may be in it, or not.
     Uncertain(String),
 }

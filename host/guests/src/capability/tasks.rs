@@ -14,7 +14,7 @@ use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
 
 use super::{
-    ATTEMPTS_MAX, ActionAccess, CallError, CastFailure, TaskCaller, TaskReply, TaskRequest,
+    ATTEMPTS_MAX, ActionAccess, CallError, QueuedCallFailure, TaskCaller, TaskReply, TaskRequest,
 };
 use bindings::soloist::plugin::tasks::{
     Done as WitDone, Failure, Host, HostPending, Order as WitOrder,
@@ -28,7 +28,7 @@ mod bindings {
         inline: "package soloist:host; world tasks { import soloist:plugin/tasks@0.1.0; }",
         imports: {
             "soloist:plugin/tasks.call": async | trappable,
-            "soloist:plugin/tasks.cast": async | trappable,
+            "soloist:plugin/tasks.enqueue": async | trappable,
             default: trappable,
         },
         with: {
@@ -161,21 +161,27 @@ impl Host for TasksView<'_> {
         Ok(outcome.unwrap_or_else(|| Err(instance_lost())).map(WitDone::from))
     }
 
-    async fn cast(
+    async fn enqueue(
         &mut self,
         task: String,
         payload: Vec<u8>,
         content_type: Option<String>,
     ) -> wasmtime::Result<Result<String, Failure>> {
         let access = Arc::clone(&self.ctx.access);
-        let cast = async move {
+        let queued_call = async move {
             let calls = access.may_call(&task)?;
             let payload = access.account.hold(payload.into()).map_err(|_| Failure::Busy)?;
-            let cast = calls.cast(&task, payload, content_type).await;
+            let queued_call = calls.enqueue(&task, payload, content_type).await;
             access.open()?;
-            Ok(cast.map_err(Failure::from)?.to_string())
+            Ok(queued_call.map_err(Failure::from)?.to_string())
         };
-        Ok(self.ctx.access.spawner.run_in_task(cast).await.unwrap_or_else(|| Err(instance_lost())))
+        Ok(self
+            .ctx
+            .access
+            .spawner
+            .run_in_task(queued_call)
+            .await
+            .unwrap_or_else(|| Err(instance_lost())))
     }
 }
 
@@ -219,14 +225,14 @@ impl From<TaskReply> for WitDone {
     }
 }
 
-impl From<CastFailure> for Failure {
-    fn from(fault: CastFailure) -> Self {
+impl From<QueuedCallFailure> for Failure {
+    fn from(fault: QueuedCallFailure) -> Self {
         match fault {
-            CastFailure::Unknown(text) => Self::Denied(text),
-            CastFailure::Refused(text) => Self::Refused(text),
-            CastFailure::Full => Self::Busy,
-            CastFailure::Shut(text) => Self::Nobody(text),
-            CastFailure::Uncertain(text) => Self::Lost(text),
+            QueuedCallFailure::Unknown(text) => Self::Denied(text),
+            QueuedCallFailure::Refused(text) => Self::Refused(text),
+            QueuedCallFailure::Full => Self::Busy,
+            QueuedCallFailure::Shut(text) => Self::Nobody(text),
+            QueuedCallFailure::Uncertain(text) => Self::Lost(text),
         }
     }
 }

@@ -91,7 +91,7 @@ pub fn term_info(gate: &Gate) -> TermInfo {
         group: term.group.to_string(),
         host: term.host.to_string(),
         // A create revision is never negative.
-        token: term.token.0.cast_unsigned(),
+        fencing_token: term.fencing_token.0.cast_unsigned(),
         lease_remaining_ms: remaining.try_into().unwrap_or(u64::MAX),
     }
 }

@@ -1,4 +1,4 @@
-//! The headers that name the term of a message: `soloist-host` and `soloist-token`.
+//! The headers that name the term of a message: `soloist-host` and `soloist-fencing-token`.
 
 use ::http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -7,14 +7,14 @@ use soloist_heart::Term;
 /// The prefix of all headers that only hosts may set.
 const OWN: &str = "soloist-";
 const HOST: HeaderName = HeaderName::from_static("soloist-host");
-const TOKEN: HeaderName = HeaderName::from_static("soloist-token");
+const FENCING_TOKEN: HeaderName = HeaderName::from_static("soloist-fencing-token");
 
 /// The headers of a term, which go on every response, and on requests of guests where the settings
 /// ask for it.
 #[derive(Clone, Debug)]
 pub struct TermHeaders {
     host: HeaderValue,
-    token: HeaderValue,
+    fencing_token: HeaderValue,
 }
 
 impl TermHeaders {
@@ -22,13 +22,13 @@ impl TermHeaders {
     pub fn of(term: &Term) -> Self {
         let host = HeaderValue::from_bytes(term.host.as_bytes())
             .unwrap_or_else(|_| HeaderValue::from_static("unprintable"));
-        Self { host, token: HeaderValue::from(term.token.0) }
+        Self { host, fencing_token: HeaderValue::from(term.fencing_token.0) }
     }
 
     /// Sets the headers, replacing existing values.
     pub fn insert_into(&self, headers: &mut HeaderMap) {
         headers.insert(HOST, self.host.clone());
-        headers.insert(TOKEN, self.token.clone());
+        headers.insert(FENCING_TOKEN, self.fencing_token.clone());
     }
 
     /// Whether only hosts may set this header.
@@ -48,6 +48,6 @@ impl TermHeaders {
     /// Removes the term headers that a guest has set itself.
     pub fn strip(headers: &mut HeaderMap) {
         headers.remove(HOST);
-        headers.remove(TOKEN);
+        headers.remove(FENCING_TOKEN);
     }
 }

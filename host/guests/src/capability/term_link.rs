@@ -46,7 +46,7 @@ impl TermLink {
         self.gate.revoke();
         let term = self.gate.term();
         tracing::warn!(
-            event = "fenced", action, group = %term.group, token = term.token.0,
+            event = "fenced", action, group = %term.group, fencing_token = term.fencing_token.0,
             "the store refused a write: the leadership has passed to another host, or may have",
         );
         // Nobody receives it when the term is already ending.

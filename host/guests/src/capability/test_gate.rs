@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use soloist_heart::{Group, Term, Token, clock::BootTime};
+use soloist_heart::{FencingToken, Group, Term, clock::BootTime};
 use soloist_leadership::{Deadline, Gate};
 
-/// An open gate for the term of group `main`, host `a` and token 7.
+/// An open gate for the term of group `main`, host `a` and fencing token 7.
 pub(crate) fn test_gate(deadline: BootTime) -> Arc<Gate> {
-    let term = Term { group: Group::main(), host: "a".into(), token: Token(7) };
+    let term = Term { group: Group::main(), host: "a".into(), fencing_token: FencingToken(7) };
     Arc::new(Gate::new(term, Arc::new(Deadline::new(deadline))))
 }

@@ -36,8 +36,8 @@ pub enum LeaderChange {
 pub struct HookLeader {
     /// The name of the leading host.
     pub host: String,
-    /// The token of its term.
-    pub token: i64,
+    /// The fencing token of its term.
+    pub fencing_token: i64,
 }
 
 /// The hooks of a plugin.
@@ -72,7 +72,7 @@ impl HooksEntry {
                 let leader = leader.as_ref().map(|leader| LeaderRecord {
                     group: group.clone(),
                     host: leader.host.clone(),
-                    token: leader.token.cast_unsigned(),
+                    fencing_token: leader.fencing_token.cast_unsigned(),
                 });
                 hooks.call_on_standby(store, &group, leader.as_ref()).await.map(Ok)
             }

@@ -2,7 +2,7 @@
 //!
 //! No host can tell by itself whether its wall clock is right. Where more than half of the hosts
 //! agree with each other, they are taken to be right. Only one thing follows from the comparison: a
-//! host whose clock is far off claims no firing of a job. Which host leads, and for how long, never
+//! host whose clock is far off claims no run of a job. Which host leads, and for how long, never
 //! depends on it.
 
 use std::{fmt, time::Duration};
@@ -15,7 +15,7 @@ use super::BootTime;
 
 /// Clocks that differ by no more than this agree.
 const TOGETHER: TimeDelta = TimeDelta::minutes(1);
-/// People are warned from this difference on: it makes jobs miss firings (docs/jobs.md).
+/// People are warned from this difference on: it makes jobs miss runs (docs/jobs.md).
 const NOTICED: TimeDelta = TimeDelta::seconds(1);
 /// How far wall time and boot time may drift apart before the clocks are compared again.
 const STEP: TimeDelta = TimeDelta::seconds(1);

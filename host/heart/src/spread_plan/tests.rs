@@ -12,8 +12,14 @@ fn hosts(count: usize) -> Vec<LeaseId> {
 fn spread(queue: &[LeaseId]) -> SpreadGroup {
     let mut equals = queue.to_vec();
     equals.sort_unstable();
-    let (heir, third) = (queue.get(1).copied(), queue.get(2).copied());
-    SpreadGroup { leader: queue[0], heir, second_heir: third, best_hosts: equals, fixed: false }
+    let (next_leader, third) = (queue.get(1).copied(), queue.get(2).copied());
+    SpreadGroup {
+        leader: queue[0],
+        next_leader,
+        second_in_line: third,
+        best_hosts: equals,
+        fixed: false,
+    }
 }
 
 fn spreads(queues: &Queues) -> Vec<SpreadGroup> {
@@ -103,8 +109,15 @@ fn a_host_that_is_not_as_good_gets_nothing() {
     // A leader does not give away what no other host may lead, or what is fixed.
     spreads.iter_mut().for_each(|spread| spread.fixed = true);
     assert!(SpreadPlan::of(&spreads).moves_from(a).is_empty());
-    let alone =
-        vec![SpreadGroup { best_hosts: vec![a], heir: None, second_heir: None, ..spread(&[a]) }; 4];
+    let alone = vec![
+        SpreadGroup {
+            best_hosts: vec![a],
+            next_leader: None,
+            second_in_line: None,
+            ..spread(&[a])
+        };
+        4
+    ];
     assert!(SpreadPlan::of(&alone).moves_from(a).is_empty());
 }
 
@@ -183,8 +196,8 @@ proptest! {
         }
     }
 
-    /// Whatever the queues look like, the heirs settle; a host that dies then leaves the others
-    /// evenly loaded.
+    /// Whatever the queues look like, the next leaders settle; a host that dies then leaves the
+    /// others evenly loaded.
     #[test]
     fn whoever_dies_leaves_the_others_even((hosts, mut queues) in a_cluster(), dead in 0_usize..7) {
         while let Some(((from, to), _)) = SpreadPlan::of(&spreads(&queues)).moves.into_iter().next() {

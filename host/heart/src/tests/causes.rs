@@ -7,9 +7,9 @@ fn does(stage: ReachedStage, event: HeartEvent, ms: u64) -> String {
     names(&brought_to(stage).step(event, at(ms))).join(" ")
 }
 
-fn asked(token: i64) -> HeartEvent {
+fn asked(fencing_token: i64) -> HeartEvent {
     let cause = EndCause::Asked { by: "action web".into(), reason: "it is tired".into() };
-    HeartEvent::HandOver { key: key(token), cause }
+    HeartEvent::HandOver { key: key(fencing_token), cause }
 }
 
 fn changed(behind: bool) -> HeartEvent {
@@ -130,22 +130,22 @@ fn an_action_that_keeps_failing_is_given_longer_and_longer_pauses() {
     let mut heart = brought_to(ReachedStage::Resigning);
     let mut now = 0;
     let mut pauses = Vec::new();
-    for token in 8..14 {
+    for fencing_token in 8..14 {
         let freed = now;
-        let _ = heart.step(HeartEvent::Resigned { key: key(token - 1) }, at(now));
+        let _ = heart.step(HeartEvent::Resigned { key: key(fencing_token - 1) }, at(now));
         while !names(&heart.step(renewed(now), at(now))).contains(&"campaign") {
             now += 100;
         }
         pauses.push((now - freed) / 1000);
-        let attempt = u64::try_from(token).unwrap() - 6;
+        let attempt = u64::try_from(fencing_token).unwrap() - 6;
         let cause = EndCause::ActionFailed { action: "web".into(), reason: "no".into() };
-        let failed = HeartEvent::HandOver { key: key(token), cause };
+        let failed = HeartEvent::HandOver { key: key(fencing_token), cause };
         for event in [
-            HeartEvent::Won { attempt, key: key(token) },
-            HeartEvent::Verified { key: key(token), holds: true },
+            HeartEvent::Won { attempt, key: key(fencing_token) },
+            HeartEvent::Verified { key: key(fencing_token), holds: true },
             failed,
-            HeartEvent::Drained { key: key(token) },
-            HeartEvent::Stopped { key: key(token) },
+            HeartEvent::Drained { key: key(fencing_token) },
+            HeartEvent::Stopped { key: key(fencing_token) },
         ] {
             let _ = heart.step(event, at(now));
         }

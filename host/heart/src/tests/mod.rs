@@ -6,7 +6,7 @@ mod story;
 
 use std::time::Duration;
 
-use super::{EndCause, Group, Heart, HeartCommand, HeartEvent, LeaderKey, LeaseId, Token};
+use super::{EndCause, FencingToken, Group, Heart, HeartCommand, HeartEvent, LeaderKey, LeaseId};
 use crate::{clock::BootTime, timings::Timings};
 
 const TTL: Duration = Duration::from_secs(5);
@@ -25,8 +25,13 @@ fn deadline(ms: u64) -> BootTime {
     at(ms) + (TTL - timings().margin)
 }
 
-fn key(token: i64) -> LeaderKey {
-    LeaderKey { group: Group::main(), key: "main/beef".into(), token: Token(token), lease: LEASE }
+fn key(fencing_token: i64) -> LeaderKey {
+    LeaderKey {
+        group: Group::main(),
+        key: "main/beef".into(),
+        fencing_token: FencingToken(fencing_token),
+        lease: LEASE,
+    }
 }
 
 fn heart() -> Heart {
@@ -60,7 +65,7 @@ enum ReachedStage {
     Resigning,
 }
 
-/// A heart that has reached this stage by time zero, under token 7.
+/// A heart that has reached this stage by time zero, under fencing token 7.
 fn brought_to(until: ReachedStage) -> Heart {
     let cause = || EndCause::ActionFailed { action: "web".into(), reason: "it traps".into() };
     let failed = || HeartEvent::HandOver { key: key(7), cause: cause() };

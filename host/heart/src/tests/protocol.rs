@@ -10,7 +10,7 @@ use super::*;
 fn any_event() -> impl Strategy<Value = HeartEvent> {
     let lease = (0..3_i64).prop_map(|n| LeaseId(0xbeef + n)).boxed();
     let key = (lease.clone(), 1..6_i64)
-        .prop_map(|(lease, token)| LeaderKey { lease, ..key(token) })
+        .prop_map(|(lease, fencing_token)| LeaderKey { lease, ..key(fencing_token) })
         .boxed();
     let attempt = 1..4_u64;
     let sent = 0..20_000_u64;
@@ -98,8 +98,8 @@ impl ProtocolObserver {
                 assert!(self.runs.is_none(), "started twice");
                 assert_eq!(self.verified.take().as_ref(), Some(key), "not verified");
                 assert!(now < *deadline, "started too late");
-                assert!(key.token.0 > self.highest, "a spent token");
-                self.highest = key.token.0;
+                assert!(key.fencing_token.0 > self.highest, "a spent fencing token");
+                self.highest = key.fencing_token.0;
                 self.runs = Some((key.clone(), false));
             }
             HeartCommand::Drain { key, .. } => {

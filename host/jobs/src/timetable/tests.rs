@@ -44,7 +44,7 @@ fn shown(step: TimetableStep) -> String {
     match step {
         TimetableStep::Wait(None) => "wait".to_owned(),
         TimetableStep::Wait(Some(until)) => format!("wait until {}", moment(until)),
-        TimetableStep::Fire(firing) => format!("fire {}", firing.id),
+        TimetableStep::Fire(run) => format!("fire {}", run.id),
         TimetableStep::Drop(to, count) => format!("drop {count} to {}", moment(to)),
         TimetableStep::Reset => "anew".to_owned(),
     }
@@ -144,7 +144,7 @@ fn a_clock_that_is_set_back_runs_nothing_again() {
     assert_eq!(step("2026-11-21T11:59:59Z"), "anew");
 }
 
-/// A leader whose clock was 20 hours ahead dropped what lay between, and claimed two firings there.
+/// A leader whose clock was 20 hours ahead dropped what lay between, and claimed two runs there.
 #[test]
 fn what_a_clock_that_ran_ahead_passed_over_is_not_lost() {
     let job = every(3600, MissedPolicy::Skip);
@@ -180,11 +180,11 @@ fn jitter_puts_off_and_keeps_the_order() {
             panic!()
         };
         let scheduled = job.schedule.after(settled).unwrap();
-        // Never so far that the next firing would be reached.
+        // Never so far that the next run would be reached.
         assert!(due >= scheduled && due < job.schedule.after(scheduled).unwrap());
         assert_eq!(
             next("j", &job, &mark, due, false),
-            TimetableStep::Fire(Firing::scheduled("j", scheduled))
+            TimetableStep::Fire(JobRun::scheduled("j", scheduled))
         );
         settled = scheduled;
     }
@@ -195,7 +195,7 @@ struct Story {
     job: JobConfig,
     mark: JobMark,
     begun: Vec<(DateTime<Utc>, DateTime<Utc>)>,
-    /// The spans in which firings were dropped: after the first time, up to the second.
+    /// The spans in which runs were dropped: after the first time, up to the second.
     dropped: Vec<(DateTime<Utc>, DateTime<Utc>)>,
 }
 
@@ -210,12 +210,12 @@ impl Story {
                     return self.is_not_silent(now, until);
                 }
                 TimetableStep::Wait(None) => return,
-                TimetableStep::Fire(firing) => {
-                    assert!(firing.scheduled <= now);
+                TimetableStep::Fire(run) => {
+                    assert!(run.scheduled <= now);
                     let claimed =
-                        self.mark.claimed.including(self.mark.settled_by(now), firing.scheduled);
-                    self.mark = mark(firing.scheduled, claimed);
-                    self.begun.push((firing.scheduled, now));
+                        self.mark.claimed.including(self.mark.settled_by(now), run.scheduled);
+                    self.mark = mark(run.scheduled, claimed);
+                    self.begun.push((run.scheduled, now));
                 }
                 TimetableStep::Drop(to, count) => {
                     let from = self.mark.settled_by(now);
@@ -228,14 +228,14 @@ impl Story {
         }
     }
 
-    /// Whatever was claimed by clocks that were ahead, the unclaimed firings are waited for, and
+    /// Whatever was claimed by clocks that were ahead, the unclaimed runs are waited for, and
     /// only those.
     fn is_not_silent(&self, now: DateTime<Utc>, until: DateTime<Utc>) {
         let begun = |at: &DateTime<Utc>| self.begun.iter().any(|(begun, _)| begun == at);
         let all =
             std::iter::successors(self.job.schedule.after(now), |at| self.job.schedule.after(*at));
         let next = all.take(100_000).find(|at| !begun(at));
-        let due = next.map(|at| Firing::scheduled("j", at).due(&self.job));
+        let due = next.map(|at| JobRun::scheduled("j", at).due(&self.job));
         assert!(due.is_none_or(|due| until <= due), "at {now} it waits until {until}, not {due:?}");
     }
 }
@@ -244,8 +244,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     /// Checks moments that move forward by any amount and backward by hours: nothing is started
-    /// twice, each firing was started or dropped as the settings say, and at each moment the next
-    /// unstarted firing is waited for.
+    /// twice, each run was started or dropped as the settings say, and at each moment the next
+    /// unstarted run is waited for.
     #[test]
     fn whatever_the_clock_does(
         pattern in prop::sample::select(vec!["0 * * * *", "*/20 * * * * *", "30 2 * * *"]),
@@ -279,7 +279,7 @@ proptest! {
             prop_assert!(dropped || ids.contains(&at), "{at} was passed over");
         }
         for (scheduled, begun) in &story.begun {
-            let late = *begun - Firing::scheduled("j", *scheduled).due(&story.job);
+            let late = *begun - JobRun::scheduled("j", *scheduled).due(&story.job);
             prop_assert!(late >= TimeDelta::zero(), "{} began {} early", scheduled, late);
             prop_assert!(missed != MissedPolicy::Skip || late <= GRACE, "{} was {} late", scheduled, late);
         }

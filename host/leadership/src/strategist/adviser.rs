@@ -16,7 +16,7 @@ use super::{
 };
 use crate::host_view::{GroupRole, HostView};
 use soloist_config::GroupConfig;
-use soloist_heart::{EndCause, Group, HeartEvent, LeaseId, Token, clock::BootTime};
+use soloist_heart::{EndCause, FencingToken, Group, HeartEvent, LeaseId, clock::BootTime};
 use soloist_stores::{OperatorOrder, Pause, Roster};
 use soloist_text::with_reason;
 
@@ -111,8 +111,8 @@ impl Adviser {
                 continue;
             };
             let memory = self.memories.entry(group.clone()).or_default();
-            if here.role == GroupRole::Leader && memory.handed_over != Some(own.key.token) {
-                memory.handed_over = Some(own.key.token);
+            if here.role == GroupRole::Leader && memory.handed_over != Some(own.key.fencing_token) {
+                memory.handed_over = Some(own.key.fencing_token);
                 let (key, by) = (own.key.clone(), order.by.clone());
                 let reason = with_reason(&format!("this host is {what}"), &order.reason);
                 let cause = EndCause::Commanded { by, reason };
@@ -130,15 +130,16 @@ impl AdviserOutcome {
 }
 
 impl GroupMemory {
-    /// Whether the candidate of `token` was asked to step back recently.
-    pub(super) fn steps_back(&self, token: Token, now: BootTime) -> bool {
-        self.stepped_back.is_some_and(|(of, at)| of == token && now.since(at) < REPEAT_AFTER)
+    /// Whether the candidate of `fencing_token` was asked to step back recently.
+    pub(super) fn steps_back(&self, fencing_token: FencingToken, now: BootTime) -> bool {
+        self.stepped_back
+            .is_some_and(|(of, at)| of == fencing_token && now.since(at) < REPEAT_AFTER)
     }
 
     /// Whether this host's current term in `group` was asked to hand over, and has not ended.
     pub(super) fn hands_over(&self, input: &AdviserInput<'_>, group: &Group) -> bool {
         let first = input.roster.leader(group).filter(|first| first.key.lease == input.lease);
-        first.is_some_and(|first| self.handed_over == Some(first.key.token))
+        first.is_some_and(|first| self.handed_over == Some(first.key.fencing_token))
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{GroupRanks, hand_over_limit::HandOverLimit};
 use crate::host_view::HostView;
 use soloist_config::GroupConfig;
-use soloist_heart::{Group, HeartEvent, LeaseId, Token, clock::BootTime};
+use soloist_heart::{FencingToken, Group, HeartEvent, LeaseId, clock::BootTime};
 use soloist_stores::Roster;
 
 /// What the adviser wants to happen.
@@ -25,9 +25,9 @@ pub(super) struct GroupMemory {
     /// Why the heart was told not to stand.
     pub(super) barred: Option<String>,
     /// The candidate that was last asked to step back, and when.
-    pub(super) stepped_back: Option<(Token, BootTime)>,
+    pub(super) stepped_back: Option<(FencingToken, BootTime)>,
     /// The term that was last asked to hand over.
-    pub(super) handed_over: Option<Token>,
+    pub(super) handed_over: Option<FencingToken>,
     /// The session that should lead rather than this host, and since when.
     pub(super) better: Option<(LeaseId, BootTime)>,
     /// How often this host has made way for preferred hosts.

@@ -45,13 +45,15 @@ impl<'a> GroupPosition<'a> {
         budget: &mut HandOverBudget,
         outcome: &mut AdviserOutcome,
     ) {
-        let heir = self.heir();
-        if heir.is_none() && self.config.strategy == Strategy::LongestRunning && !self.config.spread
+        let next_leader = self.next_leader();
+        if next_leader.is_none()
+            && self.config.strategy == Strategy::LongestRunning
+            && !self.config.spread
         {
             return;
         }
-        let scores = self.scores(heir);
-        match advise(&scores, self.own, heir) {
+        let scores = self.scores(next_leader);
+        match advise(&scores, self.own, next_leader) {
             Advice::StepBack { next } => self.step_back(next, outcome),
             Advice::HandOver if self.config.preempt && self.may_hand_over() => {
                 match self.settle_time_left() {
@@ -62,7 +64,9 @@ impl<'a> GroupPosition<'a> {
             Advice::HandOver => self.memory.better = None,
             Advice::Stay => {
                 self.memory.better = None;
-                if heir.is_none() && self.config.spread && !self.memory.spread_limit.is_exhausted()
+                if next_leader.is_none()
+                    && self.config.spread
+                    && !self.memory.spread_limit.is_exhausted()
                 {
                     self.even_out(&scores, share, budget, outcome);
                 }
@@ -71,13 +75,13 @@ impl<'a> GroupPosition<'a> {
     }
 
     /// The position of the host that people want to be next.
-    fn heir(&self) -> Option<usize> {
-        let heir = self.queue[0].candidate.heir.as_deref()?;
-        self.queue.iter().position(|standing| standing.candidate.host == heir)
+    fn next_leader(&self) -> Option<usize> {
+        let next_leader = self.queue[0].candidate.next_leader.as_deref()?;
+        self.queue.iter().position(|standing| standing.candidate.host == next_leader)
     }
 
-    fn scores(&self, heir: Option<usize>) -> Vec<Score> {
-        if heir.is_none() && self.memory.preference_limit.is_exhausted() {
+    fn scores(&self, next_leader: Option<usize>) -> Vec<Score> {
+        if next_leader.is_none() && self.memory.preference_limit.is_exhausted() {
             return vec![0; self.queue.len()];
         }
         let AdviserInput { roster, ranks, .. } = self.input;
@@ -90,8 +94,8 @@ impl<'a> GroupPosition<'a> {
 
     /// Steps back in favour of a preferred host.
     fn step_back(&mut self, next: usize, outcome: &mut AdviserOutcome) {
-        let token = self.queue[self.own].key.token;
-        let again = self.memory.stepped_back.is_some_and(|(of, _)| of == token);
+        let fencing_token = self.queue[self.own].key.fencing_token;
+        let again = self.memory.stepped_back.is_some_and(|(of, _)| of == fencing_token);
         if self.step_behind(next, outcome) && !again {
             let (lease, settle) = (self.queue[next].key.lease, self.config.settle);
             self.memory.preference_limit.record(lease, self.input.now, settle);
@@ -102,12 +106,13 @@ impl<'a> GroupPosition<'a> {
     /// Leaves the queue in favour of the hosts behind, of which `next` should be next. Returns
     /// whether it does.
     fn step_behind(&mut self, next: usize, outcome: &mut AdviserOutcome) -> bool {
-        let token = self.queue[self.own].key.token;
-        if self.role() != Some(GroupRole::Standby) || self.memory.steps_back(token, self.input.now)
+        let fencing_token = self.queue[self.own].key.fencing_token;
+        if self.role() != Some(GroupRole::Standby)
+            || self.memory.steps_back(fencing_token, self.input.now)
         {
             return false;
         }
-        self.memory.stepped_back = Some((token, self.input.now));
+        self.memory.stepped_back = Some((fencing_token, self.input.now));
         let (group, host) = (self.group.clone(), &self.queue[next].candidate.host);
         info!(event = "stepped-back", %group, next = host, "{host} should be next");
         outcome.events.push(HeartEvent::StepBack { group });
@@ -166,11 +171,11 @@ impl<'a> GroupPosition<'a> {
     /// Hands over to the next host in line, if the budget still allows it. Returns whether it does.
     fn give_to_next(&mut self, budget: &mut HandOverBudget, outcome: &mut AdviserOutcome) -> bool {
         let (key, budget) = (&self.queue[0].key, budget.of(self.config));
-        if *budget == 0 || self.memory.handed_over == Some(key.token) {
+        if *budget == 0 || self.memory.handed_over == Some(key.fencing_token) {
             return false;
         }
         *budget -= 1;
-        self.memory.handed_over = Some(key.token);
+        self.memory.handed_over = Some(key.fencing_token);
         let cause = EndCause::Preferred { host: self.queue[1].candidate.host.clone() };
         outcome.events.push(HeartEvent::HandOver { key: key.clone(), cause });
         true

@@ -75,7 +75,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use soloist_heart::{LeaderKey, LeaseId, Token};
+    use soloist_heart::{FencingToken, LeaderKey, LeaseId};
     use soloist_stores::{Candidate, QueuedCandidate};
 
     const SPREAD: GroupConfig = GroupConfig { spread: true, ..GroupConfig::DEFAULT };
@@ -91,13 +91,13 @@ mod tests {
                 host: (*host).to_owned(),
                 url: String::new(),
                 since: None,
-                heir: None,
+                next_leader: None,
                 spread: *spread,
             };
             let key = LeaderKey {
                 group: (*group).into(),
                 key: format!("{group}/{number}").into(),
-                token: Token(number),
+                fencing_token: FencingToken(number),
                 lease: LeaseId(number),
             };
             let standing = Arc::new(QueuedCandidate { candidate, key });

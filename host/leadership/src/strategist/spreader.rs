@@ -65,7 +65,7 @@ impl Spreader {
         for (group, spread) in spreads.iter().filter(|(_, spread)| own(spread)) {
             if memories.get(*group).is_some_and(|memory| memory.hands_over(input, group)) {
                 share.movable.remove(group);
-                share.take(spread.heir);
+                share.take(spread.next_leader);
             }
         }
         share
@@ -95,16 +95,20 @@ impl Spreader {
         equals.sort_unstable();
         equals.dedup();
         // A host that was asked to step back counts as if it had done so.
-        let leaves = |token| memory.is_some_and(|memory| memory.steps_back(token, input.now));
-        let waiting = queue[1..].iter().filter(|standing| !leaves(standing.key.token));
+        let leaves = |fencing_token| {
+            memory.is_some_and(|memory| memory.steps_back(fencing_token, input.now))
+        };
+        let waiting = queue[1..].iter().filter(|standing| !leaves(standing.key.fencing_token));
         let mut waiting = waiting.map(|standing| standing.key.lease);
-        let heir = waiting.next().filter(|heir| equals.contains(heir));
+        let next_leader = waiting.next().filter(|next_leader| equals.contains(next_leader));
         let paused = input.roster.notes.pause_of(group).is_some();
         Some(SpreadGroup {
             leader: first.key.lease,
-            heir,
-            second_heir: heir.and_then(|_| waiting.find(|host| equals.contains(host))),
-            fixed: paused || first.candidate.heir.is_some() || !equals.contains(&first.key.lease),
+            next_leader,
+            second_in_line: next_leader.and_then(|_| waiting.find(|host| equals.contains(host))),
+            fixed: paused
+                || first.candidate.next_leader.is_some()
+                || !equals.contains(&first.key.lease),
             best_hosts: equals,
         })
     }

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use super::{Adviser, GroupRanks};
 use crate::host_view::{GroupRole, GroupView, HostView};
 use soloist_config::GroupConfig;
-use soloist_heart::{Group, HeartEvent, LeaderKey, LeaseId, Token, clock::BootTime};
+use soloist_heart::{FencingToken, Group, HeartEvent, LeaderKey, LeaseId, clock::BootTime};
 use soloist_stores::{Candidate, Member, QueuedCandidate, Roster};
 
 /// The minimum time between two looks of a host.
@@ -136,11 +136,13 @@ impl SimulatedCluster {
                         host: host.member.name.clone(),
                         url: String::new(),
                         since: None,
-                        heir: None,
+                        next_leader: None,
                         spread: None,
                     };
-                    let (key, token) = (format!("{group}/{lease}"), Token(self.revision));
-                    let key = LeaderKey { group: group.clone(), key: key.into(), token, lease };
+                    let (key, fencing_token) =
+                        (format!("{group}/{lease}"), FencingToken(self.revision));
+                    let key =
+                        LeaderKey { group: group.clone(), key: key.into(), fencing_token, lease };
                     let queue = self.groups.entry(group).or_default();
                     queue.push(QueuedCandidate { candidate, key }.into());
                 }

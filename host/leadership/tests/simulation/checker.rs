@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use soloist_config::GroupConfig;
-use soloist_heart::{Group, HeartCommand, LeaderKey, Strategy, Token, clock::BootTime};
+use soloist_heart::{FencingToken, Group, HeartCommand, LeaderKey, Strategy, clock::BootTime};
 
 use crate::{
+    checked_runs::CheckedRuns,
     figures::Figures,
-    firings::Firings,
     promise::{BrokenPromise, Promise},
     register::RegisterWrite,
     simulated_host::{GatePhase, SimulatedHost, SimulatedTerm},
@@ -44,13 +44,13 @@ pub(crate) struct CheckContext<'a> {
 #[derive(Default)]
 pub(crate) struct Checker {
     /// The latest term that started, by group.
-    newest: BTreeMap<Group, Token>,
+    newest: BTreeMap<Group, FencingToken>,
     writes: Vec<WriteKnowledge>,
     /// The first write that had not been requested when the store last went back.
     surely_once: usize,
     acknowledged: Vec<usize>,
     pub(crate) figures: Figures,
-    pub(crate) firings: Firings,
+    pub(crate) runs: CheckedRuns,
     /// The first promise that was broken.
     pub(crate) broken: Option<BrokenPromise>,
 }
@@ -106,34 +106,42 @@ impl Checker {
             format!("{} starts a term within a term", host.name)
         });
         self.holds(host.seen.get(group) == Some(key), Promise::WinIsVerified, now, || {
-            format!("{} starts {group}/{}, gone before it looked", host.name, key.token)
+            format!("{} starts {group}/{}, gone before it looked", host.name, key.fencing_token)
         });
         self.holds(host.clock(now) < deadline, Promise::EndsBeforeLease, now, || {
             format!("{} starts past its deadline", host.name)
         });
-        let own = host.highest.get(group).is_none_or(|highest| key.token > *highest);
+        let own = host.highest.get(group).is_none_or(|highest| key.fencing_token > *highest);
         self.holds(own, Promise::TokensRise, now, || {
-            format!("{} starts {group}/{} after a later term of its own", host.name, key.token)
+            format!(
+                "{} starts {group}/{} after a later term of its own",
+                host.name, key.fencing_token
+            )
         });
         if store.was_removed(key) {
             return; // Somebody else may lead already; only fencing helps here.
         }
         self.holds(store.exists(key), Promise::EndsBeforeLease, now, || {
-            format!("{} starts {group}/{} without a lease", host.name, key.token)
+            format!("{} starts {group}/{} without a lease", host.name, key.fencing_token)
         });
         self.holds(
-            host.floor.is_none_or(|floor| key.token.0 > floor)
+            host.floor.is_none_or(|floor| key.fencing_token.0 > floor)
                 || host.under_way.get(group) == Some(key),
             Promise::TokensRise,
             now,
-            || format!("{} starts {group}/{}, and had seen {:?}", host.name, key.token, host.floor),
+            || {
+                format!(
+                    "{} starts {group}/{}, and had seen {:?}",
+                    host.name, key.fencing_token, host.floor
+                )
+            },
         );
-        let before = self.newest.insert(group.clone(), key.token);
+        let before = self.newest.insert(group.clone(), key.fencing_token);
         self.holds(
-            before.is_none_or(|before| key.token > before),
+            before.is_none_or(|before| key.fencing_token > before),
             Promise::TokensRise,
             now,
-            || format!("token {} after {before:?} in {group}", key.token),
+            || format!("fencing token {} after {before:?} in {group}", key.fencing_token),
         );
         self.alone(group, who, context);
     }
@@ -189,7 +197,10 @@ impl Checker {
                 }
             };
             self.holds(holds, promise, now, || {
-                format!("{group}/{} lives on {} when its key has gone", key.token, host.name)
+                format!(
+                    "{group}/{} lives on {} when its key has gone",
+                    key.fencing_token, host.name
+                )
             });
         }
     }
@@ -199,9 +210,12 @@ impl Checker {
         self.figures.answers += 1;
         let robbed = host.term(key).is_some_and(|term| term.robbed);
         let newest = self.newest.get(&key.group).copied();
-        let fresh = robbed || newest.is_none_or(|newest| key.token >= newest);
+        let fresh = robbed || newest.is_none_or(|newest| key.fencing_token >= newest);
         self.holds(fresh, Promise::FreshAnswers, now, || {
-            format!("{} answers under {}/{} after {newest:?}", host.name, key.group, key.token)
+            format!(
+                "{} answers under {}/{} after {newest:?}",
+                host.name, key.group, key.fencing_token
+            )
         });
     }
 
@@ -216,13 +230,21 @@ impl Checker {
         let RegisterWrite { key, id, .. } = write;
         self.figures.writes += 1;
         let newest = self.newest.get(&key.group).copied();
-        self.holds(newest.is_none_or(|n| key.token >= n), Promise::FencedWrites, now, || {
-            format!("write {id} is applied under {}/{} after {newest:?}", key.group, key.token)
-        });
+        self.holds(
+            newest.is_none_or(|n| key.fencing_token >= n),
+            Promise::FencedWrites,
+            now,
+            || {
+                format!(
+                    "write {id} is applied under {}/{} after {newest:?}",
+                    key.group, key.fencing_token
+                )
+            },
+        );
         let known = std::mem::replace(&mut self.writes[*id], WriteKnowledge::Applied);
         let once = known != WriteKnowledge::Applied || *id < self.surely_once;
         self.holds(once, Promise::NothingDoubled, now, || {
-            format!("write {id} of {}/{} is applied again", key.group, key.token)
+            format!("write {id} of {}/{} is applied again", key.group, key.fencing_token)
         });
     }
 
@@ -231,18 +253,18 @@ impl Checker {
         self.figures.acknowledged += 1;
         self.acknowledged.push(id);
         self.holds(self.writes[id] != WriteKnowledge::Asked, Promise::NothingLost, now, || {
-            format!("write {id} of {}/{} is acknowledged but nowhere", key.group, key.token)
+            format!("write {id} of {}/{} is acknowledged but nowhere", key.group, key.fencing_token)
         });
     }
 
-    /// The store went back to an older state. What is lost by that is not promised: tokens and
-    /// versions grow again from there, so a write under way may meet the version that it expects a
-    /// second time; and later writes are gone.
+    /// The store went back to an older state. What is lost by that is not promised: fencing tokens
+    /// and versions grow again from there, so a write under way may meet the version that it
+    /// expects a second time; and later writes are gone.
     pub(crate) fn restored(&mut self, CheckContext { hosts, store, .. }: CheckContext<'_>) {
         self.newest.clear();
         for SimulatedTerm { key, .. } in hosts.iter().flat_map(|host| host.terms.values()) {
             if store.leader(&key.group) == Some(key) {
-                self.newest.insert(key.group.clone(), key.token);
+                self.newest.insert(key.group.clone(), key.fencing_token);
             }
         }
         self.surely_once = self.writes.len();

@@ -185,7 +185,7 @@ impl Simulation {
         let there = |key: &LeaderKey| key.lease == LeaseId::NONE;
         if !self.store.queue(&group).iter().any(there) {
             let key = self.store.put(&group, LeaseId::NONE);
-            self.log(|_| format!("a stranger stands in {group} under {}", key.token));
+            self.log(|_| format!("a stranger stands in {group} under {}", key.fencing_token));
             let long = self.rng.u64(..16 * SECOND);
             self.after(long, SimulationEvent::Remove(key));
         }
@@ -240,7 +240,7 @@ impl Simulation {
         self.break_campaigns();
         self.mark_removed_keys();
         self.checker.restored(check_context(&self.hosts, &self.store, self.now));
-        self.checker.firings.restored(&self.store.data);
+        self.checker.runs.restored(&self.store.data);
         self.stuck_until = self.now + self.rng.u64(..2 * SECOND);
         self.watch_leases();
     }

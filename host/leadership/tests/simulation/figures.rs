@@ -23,8 +23,8 @@ pub(crate) struct Figures {
     pub(crate) faults: u64,
     /// How often the store went back to an older state.
     pub(crate) restored: u64,
-    /// Firings of jobs that began.
-    pub(crate) firings: u64,
+    /// Runs of jobs that began.
+    pub(crate) runs: u64,
     /// Events that strategists sent to hearts.
     pub(crate) advised: u64,
     /// Disagreements that strategists detected.
@@ -42,7 +42,7 @@ impl AddAssign for Figures {
         self.refused += other.refused;
         self.faults += other.faults;
         self.restored += other.restored;
-        self.firings += other.firings;
+        self.runs += other.runs;
         self.advised += other.advised;
         self.disagreements += other.disagreements;
     }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use chrono::{DateTime, Utc};
 use soloist_config::{ConcurrencyPolicy, JobConfig, MissedPolicy, Schedule};
 use soloist_heart::{Group, HeartEvent, LeaderKey};
-use soloist_jobs::{ClaimedSpans, Firing, JobMark, JobPlanner, JobStep};
+use soloist_jobs::{ClaimedSpans, JobMark, JobPlanner, JobRun, JobStep};
 
 use crate::{
     mutant::Mutant,
@@ -19,14 +19,14 @@ use crate::{
 const JOB: &str = "report";
 /// The longest wait before a job checks again.
 const LOOK: u64 = 60 * SECOND;
-/// How many firings are recorded.
+/// How many runs are recorded.
 const RECORDS: usize = 50;
 
 /// The only job of a simulation.
 pub(crate) struct SimulatedJob {
     pub(crate) group: Group,
     pub(crate) config: JobConfig,
-    /// The time between two firings.
+    /// The time between two runs.
     pub(crate) period: Duration,
     /// Whether most runs take much longer than that, or only a few.
     slow: bool,
@@ -36,7 +36,7 @@ impl SimulatedJob {
     /// A job that fires between once a second and once an hour.
     pub(crate) fn new(group: Group, rng: &mut fastrand::Rng) -> Self {
         let period = Duration::from_secs([1, 2, 5, 20, 3600][rng.usize(..5)]);
-        // With an hourly job, even a clock that is days ahead has few firings to catch up with.
+        // With an hourly job, even a clock that is days ahead has few runs to catch up with.
         let all = period.as_secs() == 3600 && rng.bool();
         let config = JobConfig {
             schedule: Schedule::Every(period),
@@ -58,9 +58,9 @@ impl SimulatedJob {
 #[derive(Clone, Debug)]
 pub(crate) struct JobLedger {
     mark: JobMark,
-    /// The ids of the latest firings.
+    /// The ids of the latest runs.
     begun: Vec<String>,
-    /// The scheduled times of all firings that were ever claimed; for the checker only.
+    /// The scheduled times of all runs that were ever claimed; for the checker only.
     pub(crate) claimed: BTreeSet<DateTime<Utc>>,
 }
 
@@ -89,7 +89,7 @@ pub(crate) struct LedgerCall {
 #[derive(Clone, Debug)]
 enum LedgerOperation {
     Open { reset: bool },
-    Claim { by: Box<JobMark>, new: Box<JobMark>, firing: Firing },
+    Claim { by: Box<JobMark>, new: Box<JobMark>, run: JobRun },
 }
 
 /// The store's answer.
@@ -141,18 +141,18 @@ impl Simulation {
             _ if !there => return LedgerAnswer::Fenced,
             (LedgerOperation::Open { .. }, Some(ledger)) => {
                 ledger.mark = ledger.mark.from_now(ledger_call.now, &schedule, true);
-                self.checker.firings.reset(ledger_call.now);
+                self.checker.runs.reset(ledger_call.now);
             }
             (LedgerOperation::Open { .. }, None) => {
                 let (mark, begun) = (JobMark::new(ledger_call.now, &schedule, 0), Vec::new());
                 self.store.data.ledger = Some(JobLedger { mark, begun, claimed: BTreeSet::new() });
             }
-            (LedgerOperation::Claim { by, new, firing }, Some(ledger))
+            (LedgerOperation::Claim { by, new, run }, Some(ledger))
                 if by.is_unchanged_in(&ledger.mark) =>
             {
                 ledger.mark = JobMark::clone(new);
-                ledger.begun.push(firing.id.clone());
-                ledger.claimed.insert(firing.scheduled);
+                ledger.begun.push(run.id.clone());
+                ledger.claimed.insert(run.scheduled);
                 if ledger.begun.len() > RECORDS {
                     ledger.begun.remove(0);
                 }
@@ -204,25 +204,23 @@ impl Simulation {
                     course => *course = Some(JobPlanner::new(JOB.into(), mark, begun)),
                 }
             }
-            (LedgerAnswer::Claimed, LedgerOperation::Claim { new, firing, .. }) => {
+            (LedgerAnswer::Claimed, LedgerOperation::Claim { new, run, .. }) => {
                 if let Some(course) = &mut term.job_keeper.course {
                     course.claimed(JobMark::clone(new));
                 }
-                let (key, firing) = (ledger_call.key.clone(), firing.clone());
-                self.begin_firing(caller, key, &firing, ledger_call.era);
+                let (key, run) = (ledger_call.key.clone(), run.clone());
+                self.begin_run(caller, key, &run, ledger_call.era);
             }
             (LedgerAnswer::Claimed, LedgerOperation::Open { .. }) => {}
         }
         self.run_job(caller);
     }
 
-    fn begin_firing(&mut self, caller: HostLife, key: LeaderKey, firing: &Firing, era: u64) {
-        self.log(|simulation| {
-            format!("{} begins {}", simulation.hosts[caller.host].name, firing.id)
-        });
+    fn begin_run(&mut self, caller: HostLife, key: LeaderKey, run: &JobRun, era: u64) {
+        self.log(|simulation| format!("{} begins {}", simulation.hosts[caller.host].name, run.id));
         if era == self.checker.figures.restored {
             let name = self.hosts[caller.host].name;
-            self.checker.begins(firing.scheduled, name, self.now);
+            self.checker.begins(run.scheduled, name, self.now);
         }
         let Some(SimulatedJob { period, slow, .. }) = &self.job else { return };
         let outlasts = (3 * period.as_nanos() as u64).min(10 * SECOND);
@@ -234,7 +232,7 @@ impl Simulation {
         self.at(until, SimulationEvent::JobTimer(caller, key, None));
     }
 
-    /// The timer that was set for this moment expires, or a firing has ended.
+    /// The timer that was set for this moment expires, or a run has ended.
     pub(crate) fn job_timer_expired(
         &mut self,
         caller: HostLife,
@@ -280,12 +278,12 @@ impl Simulation {
                 self.at(at, SimulationEvent::JobTimer(caller, key, Some(at)));
             }
             JobStep::ReopenLedger => self.open_ledger(caller, key, true),
-            JobStep::Claim(firing) => {
+            JobStep::Claim(run) => {
                 let by = course.mark().clone();
-                let new = self.mutant.claims(by.after_claim(&firing, key.token.0, wall));
-                self.checker.claims(&self.hosts[caller.host], &firing.id, now);
+                let new = self.mutant.claims(by.after_claim(&run, key.fencing_token.0, wall));
+                self.checker.claims(&self.hosts[caller.host], &run.id, now);
                 let era = self.checker.figures.restored;
-                let what = LedgerOperation::Claim { by: by.into(), new: new.into(), firing };
+                let what = LedgerOperation::Claim { by: by.into(), new: new.into(), run };
                 self.send(caller, LedgerCall { key, now: wall, what, era });
             }
         }

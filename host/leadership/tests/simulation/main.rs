@@ -7,7 +7,7 @@
 //! sometimes goes back to an older state, which hosts notice before they receive anything else from
 //! it. Notifications are lost, and foreign keys stand in queues. Each host has a strategist, with
 //! preferences and spreading. Leaders write to a fenced register, answer clients, and claim the
-//! firings of a job by wall clocks that may be off by days. A checker knows the true time and the
+//! runs of a job by wall clocks that may be off by days. A checker knows the true time and the
 //! state of every host, and names the [promise](promise::Promise) that is broken: something that
 //! must never happen did, or nobody leads although some host could. After the faults stop, some
 //! host must lead again.
@@ -27,13 +27,13 @@
 )]
 
 mod agenda;
+mod checked_runs;
 mod checker;
 mod clocks;
 mod crowd;
 mod effects;
 mod faults;
 mod figures;
-mod firings;
 mod host_status;
 mod jobs;
 mod liveness;
@@ -110,7 +110,7 @@ fn promises_hold_in_every_world() {
     assert!(seen.writes >= 50 * seeds && seen.acknowledged >= 50 * seeds, "{seen:?}");
     assert!(seen.answers >= 50 * seeds && seen.refused >= seeds, "{seen:?}");
     assert!(seen.fenced >= seeds / 20 && seen.restored >= seeds / 32, "{seen:?}");
-    assert!(seen.firings >= 5 * seeds, "{seen:?}");
+    assert!(seen.runs >= 5 * seeds, "{seen:?}");
 }
 
 #[test]

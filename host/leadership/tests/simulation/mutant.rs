@@ -42,7 +42,7 @@ pub(crate) enum Mutant {
     HastySupervisor,
     /// Every candidate wins, and its key is verified if it exists.
     NoQueue,
-    /// Tokens are lease numbers instead of create revisions.
+    /// Fencing tokens are lease numbers instead of create revisions.
     CountsLeases,
     /// The store does not publish its roster.
     Blind,
@@ -64,10 +64,10 @@ pub(crate) enum Mutant {
     Rosy,
     /// A host's status does not say why it does not stand.
     Mute,
-    /// A claim does not record which firings were claimed before, and neither do the ledger's
+    /// A claim does not record which runs were claimed before, and neither do the ledger's
     /// records.
     ForgetsClaims,
-    /// Everything before the latest firing counts as claimed.
+    /// Everything before the latest run counts as claimed.
     HighWater,
     /// A host trusts its own wall clock, whatever other hosts say.
     TrustsItsClock,
@@ -168,7 +168,7 @@ fn revoking_under_a_process_that_lives_is_caught() {
 
 #[test]
 fn two_winners_are_caught() {
-    // A host that wins out of turn overlaps with another, or leads under an earlier token.
+    // A host that wins out of turn overlaps with another, or leads under an earlier fencing token.
     catches_one(Mutant::NoQueue, &[Promise::NoOverlap, Promise::TokensRise]);
 }
 
@@ -185,7 +185,7 @@ fn a_store_that_went_back_unseen_is_caught() {
 #[test]
 fn a_key_that_nobody_clears_away_is_caught() {
     // Also, clocks are not compared with those of hosts that are not seen.
-    catches_one(Mutant::Blind, &[Promise::SomebodyLeads, Promise::FiringsGoOn]);
+    catches_one(Mutant::Blind, &[Promise::SomebodyLeads, Promise::RunsContinue]);
 }
 
 #[test]
@@ -270,7 +270,7 @@ fn claims_that_are_forgotten_are_caught() {
 
 #[test]
 fn a_high_water_mark_of_time_is_caught() {
-    catches(Mutant::HighWater, Promise::FiringsGoOn);
+    catches(Mutant::HighWater, Promise::RunsContinue);
 }
 
 #[test]

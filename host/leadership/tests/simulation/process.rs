@@ -146,7 +146,7 @@ impl Simulation {
         self.perform(from, &key);
         self.led(&key.group);
         let host = &mut self.hosts[from.host];
-        host.highest.insert(key.group.clone(), key.token);
+        host.highest.insert(key.group.clone(), key.fencing_token);
         let (group, job_keeper) = (key.group.clone(), JobKeeper::default());
         let term = SimulatedTerm { key: key.clone(), deadline, phase, robbed, writer, job_keeper };
         host.terms.insert(group, term);

@@ -8,7 +8,7 @@ pub(crate) enum Promise {
     /// The heart's commands are consistent: no term begins within another, and only running terms
     /// are ended.
     Order,
-    /// Within a group, each term's token is higher than all earlier ones.
+    /// Within a group, each term's fencing token is higher than all earlier ones.
     TokensRise,
     /// Two hosts never perform in the same group, and parts of two terms are never alive at once.
     NoOverlap,
@@ -18,9 +18,9 @@ pub(crate) enum Promise {
     WinIsVerified,
     /// A key is given up only when nothing of its term is alive.
     ResignIsLast,
-    /// No answer is sent under a token after a later term has started.
+    /// No answer is sent under a fencing token after a later term has started.
     FreshAnswers,
-    /// No write is applied under a token after a later term has started.
+    /// No write is applied under a fencing token after a later term has started.
     FencedWrites,
     /// A write is applied once, however often it is attempted.
     NothingDoubled,
@@ -28,11 +28,11 @@ pub(crate) enum Promise {
     NothingLost,
     /// A host that is told to stop does end, whatever the store refuses.
     StopsInTime,
-    /// A firing of a job begins once, whatever the clocks show.
+    /// A run of a job begins once, whatever the clocks show.
     FiredOnce,
     /// While a leader's clock is right its job continues, whoever led before.
-    FiringsGoOn,
-    /// A host that knows that its clock is wrong, or does not know whether it is, claims no firing;
+    RunsContinue,
+    /// A host that knows that its clock is wrong, or does not know whether it is, claims no run;
     /// and one that knows it hands over the group with the job.
     WrongClocksRest,
     /// If some host could lead, one leads soon; and after the faults exactly one host performs in

@@ -70,12 +70,14 @@ impl Simulation {
         let standing = |key: &LeaderKey| {
             let host = self.hosts[self.store.owner(key.lease)?].name.to_owned();
             let since = self.store.is_proclaimed(key).then_some(0);
-            let candidate = Candidate { host, url: String::new(), since, heir: None, spread: None };
+            let candidate =
+                Candidate { host, url: String::new(), since, next_leader: None, spread: None };
             Some(Arc::new(QueuedCandidate { candidate, key: key.clone() }))
         };
         let stranger = |key: &LeaderKey| {
-            let (key, token, remove) = (Arc::clone(&key.key), key.token, Arc::from("rm"));
-            Arc::new(ForeignCandidate { key, token, lease: None, remove })
+            let (key, fencing_token, remove) =
+                (Arc::clone(&key.key), key.fencing_token, Arc::from("rm"));
+            Arc::new(ForeignCandidate { key, fencing_token, lease: None, remove })
         };
         let (mut groups, mut strangers) = (BTreeMap::new(), BTreeMap::new());
         for group in &self.groups {
@@ -124,7 +126,7 @@ impl Simulation {
         let standing = standing.map(|s| HeartEvent::KeyQueued { key: s.key.clone() });
         let keys = heart.candidacies().values().filter_map(|it| it.stage().key());
         // A roster that is older than a key cannot show that the key is gone.
-        let gone = keys.filter(|key| roster.revision >= key.token.0 && !roster.has(key));
+        let gone = keys.filter(|key| roster.revision >= key.fencing_token.0 && !roster.has(key));
         standing.chain(gone.map(|key| HeartEvent::KeyGone { key: key.clone() })).collect()
     }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use soloist_config::GroupConfig;
-use soloist_heart::{Group, Heart, LeaderKey, LeaseId, Timings, Token, clock::BootTime};
+use soloist_heart::{FencingToken, Group, Heart, LeaderKey, LeaseId, Timings, clock::BootTime};
 use soloist_leadership::Adviser;
 use soloist_leadership::ReadinessCheck;
 use soloist_stores::{Member, Roster};
@@ -109,8 +109,8 @@ pub(crate) struct SimulatedHost {
     pub(crate) floor: Option<i64>,
     /// The keys that it was verifying by then: an answer may be under way.
     pub(crate) under_way: BTreeMap<Group, LeaderKey>,
-    /// The highest token under which this process has led, by group.
-    pub(crate) highest: BTreeMap<Group, Token>,
+    /// The highest fencing token under which this process has led, by group.
+    pub(crate) highest: BTreeMap<Group, FencingToken>,
     /// The keys whose verification was requested, and that existed at that moment.
     pub(crate) seen: BTreeMap<Group, LeaderKey>,
     offset: u64,

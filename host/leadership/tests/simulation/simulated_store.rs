@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use soloist_heart::{Group, LeaderKey, LeaseId, Token};
+use soloist_heart::{FencingToken, Group, LeaderKey, LeaseId};
 
 use crate::{jobs::JobLedger, mutant::Mutant, register::Register};
 
@@ -39,10 +39,10 @@ pub(crate) struct StoreData {
     pub(crate) revision: i64,
     /// When each lease expires.
     leases: BTreeMap<LeaseId, u64>,
-    /// The candidates of each group, in the order of their tokens.
+    /// The candidates of each group, in the order of their fencing tokens.
     queues: BTreeMap<Group, Vec<LeaderKey>>,
-    /// The tokens under which hosts have announced that they lead.
-    proclaimed: BTreeSet<Token>,
+    /// The fencing tokens under which hosts have announced that they lead.
+    proclaimed: BTreeSet<FencingToken>,
     pub(crate) registers: BTreeMap<Group, Register>,
     /// The ledger of the job.
     pub(crate) ledger: Option<JobLedger>,
@@ -149,10 +149,10 @@ impl SimulatedStore {
         self.data.revision += 1;
         let name = format!("{group}/{lease}");
         let counts_leases = self.mutant == Mutant::CountsLeases;
-        let token = Token(if counts_leases { lease.0 } else { self.data.revision });
-        let key = LeaderKey { group: group.clone(), key: name.into(), token, lease };
+        let fencing_token = FencingToken(if counts_leases { lease.0 } else { self.data.revision });
+        let key = LeaderKey { group: group.clone(), key: name.into(), fencing_token, lease };
         let queue = self.data.queues.entry(group.clone()).or_default();
-        let place = queue.partition_point(|other| other.token < token);
+        let place = queue.partition_point(|other| other.fencing_token < fencing_token);
         queue.insert(place, key.clone());
         key
     }
@@ -173,12 +173,12 @@ impl SimulatedStore {
     /// Records that the term of `key` runs, if the key exists.
     pub(crate) fn proclaim(&mut self, key: &LeaderKey) {
         if self.exists(key) {
-            self.data.proclaimed.insert(key.token);
+            self.data.proclaimed.insert(key.fencing_token);
         }
     }
 
     pub(crate) fn is_proclaimed(&self, key: &LeaderKey) -> bool {
-        self.data.proclaimed.contains(&key.token)
+        self.data.proclaimed.contains(&key.fencing_token)
     }
 
     /// Deletes a key. Returns whether it existed.
@@ -220,7 +220,7 @@ impl SimulatedStore {
         }
         let before = |w: &WaitingCampaign| {
             let first = data.queues.get(&w.key.group).and_then(|queue| queue.first());
-            first.is_some_and(|first| first.token < w.key.token)
+            first.is_some_and(|first| first.fencing_token < w.key.fencing_token)
         };
         waiting.extract_if(.., |w| !w.deaf && !before(w)).collect()
     }

@@ -259,7 +259,8 @@ impl Simulation {
             (0..self.hosts.len()).for_each(|host| self.set_clock(host, TimeDelta::zero()));
         }
         if self.goes_back {
-            // A host that refuses to lead because it has led under a later token asks to be restarted.
+            // A host that refuses to lead because it has led under a later fencing token asks to be
+            // restarted.
             return (0..self.hosts.len()).for_each(|host| self.crash(host, true));
         }
         let spoiled = usize::from(self.hosts.len() > 1 && self.rng.bool());

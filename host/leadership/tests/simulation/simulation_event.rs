@@ -56,7 +56,7 @@ pub(crate) enum SimulationEvent {
     Compared(HostLife, Box<ClockAnswers>),
     /// A host checks whether it could lead.
     Readiness(HostLife),
-    /// A job does what is due: at the scheduled moment, or after a firing has ended.
+    /// A job does what is due: at the scheduled moment, or after a run has ended.
     JobTimer(HostLife, LeaderKey, Option<u64>),
     /// A job repeats its call to the store …
     LedgerCall(HostLife, Box<LedgerCall>),

@@ -215,7 +215,10 @@ impl Simulation {
         let register = self.store.data.registers.entry(write.key.group.clone()).or_default();
         let outcome = register.write(write, conditional);
         self.log(|_| {
-            format!("{}/{} writes {} → {outcome:?}", write.key.group, write.key.token, write.id)
+            format!(
+                "{}/{} writes {} → {outcome:?}",
+                write.key.group, write.key.fencing_token, write.id
+            )
         });
         if outcome == WriteFate::Applied {
             self.store.data.revision += 1;

@@ -8,7 +8,7 @@
 //! | what | charged to | until |
 //! |---|---|---|
 //! | bodies of requests to the control API | the clients, each of which has a share ([`ClientCharge`]) | the request is answered |
-//! | payloads of calls and casts of tasks, and their results | the calling action, or the task | they are dropped |
+//! | payloads of calls and queued calls of tasks, and their results | the calling action, or the task | they are dropped |
 //! | values of state that a guest reads or writes (`capability/keyvalue`) | the action | the guest has them, or they are in the store |
 //! | bodies that a guest writes (`capability/http`) | the action | they are sent |
 //! | buffers of the connections of outgoing requests (`capability/http`) | the action | the response was taken |

@@ -13,26 +13,26 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::{
-    firing_attempts::{FiringAttempts, describe_failure},
     job_services::JobServices,
-    job_triggers::{TriggerQueue, TriggerRefusal, TriggerRequest, TriggeredFiring},
+    job_triggers::{TriggerQueue, TriggerRefusal, TriggerRequest, TriggeredRun},
     ledger::{Ledger, LedgerOpening, NumberedRecord, TermOver},
+    run_attempts::{RunAttempts, describe_failure},
 };
 use crate::wall_clock::WallClock;
 use crate::{action::version_context::VersionContext, task_scope::TaskScope};
 use soloist_config::{ConcurrencyPolicy, JobConfig, MissedPolicy, moment};
 use soloist_guests::plugin::{Kind, ServiceEntry};
-use soloist_jobs::{Firing, FiringOutcome, FiringRecord, JobPlanner, JobStep, timetable};
+use soloist_jobs::{JobPlanner, JobRun, JobStep, RunOutcome, RunRecord, timetable};
 use soloist_telemetry::{log_throttle::LogThrottle, measure};
 
-/// The most firings of a job that run in parallel, if its settings allow that.
-const FIRINGS_AT_ONCE: usize = 16;
+/// The most runs of a job that are in progress at a time, if its settings allow that.
+const MAX_CONCURRENT_RUNS: usize = 16;
 /// The longest wait before the clock is read again: a clock may run slower or faster without being
 /// set.
 const CLOCK_CHECK: Duration = Duration::from_secs(60);
 
-/// What a firing that has ended leaves to report: its time, if it was missed after all.
-type FiringEnd = Option<DateTime<Utc>>;
+/// What a run that has ended leaves to report: its time, if it was missed after all.
+type EndedRun = Option<DateTime<Utc>>;
 
 /// Runs one job.
 pub(super) struct JobRunner {
@@ -42,21 +42,21 @@ pub(super) struct JobRunner {
     ledger: Arc<Ledger>,
     clock: WallClock,
     triggers: TriggerQueue,
-    /// The tasks of the firings that are under way.
+    /// The tasks of the runs that are under way.
     tasks: TaskScope,
-    under_way: FuturesUnordered<JoinHandle<Option<FiringEnd>>>,
-    /// Counts the firings: each holds a clone until it has ended. The clone is dropped before the
+    under_way: FuturesUnordered<JoinHandle<Option<EndedRun>>>,
+    /// Counts the runs: each holds a clone until it has ended. The clone is dropped before the
     /// end is reported, so that whoever has waited for that finds the job free.
     running: Arc<()>,
-    /// The id of the latest firing, and a token that makes the firings under way give way.
+    /// The id of the latest run, and a token that makes the runs under way give way.
     latest: String,
     replaced: CancellationToken,
     planner: JobPlanner,
-    /// Limits how often dropped firings are logged.
+    /// Limits how often dropped runs are logged.
     missed_log: LogThrottle,
 }
 
-/// Runs a job by its schedule until its version is leaving; `tasks` own its firings.
+/// Runs a job by its schedule until its version is leaving; `tasks` own its runs.
 pub(super) async fn run_job(
     version: Arc<VersionContext>,
     entry: ServiceEntry,
@@ -93,8 +93,8 @@ pub(super) async fn run_job(
 }
 
 impl JobRunner {
-    /// Reports that the job is up, and how its latest firing ended.
-    fn report_up(&mut self, records: &[FiringRecord]) {
+    /// Reports that the job is up, and how its latest run ended.
+    fn report_up(&mut self, records: &[RunRecord]) {
         self.version.mark_up(Kind::Job);
         if self.job.schedule.is_over(self.clock.now()) {
             let name = self.version.action.name();
@@ -104,11 +104,11 @@ impl JobRunner {
                  change that, or take the job away",
             );
         }
-        let has_run = |record: &&FiringRecord| {
-            !matches!(record.outcome, FiringOutcome::Replaced | FiringOutcome::Missed)
+        let has_run = |record: &&RunRecord| {
+            !matches!(record.outcome, RunOutcome::Replaced | RunOutcome::Missed)
         };
         let latest = records.iter().rev().find(has_run);
-        let wrong = latest.filter(|record| record.outcome != FiringOutcome::Done);
+        let wrong = latest.filter(|record| record.outcome != RunOutcome::Done);
         if let Some(record) = wrong {
             self.version.action.live_status().lock().last_error = Some(describe_failure(record));
         }
@@ -117,7 +117,7 @@ impl JobRunner {
     async fn run(&mut self) -> Result<(), TermOver> {
         while !self.version.is_leaving() {
             while let Some(ended) = self.under_way.next().now_or_never().flatten() {
-                self.on_firing_end(ended.ok().flatten());
+                self.on_run_end(ended.ok().flatten());
             }
             let now = self.clock.now();
             let (leave, busy) = (self.clock.permission(now), self.is_busy());
@@ -125,18 +125,18 @@ impl JobRunner {
                 JobStep::Wait(until) => self.wait(now, until).await?,
                 JobStep::Missed(to, count) => self.log_missed(to, count),
                 JobStep::ReopenLedger => self.reset_ledger(now).await?,
-                JobStep::Claim(firing) => self.fire(&firing, now, || true).await.map(drop)?,
+                JobStep::Claim(run) => self.fire(&run, now, || true).await.map(drop)?,
             }
         }
         Ok(())
     }
 
-    /// Whether no firing can start in parallel with those that are under way.
+    /// Whether no run can start in parallel with those that are under way.
     fn is_busy(&self) -> bool {
         let count = Arc::strong_count(&self.running) - 1;
         match self.job.concurrency {
             ConcurrencyPolicy::Forbid => count > 0,
-            ConcurrencyPolicy::Allow => count >= FIRINGS_AT_ONCE,
+            ConcurrencyPolicy::Allow => count >= MAX_CONCURRENT_RUNS,
             ConcurrencyPolicy::Replace => false,
         }
     }
@@ -160,7 +160,7 @@ impl JobRunner {
         tokio::select! {
             biased;
             () = access.ending() => {}
-            Some(ended) = self.under_way.next() => self.on_firing_end(ended.ok().flatten()),
+            Some(ended) = self.under_way.next() => self.on_run_end(ended.ok().flatten()),
             Some(request) = self.triggers.next() => self.fire_on_request(request).await?,
             () = self.clock.changed() => {}
             () = timer => {}
@@ -168,8 +168,8 @@ impl JobRunner {
         Ok(())
     }
 
-    /// Handles the end of a firing.
-    fn on_firing_end(&mut self, ended: Option<FiringEnd>) {
+    /// Handles the end of a run.
+    fn on_run_end(&mut self, ended: Option<EndedRun>) {
         if let Some(missed) = ended.flatten() {
             self.planner.missed_one();
             self.log_missed(missed, 1);
@@ -181,9 +181,9 @@ impl JobRunner {
         measure::job_missed(name, count);
         self.missed_log.report(|told| {
             warn!(
-                event = "job-missed", action = %name, group = %term.group, token = term.token.0,
+                event = "job-missed", action = %name, group = %term.group, fencing_token = term.fencing_token.0,
                 count, missed = %self.job.missed,
-                "job {name} missed {count} firings up to {}, which are dropped{told}",
+                "job {name} missed {count} runs up to {}, which are dropped{told}",
                 moment(to),
             );
         });
@@ -212,7 +212,7 @@ impl JobRunner {
         }
         if self.is_busy() {
             let why = match self.job.concurrency {
-                ConcurrencyPolicy::Allow => TriggerRefusal::Full(FIRINGS_AT_ONCE),
+                ConcurrencyPolicy::Allow => TriggerRefusal::Full(MAX_CONCURRENT_RUNS),
                 _ => TriggerRefusal::Busy(self.latest.clone()),
             };
             // A client that no longer waits for the answer does not need it.
@@ -221,41 +221,41 @@ impl JobRunner {
         }
         let now = self.clock.now();
         let name = Arc::clone(self.version.action.name());
-        let mut firing = Firing::by_hand(&name, now);
-        while firing.id == self.latest {
-            firing = Firing::by_hand(&name, firing.scheduled + Duration::from_millis(1));
+        let mut run = JobRun::by_hand(&name, now);
+        while run.id == self.latest {
+            run = JobRun::by_hand(&name, run.scheduled + Duration::from_millis(1));
         }
         // Without an answer, the client learns that the request was not handled.
-        if let Some(fired) = self.fire(&firing, now, is_wanted).await? {
+        if let Some(fired) = self.fire(&run, now, is_wanted).await? {
             let _ = request.answer.send(Ok(fired));
         }
         Ok(())
     }
 
-    /// Claims a firing while it is wanted, and starts it once the claim is certain.
+    /// Claims a run while it is wanted, and starts it once the claim is certain.
     async fn fire(
         &mut self,
-        firing: &Firing,
+        run: &JobRun,
         now: DateTime<Utc>,
         is_wanted: impl Fn() -> bool,
-    ) -> Result<Option<TriggeredFiring>, TermOver> {
-        // Held before the term is checked: a drain that starts after that waits for the firing.
+    ) -> Result<Option<TriggeredRun>, TermOver> {
+        // Held before the term is checked: a drain that starts after that waits for the run.
         let _held = self.tasks.hold();
         if self.version.is_leaving() {
             return Err(TermOver);
         }
-        // A firing that is on time starts on time or is missed, however long the store takes.
-        let due = firing.due(&self.job);
-        let was_late = firing.by_hand || timetable::is_late(due, now);
+        // A run that is on time starts on time or is missed, however long the store takes.
+        let due = run.due(&self.job);
+        let was_late = run.by_hand || timetable::is_late(due, now);
         let is_late = || !was_late && timetable::is_late(due, self.clock.now());
         let in_time = || is_wanted() && !is_late();
         let (mark, missed) = (self.planner.mark(), self.planner.missed());
-        match self.ledger.claim(mark, firing, missed, now, in_time).await? {
+        match self.ledger.claim(mark, run, missed, now, in_time).await? {
             Some((mark, page)) => {
                 self.planner.claimed(mark);
-                self.latest.clone_from(&firing.id);
+                self.latest.clone_from(&run.id);
                 let never_late = !was_late && self.job.missed == MissedPolicy::Skip;
-                Ok(Some(self.start_firing(page, never_late.then_some(due)).await))
+                Ok(Some(self.start_run(page, never_late.then_some(due)).await))
             }
             None => {
                 let schedule = self.job.schedule.to_string();
@@ -268,21 +268,21 @@ impl JobRunner {
     }
 
     /// Starts what was claimed; if `due` is given, within a second of that or not at all.
-    async fn start_firing(
+    async fn start_run(
         &mut self,
         page: NumberedRecord,
         due: Option<DateTime<Utc>>,
-    ) -> TriggeredFiring {
-        // A missed firing replaces nothing.
+    ) -> TriggeredRun {
+        // A missed run replaces nothing.
         let late = due.is_some_and(|due| timetable::is_late(due, self.clock.now()));
         if self.job.concurrency == ConcurrencyPolicy::Replace && !late {
             self.replaced.cancel();
             while let Some(ended) = self.under_way.next().await {
-                self.on_firing_end(ended.ok().flatten());
+                self.on_run_end(ended.ok().flatten());
             }
             self.replaced = CancellationToken::new();
         }
-        let attempts = FiringAttempts {
+        let attempts = RunAttempts {
             version: Arc::clone(&self.version),
             entry: self.entry.clone(),
             job: Arc::clone(&self.job),
@@ -298,16 +298,16 @@ impl JobRunner {
             let ended = attempts.run(page).await;
             drop(running);
             let record = ended?;
-            let missed = (record.outcome == FiringOutcome::Missed).then_some(record.scheduled);
+            let missed = (record.outcome == RunOutcome::Missed).then_some(record.scheduled);
             // Usually nobody waits for it.
             let _ = tell.send(record);
             missed
         });
         self.under_way.push(task);
-        TriggeredFiring { record, end }
+        TriggeredRun { record, end }
     }
 }
 
-fn ids(records: &[FiringRecord]) -> impl Iterator<Item = String> {
+fn ids(records: &[RunRecord]) -> impl Iterator<Item = String> {
     records.iter().map(|record| record.id.clone())
 }

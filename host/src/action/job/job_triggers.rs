@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{mpsc, oneshot};
 
-use soloist_jobs::FiringRecord;
+use soloist_jobs::RunRecord;
 
 /// How many requests may wait for a job.
 const REQUESTS: usize = 16;
@@ -17,16 +17,16 @@ pub struct JobTriggers(Arc<Mutex<BTreeMap<Arc<str>, mpsc::Sender<TriggerRequest>
 /// A request to run a job now.
 #[derive(Debug)]
 pub(super) struct TriggerRequest {
-    pub(super) answer: oneshot::Sender<Result<TriggeredFiring, TriggerRefusal>>,
+    pub(super) answer: oneshot::Sender<Result<TriggeredRun, TriggerRefusal>>,
 }
 
-/// A firing that was requested and has been claimed.
+/// A run that was requested and has been claimed.
 #[derive(Debug)]
-pub struct TriggeredFiring {
-    /// The record of the firing as it started.
-    pub record: FiringRecord,
+pub struct TriggeredRun {
+    /// The record of the run as it started.
+    pub record: RunRecord,
     /// Resolves to its record when it has ended. An error means that the term ended first.
-    pub end: oneshot::Receiver<FiringRecord>,
+    pub end: oneshot::Receiver<RunRecord>,
 }
 
 /// Why a job was not run.
@@ -34,9 +34,9 @@ pub struct TriggeredFiring {
 pub enum TriggerRefusal {
     /// It does not run on this host, or no longer does.
     NotHere,
-    /// This firing is under way, and the job's settings allow no other in parallel.
+    /// This run is under way, and the job's settings allow no other in parallel.
     Busy(String),
-    /// This many firings run in parallel, and no more may.
+    /// This many runs are in progress, and no more may.
     Full(usize),
 }
 
@@ -45,7 +45,7 @@ impl JobTriggers {
     ///
     /// # Errors
     /// Why not; then nothing was started.
-    pub async fn trigger(&self, action: &str) -> Result<TriggeredFiring, TriggerRefusal> {
+    pub async fn trigger(&self, action: &str) -> Result<TriggeredRun, TriggerRefusal> {
         let requests = self.lock().get(action).cloned().ok_or(TriggerRefusal::NotHere)?;
         let (answer, outcome) = oneshot::channel();
         let gone = |_| TriggerRefusal::NotHere;

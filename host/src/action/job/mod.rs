@@ -1,29 +1,29 @@
 //! The runner of kind `job`: a program that is run by a schedule, or when a person asks for it.
 //!
 //! What to do is decided by [`soloist_jobs`], which is pure; [`ledger`] stores what must outlive a
-//! leader; [`job_runner`] is the task that connects them; [`firing_attempts`] runs the guest.
+//! leader; [`job_runner`] is the task that connects them; [`run_attempts`] runs the guest.
 //!
 //! Guarantees:
-//! - A firing is started at most once in the cluster: before that, it is claimed in the store under
+//! - A run is started at most once in the cluster: before that, it is claimed in the store under
 //!   the leader's key. Whatever becomes of it then, no other leader starts it again; the attempts
 //!   of `retries` are made by the leader that claimed it.
-//! - A term that ends, and a version that is replaced, start no firing. A firing that has started
+//! - A term that ends, and a version that is replaced, start no run. A run that has started
 //!   may finish for as long as a drain lasts.
 //! - A job that fails ends no term. It is shown, counted and logged.
 //! - Wall time decides when a job is due, and nothing else.
 
-mod firing_attempts;
 mod job_runner;
 mod job_services;
 mod job_triggers;
 mod ledger;
+mod run_attempts;
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 
 pub use job_services::JobServices;
-pub use job_triggers::{JobTriggers, TriggerRefusal, TriggeredFiring};
+pub use job_triggers::{JobTriggers, TriggerRefusal, TriggeredRun};
 pub use ledger::{Ledger, LedgerOpening, NumberedRecord, RECORDS_MAX, TermOver, history};
 
 use super::version_context::VersionContext;
@@ -34,7 +34,7 @@ use soloist_guests::plugin::ServiceEntry;
 /// Controls a job under a term.
 pub(super) struct JobHandle {
     runner: TaskScope,
-    firings: TaskScope,
+    runs: TaskScope,
 }
 
 impl JobHandle {
@@ -45,27 +45,27 @@ impl JobHandle {
         job: &JobConfig,
         services: JobServices,
     ) -> Self {
-        let (runner, firings) = (version.tasks.child(), version.tasks.child());
+        let (runner, runs) = (version.tasks.child(), version.tasks.child());
         let job = Arc::new(job.clone());
-        runner.spawn(job_runner::run_job(version, entry, job, services, firings.clone()));
-        Self { runner, firings }
+        runner.spawn(job_runner::run_job(version, entry, job, services, runs.clone()));
+        Self { runner, runs }
     }
 
-    /// Waits for the firings that have started, in a term that drains.
+    /// Waits for the runs that have started, in a term that drains.
     pub(super) async fn finish(&self) {
-        self.firings.join().await;
+        self.runs.join().await;
     }
 
-    /// Ends it, so that another version can start: nothing is fired any more, and firings that have
+    /// Ends it, so that another version can start: nothing is fired any more, and runs that have
     /// started may take up to `patience` to finish.
     pub(super) async fn end(self, patience: Duration) {
         let finished = async {
             self.runner.join().await;
-            self.firings.join().await;
+            self.runs.join().await;
         };
-        // Firings that take longer are stopped.
+        // Runs that take longer are stopped.
         let _ = timeout(patience, finished).await;
         self.runner.stop().await;
-        self.firings.stop().await;
+        self.runs.stop().await;
     }
 }

@@ -1,7 +1,7 @@
 //! The runner of kind `task`: plugins that any host can be called to run, whoever leads.
 //!
 //! Guarantees:
-//! - A task runs outside of every term: behind a gate without a token, and without state.
+//! - A task runs outside of every term: behind a gate without a fencing token, and without state.
 //! - A host takes calls of a task only if it has the label that the task asks for (`on`), and none
 //!   at all while people have the host drained or removed. The other hosts learn that from the
 //!   store.

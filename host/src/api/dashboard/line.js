@@ -2,7 +2,7 @@
 
 import { at, openDialog } from "/dashboard/page.js";
 
-const KEPT = "soloist-token";
+const KEPT = "soloist-api-token";
 /** The host sends something every two seconds: after so many milliseconds it is cut off. */
 const QUIET = 7000;
 const PAUSE = 500;

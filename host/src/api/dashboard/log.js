@@ -51,7 +51,7 @@ function put(box, text) {
   const line = JSON.parse(text);
   if (box.firstChild?.className === "when") box.replaceChildren();
   const item = add(box, "li", line.stream === "stdout" ? "" : "stderr");
-  const token = line.token == null ? "" : `/${line.token}`;
+  const token = line.fencing_token == null ? "" : `/${line.fencing_token}`;
   write(add(item, "span", "when"), `${clock(line.time)} ${line.host}${token}`);
   item.append(line.text);
   while (box.children.length > LINES) box.firstChild.remove();

@@ -14,7 +14,7 @@ export const who = (group, store) => {
 };
 
 /** Who would lead next, in their order. */
-const queue = ([heir, ...others]) => [heir, others.join(", ")].filter(Boolean).join(", then ");
+const queue = ([next, ...others]) => [next, others.join(", ")].filter(Boolean).join(", then ");
 
 /** Why nobody leads, what hosts do not agree on, and what else stands in the queue that is no host's. */
 const unled = ({ leaderless, spread_differs: differs, strangers = [] }) => [
@@ -46,7 +46,7 @@ export function groups(status, told, order) {
       write(add(box, "dt"), title);
       return add(box, "dd");
     };
-    const [heir, token, since, strategy] = ["Next in line", "Token", "Leads for", "Strategy"].map(fact);
+    const [next, token, since, strategy] = ["Next in line", "Fencing token", "Leads for", "Strategy"].map(fact);
     const gap = add(element, "p", "note warn");
     const paused = add(element, "p", "note warn");
     const obstacle = add(element, "p", "note warn");
@@ -54,7 +54,7 @@ export function groups(status, told, order) {
     let now;
     const resign = button(buttons, "Resign", () => order({
       title: `${now.leader} gives up ${now.name}`,
-      what: `${now.leader} ends its term, and ${now.heir ?? "the next in line"} leads ${now.name}.`,
+      what: `${now.leader} ends its term, and ${now.next_leader ?? "the next in line"} leads ${now.name}.`,
       verb: "Resign", path: "/v1/resign", body: { group: now.name },
     }));
     const transfer = button(buttons, "Transfer", () => order({
@@ -77,8 +77,8 @@ export function groups(status, told, order) {
       element.classList.toggle("nobody", !group.leader);
       write(name, group.who);
       write(leads, `leads ${group.name}${group.role === "leader" ? ", and is the host that shows you this" : ""}`);
-      write(heir, queue(group.standbys) || (group.leader ? "nobody" : "–"));
-      write(token, group.token ?? "–");
+      write(next, queue(group.standbys) || (group.leader ? "nobody" : "–"));
+      write(token, group.fencing_token ?? "–");
       moment(since, group.since, "for");
       write(strategy, group.strategy || "–");
       write(gap, unled(group));
@@ -88,7 +88,7 @@ export function groups(status, told, order) {
       paused.hidden = !group.paused;
       obstacle.hidden = !group.obstacle;
       write(pause, group.paused ? "Resume" : "Pause");
-      resign.disabled = !group.leader || !group.heir;
+      resign.disabled = !group.leader || !group.next_leader;
       transfer.disabled = !group.leader || group.others.length === 0;
       const left = group.lease_remaining_ms;
       const full = Math.max(left ?? 0, bars.get(group.name)?.full ?? 1);
@@ -225,13 +225,13 @@ export function jobs(all, order) {
       write(name, job.name);
       write(schedule, `${job.schedule} · ${job.group}`);
       moment(due, job.next, "due");
-      const firing = job.last;
-      const good = firing && ["done", "running"].includes(firing.outcome);
-      write(outcome, firing ? firing.outcome : "has not run yet");
-      outcome.className = `state ${!firing ? "" : good ? "up" : "bad"}`;
-      last.hidden = !firing;
-      if (firing) moment(last, firing.started, "at");
-      write(error, good ? "" : firing?.error);
+      const run = job.last;
+      const good = run && ["done", "running"].includes(run.outcome);
+      write(outcome, run ? run.outcome : "has not run yet");
+      outcome.className = `state ${!run ? "" : good ? "up" : "bad"}`;
+      last.hidden = !run;
+      if (run) moment(last, run.started, "at");
+      write(error, good ? "" : run?.error);
     };
   });
 }

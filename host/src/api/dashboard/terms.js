@@ -8,7 +8,7 @@ const SHOWN = 30;
 /** The terms that the transitions tell of, the latest first. */
 export function terms(transitions, status) {
   const found = new Map();
-  for (const { event, at, host, group, token, cause } of transitions) {
+  for (const { event, at, host, group, fencing_token: token, cause } of transitions) {
     if (token == null) continue;
     const key = `${group}/${token}`;
     const term = found.get(key) ?? { key, group, token, host, from: null, to: null, cause: null };
@@ -21,7 +21,7 @@ export function terms(transitions, status) {
     else if (event === "ended") [term.to, term.cause] = [at, cause];
   }
   for (const [name, group] of Object.entries(status?.groups ?? {})) {
-    const term = found.get(`${name}/${group.token}`);
+    const term = found.get(`${name}/${group.fencing_token}`);
     // It may have begun before anybody here looked.
     if (term && group.since) term.from = group.since;
   }
@@ -41,7 +41,7 @@ export function draw(transitions, status) {
       element.className = term.to ? (isLost(term.cause) ? "lost" : "over") : "now";
       element.dataset.term = term.key;
       write(who, `${term.host} ${term.to ? "led" : "leads"} ${term.group}`);
-      write(token, ` · token ${term.token} · `);
+      write(token, ` · fencing token ${term.token} · `);
       if (term.to) {
         delete time.dataset.time;
         const length = term.from ? `for ${span(Date.parse(term.to) - Date.parse(term.from))}, ` : "";

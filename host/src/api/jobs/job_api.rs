@@ -1,4 +1,4 @@
-//! What the job routes share: it looks up jobs and their firings.
+//! What the job routes share: it looks up jobs and their runs.
 
 use std::sync::Arc;
 
@@ -12,11 +12,11 @@ use crate::{
     cluster::PeerClient,
 };
 use soloist_config::JobConfig;
-use soloist_jobs::{FiringRecord, JobMark, upcoming_firings};
+use soloist_jobs::{JobMark, RunRecord, upcoming_runs};
 use soloist_stores::Roster;
 use soloist_text::{REFUSED_HELP, with_causes};
 
-/// Looks up jobs and their firings.
+/// Looks up jobs and their runs.
 pub struct JobApi {
     /// The name of this host.
     pub host: Arc<str>,
@@ -28,7 +28,7 @@ pub struct JobApi {
     pub roster: watch::Receiver<Option<Roster>>,
     /// What jobs need to run.
     pub jobs: JobServices,
-    /// Why this host could claim no firing at present, as far as recent attempts show.
+    /// Why this host could claim no run at present, as far as recent attempts show.
     pub obstacle: Box<dyn Fn() -> Option<String> + Send + Sync>,
 }
 
@@ -80,7 +80,7 @@ impl JobApi {
         &self,
         name: &str,
         most: usize,
-    ) -> Result<(Option<JobMark>, Vec<FiringRecord>), ApiError> {
+    ) -> Result<(Option<JobMark>, Vec<RunRecord>), ApiError> {
         history(&*self.jobs.ledger, name, most).await.map_err(ApiError::from)
     }
 
@@ -89,7 +89,7 @@ impl JobApi {
         action: &Action,
         job: &JobConfig,
         mark: Option<&JobMark>,
-        last: Option<FiringRecord>,
+        last: Option<RunRecord>,
     ) -> JobEntry {
         let now = self.jobs.clock.now();
         let over = || job.schedule.is_over(now).then(|| NEVER_AGAIN.to_owned());
@@ -98,7 +98,7 @@ impl JobApi {
             group: action.group().to_string(),
             schedule: job.schedule.to_string(),
             missed: job.missed.to_string(),
-            next: upcoming_firings(action.name(), job, mark, now).next().map(|next| next.due),
+            next: upcoming_runs(action.name(), job, mark, now).next().map(|next| next.due),
             last,
             error: action.status().job_trouble.or_else(over).or_else(|| (self.obstacle)()),
         }

@@ -3,9 +3,9 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use soloist_jobs::FiringRecord;
+use soloist_jobs::RunRecord;
 
-/// The greatest number of upcoming firings that can be asked for.
+/// The greatest number of upcoming runs that can be asked for.
 pub const NEXT_MAX: usize = 1000;
 
 /// The response of `GET /v1/jobs`.
@@ -24,24 +24,24 @@ pub struct JobEntry {
     pub group: String,
     /// Its schedule, as in the settings.
     pub schedule: String,
-    /// What happens to missed firings.
+    /// What happens to missed runs.
     pub missed: String,
     /// When it fires next, if it fires by itself.
     pub next: Option<DateTime<Utc>>,
-    /// The latest firing that was started.
-    pub last: Option<FiringRecord>,
-    /// Why its firings are unknown, or why the host that answers can start none.
+    /// The latest run that was started.
+    pub last: Option<RunRecord>,
+    /// Why its runs are unknown, or why the host that answers can start none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
 /// The response of `GET /v1/jobs/<name>`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JobFirings {
+pub struct JobHistory {
     /// The job.
     pub job: JobEntry,
-    /// Its recorded firings, the latest first.
-    pub firings: Vec<FiringRecord>,
+    /// Its recorded runs, the latest first.
+    pub runs: Vec<RunRecord>,
 }
 
 /// The response of `GET /v1/jobs/<name>/next`.
@@ -53,14 +53,14 @@ pub struct JobFuture {
     pub schedule: String,
     /// The time zone of the local times.
     pub zone: String,
-    /// The upcoming firings in order.
-    pub firings: Vec<NextFiring>,
+    /// The upcoming runs in order.
+    pub runs: Vec<NextRun>,
 }
 
-/// An upcoming firing.
+/// An upcoming run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NextFiring {
-    /// The unique id of the firing.
+pub struct NextRun {
+    /// The unique id of the run.
     pub id: String,
     /// The time by the schedule.
     pub scheduled: DateTime<Utc>,
@@ -68,7 +68,7 @@ pub struct NextFiring {
     pub due: DateTime<Utc>,
     /// The scheduled time as local time of the zone.
     pub shown: String,
-    /// How the schedule's clock changes on that day, if it does, and how that affects the firing.
+    /// How the schedule's clock changes on that day, if it does, and how that affects the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remark: Option<String>,
 }

@@ -1,20 +1,20 @@
 //! Jobs: listing them, and running one now.
 //!
 //! ```text
-//! GET    /v1/jobs                        the jobs of this host, each with its next and last firing
-//! GET    /v1/jobs/<name>                 its recorded firings, the latest first
+//! GET    /v1/jobs                        the jobs of this host, each with its next and last run
+//! GET    /v1/jobs/<name>                 its recorded runs, the latest first
 //! GET    /v1/jobs/<name>/next?count=10&zone=Europe/Berlin
-//!                                        its upcoming firings, and clock changes
+//!                                        its upcoming runs, and clock changes
 //! POST   /v1/jobs/<name>/run?wait=true   runs it now, on the host that leads
 //! GET    /v1/clock                       this host's clock, which schedules use
 //! ```
 //!
-//! Firings are read from the store, so any host can list them. A host that does not lead passes a
+//! Runs are read from the store, so any host can list them. A host that does not lead passes a
 //! run request on to the leader, and returns the leader's response.
 
 mod job_api;
 mod job_list;
-mod next_firings;
+mod next_runs;
 mod run_now;
 
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 pub use self::{
     job_api::JobApi,
-    job_list::{JobEntry, JobFirings, JobFuture, JobList, NEXT_MAX, NextFiring},
+    job_list::{JobEntry, JobFuture, JobHistory, JobList, NEXT_MAX, NextRun},
 };
 use super::{
     api_error::ApiError,
@@ -43,8 +43,8 @@ type JobsState = State<Arc<JobApi>>;
 pub(super) fn routes(source: Arc<JobApi>) -> ApiRoutes {
     ApiRoutes::new()
         .get("/v1/jobs", READ, list)
-        .get("/v1/jobs/{name}", READ, firings)
-        .get("/v1/jobs/{name}/next", READ, next_firings::next)
+        .get("/v1/jobs/{name}", READ, runs)
+        .get("/v1/jobs/{name}/next", READ, next_runs::next)
         .post("/v1/jobs/{name}/run", OPERATE, run_now::run)
         .get("/v1/clock", READ, clock)
         .with(source)
@@ -65,16 +65,16 @@ async fn list(State(source): JobsState) -> Result<impl IntoResponse, ApiError> {
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(JobList { jobs })))
 }
 
-async fn firings(
+async fn runs(
     State(source): JobsState,
     Path(name): Path<String>,
 ) -> Result<impl IntoResponse, ApiError> {
     let action = source.job(&name)?;
     let job = action.job().ok_or_else(|| source.no_job(&name))?;
-    let (mark, mut firings) = source.records(&name, RECORDS_MAX as usize).await?;
-    firings.reverse();
-    let job = source.described(&action, job, mark.as_ref(), firings.first().cloned());
-    Ok(([(header::CACHE_CONTROL, "no-store")], Json(JobFirings { job, firings })))
+    let (mark, mut runs) = source.records(&name, RECORDS_MAX as usize).await?;
+    runs.reverse();
+    let job = source.described(&action, job, mark.as_ref(), runs.first().cloned());
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(JobHistory { job, runs })))
 }
 
 #[cfg(test)]

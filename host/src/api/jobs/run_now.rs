@@ -14,7 +14,7 @@ use tracing::info;
 
 use super::{ApiError, JobApi};
 use crate::{
-    action::{TriggerRefusal, TriggeredFiring},
+    action::{TriggerRefusal, TriggeredRun},
     api::extract::{Path, Query},
     cluster::PASSED_ON,
 };
@@ -23,7 +23,7 @@ use soloist_text::with_causes;
 
 /// How long to wait for a leader to be elected.
 const CHANGE: Duration = Duration::from_secs(5);
-/// How long the leader may take to claim a firing.
+/// How long the leader may take to claim a run.
 const CLAIM: Duration = Duration::from_secs(10);
 /// How much longer its response may take on the network.
 const WAY: Duration = Duration::from_secs(5);
@@ -73,22 +73,22 @@ async fn run_here(source: &JobApi, name: &str, wait: bool) -> Result<Response, A
     // moment.
     let ordered = timeout(CLAIM, source.jobs.triggers.trigger(name)).await;
     let ordered = ordered.map_err(|_| source.not_claimed(name))?;
-    let TriggeredFiring { record, end } = ordered.map_err(|why| match why {
+    let TriggeredRun { record, end } = ordered.map_err(|why| match why {
         TriggerRefusal::NotHere => changed(name),
         TriggerRefusal::Full(count) => refused(
-            format!("{count} firings of {name} run, and more of a job do not run side by side"),
+            format!("{count} runs of {name} are in progress, and no job has more at a time"),
             "wait for the end of one; `timeout` bounds how long each may take",
         ),
-        TriggerRefusal::Busy(firing) => refused(
-            format!("{name} runs already: {firing} has not ended"),
-            "wait for its end, or let firings meet by `concurrency = \"allow\"`",
+        TriggerRefusal::Busy(run) => refused(
+            format!("{name} runs already: {run} has not ended"),
+            "wait for its end, or let runs meet by `concurrency = \"allow\"`",
         ),
     })?;
     info!(
         event = "command",
         command = "run",
         of = name,
-        firing = record.id,
+        run = record.id,
         "{} was asked for",
         record.id
     );
@@ -105,12 +105,12 @@ async fn run_here(source: &JobApi, name: &str, wait: bool) -> Result<Response, A
 }
 
 impl JobApi {
-    /// The error for a firing of `name` that could not be claimed in time.
+    /// The error for a run of `name` that could not be claimed in time.
     fn not_claimed(&self, name: &str) -> ApiError {
         let trouble = self.job(name).ok().and_then(|action| action.status().job_trouble);
         let why = trouble.map_or_else(String::new, |trouble| format!(": {trouble}"));
         unavailable(
-            format!("no firing of {name} could be claimed in the store within {CLAIM:?}{why}"),
+            format!("no run of {name} could be claimed in the store within {CLAIM:?}{why}"),
             format!(
                 "mend that and ask again; `soloist jobs history {name}` shows whether the last \
                  try was claimed all the same"

@@ -40,7 +40,7 @@ pub(super) struct LogQuery {
     /// Only lines of this host, whether it leads or not.
     pub(super) host: Option<String>,
     /// Only lines of this term and later ones.
-    pub(super) token: Option<i64>,
+    pub(super) fencing_token: Option<i64>,
     /// Only lines after the one with this id.
     pub(super) after: Option<u64>,
 }
@@ -105,12 +105,12 @@ impl LogApi {
         }
     }
 
-    /// The leader and its token.
+    /// The leader and its fencing token.
     pub(super) fn leader(&self, roster: Option<&Roster>, group: &Group) -> Option<(i64, LogHost)> {
         let leader = roster?.leader(group)?;
         let (host, url) = (leader.candidate.host.clone(), leader.candidate.url.clone());
         let whose = if *host == *self.host { LogHost::Own } else { LogHost::Of(host, url) };
-        Some((leader.key.token.0, whose))
+        Some((leader.key.fencing_token.0, whose))
     }
 
     pub(super) fn buffer(&self, action: &Arc<str>) -> LogBuffer {
@@ -161,7 +161,7 @@ impl LogQuery {
     pub(super) fn pick(&self, buffer: &LogBuffer) -> Vec<Arc<LogLine>> {
         let most = self.lines.unwrap_or(LINES).min(LINES_MAX);
         buffer.latest(most, |line| {
-            let in_time = self.token.is_none_or(|from| line.token >= Some(from));
+            let in_time = self.fencing_token.is_none_or(|from| line.fencing_token >= Some(from));
             in_time && self.after.is_none_or(|after| line.id > after)
         })
     }
@@ -172,7 +172,9 @@ impl LogQuery {
             percent_encoding::utf8_percent_encode(action, percent_encoding::NON_ALPHANUMERIC);
         let lines = self.lines.unwrap_or(LINES);
         let mut path = format!("/v1/logs/{name}?format=json&lines={lines}&follow={}", self.follow);
-        self.token.iter().for_each(|token| path += &format!("&token={token}"));
+        self.fencing_token
+            .iter()
+            .for_each(|fencing_token| path += &format!("&fencing_token={fencing_token}"));
         self.after.iter().for_each(|after| path += &format!("&after={after}"));
         path
     }

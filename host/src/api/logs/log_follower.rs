@@ -24,7 +24,7 @@ pub(super) struct LogFollower {
     /// The group whose leader is followed; `None` to stay with one host.
     pub(super) group: Option<Group>,
     pub(super) whose: LogHost,
-    /// The token of the leader that is followed.
+    /// The fencing token of the leader that is followed.
     pub(super) term: Option<i64>,
     pub(super) wanted: LogQuery,
 }
@@ -44,15 +44,15 @@ impl LogFollower {
                 let begun = self.term.is_some() || self.wanted.after.is_some();
                 if begun && self.term != Some(now) {
                     // Skip what the new leader printed in earlier terms.
-                    let wanted = LogQuery { token: Some(now), after: None, ..self.wanted };
+                    let wanted = LogQuery { fencing_token: Some(now), after: None, ..self.wanted };
                     self.wanted = LogQuery { lines: Some(LINES_MAX), ..wanted };
                 }
                 (self.term, self.whose) = (Some(now), whose);
             }
-            let (source, token) = (Arc::clone(&self.source), self.term);
+            let (source, fencing_token) = (Arc::clone(&self.source), self.term);
             let another = |roster: &Option<Roster>| {
                 let leader = source.leader(roster.as_ref(), &group);
-                leader.is_some_and(|(now, _)| Some(now) != token)
+                leader.is_some_and(|(now, _)| Some(now) != fencing_token)
             };
             let changed =
                 async { roster.wait_for(another).await.map(drop).map_err(|_| ListenerGone) };
@@ -129,7 +129,7 @@ impl LogFollower {
     }
 
     async fn hand_out(&mut self, line: &LogLine, to: &StreamWriter) -> Result<(), ListenerGone> {
-        if self.group.is_some() && self.term.is_some() && line.token > self.term {
+        if self.group.is_some() && self.term.is_some() && line.fencing_token > self.term {
             // The line belongs to a term that this host does not know yet. It is sent once it
             // does.
             return Ok(());

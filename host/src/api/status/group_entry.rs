@@ -14,10 +14,10 @@ pub struct GroupEntry {
     /// The URL of the leader's control API.
     pub leader_url: Option<String>,
     /// The fencing token of the current term.
-    pub token: Option<i64>,
+    pub fencing_token: Option<i64>,
     /// The host that is next in line.
-    pub heir: Option<String>,
-    /// The hosts on standby in the order in which they would become leader, the heir first.
+    pub next_leader: Option<String>,
+    /// The hosts on standby in the order in which they would become leader, the next in line first.
     #[serde(default)]
     pub standbys: Vec<String>,
     /// The role of this host.
@@ -81,7 +81,7 @@ pub enum GroupRole {
     /// Its term is ending.
     Draining,
     /// It is next in line.
-    Heir,
+    Next,
     /// It is waiting in the queue.
     Standby,
     /// It does not stand for election.

@@ -24,8 +24,8 @@ pub(crate) fn example() -> Status {
         leader: Some("a".into()),
         last_known_leader: None,
         leader_url: Some("http://a:4000".into()),
-        token: Some(17),
-        heir: None,
+        fencing_token: Some(17),
+        next_leader: None,
         standbys: Vec::new(),
         role: GroupRole::Leader,
         since: Some("2023-11-14T22:15:00.250Z".into()),
@@ -92,7 +92,7 @@ fn the_json_is_what_clients_rely_on() {
             "current": true, "seen": null },
         "groups": {
             "main": {
-                "leader": "a", "leader_url": "http://a:4000", "token": 17, "heir": null,
+                "leader": "a", "leader_url": "http://a:4000", "fencing_token": 17, "next_leader": null,
                 "standbys": [], "role": "leader", "since": "2023-11-14T22:15:00.250Z",
                 "lease_remaining_ms": 4150, "obstacle": null,
                 "strategy": "longest-running", "paused": null,

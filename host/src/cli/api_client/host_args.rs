@@ -26,7 +26,8 @@ pub(crate) struct HostArgs {
         global = true
     )]
     token_file: Option<PathBuf>,
-    /// The certificates (PEM) of who has signed that of the host [default: those that browsers trust]
+    /// The certificates (PEM) of who has signed that of the host [default: those that browsers
+    /// trust]
     #[arg(long, env = "SOLOIST_CA", value_name = "FILE", hide_env_values = true, global = true)]
     ca: Option<PathBuf>,
     /// The certificate (PEM) to show

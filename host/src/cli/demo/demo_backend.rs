@@ -26,7 +26,7 @@ struct DemoBackend {
 /// What the registry knows of a group.
 struct RegistryRecord {
     /// The fencing token of the last writer; writers with a smaller one are too late.
-    token: i64,
+    fencing_token: i64,
     value: Option<String>,
 }
 
@@ -46,9 +46,9 @@ pub(super) async fn serve(port: u16, show: DemoOutput) -> Result<(), ExitError> 
 /// The content of both services, for people.
 async fn tell(State(neighbour): State<Arc<DemoBackend>>) -> String {
     let mut text = "Who leads, as the leader said:\n".to_owned();
-    for (group, RegistryRecord { token, value }) in &*lock(&neighbour.records) {
+    for (group, RegistryRecord { fencing_token, value }) in &*lock(&neighbour.records) {
         let value = value.as_deref().unwrap_or("nobody");
-        text += &format!("  {group}: {value} (token {token})\n");
+        text += &format!("  {group}: {value} (token {fencing_token})\n");
     }
     let webhooks = lock(&neighbour.webhooks);
     text += &format!("\nWebhooks that arrived, {}:\n", webhooks.len());
@@ -87,16 +87,19 @@ async fn receive(
 impl DemoBackend {
     /// Writes what a leader sends, unless a later leader has written already.
     fn write(&self, group: String, headers: &HeaderMap, value: Option<String>) -> StatusCode {
-        let token = header(headers, "soloist-token").parse().unwrap_or(0);
+        let fencing_token = header(headers, "soloist-fencing-token").parse().unwrap_or(0);
         let told = value.as_deref().unwrap_or("nobody").to_owned();
         let mut records = lock(&self.records);
-        if records.get(&group).is_some_and(|record| token < record.token) {
-            self.show
-                .note(&format!("the registry refused token {token}: a later leader has spoken"));
+        if records.get(&group).is_some_and(|record| fencing_token < record.fencing_token) {
+            self.show.note(&format!(
+                "the registry refused fencing token {fencing_token}: a later leader has spoken"
+            ));
             return StatusCode::CONFLICT;
         }
-        records.insert(group.clone(), RegistryRecord { token, value });
-        self.show.note(&format!("the registry was told that {told} leads {group} (token {token})"));
+        records.insert(group.clone(), RegistryRecord { fencing_token, value });
+        self.show.note(&format!(
+            "the registry was told that {told} leads {group} (token {fencing_token})"
+        ));
         StatusCode::NO_CONTENT
     }
 }

@@ -1,4 +1,4 @@
-//! `soloist jobs`: when jobs fire, how their firings went, and running one now.
+//! `soloist jobs`: when jobs fire, how their runs went, and running one now.
 //!
 //! Any host can be asked, whether it leads or not.
 
@@ -16,8 +16,8 @@ use super::{
     api_client::{self, ApiClient, ApiRequest, HostArgs, STORE_PATIENCE},
     terminal::{Paint, sanitize, say, say_json},
 };
-use crate::api::{JobFirings, JobFuture, JobList, NEXT_MAX};
-use soloist_jobs::{FiringOutcome, FiringRecord};
+use crate::api::{JobFuture, JobHistory, JobList, NEXT_MAX};
+use soloist_jobs::{RunOutcome, RunRecord};
 
 /// Practically unlimited, since a job may take long.
 const LONG_PATIENCE: Duration = Duration::from_secs(366 * 24 * 3600);
@@ -51,14 +51,14 @@ struct JobRunArgs {
     wait: bool,
 }
 
-/// Show the latest firings of a job, and what the last one printed
+/// Show the latest runs of a job, and what the last one printed
 #[derive(Debug, Args)]
 struct JobHistoryArgs {
     /// The job
     name: String,
 }
 
-/// Show the next firings of a job, and the nights on which clocks are set
+/// Show the next runs of a job, and the nights on which clocks are set
 #[derive(Debug, Args)]
 struct JobNextArgs {
     /// The job
@@ -86,7 +86,7 @@ pub(super) async fn main(args: JobsArgs) -> Result<(), ExitError> {
         }
         Some(JobsCommand::History(JobHistoryArgs { name })) => {
             let answer = client.ask(client.of(Method::GET, &[&name])).await?;
-            client.print(&answer, |job: &JobFirings| show::firings(job, now(), Paint::stdout()))
+            client.print(&answer, |job: &JobHistory| show::runs(job, now(), Paint::stdout()))
         }
         Some(JobsCommand::Next(JobNextArgs { name, count, zone })) => {
             let question = client.of(Method::GET, &[&name, "next"]);
@@ -108,10 +108,10 @@ async fn run(client: &JobsClient, args: &JobRunArgs) -> Result<(), ExitError> {
     } else {
         client.ask(question).await?
     };
-    client.print(&answer, |record: &FiringRecord| show::firing(record))?;
-    let record: FiringRecord = client.parse(&answer)?;
+    client.print(&answer, |record: &RunRecord| show::run(record))?;
+    let record: RunRecord = client.parse(&answer)?;
     match record.outcome {
-        FiringOutcome::Running | FiringOutcome::Done => Ok(()),
+        RunOutcome::Running | RunOutcome::Done => Ok(()),
         _ => {
             let told = sanitize(record.error.as_deref().unwrap_or("it gave no reason"));
             let what = format!("{} {}: {told}", record.id, record.outcome);

@@ -1,4 +1,4 @@
-//! Formats jobs and their firings.
+//! Formats jobs and their runs.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use owo_colors::Style;
 
 use crate::{
-    api::{JobFirings, JobFuture, JobList},
+    api::{JobFuture, JobHistory, JobList},
     cli::{
         terminal::{Paint, sanitize},
         text_table::{TableCell, TextTable},
     },
 };
 use soloist_config::moment;
-use soloist_jobs::{FiringOutcome, FiringRecord};
+use soloist_jobs::{RunOutcome, RunRecord};
 
 const UNKNOWN: &str = "–";
 
@@ -42,18 +42,26 @@ pub(super) fn jobs(list: &JobList, now: DateTime<Utc>, paint: Paint) -> String {
     table.render(paint)
 }
 
-/// The firings of one job, the latest first, and the output of that one.
-pub(super) fn firings(job: &JobFirings, now: DateTime<Utc>, paint: Paint) -> String {
+/// The runs of one job, the latest first, and the output of that one.
+pub(super) fn runs(job: &JobHistory, now: DateTime<Utc>, paint: Paint) -> String {
     let next = job.job.next.map_or("when it is asked to".to_owned(), |next| both(next, now));
     let mut text =
         format!("{}: {}; next {next}\n", sanitize(&job.job.name), sanitize(&job.job.schedule));
-    let Some(latest) = job.firings.first() else {
+    let Some(latest) = job.runs.first() else {
         return text + "it has not fired yet\n";
     };
     let mut table = TextTable::new([
-        "STARTED", "FIRING", "OUTCOME", "TOOK", "ATTEMPT", "HOST", "TOKEN", "MISSED", "ERROR",
+        "STARTED",
+        "RUN",
+        "OUTCOME",
+        "TOOK",
+        "ATTEMPT",
+        "HOST",
+        "FENCING TOKEN",
+        "MISSED",
+        "ERROR",
     ]);
-    for record in &job.firings {
+    for record in &job.runs {
         table.row([
             ago(record.started, now).into(),
             (&record.id).into(),
@@ -61,7 +69,7 @@ pub(super) fn firings(job: &JobFirings, now: DateTime<Utc>, paint: Paint) -> Str
             record.ended.map_or_else(unknown, |ended| span(ended - record.started).into()),
             record.attempt.to_string().into(),
             (&record.host).into(),
-            record.token.to_string().into(),
+            record.fencing_token.to_string().into(),
             if record.missed == 0 { unknown() } else { record.missed.to_string().into() },
             error(record),
         ]);
@@ -74,28 +82,28 @@ pub(super) fn firings(job: &JobFirings, now: DateTime<Utc>, paint: Paint) -> Str
     text
 }
 
-/// The upcoming firings of one job.
+/// The upcoming runs of one job.
 pub(super) fn next(future: &JobFuture, now: DateTime<Utc>, paint: Paint) -> String {
-    let JobFuture { name, schedule, zone, firings } = future;
+    let JobFuture { name, schedule, zone, runs } = future;
     let mut text = format!("{}: {}\n", sanitize(name), sanitize(schedule));
-    if firings.is_empty() {
+    if runs.is_empty() {
         return text + "it does not fire by itself any more\n";
     }
     let mut table = TextTable::new([&*format!("TIME IN {zone}"), "UTC", "BEGINS", "REMARK"]);
-    for firing in firings {
+    for run in runs {
         table.row([
-            (&firing.shown).into(),
-            moment(firing.scheduled).into(),
-            ago(firing.due, now).into(),
-            TableCell::new(firing.remark.as_deref().unwrap_or_default(), Style::new().yellow()),
+            (&run.shown).into(),
+            moment(run.scheduled).into(),
+            ago(run.due, now).into(),
+            TableCell::new(run.remark.as_deref().unwrap_or_default(), Style::new().yellow()),
         ]);
     }
     text += &format!("\n{}", table.render(paint));
     text
 }
 
-/// A firing that was requested.
-pub(super) fn firing(record: &FiringRecord) -> String {
+/// A run that was requested.
+pub(super) fn run(record: &RunRecord) -> String {
     let took = record.ended.map(|ended| format!(" after {}", span(ended - record.started)));
     let mut text =
         format!("{} {}{}\n", sanitize(&record.id), record.outcome, took.unwrap_or_default());
@@ -103,19 +111,17 @@ pub(super) fn firing(record: &FiringRecord) -> String {
     text
 }
 
-fn outcome(record: &FiringRecord) -> TableCell {
+fn outcome(record: &RunRecord) -> TableCell {
     let style = match record.outcome {
-        FiringOutcome::Done => Style::new().green(),
-        FiringOutcome::Failed | FiringOutcome::Missed | FiringOutcome::Interrupted => {
-            Style::new().red()
-        }
-        FiringOutcome::Running | FiringOutcome::Replaced => Style::new(),
+        RunOutcome::Done => Style::new().green(),
+        RunOutcome::Failed | RunOutcome::Missed | RunOutcome::Interrupted => Style::new().red(),
+        RunOutcome::Running | RunOutcome::Replaced => Style::new(),
     };
     TableCell::new(record.outcome.as_str(), style)
 }
 
 /// The first line of the error; the rest is in the log.
-fn error(record: &FiringRecord) -> TableCell {
+fn error(record: &RunRecord) -> TableCell {
     let error = record.error.as_deref().and_then(|error| error.lines().next());
     TableCell::new(error.unwrap_or_default(), Style::new().red())
 }
@@ -152,31 +158,31 @@ fn span(span: TimeDelta) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{JobEntry, NextFiring};
+    use crate::api::{JobEntry, NextRun};
 
     fn at(text: &str) -> DateTime<Utc> {
         text.parse().unwrap()
     }
 
-    fn record() -> FiringRecord {
-        FiringRecord {
+    fn record() -> RunRecord {
+        RunRecord {
             id: "report@2026-11-22T03:00:00Z".into(),
             scheduled: at("2026-11-22T03:00:00Z"),
             by_hand: false,
             missed: 2,
             host: "a".into(),
-            token: 17,
+            fencing_token: 17,
             started: at("2026-11-22T03:00:00.004Z"),
             ended: Some(at("2026-11-22T03:01:23.5Z")),
             attempt: 3,
-            outcome: FiringOutcome::Failed,
+            outcome: RunOutcome::Failed,
             exit: Some(7),
             error: Some("it exited with code 7".into()),
             output: "one\n\u{1b}[31mtwo\n".into(),
         }
     }
 
-    fn job(last: Option<FiringRecord>) -> JobEntry {
+    fn job(last: Option<RunRecord>) -> JobEntry {
         JobEntry {
             name: "report".into(),
             group: "main".into(),
@@ -204,14 +210,14 @@ report  main   0 3 * * * Europe/Berlin  in 22h 58m (2026-11-23T02:00:00Z)  1m 59
     }
 
     #[test]
-    fn the_firings_of_one() {
-        let shown = JobFirings { job: job(Some(record())), firings: vec![record()] };
+    fn the_runs_of_one() {
+        let shown = JobHistory { job: job(Some(record())), runs: vec![record()] };
         assert_eq!(
-            firings(&shown, at("2026-11-22T03:02:00Z"), Paint::OFF),
+            runs(&shown, at("2026-11-22T03:02:00Z"), Paint::OFF),
             "\
 report: 0 3 * * * Europe/Berlin; next in 22h 58m (2026-11-23T02:00:00Z)
 
-STARTED     FIRING                       OUTCOME  TOOK    ATTEMPT  HOST  TOKEN  MISSED  ERROR
+STARTED     RUN                       OUTCOME  TOOK    ATTEMPT  HOST  FENCING TOKEN  MISSED  ERROR
 1m 59s ago  report@2026-11-22T03:00:00Z  failed   1m 23s  3        a     17     2       it exited with code 7
 
 report@2026-11-22T03:00:00Z printed:
@@ -219,14 +225,14 @@ report@2026-11-22T03:00:00Z printed:
   \\u{1b}[31mtwo
 "
         );
-        let none = JobFirings { job: job(None), firings: Vec::new() };
-        let text = firings(&none, at("2026-11-22T03:02:00Z"), Paint::OFF);
+        let none = JobHistory { job: job(None), runs: Vec::new() };
+        let text = runs(&none, at("2026-11-22T03:02:00Z"), Paint::OFF);
         assert!(text.ends_with("it has not fired yet\n"), "{text}");
     }
 
     #[test]
     fn what_comes_next_of_one() {
-        let firing = |day: &str, shown: &str, remark: Option<&str>| NextFiring {
+        let run = |day: &str, shown: &str, remark: Option<&str>| NextRun {
             id: format!("report@{day}"),
             scheduled: at(day),
             due: at(day),
@@ -237,9 +243,9 @@ report@2026-11-22T03:00:00Z printed:
             name: "report".into(),
             schedule: "30 2 * * * Europe/Berlin".into(),
             zone: "Europe/Berlin".into(),
-            firings: vec![
-                firing("2026-03-28T01:30:00Z", "Sat 2026-03-28 02:30:00 +01:00", None),
-                firing("2026-03-29T01:00:00Z", "Sun 2026-03-29 03:00:00 +02:00", Some("set")),
+            runs: vec![
+                run("2026-03-28T01:30:00Z", "Sat 2026-03-28 02:30:00 +01:00", None),
+                run("2026-03-29T01:00:00Z", "Sun 2026-03-29 03:00:00 +02:00", Some("set")),
             ],
         };
         assert_eq!(
@@ -252,21 +258,21 @@ Sat 2026-03-28 02:30:00 +01:00  2026-03-28T01:30:00Z  in 30m
 Sun 2026-03-29 03:00:00 +02:00  2026-03-29T01:00:00Z  in 1day  set
 "
         );
-        future.firings.clear();
+        future.runs.clear();
         let text = next(&future, at("2026-03-28T01:00:00Z"), Paint::OFF);
         assert!(text.ends_with("it does not fire by itself any more\n"), "{text}");
     }
 
     #[test]
     fn one_that_was_asked_for() {
-        let running = FiringRecord {
-            outcome: FiringOutcome::Running,
+        let running = RunRecord {
+            outcome: RunOutcome::Running,
             ended: None,
             output: String::new(),
             ..record()
         };
-        assert_eq!(firing(&running), "report@2026-11-22T03:00:00Z running\n");
-        let failed = firing(&record());
+        assert_eq!(run(&running), "report@2026-11-22T03:00:00Z running\n");
+        let failed = run(&record());
         assert!(
             failed.starts_with("report@2026-11-22T03:00:00Z failed after 1m 23s\n  one\n"),
             "{failed}"

@@ -1,7 +1,7 @@
 //! `soloist plugin run`: runs one plugin on a host of its own.
 //!
-//! This is a real host with a real store, so the plugin has a real term, token and state; only
-//! the store is deleted at the end.
+//! This is a real host with a real store, so the plugin has a real term, fencing token and state;
+//! only the store is deleted at the end.
 
 use std::{
     path::{Path, PathBuf},

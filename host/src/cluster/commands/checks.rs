@@ -9,7 +9,7 @@ use soloist_text::rfc3339;
 /// which nobody performs.
 pub(super) fn check_next_is_host(roster: &Roster, group: &Group) -> Result<(), CommandError> {
     match roster.foreign_candidates(group).first() {
-        Some(it) if roster.heir(group).is_none() => {
+        Some(it) if roster.next_leader(group).is_none() => {
             let error = format!("nobody would lead {group} then: {it} is next in its queue");
             Err(CommandError::refused(error, format!("run `{}` first", it.remove)))
         }

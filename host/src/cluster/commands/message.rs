@@ -18,10 +18,10 @@ pub struct ResignOrder {
     pub group: Option<String>,
     /// The host that is to lead; the next in line, if none is named.
     pub to: Option<String>,
-    /// The token of the leader's term, as the forwarding host knows it. A host whose roster is older
-    /// than that waits until it has caught up.
+    /// The fencing token of the leader's term, as the forwarding host knows it. A host whose roster
+    /// is older than that waits until it has caught up.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub token: Option<i64>,
+    pub fencing_token: Option<i64>,
     /// Who gives the command.
     pub by: String,
     /// Why, in their words.
@@ -88,7 +88,7 @@ pub struct HandedOver {
     /// The host that leads now.
     pub leader: String,
     /// The fencing token of the new term.
-    pub token: i64,
+    pub fencing_token: i64,
 }
 
 impl CommandAnswer {

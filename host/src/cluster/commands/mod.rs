@@ -1,7 +1,8 @@
 //! The commands that people give to a cluster, through any host: hand over, pause, drain, remove.
 //!
-//! A command with a lasting effect writes a note to the store, which every host follows. A hand-over
-//! happens once, and is done by the leader that it concerns; any other host forwards the command.
+//! A command with a lasting effect writes a note to the store, which every host follows. A
+//! hand-over happens once, and is done by the leader that it concerns; any other host forwards the
+//! command.
 //!
 //! Invariants:
 //! - A command that is refused has changed nothing.
@@ -92,8 +93,8 @@ impl Commands {
     /// Makes a host give up all leaderships and not stand any more.
     ///
     /// # Errors
-    /// There is no such host, the store does not answer, or the host leads a group that is frozen or
-    /// that nobody would lead then, since a stranger is next in its queue.
+    /// There is no such host, the store does not answer, or the host leads a group that is frozen
+    /// or that nobody would lead then, since a stranger is next in its queue.
     pub async fn drain(&self, order: DrainOrder) -> Result<CommandAnswer, CommandError> {
         let roster = self.roster()?;
         let host = self.host(&roster, order.host)?;
@@ -102,7 +103,8 @@ impl Commands {
         };
         for group in roster.groups.keys().filter(leads) {
             checks::check_not_frozen(&roster, group)?;
-            // A group without any heir is no obstacle: people may want to drain the last host.
+            // A group without any candidate that is next in line is no obstacle: people may want to
+            // drain the last host.
             checks::check_next_is_host(&roster, group)?;
         }
         let drain = Drain { order: self.journal_order("drain", &host, order.by, order.reason) };
@@ -139,8 +141,8 @@ impl Commands {
         written.map(|_| ()).map_err(|error| CommandError::store(&error, undo))
     }
 
-    /// Erases a note, and returns whether there was one. `undo` is the command that writes it again,
-    /// for the error.
+    /// Erases a note, and returns whether there was one. `undo` is the command that writes it
+    /// again, for the error.
     async fn erase(&self, topic: &NoteTopic, undo: &str) -> Result<bool, CommandError> {
         let erased = retry_transient(|| self.store.erase_note(topic)).await;
         let (was, again) = erased.map_err(|error| CommandError::store(&error, undo))?;

@@ -1,10 +1,10 @@
 //! Removes hosts, and admits them again.
 //!
 //! A host that is gone is forgotten. A host that is alive is kept out (`force`) by a note in the
-//! store, which stays until it is erased: the store refuses to let that host join, so that it cannot
-//! stand for election, whether it knows of its removal or not. A host that obeys erases itself from
-//! the list of known hosts, when nothing of a term is alive on it and before its session ends. By
-//! that, its end can be told from a session that has merely expired.
+//! store, which stays until it is erased: the store refuses to let that host join, so that it
+//! cannot stand for election, whether it knows of its removal or not. A host that obeys erases
+//! itself from the list of known hosts, when nothing of a term is alive on it and before its
+//! session ends. By that, its end can be told from a session that has merely expired.
 
 use super::{
     CommandAnswer, Commands, DrainOrder, RemoveOrder, checks::last_seen,

@@ -1,8 +1,8 @@
 //! Hands over a leadership: to the next in line, or to a named host.
 //!
 //! A named host becomes the next in line first: the leader writes its name into its own candidacy,
-//! and the hosts before it in the queue step back. So it takes over as fast as any heir, and if it
-//! dies meanwhile, another one takes over.
+//! and the hosts before it in the queue step back. So it takes over as fast as any host that is
+//! next in line, and if it dies meanwhile, another one takes over.
 
 use std::time::Duration;
 
@@ -28,9 +28,11 @@ impl Commands {
     ) -> Result<CommandAnswer, CommandError> {
         let mut roster = self.roster()?;
         let group = self.group(&roster, order.group.as_deref().unwrap_or("main"))?;
-        if let Some(token) = order.token {
+        if let Some(fencing_token) = order.fencing_token {
             let read = |roster: &Roster| {
-                roster.leader(&group).is_some_and(|leader| leader.key.token.0 >= token)
+                roster
+                    .leader(&group)
+                    .is_some_and(|leader| leader.key.fencing_token.0 >= fencing_token)
             };
             roster = self.wait_until(read).await.unwrap_or(roster);
         }
@@ -45,19 +47,21 @@ impl Commands {
                     help,
                 ));
             }
-            let order = ResignOrder { token: Some(leader.key.token.0), ..order };
+            let order = ResignOrder { fencing_token: Some(leader.key.fencing_token.0), ..order };
             return self.forward(&leader.candidate, &order).await;
         }
         check_not_frozen(&roster, &group)?;
         match &order.to {
             Some(host) => self.check_can_lead(&roster, &group, host).await?,
-            None if roster.heir(&group).is_none() => return Err(no_heir(&roster, &group)),
+            None if roster.next_leader(&group).is_none() => {
+                return Err(no_next_leader(&roster, &group));
+            }
             None => {}
         }
         let (leader, to) = (leader.clone(), order.to.clone());
         let asker = self.journal_order("resign", group.as_str(), order.by, order.reason);
         if let Some(host) = &to {
-            self.make_heir(&leader, host).await?;
+            self.set_next_leader(&leader, host).await?;
         }
         self.hand_over(leader, to, asker).await
     }
@@ -118,7 +122,7 @@ impl Commands {
         };
         if stands(roster) {
             let waits = roster.succession(group).iter().any(|it| it.candidate.host == host);
-            return if waits { Ok(()) } else { Err(no_heir(roster, group)) };
+            return if waits { Ok(()) } else { Err(no_next_leader(roster, group)) };
         }
         let part = self.peers.group_status(&member.url, group.as_str()).await;
         // That host knows of its candidacy before this one has read it from the store.
@@ -132,18 +136,24 @@ impl Commands {
         refused(format!("{host} does not stand for {group}: {why}"), help)
     }
 
-    /// Names `host` as the heir in the leader's candidacy, and waits until it is next in line.
-    async fn make_heir(&self, leader: &QueuedCandidate, host: &str) -> Result<(), CommandError> {
+    /// Names `host` as the next in line in the leader's candidacy, and waits until it is next in
+    /// line.
+    async fn set_next_leader(
+        &self,
+        leader: &QueuedCandidate,
+        host: &str,
+    ) -> Result<(), CommandError> {
         let group = &leader.key.group;
         // This host leads, even if the roster does not show `since` yet.
         let since = leader.candidate.since.unwrap_or_else(unix_ms);
-        let says = |heir| Candidate { heir, since: Some(since), ..leader.candidate.clone() };
+        let says =
+            |next_leader| Candidate { next_leader, since: Some(since), ..leader.candidate.clone() };
         let undo = "soloist resign, to the host that should lead";
         let doubt = |error| CommandError::store(&error, undo);
         let named = says(Some(host.to_owned()));
         self.store.proclaim(&leader.key, &named).await.map_err(doubt)?;
         let next = |roster: &Roster| {
-            roster.heir(group).is_some_and(|heir| heir.candidate.host == host)
+            roster.next_leader(group).is_some_and(|next_leader| next_leader.candidate.host == host)
                 || !roster.has(&leader.key)
         };
         match self.wait_until(next).await {
@@ -176,7 +186,8 @@ impl Commands {
         // Without a driver the host is stopping, and hands over anyway.
         let _ = self.events.send(HeartEvent::HandOver { key: key.clone(), cause });
         let leads = |roster: &Roster| {
-            let next = roster.leader(&group).filter(|next| next.key.token > key.token);
+            let next =
+                roster.leader(&group).filter(|next| next.key.fencing_token > key.fencing_token);
             next.is_some_and(|next| next.candidate.since.is_some())
         };
         let from = self.member.name.clone();
@@ -185,7 +196,7 @@ impl Commands {
             let error = format!("{from} has given {group} up, and nobody leads it yet");
             return Err(CommandError::timeout(error, &format!("soloist resign --to {from}")));
         };
-        let (host, token) = (next.candidate.host.clone(), next.key.token.0);
+        let (host, fencing_token) = (next.candidate.host.clone(), next.key.fencing_token.0);
         if let Some(to) = to.filter(|to| *to != host) {
             let again = format!("soloist resign --group {group} --to {to}");
             return Err(CommandError::unavailable(
@@ -194,7 +205,8 @@ impl Commands {
             ));
         }
         let done = format!("{host} leads {group} now");
-        let handed_over = HandedOver { group: group.to_string(), from, leader: host, token };
+        let handed_over =
+            HandedOver { group: group.to_string(), from, leader: host, fencing_token };
         Ok(CommandAnswer { done, handed_over: Some(handed_over) })
     }
 }
@@ -214,7 +226,7 @@ fn nobody_leads(roster: &Roster, group: &Group) -> CommandError {
 }
 
 /// The error for a group that no other host could take over.
-fn no_heir(roster: &Roster, group: &Group) -> CommandError {
+fn no_next_leader(roster: &Roster, group: &Group) -> CommandError {
     check_next_is_host(roster, group).err().unwrap_or_else(|| {
         CommandError::refused(
             format!("no other host stands for {group}"),

@@ -58,8 +58,8 @@ impl PeerCredentials {
     #[must_use]
     pub fn of(host: &HostConfig) -> Self {
         let tls = host.tls.as_ref();
-        // Without `client_ca` nobody asks for a client certificate, and the one that is there may be
-        // valid for servers only.
+        // Without `client_ca` nobody asks for a client certificate, and the one that is there may
+        // be valid for servers only.
         let certificate =
             tls.filter(|tls| tls.client_ca.is_some()).map(|tls| Arc::clone(&tls.files));
         Self {
@@ -166,8 +166,8 @@ impl PeerClient {
         self.client.request(request.map(Full::new)).await.map_err(PeerError::Request)
     }
 
-    /// Sends a request, and returns the whole response, of up to `limit` bytes. Without `within`, it
-    /// waits for as long as that takes.
+    /// Sends a request, and returns the whole response, of up to `limit` bytes. Without `within`,
+    /// it waits for as long as that takes.
     pub(crate) async fn ask(
         &self,
         request: Request<Bytes>,

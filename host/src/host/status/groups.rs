@@ -26,10 +26,11 @@ impl HostStatusSource {
         let queue = now.map_or(&[][..], |roster| roster.queue(group));
         let standbys = queue.iter().skip(usize::from(leader.is_some()));
         let last_known = last.filter(|_| now.is_none()).and_then(|roster| roster.leader(group));
-        let heir = now.and_then(|roster| roster.heir(group)).filter(|_| leader.is_some());
-        let heir = heir.map(|heir| heir.candidate.host.clone());
-        let is_heir = heir.as_ref() == Some(name);
-        let role = here.map_or(GroupRole::Out, |here| role(here.role, is_heir));
+        let next_leader =
+            now.and_then(|roster| roster.next_leader(group)).filter(|_| leader.is_some());
+        let next_leader = next_leader.map(|next_leader| next_leader.candidate.host.clone());
+        let is_next = next_leader.as_ref() == Some(name);
+        let role = here.map_or(GroupRole::Out, |here| role(here.role, is_next));
         let remaining = view.session.filter(|_| role == GroupRole::Leader);
         let remaining = remaining.map(|(_, deadline)| deadline.since(BootTime::now()));
         let pause = last.and_then(|roster| roster.notes.pause_of(group));
@@ -37,8 +38,8 @@ impl HostStatusSource {
             leader: leader.map(|leader| leader.candidate.host.clone()),
             last_known_leader: last_known.map(|leader| leader.candidate.host.clone()),
             leader_url: leader.map(|leader| leader.candidate.url.clone()),
-            token: leader.map(|leader| leader.key.token.0),
-            heir,
+            fencing_token: leader.map(|leader| leader.key.fencing_token.0),
+            next_leader,
             standbys: standbys.map(|standby| standby.candidate.host.clone()).collect(),
             role,
             since: leader.and_then(|leader| leader.candidate.since).map(rfc3339),
@@ -58,11 +59,11 @@ impl HostStatusSource {
     }
 }
 
-fn role(role: leadership::GroupRole, is_heir: bool) -> GroupRole {
+fn role(role: leadership::GroupRole, is_next: bool) -> GroupRole {
     match role {
         leadership::GroupRole::Leader => GroupRole::Leader,
         leadership::GroupRole::Draining | leadership::GroupRole::Resigning => GroupRole::Draining,
-        leadership::GroupRole::Standby if is_heir => GroupRole::Heir,
+        leadership::GroupRole::Standby if is_next => GroupRole::Next,
         leadership::GroupRole::Standby => GroupRole::Standby,
         leadership::GroupRole::Out => GroupRole::Out,
     }

@@ -57,8 +57,9 @@ impl StatusSource for HostStatusSource {
         let known = self.context.roster_view.current();
         let gaps = self.context.gaps.borrow().clone();
         for (group, here) in &view.groups {
-            let token = leader::leader(group, &known, &gaps).map(|leader| leader.key.token.0);
-            measure::group(group.as_str(), here.role == GroupRole::Leader, token);
+            let fencing_token =
+                leader::leader(group, &known, &gaps).map(|leader| leader.key.fencing_token.0);
+            measure::group(group.as_str(), here.role == GroupRole::Leader, fencing_token);
             measure::leaderless(group.as_str(), gaps.duration(group));
         }
         measure::instances(self.context.engine.live_instances());

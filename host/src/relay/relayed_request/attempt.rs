@@ -106,7 +106,7 @@ impl RelayedRequest {
         let sent = tokio::select! {
             biased;
             sent = sent.as_mut() => sent,
-            () = self.context.term_ended(self.action.group(), leader.token) => {
+            () = self.context.term_ended(self.action.group(), leader.fencing_token) => {
                 let Ok(sent) = timeout(LAST_WORD, sent).await else {
                     let reason = "it does not lead any more, and did not answer".to_owned();
                     return Ok(Err(ForwardError::Broken(reason)));
@@ -124,7 +124,7 @@ impl RelayedRequest {
         let mut request = Request::new(RequestBody::Empty);
         *request.uri_mut() = uri;
         let via = vec![self.context.host.to_string()];
-        let to = Some((leader.name.clone(), leader.token));
+        let to = Some((leader.name.clone(), leader.fencing_token));
         RelayHeaders { via, target_term: to, probe: true, ..RelayHeaders::default() }
             .write(request.headers_mut());
         let sent = timeout(LAST_SIGN, self.context.client.send(request)).await;
@@ -150,7 +150,7 @@ impl RelayedRequest {
         // `host` is to name the leader's address; the plugin gets the client's `host` back.
         relay.requested_host = headers.remove(header::HOST);
         relay.via.push(self.context.host.to_string());
-        relay.target_term = Some((leader.name.clone(), leader.token));
+        relay.target_term = Some((leader.name.clone(), leader.fencing_token));
         relay.hold = Some(deadline.saturating_duration_since(Instant::now()));
         relay.write(headers);
         *request.uri_mut() = uri;

@@ -24,7 +24,7 @@ use crate::{
     http::{ConnectionInfo, OverTls, ReplayableBody},
 };
 use soloist_config::StandbyMode;
-use soloist_heart::Token;
+use soloist_heart::FencingToken;
 use soloist_resources::shares::{ClientAddress, Share, Shares};
 use soloist_stores::Roster;
 use soloist_telemetry::measure;
@@ -54,7 +54,7 @@ pub(super) struct RelayedRequest {
     /// Taken when the request begins to wait or is forwarded.
     slot: Option<Share>,
     /// The last term that may have processed the request without answering it, and the reason.
-    lost: Option<(Token, String)>,
+    lost: Option<(FencingToken, String)>,
 }
 
 /// Where the request goes next.
@@ -79,7 +79,7 @@ enum AttemptResult {
 }
 
 /// A leader that is not asked again, or not before the given moment.
-type SkippedLeader = Option<(Token, Option<Instant>)>;
+type SkippedLeader = Option<(FencingToken, Option<Instant>)>;
 
 impl RelayedRequest {
     pub(super) fn new(
@@ -180,13 +180,13 @@ impl RelayedRequest {
                 return Err(RelayError::BrokenOff(reason));
             }
             AttemptResult::Lost(reason) => {
-                self.lost = Some((leader.token, reason.clone()));
+                self.lost = Some((leader.fencing_token, reason.clone()));
                 (AttemptResult::Lost(reason), None)
             }
             AttemptResult::Unreachable => {
-                (result, Some((leader.token, Some(Instant::now() + RETRY))))
+                (result, Some((leader.fencing_token, Some(Instant::now() + RETRY))))
             }
-            AttemptResult::NotBegun => (result, Some((leader.token, None))),
+            AttemptResult::NotBegun => (result, Some((leader.fencing_token, None))),
             AttemptResult::Answered(_) => (result, None),
         };
         self.check_retry(result)?;
@@ -209,9 +209,9 @@ impl RelayedRequest {
         if let Some(asked) = self.asked_term() {
             // The term either begins here soon or is over; only this host can tell. As long as
             // its candidate is in the queue, this host may have won and not know it yet.
-            let begun = active.latest_token(group).is_some_and(|latest| latest >= asked);
+            let begun = active.latest_fencing_token(group).is_some_and(|latest| latest >= asked);
             let mut queue = roster.iter().flat_map(|roster| roster.queue(group));
-            let stands = queue.any(|it| it.key.token == asked);
+            let stands = queue.any(|it| it.key.fencing_token == asked);
             let known = roster.is_some_and(|roster| roster.revision >= asked.0);
             return if begun || (known && !stands) {
                 RelayStep::TermEnded
@@ -220,24 +220,24 @@ impl RelayedRequest {
             };
         }
         match leader {
-            Some(leader) if !leader.is_self && self.may_ask(leader.token, skipped) => {
+            Some(leader) if !leader.is_self && self.may_ask(leader.fencing_token, skipped) => {
                 RelayStep::Remote(leader)
             }
             _ => RelayStep::Wait,
         }
     }
 
-    /// Whether the leader with `token` may be asked now: not while it is skipped, and never again
-    /// once it may have processed the request.
-    fn may_ask(&self, token: Token, skipped: SkippedLeader) -> bool {
-        let lost = self.lost.as_ref().is_some_and(|(lost, _)| *lost >= token);
-        !lost && skipped.is_none_or(|(skipped, _)| skipped != token)
+    /// Whether the leader with `fencing_token` may be asked now: not while it is skipped, and never
+    /// again once it may have processed the request.
+    fn may_ask(&self, fencing_token: FencingToken, skipped: SkippedLeader) -> bool {
+        let lost = self.lost.as_ref().is_some_and(|(lost, _)| *lost >= fencing_token);
+        !lost && skipped.is_none_or(|(skipped, _)| skipped != fencing_token)
     }
 
     /// The term of this host that the forwarding host asked for.
-    fn asked_term(&self) -> Option<Token> {
-        let (host, token) = self.headers.target_term.as_ref()?;
-        (**host == *self.context.host).then_some(*token)
+    fn asked_term(&self) -> Option<FencingToken> {
+        let (host, fencing_token) = self.headers.target_term.as_ref()?;
+        (**host == *self.context.host).then_some(*fencing_token)
     }
 
     /// Whether another attempt is safe after this one. If the request may have been processed, only

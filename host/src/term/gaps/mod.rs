@@ -1,9 +1,10 @@
 //! Gaps: the times in which nobody performs in a group, since when, and why.
 //!
-//! To stand first in the queue is not yet to lead. The head of a queue may be a stranger's entry, or
-//! a host that does not know that it heads the queue, or cannot act. A leader writes to the store
-//! since when it leads, right after it has won; so a host that heads a queue and has not written
-//! that does not perform. Every host that sees a gap reports it, in its status, metrics and log.
+//! To stand first in the queue is not yet to lead. The head of a queue may be a stranger's entry,
+//! or a host that does not know that it heads the queue, or cannot act. A leader writes to the
+//! store since when it leads, right after it has won; so a host that heads a queue and has not
+//! written that does not perform. Every host that sees a gap reports it, in its status, metrics and
+//! log.
 
 mod gap_reporter;
 mod gap_watch;
@@ -65,13 +66,13 @@ impl Gaps {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use soloist_heart::{LeaderKey, LeaseId, Token};
+    use soloist_heart::{FencingToken, LeaderKey, LeaseId};
 
     #[test]
     fn a_host_that_has_just_become_head_of_a_queue_is_not_blamed_yet() {
         let group = Group::main();
-        let (key, lease, token) = ("key".into(), LeaseId(1), Token(1));
-        let key = LeaderKey { group: group.clone(), key, token, lease };
+        let (key, lease, fencing_token) = ("key".into(), LeaseId(1), FencingToken(1));
+        let key = LeaderKey { group: group.clone(), key, fencing_token, lease };
         let silent = GapReason::Silent { host: "a".into(), key };
         let later = BootTime::now() + Duration::from_secs(3600);
         let blamed = |reason: &GapReason, reason_since: BootTime| {

@@ -6,7 +6,7 @@ use super::*;
 use crate::action::RefusedPlugin;
 use soloist_config::ActionConfig;
 use soloist_guests::plugin::PluginEngine;
-use soloist_heart::{LeaderKey, LeaseId, Token};
+use soloist_heart::{FencingToken, LeaderKey, LeaseId};
 use soloist_stores::{Candidate, Member, QueuedCandidate};
 
 /// The smallest program: a module for WASI preview 1 that returns at once.
@@ -76,11 +76,12 @@ impl World {
                 host: name.to_owned(),
                 url: String::new(),
                 since: None,
-                heir: None,
+                next_leader: None,
                 spread: None,
             };
             let (group, lease) = (Group::main(), LeaseId(place));
-            let key = LeaderKey { group, key: name.into(), token: Token(place), lease };
+            let key =
+                LeaderKey { group, key: name.into(), fencing_token: FencingToken(place), lease };
             roster
                 .groups
                 .entry(Group::main())

@@ -113,11 +113,11 @@ async fn run_campaign(
     candidacy: EtcdCandidacy,
     permit: Option<OwnedSemaphorePermit>,
 ) -> Result<LeaderKey, StoreError> {
-    let token = candidacy.enter(&client).await?;
+    let fencing_token = candidacy.enter(&client).await?;
     drop(permit);
     loop {
         // A wait that fails does not end the candidacy.
-        match candidacy.wait(&client, &lookout, token).await {
+        match candidacy.wait(&client, &lookout, fencing_token).await {
             Err(error) if error.is_transient() => {
                 tracing::debug!(%error, "waiting anew");
                 sleep(client.request_timeout() / 2).await;
@@ -125,7 +125,7 @@ async fn run_campaign(
             Err(error) => return Err(error),
             Ok(QueuePosition::First) => {
                 let EtcdCandidacy { key, group, lease, .. } = candidacy;
-                return Ok(LeaderKey { group, key: key.into(), token, lease });
+                return Ok(LeaderKey { group, key: key.into(), fencing_token, lease });
             }
             Ok(QueuePosition::None) => {
                 return Err(client.unavailable(CAMPAIGN, "the candidate was removed"));
@@ -144,7 +144,11 @@ async fn withdraw(client: SharedClient, key: String, mut call: Option<CampaignCa
     let mut patience = pin!(sleep(client.request_timeout()));
     loop {
         match find_candidate(&client, &key).await {
-            Ok(Some(token)) if delete_candidate(&client, &key, token).await.is_ok() => return,
+            Ok(Some(fencing_token))
+                if delete_candidate(&client, &key, fencing_token).await.is_ok() =>
+            {
+                return;
+            }
             Ok(None) if call.is_none() => return,
             Err(StoreError::Refused { problem, .. }) => {
                 return REFUSED_WITHDRAWALS.report_text(&problem, |repeats| {

@@ -1,4 +1,5 @@
-//! A candidate in the queue of its group: how it enters, waits to be first, and is found or deleted.
+//! A candidate in the queue of its group: how it enters, waits to be first, and is found or
+//! deleted.
 
 use etcd_client::{
     Compare, CompareOp, GetOptions, KeyValue, PutOptions, ResponseHeader, SortOrder, SortTarget,
@@ -8,7 +9,7 @@ use tokio::time::sleep;
 
 use super::{client::SharedClient, lookout::Lookout, txn_reads::first_key};
 use crate::StoreError;
-use soloist_heart::{Group, LeaseId, Token};
+use soloist_heart::{FencingToken, Group, LeaseId};
 
 /// The attempted action, for error texts.
 pub(super) const CAMPAIGN: &str = "campaign";
@@ -40,8 +41,8 @@ pub(super) enum QueuePosition {
 }
 
 impl EtcdCandidacy {
-    /// Enters the queue, or finds the candidate of this lease there. Returns its token.
-    pub(super) async fn enter(&self, client: &SharedClient) -> Result<Token, StoreError> {
+    /// Enters the queue, or finds the candidate of this lease there. Returns its fencing token.
+    pub(super) async fn enter(&self, client: &SharedClient) -> Result<FencingToken, StoreError> {
         let options = PutOptions::new().with_lease(self.lease.0);
         let put = TxnOp::put(self.key.as_str(), self.value.as_slice(), Some(options));
         let none = Compare::create_revision(self.key.as_str(), CompareOp::Equal, 0);
@@ -51,7 +52,9 @@ impl EtcdCandidacy {
         // Only a candidate that was in the queue already is read.
         let found = first_key(entered.op_responses().get(1)).map(KeyValue::create_revision);
         let revision = found.or_else(|| entered.header().map(ResponseHeader::revision));
-        revision.map(Token).ok_or_else(|| client.unavailable(CAMPAIGN, "an answer without header"))
+        revision
+            .map(FencingToken)
+            .ok_or_else(|| client.unavailable(CAMPAIGN, "an answer without header"))
     }
 
     /// Finds the candidate's position. If it is not the first, waits until the key before it or its
@@ -60,9 +63,9 @@ impl EtcdCandidacy {
         &self,
         client: &SharedClient,
         lookout: &Lookout,
-        token: Token,
+        fencing_token: FencingToken,
     ) -> Result<QueuePosition, StoreError> {
-        let position = self.find_position(client, token).await?;
+        let position = self.find_position(client, fencing_token).await?;
         if let QueuePosition::Behind { predecessor, revision } = &position {
             let mut before = lookout.wait_for_deletion(CAMPAIGN, predecessor, *revision);
             let mut own = lookout.wait_for_deletion(CAMPAIGN, self.key.as_bytes(), *revision);
@@ -79,14 +82,14 @@ impl EtcdCandidacy {
     async fn find_position(
         &self,
         client: &SharedClient,
-        token: Token,
+        fencing_token: FencingToken,
     ) -> Result<QueuePosition, StoreError> {
         let own = GetOptions::new().with_keys_only();
         let last_before = GetOptions::new()
             .with_prefix()
             .with_keys_only()
             .with_limit(1)
-            .with_max_create_revision(token.0 - 1)
+            .with_max_create_revision(fencing_token.0 - 1)
             .with_sort(SortTarget::Create, SortOrder::Descend);
         let txn = Txn::new().and_then([
             TxnOp::get(self.key.as_str(), Some(own)),
@@ -97,7 +100,7 @@ impl EtcdCandidacy {
             client.transact(CAMPAIGN, &txn).await?
         };
         let answers = found.op_responses();
-        let own = first_key(answers.first()).filter(|own| own.create_revision() == token.0);
+        let own = first_key(answers.first()).filter(|own| own.create_revision() == fencing_token.0);
         match (own, first_key(answers.get(1)), found.header()) {
             (None, _, _) => Ok(QueuePosition::None),
             (Some(_), None, _) => Ok(QueuePosition::First),
@@ -133,18 +136,18 @@ pub(super) async fn rehearse(
 pub(super) async fn find_candidate(
     client: &SharedClient,
     key: &str,
-) -> Result<Option<Token>, StoreError> {
+) -> Result<Option<FencingToken>, StoreError> {
     let found = client.get("look for the candidate", key, &GetOptions::new()).await?;
-    Ok(found.kvs().first().map(|key| Token(key.create_revision())))
+    Ok(found.kvs().first().map(|key| FencingToken(key.create_revision())))
 }
 
-/// Deletes `key` if it has the create revision `token`.
+/// Deletes `key` if it has the create revision `fencing_token`.
 pub(super) async fn delete_candidate(
     client: &SharedClient,
     key: &str,
-    token: Token,
+    fencing_token: FencingToken,
 ) -> Result<(), StoreError> {
-    let same = Compare::create_revision(key, CompareOp::Equal, token.0);
+    let same = Compare::create_revision(key, CompareOp::Equal, fencing_token.0);
     let txn = Txn::new().when([same]).and_then([TxnOp::delete(key, None)]);
     client.transact("withdraw the candidate", &txn).await.map(drop)
 }

@@ -1,7 +1,7 @@
 //! The keys of a cluster in etcd.
 //!
 //! ```text
-//! /soloist/<cluster>/casts/…                    casts, see `casts::cast_keys`
+//! /soloist/<cluster>/calls/…                    queued calls, see `call_queue::queued_call_keys`
 //! /soloist/<cluster>/cluster                    the identity, assigned once
 //! /soloist/<cluster>/election/<group>/<lease>   a candidate, named as etcd's elections do
 //! /soloist/<cluster>/holds/…, hosts/<host>      notes
@@ -10,8 +10,9 @@
 //! /soloist/<cluster>/state/<action>/<key>       a value of an action's state
 //! ```
 //!
-//! The roster is one range: the identity, the candidates, the notes and the members. Casts sort
-//! before it, ledgers and state after it; otherwise each of their changes would wake every host.
+//! The roster is one range: the identity, the candidates, the notes and the members. Queued calls
+//! sort before it, ledgers and state after it; otherwise each of their changes would wake every
+//! host.
 
 use crate::{NoteTopic, StoreError, name::check_name};
 use soloist_heart::{Group, LeaseId};
@@ -114,9 +115,9 @@ impl EtcdKeys {
         Ok(KeyRange { first: format!("{name}/"), end: format!("{name}0") })
     }
 
-    /// The prefix of all casts' keys.
-    pub(super) fn cast_prefix(&self) -> String {
-        format!("{}casts/", self.root)
+    /// The prefix of all queued calls' keys.
+    pub(super) fn call_queue_prefix(&self) -> String {
+        format!("{}calls/", self.root)
     }
 
     /// What `key` stands for; `None` if soloist writes no such key.
@@ -180,7 +181,7 @@ mod tests {
         assert!(within(&keys.note(&NoteTopic::Known("\u{10ffff}".into())).unwrap()));
         assert!(within(&keys.member("\u{10ffff}").unwrap()));
         assert!(within(&keys.identity()));
-        assert!(!within(&keys.cast_prefix()));
+        assert!(!within(&keys.call_queue_prefix()));
         for room in [StateArea::State, StateArea::Ledger] {
             let kept = keys.state_range(room, "a").unwrap();
             assert!(roster.end <= kept.first && kept.first < kept.end);

@@ -9,10 +9,10 @@
 //! - A watch stays open indefinitely, so only single calls have time-outs, never the connection.
 
 mod access;
+mod call_queue;
 mod campaign;
 mod candidacy;
 mod candidacy_locks;
-mod casts;
 mod client;
 mod cluster_trust;
 mod connection_opener;
@@ -47,10 +47,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub(super) use self::access::EtcdAccess;
 use self::{
+    call_queue::EtcdCallQueueStore,
     campaign::{CampaignSpec, EtcdCampaign},
     candidacy::EtcdCandidacy,
     candidacy_locks::CandidacyLocks,
-    casts::EtcdCastStore,
     client::{EtcdClient, SharedClient},
     keys::{EtcdKeys, StateArea},
     lease_renewals::LeaseRenewals,
@@ -58,7 +58,7 @@ use self::{
     state_store::EtcdStateStore,
 };
 use super::{
-    Candidate, CastStore, Lease, Member, Note, NoteTopic, RosterStream, StateStore, Store,
+    CallQueueStore, Candidate, Lease, Member, Note, NoteTopic, RosterStream, StateStore, Store,
     StoreError, StoreMismatch,
 };
 use soloist_heart::{Group, LeaderKey, LeaseId};
@@ -67,7 +67,7 @@ use soloist_heart::{Group, LeaderKey, LeaseId};
 pub(super) struct EtcdStore {
     client: SharedClient,
     keys: EtcdKeys,
-    /// For the separate connections of state and casts.
+    /// For the separate connections of state and queued calls.
     access: EtcdAccess,
     request_timeout: Duration,
     renewals: LeaseRenewals,
@@ -229,8 +229,8 @@ impl Store for EtcdStore {
         Ok(Arc::new(EtcdStateStore::new(client, self.keys.clone(), StateArea::Ledger)))
     }
 
-    fn casts(&self) -> Result<Arc<dyn CastStore>, StoreError> {
-        Ok(Arc::new(EtcdCastStore::new(self.another_client()?, &self.keys)))
+    fn call_queue(&self) -> Result<Arc<dyn CallQueueStore>, StoreError> {
+        Ok(Arc::new(EtcdCallQueueStore::new(self.another_client()?, &self.keys)))
     }
 }
 

@@ -14,8 +14,8 @@ const PAGE: i64 = 500;
 /// The error text for a response that is larger than accepted (tonic: `Streaming::decode_chunk`).
 const TOO_LARGE: &str = "message length too large";
 
-/// Where to begin reading `range`: right after the key `after`, which is named without the prefix of
-/// the range; or at the beginning.
+/// Where to begin reading `range`: right after the key `after`, which is named without the prefix
+/// of the range; or at the beginning.
 pub(super) fn page_start(range: &KeyRange, after: Option<&str>) -> String {
     match after {
         // The smallest name after a name is the same name followed by a zero byte.

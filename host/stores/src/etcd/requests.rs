@@ -8,7 +8,7 @@ use crate::StoreError;
 
 /// The largest response accepted from etcd, in bytes. A watch response covers up to 1,000 revisions
 /// (etcd: `watchBatchMaxRevs`), each with a few keys that are short except for long errors. A page
-/// of casts has headers, each with the longest error in JSON's worst-case encoding.
+/// of queued calls has headers, each with the longest error in JSON's worst-case encoding.
 pub(super) const MESSAGE_MAX: usize = 64 << 20;
 
 /// The keys and values of etcd, for responses of up to [`MESSAGE_MAX`].

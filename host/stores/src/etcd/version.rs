@@ -11,7 +11,7 @@ pub(super) fn warn_if_affected(version: &str) {
             event = "store-version",
             version,
             "this etcd can revoke a lease that is alive, when its own leader stalls and wakes up: \
-             use 3.4.31, 3.5.13 or later; until then only tokens protect what the leader writes"
+             use 3.4.31, 3.5.13 or later; until then only fencing tokens protect what the leader writes"
         );
     }
 }

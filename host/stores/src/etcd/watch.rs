@@ -25,7 +25,7 @@ use super::{
 use crate::{
     Roster, RosterStream, StoreError, foreign_candidate::shell_quote, ignored_entry::warn_ignored,
 };
-use soloist_heart::{Group, LeaderKey, LeaseId, Token};
+use soloist_heart::{FencingToken, Group, LeaderKey, LeaseId};
 
 /// The attempted action while reading, for error texts.
 const READ: &str = "read the cluster";
@@ -147,10 +147,11 @@ impl RosterBuilder {
         let (lease, value) = (LeaseId(key.lease()), key.value());
         match keys.subject(key.key()) {
             Some(KeySubject::Candidate { group }) => {
-                let (group, token) = (Group::from(group), Token(key.create_revision()));
+                let (group, fencing_token) =
+                    (Group::from(group), FencingToken(key.create_revision()));
                 let name = key_text(key).into();
                 let remove = || format!("{} del {}", client.etcdctl, shell_quote(key.key()));
-                let candidate = LeaderKey { group, key: name, token, lease };
+                let candidate = LeaderKey { group, key: name, fencing_token, lease };
                 self.roster.put_candidate(candidate, value, remove);
             }
             Some(KeySubject::Member { host }) => self.roster.put_member(host, lease, value),

@@ -6,9 +6,9 @@
 //! the log, and the other processes listen for that touch. Reads touch nothing, so listening never
 //! triggers itself.
 //!
-//! Changes of casts are signalled through a separate file next to the log: there are many of them,
-//! and processes that follow the roster need not wake up for them. Whoever follows casts listens to
-//! both files, because claims disappear with their sessions.
+//! Changes of queued calls are signalled through a separate file next to the log: there are many of
+//! them, and processes that follow the roster need not wake up for them. Whoever follows queued
+//! calls listens to both files, because claims disappear with their sessions.
 
 use std::{
     ffi::OsString,
@@ -36,12 +36,12 @@ impl ChangeListener {
         Self::listen_to(path, &[log_path(path)], on_change)
     }
 
-    /// Calls `on_change` after each change of casts or of sessions.
-    pub(super) fn listen_to_casts(
+    /// Calls `on_change` after each change of queued calls or of sessions.
+    pub(super) fn listen_to_call_queue(
         path: &Path,
         on_change: impl Fn() + Send + 'static,
     ) -> notify::Result<Self> {
-        Self::listen_to(path, &[log_path(path), cast_signal_path(path)], on_change)
+        Self::listen_to(path, &[log_path(path), call_queue_signal_path(path)], on_change)
     }
 
     fn listen_to(
@@ -68,9 +68,12 @@ pub(super) fn notify_change(path: &Path) {
     touch_file(path, fs::File::options().append(true).open(log_path(path)));
 }
 
-/// Notifies those that listen for changes of casts.
-pub(super) fn notify_casts(path: &Path) {
-    touch_file(path, fs::File::options().append(true).create(true).open(cast_signal_path(path)));
+/// Notifies those that listen for changes of queued calls.
+pub(super) fn notify_call_queue(path: &Path) {
+    touch_file(
+        path,
+        fs::File::options().append(true).create(true).open(call_queue_signal_path(path)),
+    );
 }
 
 fn touch_file(path: &Path, file: io::Result<fs::File>) {
@@ -101,8 +104,8 @@ fn is_touch(event: &Event, files: &[OsString]) -> bool {
     touched && event.paths.iter().any(is_listened_to)
 }
 
-fn cast_signal_path(path: &Path) -> PathBuf {
-    sibling_path(path, "-casts")
+fn call_queue_signal_path(path: &Path) -> PathBuf {
+    sibling_path(path, "-calls")
 }
 
 #[cfg(test)]
@@ -121,22 +124,22 @@ mod tests {
         fs::write(log_path(&path), "appended").unwrap();
         fs::write(&path, "checkpointed").unwrap();
         assert!(notified.recv_timeout(Duration::from_millis(100)).is_err());
-        notify_casts(&path);
+        notify_call_queue(&path);
         assert!(notified.recv_timeout(Duration::from_millis(100)).is_err());
         notify_change(&path);
         notified.recv_timeout(Duration::from_secs(10)).unwrap();
     }
 
     #[test]
-    fn casts_are_heard_and_the_rest_as_well() {
+    fn queued_calls_are_heard_and_the_rest_as_well() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
         fs::write(log_path(&path), "").unwrap();
         let (notify, notified) = mpsc::channel();
         let _listening =
-            ChangeListener::listen_to_casts(&path, move || notify.send(()).unwrap()).unwrap();
+            ChangeListener::listen_to_call_queue(&path, move || notify.send(()).unwrap()).unwrap();
         // The first one creates its file.
-        for notify in [notify_casts, notify_change, notify_casts] {
+        for notify in [notify_call_queue, notify_change, notify_call_queue] {
             notify(&path);
             notified.recv_timeout(Duration::from_secs(10)).unwrap();
             while notified.recv_timeout(Duration::from_millis(50)).is_ok() {}

@@ -8,7 +8,7 @@
 //! within the polling interval or at its next call, and loses its session. The same happens if the
 //! files that SQLite keeps next to it are removed, or if anybody uses the file under another name.
 
-mod casts;
+mod call_queue;
 mod change_listener;
 mod database_path;
 mod file;
@@ -35,7 +35,7 @@ use futures::{StreamExt, stream};
 use tokio::sync::{oneshot, watch};
 
 use self::{
-    casts::SqliteCastStore,
+    call_queue::SqliteCallQueueStore,
     readers::SqliteReaders,
     reads::CandidatePosition,
     sqlite_config::SqliteConfig,
@@ -46,8 +46,8 @@ use self::{
     worker_calls::{WorkerCalls, answered},
 };
 use super::{
-    Candidate, CastStore, Lease, Member, Note, NoteTopic, Roster, RosterStream, StateStore, Store,
-    StoreError, StoreMismatch,
+    CallQueueStore, Candidate, Lease, Member, Note, NoteTopic, Roster, RosterStream, StateStore,
+    Store, StoreError, StoreMismatch,
 };
 use soloist_heart::{Group, LeaderKey, LeaseId, clock::BootTime};
 
@@ -138,24 +138,26 @@ impl Store for SqliteStore {
     }
 
     async fn verify(&self, key: &LeaderKey) -> Result<bool, StoreError> {
-        let token = key.token;
-        let position =
-            self.calls.call("verify the leadership", move |file| file.verify(token)).await?;
+        let fencing_token = key.fencing_token;
+        let position = self
+            .calls
+            .call("verify the leadership", move |file| file.verify(fencing_token))
+            .await?;
         Ok(position == CandidatePosition::First)
     }
 
     async fn proclaim(&self, key: &LeaderKey, candidate: &Candidate) -> Result<(), StoreError> {
-        let (token, candidate) = (key.token, candidate.clone());
+        let (fencing_token, candidate) = (key.fencing_token, candidate.clone());
         self.calls
             .call("proclaim the leader", move |file| {
-                file.proclaim(token, &serde_json::to_string(&candidate)?)
+                file.proclaim(fencing_token, &serde_json::to_string(&candidate)?)
             })
             .await
     }
 
     async fn resign(&self, key: &LeaderKey) -> Result<(), StoreError> {
-        let token = key.token;
-        self.calls.call("resign", move |file| file.withdraw(token)).await
+        let fencing_token = key.fencing_token;
+        self.calls.call("resign", move |file| file.withdraw(fencing_token)).await
     }
 
     async fn join(&self, lease: LeaseId, member: &Member) -> Result<(), StoreError> {
@@ -200,8 +202,8 @@ impl Store for SqliteStore {
         Ok(Arc::new(SqliteStateStore::new(self.calls.clone(), LEDGER)?))
     }
 
-    fn casts(&self) -> Result<Arc<dyn CastStore>, StoreError> {
-        Ok(Arc::new(SqliteCastStore::new(self.calls.clone())?))
+    fn call_queue(&self) -> Result<Arc<dyn CallQueueStore>, StoreError> {
+        Ok(Arc::new(SqliteCallQueueStore::new(self.calls.clone())?))
     }
 }
 
@@ -237,7 +239,7 @@ impl Drop for CampaignCaller<'_> {
     fn drop(&mut self) {
         self.answer.close();
         self.worker.send(match self.answer.try_recv() {
-            Ok(Ok(key)) => WorkerMessage::Withdraw(key.token),
+            Ok(Ok(key)) => WorkerMessage::Withdraw(key.fencing_token),
             _ => WorkerMessage::CheckChanges,
         });
     }

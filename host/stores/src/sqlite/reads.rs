@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 
 use super::{foreign_leases::ForeignLease, sqlite_fault::SqliteFault};
 use crate::{Roster, foreign_candidate::shell_quote, identity::ObservedStore};
-use soloist_heart::{Group, LeaderKey, LeaseId, Token, clock::BootTime};
+use soloist_heart::{FencingToken, Group, LeaderKey, LeaseId, clock::BootTime};
 
 /// The position of a candidate in its group's queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,17 +19,19 @@ pub(super) enum CandidatePosition {
     Gone,
 }
 
-/// The position of the candidate of `token`.
+/// The position of the candidate of `fencing_token`.
 pub(super) fn candidate_position(
     connection: &Connection,
-    token: Token,
+    fencing_token: FencingToken,
 ) -> Result<CandidatePosition, SqliteFault> {
     let sql = "SELECT EXISTS (SELECT 1 FROM candidates AS other
                               WHERE other.cluster = own.cluster AND other.grp = own.grp
                                 AND other.create_revision < own.create_revision)
                FROM candidates AS own WHERE create_revision = ?1";
-    let behind =
-        connection.prepare_cached(sql)?.query_row([token.0], |row| row.get(0)).optional()?;
+    let behind = connection
+        .prepare_cached(sql)?
+        .query_row([fencing_token.0], |row| row.get(0))
+        .optional()?;
     Ok(match behind {
         None => CandidatePosition::Gone,
         Some(true) => CandidatePosition::Behind,
@@ -111,22 +113,23 @@ fn candidates(tx: &Transaction<'_>, cluster: &str, to: &mut Roster) -> Result<()
     let mut rows = candidates.query([cluster])?;
     while let Some(row) = rows.next()? {
         let (group, value): (String, String) = (row.get(0)?, row.get(3)?);
-        let key = leader_key(&Group::from(&*group), LeaseId(row.get(1)?), Token(row.get(2)?));
-        let token = key.token;
-        to.put_candidate(key, value.as_bytes(), || removal(tx, token));
+        let key =
+            leader_key(&Group::from(&*group), LeaseId(row.get(1)?), FencingToken(row.get(2)?));
+        let fencing_token = key.fencing_token;
+        to.put_candidate(key, value.as_bytes(), || removal(tx, fencing_token));
     }
     Ok(())
 }
 
 /// The command that deletes a candidate.
-fn removal(file: &Connection, token: Token) -> String {
+fn removal(file: &Connection, fencing_token: FencingToken) -> String {
     let path = shell_quote(file.path().unwrap_or_default().as_bytes());
-    format!("sqlite3 {path} 'DELETE FROM candidates WHERE create_revision = {token}'")
+    format!("sqlite3 {path} 'DELETE FROM candidates WHERE create_revision = {fencing_token}'")
 }
 
-/// The key of a candidate. Its name is only for people; the token identifies it.
-pub(super) fn leader_key(group: &Group, lease: LeaseId, token: Token) -> LeaderKey {
-    LeaderKey { group: group.clone(), key: format!("{group}/{lease}").into(), token, lease }
+/// The key of a candidate. Its name is only for people; the fencing token identifies it.
+pub(super) fn leader_key(group: &Group, lease: LeaseId, fencing_token: FencingToken) -> LeaderKey {
+    LeaderKey { group: group.clone(), key: format!("{group}/{lease}").into(), fencing_token, lease }
 }
 
 fn members(tx: &Transaction<'_>, cluster: &str, to: &mut Roster) -> Result<(), SqliteFault> {

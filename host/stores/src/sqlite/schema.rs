@@ -13,11 +13,11 @@ use super::{
 /// Identifies the file as soloist's: "SOLO" (SQLite: `PRAGMA application_id`).
 const APPLICATION_ID: i32 = 0x534f_4c4f;
 /// The version of the tables below (SQLite: `PRAGMA user_version`).
-const VERSION: i32 = 5;
+const VERSION: i32 = 6;
 
-/// `revision` counts every change of what a roster shows. It is never reset, so no token is
+/// `revision` counts every change of what a roster shows. It is never reset, so no fencing token is
 /// assigned twice. It starts with the milliseconds of Unix time: there are fewer changes than
-/// milliseconds, so even the tokens of a file that was removed are lower than those of its
+/// milliseconds, so even the fencing tokens of a file that was removed are lower than those of its
 /// successor, unless the clock was set back. `expires` is in nanoseconds of the boot-time clock
 /// that `boot` identifies.
 const TABLES: &str = "
@@ -85,7 +85,7 @@ const NOTES: &str = "
 
 /// Added in version 4. `version` comes from the same counter as that of state. `lease` is the one
 /// that an answer is attached to; `at` is Unix time in milliseconds, for people.
-const CASTS: &str = "
+const CALLS: &str = "
     CREATE TABLE casts (
         cluster     TEXT NOT NULL,
         task        TEXT NOT NULL,
@@ -125,8 +125,19 @@ const IDENTITY: &str = "
     INSERT INTO identity VALUES (1, lower(hex(randomblob(16))));
 ";
 
+/// Added in version 6: the table of queued calls has their name.
+const NAMES: &str = "
+    ALTER TABLE casts RENAME TO queued_calls;
+    DROP INDEX casts_version;
+    DROP INDEX casts_state;
+    DROP INDEX casts_lease;
+    CREATE INDEX queued_calls_version ON queued_calls (cluster, version);
+    CREATE INDEX queued_calls_state ON queued_calls (cluster, state, task, id);
+    CREATE INDEX queued_calls_lease ON queued_calls (lease);
+";
+
 /// What upgrades a file of each earlier version, beginning with an empty one.
-const STEPS: [&str; VERSION as usize] = [TABLES, STATE, NOTES, CASTS, IDENTITY];
+const STEPS: [&str; VERSION as usize] = [TABLES, STATE, NOTES, CALLS, IDENTITY, NAMES];
 
 /// Opens or creates the database at `path`. Its calls wait up to `busy` for another process's lock.
 pub(super) fn connect(path: &Path, busy: Duration) -> Result<MarkedConnection, SqliteFault> {
@@ -151,8 +162,8 @@ fn attempt(path: &Path, busy: Duration) -> Result<Connection, SqliteFault> {
             path.display()
         )));
     }
-    // A token that was assigned must survive a power cut, or it could be assigned twice; in WAL
-    // mode only FULL syncs every commit.
+    // A fencing token that was assigned must survive a power cut, or it could be assigned twice; in
+    // WAL mode only FULL syncs every commit.
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     if found < VERSION {

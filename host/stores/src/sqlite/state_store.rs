@@ -20,7 +20,7 @@ use crate::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use rusqlite::{OptionalExtension, Row, ToSql, Transaction, params};
-use soloist_heart::Token;
+use soloist_heart::FencingToken;
 
 const READ: &str = "read state";
 const LIST: &str = "list state";
@@ -96,13 +96,13 @@ impl StateStore for SqliteStateStore {
     ) -> Result<(), StoreError> {
         let action = self.name(action)?;
         check_writes(writes)?;
-        let token = match guard {
-            WriteGuard::Leader(key) => Some(key.token),
+        let fencing_token = match guard {
+            WriteGuard::Leader(key) => Some(key.fencing_token),
             WriteGuard::Person => None,
         };
         let (by, writes) = (action.as_str().into(), writes.to_vec());
         let write = move |file: &mut SqliteFile| {
-            file.retry_if_full(|file| file.state_write(token, &action, &writes))
+            file.retry_if_full(|file| file.state_write(fencing_token, &action, &writes))
         };
         self.calls.write(by, WRITE, write).await
     }
@@ -111,15 +111,15 @@ impl StateStore for SqliteStateStore {
 impl SqliteFile {
     fn state_write(
         &mut self,
-        guard: Option<Token>,
+        guard: Option<FencingToken>,
         action: &str,
         writes: &[StateWrite],
     ) -> Result<(), SqliteFault> {
         // Jobs can be claimed however little room there is.
         let room = if action.starts_with(LEDGER) { Ok(()) } else { self.must_have_room() };
         self.write_silently(|tx, cluster| {
-            if let Some(token) = guard
-                && reads::candidate_position(tx, token)? == CandidatePosition::Gone
+            if let Some(fencing_token) = guard
+                && reads::candidate_position(tx, fencing_token)? == CandidatePosition::Gone
             {
                 return Err(SqliteFault::NotLeader);
             }

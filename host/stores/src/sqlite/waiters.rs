@@ -8,7 +8,7 @@ use super::{
     sqlite_fault::SqliteFault,
 };
 use crate::Roster;
-use soloist_heart::{Group, LeaderKey, LeaseId, Token};
+use soloist_heart::{FencingToken, Group, LeaderKey, LeaseId};
 use soloist_text::with_causes;
 
 /// An update for a watcher: the roster, or the error of the file.
@@ -21,7 +21,7 @@ pub(super) type RosterWatcher = watch::Receiver<RosterUpdate>;
 pub(super) struct SqliteCampaign {
     pub(super) group: Group,
     pub(super) lease: LeaseId,
-    pub(super) token: Token,
+    pub(super) fencing_token: FencingToken,
     /// Closed as soon as the caller has left.
     pub(super) reply: oneshot::Sender<Result<LeaderKey, SqliteFault>>,
 }
@@ -31,7 +31,7 @@ pub(super) struct SqliteCampaign {
 pub(super) struct Waiters {
     campaigns: Vec<SqliteCampaign>,
     /// Candidates to remove from the queue, because their callers have left.
-    abandoned: Vec<Token>,
+    abandoned: Vec<FencingToken>,
     watchers: Vec<watch::Sender<RosterUpdate>>,
     /// Callers that must know if their session is lost.
     sessions: Vec<oneshot::Sender<SqliteFault>>,
@@ -41,7 +41,7 @@ impl Waiters {
     /// Adds a campaign. It replaces an earlier one of the same candidate, which then does not
     /// withdraw the candidate when its caller leaves.
     pub(super) fn add_campaign(&mut self, campaign: SqliteCampaign) {
-        self.campaigns.retain(|earlier| earlier.token != campaign.token);
+        self.campaigns.retain(|earlier| earlier.fencing_token != campaign.fencing_token);
         self.campaigns.push(campaign);
     }
 
@@ -51,8 +51,8 @@ impl Waiters {
         self.sessions.push(session);
     }
 
-    pub(super) fn withdraw(&mut self, token: Token) {
-        self.abandoned.push(token);
+    pub(super) fn withdraw(&mut self, fencing_token: FencingToken) {
+        self.abandoned.push(fencing_token);
     }
 
     /// Adds a watcher, whose first update is `present`.
@@ -67,10 +67,10 @@ impl Waiters {
     /// later.
     pub(super) fn withdraw_abandoned(&mut self, file: &mut SqliteFile) -> Result<(), SqliteFault> {
         for gone in self.campaigns.extract_if(.., |campaign| campaign.reply.is_closed()) {
-            self.abandoned.push(gone.token);
+            self.abandoned.push(gone.fencing_token);
         }
-        while let Some(token) = self.abandoned.last() {
-            file.withdraw(*token)?;
+        while let Some(fencing_token) = self.abandoned.last() {
+            file.withdraw(*fencing_token)?;
             self.abandoned.pop();
         }
         Ok(())
@@ -93,9 +93,9 @@ impl Waiters {
                 next += 1;
                 continue;
             };
-            let SqliteCampaign { reply, token, .. } = self.campaigns.remove(next);
+            let SqliteCampaign { reply, fencing_token, .. } = self.campaigns.remove(next);
             if let Err(Ok(_)) = reply.send(answer) {
-                self.abandoned.push(token);
+                self.abandoned.push(fencing_token);
             }
         }
         Ok(())
@@ -137,9 +137,11 @@ impl SqliteCampaign {
         &self,
         file: &SqliteFile,
     ) -> Result<Option<Result<LeaderKey, SqliteFault>>, SqliteFault> {
-        Ok(match file.place(self.token)? {
+        Ok(match file.place(self.fencing_token)? {
             CandidatePosition::Behind => None,
-            CandidatePosition::First => Some(Ok(leader_key(&self.group, self.lease, self.token))),
+            CandidatePosition::First => {
+                Some(Ok(leader_key(&self.group, self.lease, self.fencing_token)))
+            }
             CandidatePosition::Gone if file.knows(self.lease)? => Some(Err(SqliteFault::Removed)),
             CandidatePosition::Gone => Some(Err(SqliteFault::LeaseGone)),
         })

@@ -4,7 +4,7 @@
 //!   calls ─────┐
 //!   listener ──┼──► inbox ──► handle a message ──► bring everybody up to date:
 //!   timer ─────┘                  ▲                expired leases, abandoned candidates,
-//!   writes of state and casts ────┘                winners, watchers of the roster
+//!   writes of state and queued calls ────┘                winners, watchers of the roster
 //!     (one at a time, when the inbox is empty)
 //! ```
 //!
@@ -32,7 +32,7 @@ use super::{
     waiters::{RosterWatcher, SqliteCampaign, Waiters},
     write_queue::{FileWork, QueuedWrite, WriteQueue},
 };
-use soloist_heart::{Group, LeaderKey, LeaseId, Token, clock::BootTime};
+use soloist_heart::{FencingToken, Group, LeaderKey, LeaseId, clock::BootTime};
 use soloist_telemetry::log_throttle::LogThrottle;
 use soloist_text::with_causes;
 
@@ -54,7 +54,7 @@ pub(super) enum WorkerMessage {
         reply: oneshot::Sender<Result<LeaderKey, SqliteFault>>,
     },
     /// Take back a win whose caller has left.
-    Withdraw(Token),
+    Withdraw(FencingToken),
     /// Send the current roster, and each later one.
     Watch(oneshot::Sender<Result<RosterWatcher, SqliteFault>>),
     /// Report when the session of this lease, which was granted here, can no longer be relied on.
@@ -182,14 +182,17 @@ impl SqliteWorker {
             WorkerMessage::Write(write) => self.turns.push(write),
             WorkerMessage::Campaign { group, lease, value, reply } => {
                 match self.file().and_then(|file| file.stand(&group, lease, &value)) {
-                    Ok(token) => {
-                        self.waiting.add_campaign(SqliteCampaign { group, lease, token, reply })
-                    }
+                    Ok(fencing_token) => self.waiting.add_campaign(SqliteCampaign {
+                        group,
+                        lease,
+                        fencing_token,
+                        reply,
+                    }),
                     // If the caller has left, nothing was added to the queue.
                     Err(fault) => drop(reply.send(Err(fault))),
                 }
             }
-            WorkerMessage::Withdraw(token) => self.waiting.withdraw(token),
+            WorkerMessage::Withdraw(fencing_token) => self.waiting.withdraw(fencing_token),
             WorkerMessage::Watch(reply) => {
                 // An expired lease that cannot be removed would show a host that is gone.
                 let swept = |file: &mut SqliteFile| sweep(file).and_then(|()| file.roster());

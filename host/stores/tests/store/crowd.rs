@@ -62,7 +62,7 @@ async fn take_over_among_many_candidates() {
             let before = Instant::now();
             leader.store.resign(&key).await.unwrap();
             let (at, next, its, gone) = won.recv().await.unwrap();
-            assert!(its.token > key.token);
+            assert!(its.fencing_token > key.fencing_token);
             times.push(at.duration_since(before));
             // The former leader stands again, in last place.
             let _ = given_up.send(());

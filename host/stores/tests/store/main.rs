@@ -12,7 +12,7 @@
 #[macro_use]
 mod properties;
 
-mod casts;
+mod call_queue;
 mod contract;
 mod crowd;
 mod etcd;
@@ -132,10 +132,10 @@ mod limits {
     }
 }
 
-mod cast {
+mod queued_call {
     properties! {
-        casts:
-        a_cast_is_done_step_by_step,
+        call_queue:
+        a_queued_call_is_done_step_by_step,
         one_host_at_a_time_has_a_claim,
         a_claim_that_was_made_is_got_again,
         a_claim_goes_with_its_lease,
@@ -144,13 +144,13 @@ mod cast {
         dead_letters_are_kept_replayed_and_purged,
         many_dead_letters_are_purged,
         answers_expire_and_not_too_early,
-        the_answers_of_the_oldest_casts_go_first,
+        the_answers_of_the_oldest_queued_calls_go_first,
         a_full_queue_takes_no_more,
         the_queue_is_followed_change_by_change,
         what_is_purged_between_two_looks_has_left,
         a_long_queue_is_whole,
         clusters_and_tasks_keep_apart,
-        the_roster_does_not_show_casts,
-        a_flood_of_casts_holds_up_no_renewal,
+        the_roster_does_not_show_queued_calls,
+        a_flood_of_queued_calls_holds_up_no_renewal,
     }
 }

@@ -136,7 +136,7 @@ async fn a_file_of_version_1_is_taken_over_with_all_that_is_in_it() {
         .unwrap()
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .unwrap();
-    assert_eq!(version, 5);
+    assert_eq!(version, 6);
     // It is not upgraded again.
     assert_eq!(StateClient::of(&world).value("a", "k").await.unwrap(), "1");
 }
@@ -229,16 +229,16 @@ async fn a_lease_of_another_clock_ends_when_it_stays_unrenewed() {
     let StoreUrl::Sqlite(path) = &world.url else { unreachable!() };
     let sql = "UPDATE leases SET boot = 'another', ttl = 300000000 WHERE id = ?1";
     Connection::open(path).unwrap().execute(sql, [old.lease.0]).unwrap();
-    assert!(soon(campaign).await.unwrap().unwrap().token > key.token);
+    assert!(soon(campaign).await.unwrap().unwrap().fencing_token > key.fencing_token);
     assert!(matches!(soon(old.store.renew(old.lease)).await, Err(StoreError::LeaseGone)));
 }
 
 #[tokio::test]
 async fn a_removed_file_ends_every_wait_and_session() {
     let world = World::sqlite();
-    let (leader, heir) = (world.host("a").await, world.host("b").await);
+    let (leader, next_leader) = (world.host("a").await, world.host("b").await);
     let key = leader.win().await;
-    let campaign = heir.stand().await;
+    let campaign = next_leader.stand().await;
     let StoreUrl::Sqlite(path) = &world.url else { unreachable!() };
     std::fs::remove_file(path).unwrap();
     assert!(soon(campaign).await.unwrap().unwrap_err().is_transient());
@@ -297,8 +297,13 @@ async fn second_process() {
     };
     let store = store::open(&StoreUrl::Sqlite(file.into()), "test", REQUEST_TIMEOUT).unwrap();
     let lease = store.grant(Duration::from_secs(1)).await.unwrap().id;
-    let candidate =
-        Candidate { host: "a".into(), url: String::new(), since: None, heir: None, spread: None };
+    let candidate = Candidate {
+        host: "a".into(),
+        url: String::new(),
+        since: None,
+        next_leader: None,
+        spread: None,
+    };
     store.campaign(&Group::main(), lease, &candidate).await.unwrap();
     println!("leading");
     let mut renewals = tokio::time::interval(Duration::from_millis(200));

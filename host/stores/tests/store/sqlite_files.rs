@@ -40,19 +40,19 @@ async fn refusal(path: &Path) -> String {
     }
 }
 
-/// Removes files next to the database while a leader and an heir are using it.
+/// Removes files next to the database while a leader and a next leader are using it.
 async fn is_noticed_and_loses_nothing(ends: &[&str]) {
     let world = World::sqlite();
-    let (leader, heir) = (world.host("a").await, world.host("b").await);
+    let (leader, next_leader) = (world.host("a").await, world.host("b").await);
     let key = leader.win().await;
-    let campaign = heir.stand().await;
+    let campaign = next_leader.stand().await;
     let desk = StateClient(leader.store.state().unwrap());
     desk.write("a", &[put("k", "1")]).await.unwrap();
     assert_eq!(desk.value("a", "k").await.unwrap(), "1");
-    let lost = [leader.clone(), heir.clone()]
+    let lost = [leader.clone(), next_leader.clone()]
         .map(|host| tokio::spawn(async move { host.store.session_lost(host.lease).await }));
     // Everything sent before this call has been handled.
-    soon(futures::future::join(leader.store.check(), heir.store.check())).await.0.unwrap();
+    soon(futures::future::join(leader.store.check(), next_leader.store.check())).await.0.unwrap();
     let begun = Instant::now();
     for end in ends {
         fs::remove_file(beside(&world, end)).unwrap();

@@ -76,13 +76,13 @@ pub(crate) async fn a_leader_whose_lease_was_revoked_writes_nothing(world: &Worl
 }
 
 pub(crate) async fn a_leader_whose_lease_ran_out_writes_nothing(world: &World) {
-    let (host, heir) = (world.host_with("a", world.short()).await, world.host("b").await);
+    let (host, next_leader) = (world.host_with("a", world.short()).await, world.host("b").await);
     let key = host.win().await;
     let state = host.store.state().unwrap();
     accepted(&state, &key).await;
-    let next = soon(heir.stand().await).await.unwrap().unwrap();
+    let next = soon(next_leader.stand().await).await.unwrap().unwrap();
     refused(world, &state, &key).await;
-    accepted(&heir.store.state().unwrap(), &next).await;
+    accepted(&next_leader.store.state().unwrap(), &next).await;
 }
 
 pub(crate) async fn a_leader_whose_key_was_deleted_writes_nothing(world: &World) {
@@ -99,7 +99,7 @@ pub(crate) async fn a_leader_of_an_earlier_term_writes_nothing(world: &World) {
     let first = host.win().await;
     let state = host.store.state().unwrap();
     soon(host.store.resign(&first)).await.unwrap();
-    // The same lease again, and therefore the same key name; only the token differs.
+    // The same lease again, and therefore the same key name; only the fencing token differs.
     let second = host.win().await;
     assert_eq!(first.key, second.key);
     refused(world, &state, &first).await;

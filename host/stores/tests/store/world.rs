@@ -7,7 +7,7 @@ use futures::StreamExt;
 use soloist_config::StoreUrl;
 use soloist_heart::{Group, LeaderKey, LeaseId};
 use soloist_stores::{
-    self as store, Candidate, CastKey, Member, Roster, RosterStream, Store, StoreError,
+    self as store, Candidate, Member, QueuedCallKey, Roster, RosterStream, Store, StoreError,
 };
 
 use crate::etcd_server::EtcdServer;
@@ -157,23 +157,24 @@ impl World {
             StoreServer::Sqlite(folder) => {
                 let file = rusqlite::Connection::open(folder.path().join("soloist.db")).unwrap();
                 let sql = "DELETE FROM candidates WHERE create_revision = ?1";
-                assert_eq!(file.execute(sql, [key.token.0]).unwrap(), 1);
+                assert_eq!(file.execute(sql, [key.fencing_token.0]).unwrap(), 1);
             }
         }
     }
 }
 
 impl World {
-    /// Writes answers of casts without using the store's interface, as if the casts were done.
-    pub(crate) async fn write_answers(&self, keys: &[CastKey]) {
+    /// Writes answers of queued calls without using the store's interface, as if the queued calls
+    /// were done.
+    pub(crate) async fn write_answers(&self, keys: &[QueuedCallKey]) {
         let ended = r#"{"queued":1,"attempts":1,"max_attempts":1,"bytes":0,"at":1}"#;
         match &self.server {
             StoreServer::Members { .. } => unreachable!("no test does"),
             StoreServer::Etcd(server) => {
                 let mut etcd = server.connect().await;
                 for some in keys.chunks(60) {
-                    let puts = some.iter().flat_map(|CastKey { task, id }| {
-                        let name = |place| format!("/soloist/test/casts/{place}/{task}/{id}");
+                    let puts = some.iter().flat_map(|QueuedCallKey { task, id }| {
+                        let name = |place| format!("/soloist/test/calls/{place}/{task}/{id}");
                         [
                             TxnOp::put(name("results"), ended, None),
                             TxnOp::put(name("answers"), "\n", None),
@@ -186,9 +187,9 @@ impl World {
                 let path = folder.path().join("soloist.db");
                 let mut file = rusqlite::Connection::open(path).unwrap();
                 let tx = file.transaction().unwrap();
-                for CastKey { task, id } in keys {
+                for QueuedCallKey { task, id } in keys {
                     let sql =
-                        "INSERT INTO casts (cluster, task, id, state, version, at, head, answer)
+                        "INSERT INTO queued_calls (cluster, task, id, state, version, at, head, answer)
                                VALUES ('test', ?1, ?2, 'done', 0, 1, ?3, x'')";
                     tx.execute(sql, [&**task, &**id, ended]).unwrap();
                 }
@@ -212,7 +213,7 @@ impl TestHost {
             host: self.name.clone(),
             url: format!("http://{}", self.name),
             since: None,
-            heir: None,
+            next_leader: None,
             spread: None,
         }
     }

@@ -1,4 +1,4 @@
-//! Firings of jobs.
+//! Runs of jobs.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,22 +17,22 @@ pub(super) const BUCKETS: &[(&str, &[f64])] = &[(JOB_SECONDS, JOB_BUCKETS)];
 
 /// Describes each metric.
 pub(super) fn describe() {
-    describe_counter!(JOB_RUNS, "Firings of jobs that have ended on this host, by how");
-    describe_counter!(JOB_MISSED, "Firings of jobs that were missed, and dropped by this host");
+    describe_counter!(JOB_RUNS, "Runs of jobs that have ended on this host, by how");
+    describe_counter!(JOB_MISSED, "Runs of jobs that were missed, and dropped by this host");
     describe_histogram!(
         JOB_SECONDS,
         Unit::Seconds,
-        "From the beginning of a firing to its end, all attempts and the pauses between them"
+        "From the beginning of a run to its end, all attempts and the pauses between them"
     );
 }
 
-/// A firing of the job `action` has ended; `outcome` is one word.
+/// A run of the job `action` has ended; `outcome` is one word.
 pub fn job_ended(action: &Arc<str>, outcome: &'static str, took: Duration) {
     counter!(JOB_RUNS, "action" => Arc::clone(action), "outcome" => outcome).increment(1);
     histogram!(JOB_SECONDS, "action" => Arc::clone(action)).record(took);
 }
 
-/// This many firings of the job `action` were missed and dropped.
+/// This many runs of the job `action` were missed and dropped.
 pub fn job_missed(action: &Arc<str>, count: u64) {
     counter!(JOB_MISSED, "action" => Arc::clone(action)).increment(count);
 }

@@ -8,7 +8,7 @@ use metrics::{
 };
 
 const LEADER: &str = "soloist_leader";
-const TOKEN: &str = "soloist_token";
+const FENCING_TOKEN: &str = "soloist_fencing_token";
 const LEADERLESS: &str = "soloist_leaderless_seconds";
 const TERMS: &str = "soloist_terms_total";
 const TEARDOWN: &str = "soloist_teardown_seconds";
@@ -42,7 +42,7 @@ pub(super) const BUCKETS: &[(&str, &[f64])] = &[
 pub(super) fn describe() {
     describe_gauge!(LEADER, "Whether this host leads the group: 1 or 0");
     describe_gauge!(
-        TOKEN,
+        FENCING_TOKEN,
         "The fencing token of the group's term, as this host sees it; 0 while nobody leads"
     );
     describe_gauge!(
@@ -84,11 +84,11 @@ pub(super) fn start() {
     counter!(STORE_ERRORS).increment(0);
 }
 
-/// Whether this host leads a group, and the token of the group's leader.
-pub fn group(group: &str, leads: bool, token: Option<i64>) {
+/// Whether this host leads a group, and the fencing token of the group's leader.
+pub fn group(group: &str, leads: bool, fencing_token: Option<i64>) {
     gauge!(LEADER, "group" => group.to_owned()).set(f64::from(u8::from(leads)));
     // Exact up to 2^53, which no create revision reaches.
-    gauge!(TOKEN, "group" => group.to_owned()).set(token.unwrap_or(0) as f64);
+    gauge!(FENCING_TOKEN, "group" => group.to_owned()).set(fencing_token.unwrap_or(0) as f64);
 }
 
 /// For how long a group has had no leader that runs its actions.

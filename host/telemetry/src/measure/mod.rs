@@ -32,7 +32,7 @@ pub use self::{
     requests::{
         RequestMetrics, gate_refused, relay_failed, relay_forwarded, relay_held, relay_repeated,
     },
-    tasks::{cast_attempted, cast_queued, task_called, task_load},
+    tasks::{call_enqueued, queued_call_attempted, task_called, task_load},
 };
 
 /// The buckets of all histograms, by subject.

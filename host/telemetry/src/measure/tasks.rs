@@ -1,4 +1,4 @@
-//! Calls and casts of tasks.
+//! Calls and queued calls of tasks.
 
 use std::sync::Arc;
 
@@ -6,17 +6,17 @@ use metrics::{counter, describe_counter, describe_gauge, gauge};
 
 const LOAD: &str = "soloist_task_load";
 const CALLS: &str = "soloist_task_calls_total";
-const CASTS_QUEUED: &str = "soloist_casts_queued_total";
-const CASTS: &str = "soloist_casts_total";
+const ENQUEUED: &str = "soloist_task_enqueued_total";
+const QUEUED_CALLS: &str = "soloist_queued_call_attempts_total";
 
 /// Describes each metric.
 pub(super) fn describe() {
     describe_gauge!(LOAD, "Calls of a task that this host does, or that wait for that");
     describe_counter!(CALLS, "Calls of tasks that came to this host, by what came of them");
-    describe_counter!(CASTS_QUEUED, "Casts that this host was given, and that the store has");
+    describe_counter!(ENQUEUED, "Queued calls that this host was given, and that the store has");
     describe_counter!(
-        CASTS,
-        "What came of attempts at casts on this host: done, again (back into the queue) or dead"
+        QUEUED_CALLS,
+        "What came of attempts at queued calls on this host: done, again (back into the queue) or dead"
     );
 }
 
@@ -30,12 +30,12 @@ pub fn task_called(task: &Arc<str>, outcome: &'static str) {
     counter!(CALLS, "task" => Arc::clone(task), "outcome" => outcome).increment(1);
 }
 
-/// A cast of `task` was put into the store.
-pub fn cast_queued(task: &Arc<str>) {
-    counter!(CASTS_QUEUED, "task" => Arc::clone(task)).increment(1);
+/// A queued call of `task` was put into the store.
+pub fn call_enqueued(task: &Arc<str>) {
+    counter!(ENQUEUED, "task" => Arc::clone(task)).increment(1);
 }
 
-/// An attempt at a cast of `task` has ended; `outcome` is one word.
-pub fn cast_attempted(task: &Arc<str>, outcome: &'static str) {
-    counter!(CASTS, "task" => Arc::clone(task), "outcome" => outcome).increment(1);
+/// An attempt at a queued call of `task` has ended; `outcome` is one word.
+pub fn queued_call_attempted(task: &Arc<str>, outcome: &'static str) {
+    counter!(QUEUED_CALLS, "task" => Arc::clone(task), "outcome" => outcome).increment(1);
 }

@@ -23,7 +23,7 @@ use soloist_heart::{
     LeaderKey, LeaseId,
     clock::{BootTime, ClockComparison, ClockVerdict},
 };
-use soloist_jobs::{FiringOutcome, FiringRecord};
+use soloist_jobs::{RunOutcome, RunRecord};
 use soloist_stores::{StateEntry, StateStore, StateWrite, StoreError, WriteGuard};
 use tokio::{
     sync::{mpsc::unbounded_channel, watch},
@@ -140,14 +140,14 @@ impl JobScene {
         self.stage.started().await.unwrap();
     }
 
-    async fn kept(&self, name: &str) -> Vec<FiringRecord> {
+    async fn kept(&self, name: &str) -> Vec<RunRecord> {
         history(&*self.memory, name, RECORDS_MAX as usize).await.unwrap().1
     }
 
-    /// The scheduled times of the firings that were started, as in their ids.
+    /// The scheduled times of the runs that were started, as in their ids.
     async fn begun(&self, name: &str) -> Vec<String> {
         let records = self.kept(name).await;
-        assert!(records.iter().all(|record| record.outcome == FiringOutcome::Done), "{records:?}");
+        assert!(records.iter().all(|record| record.outcome == RunOutcome::Done), "{records:?}");
         records.iter().map(|record| moment(record.scheduled)).collect()
     }
 
@@ -163,7 +163,7 @@ fn scope(memory: &Arc<MemoryStore>, wall: &TestClock) -> TermServices {
     let key = LeaderKey {
         group: gate.term().group.clone(),
         key: "main/1".into(),
-        token: gate.term().token,
+        fencing_token: gate.term().fencing_token,
         lease: LeaseId(1),
     };
     let state: Arc<dyn StateStore> = Arc::clone(memory) as _;
@@ -211,8 +211,8 @@ async fn thousands_fire_when_they_should() {
     let mut spread = 0;
     for number in 0..JOBS {
         let records = world.kept(&format!("job-{number}")).await;
-        let count = records.iter().filter(|record| record.outcome == FiringOutcome::Done).count();
-        // Some firings of 3:03 have started, and others have a longer jitter.
+        let count = records.iter().filter(|record| record.outcome == RunOutcome::Done).count();
+        // Some runs of 3:03 have started, and others have a longer jitter.
         assert!((2..=3).contains(&count) && records.len() == count, "{records:?}");
         for (record, minute) in records.iter().zip(1..) {
             let scheduled = "2026-11-22T03:00:00Z".parse::<DateTime<Utc>>().unwrap();
@@ -248,7 +248,7 @@ async fn summer_time_begins_and_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_clock_that_is_set_forwards_misses_firings() {
+async fn a_clock_that_is_set_forwards_misses_runs() {
     let mut world = JobScene::at("2026-11-22T03:30:00Z");
     let modes =
         [("skip", MissedPolicy::Skip), ("once", MissedPolicy::Once), ("all", MissedPolicy::All)];
@@ -272,7 +272,7 @@ async fn a_clock_that_is_set_forwards_misses_firings() {
     world.stop().await;
 }
 
-/// A claim that takes five seconds: a job that must not start late misses the firing, and one that
+/// A claim that takes five seconds: a job that must not start late misses the run, and one that
 /// starts late says so.
 #[tokio::test(start_paused = true)]
 async fn what_a_slow_store_holds_up_is_missed_or_says_when_it_began() {
@@ -286,17 +286,17 @@ async fn what_a_slow_store_holds_up_is_missed_or_says_when_it_began() {
     *world.memory.slow.lock().unwrap() = Duration::ZERO;
     let held_up = TimeDelta::seconds(5);
     let skip = world.kept("skip").await;
-    assert_eq!((skip.len(), skip[0].outcome), (1, FiringOutcome::Missed), "{skip:?}");
+    assert_eq!((skip.len(), skip[0].outcome), (1, RunOutcome::Missed), "{skip:?}");
     assert!(skip[0].output.is_empty() && skip[0].error.is_some(), "{skip:?}");
     for name in ["once", "all"] {
         let late = world.kept(name).await;
-        assert_eq!((late.len(), late[0].outcome), (1, FiringOutcome::Done), "{late:?}");
+        assert_eq!((late.len(), late[0].outcome), (1, RunOutcome::Done), "{late:?}");
         assert!(late[0].started - late[0].scheduled >= held_up, "{late:?}");
     }
     hours(1).await;
     for (name, missed) in [("skip", 1), ("once", 0), ("all", 0)] {
         let next = world.kept(name).await.pop().unwrap();
-        assert_eq!((next.outcome, next.missed), (FiringOutcome::Done, missed), "{next:?}");
+        assert_eq!((next.outcome, next.missed), (RunOutcome::Done, missed), "{next:?}");
         assert!(next.started - next.scheduled <= TimeDelta::seconds(1), "{next:?}");
     }
     world.stop().await;

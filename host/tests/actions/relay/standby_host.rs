@@ -10,7 +10,7 @@ use soloist::{
 };
 use soloist_config::{ActionConfig, ApiConfig, HostConfig, RelayConfig, StandbyMode, TlsFiles};
 use soloist_guests::capability::LogBuffers;
-use soloist_heart::{Group, LeaderKey, LeaseId, Token};
+use soloist_heart::{FencingToken, Group, LeaderKey, LeaseId};
 use soloist_leadership::RosterView;
 use soloist_stores::{Candidate, Member, QueuedCandidate, Roster};
 use soloist_telemetry::journal::Journal;
@@ -62,20 +62,29 @@ impl StandbyHost {
         Self { address, action, lobby, roster, relay, asked, _programme: programme_to }
     }
 
-    /// Makes `leader` the leader, under `token`.
-    pub(super) fn follow(&self, leader: &TcpListener, token: i64) {
+    /// Makes `leader` the leader, under `fencing_token`.
+    pub(super) fn follow(&self, leader: &TcpListener, fencing_token: i64) {
         let url = format!("http://{}", leader.local_addr().unwrap());
         let group = Group::main();
         let key = LeaderKey {
             group: group.clone(),
-            key: format!("main/{token}").into(),
-            token: Token(token),
-            lease: LeaseId(token),
+            key: format!("main/{fencing_token}").into(),
+            fencing_token: FencingToken(fencing_token),
+            lease: LeaseId(fencing_token),
         };
-        let candidate =
-            Candidate { host: format!("host-{token}"), url, since: None, heir: None, spread: None };
+        let candidate = Candidate {
+            host: format!("host-{fencing_token}"),
+            url,
+            since: None,
+            next_leader: None,
+            spread: None,
+        };
         let groups = BTreeMap::from([(group, vec![QueuedCandidate { candidate, key }.into()])]);
-        self.roster.send_replace(Some(Roster { revision: token, groups, ..Roster::default() }));
+        self.roster.send_replace(Some(Roster {
+            revision: fencing_token,
+            groups,
+            ..Roster::default()
+        }));
     }
 
     /// Sends `text` on a connection of its own.

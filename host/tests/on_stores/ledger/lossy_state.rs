@@ -8,8 +8,8 @@ use std::sync::{
 use async_trait::async_trait;
 use soloist_stores::{StateEntry, StateStore, StateWrite, StoreError, WriteGuard};
 
-/// A store that loses answers: of three writes, the first is lost, the second is made but its answer
-/// is lost, and the third succeeds.
+/// A store that loses answers: of three writes, the first is lost, the second is made but its
+/// answer is lost, and the third succeeds.
 pub(super) struct LossyState {
     store: Arc<dyn StateStore>,
     writes: AtomicUsize,

@@ -1,4 +1,5 @@
-//! Hosts with a cast worker, whose task does what the payload says, and a log of what they do.
+//! Hosts with a queued call worker, whose task does what the payload says, and a log of what they
+//! do.
 
 use std::{
     collections::BTreeMap,
@@ -11,12 +12,15 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use soloist::{
     action::TaskError,
-    tasks::casts::{CastRunner, CastSettings, CastSettingsByTask, CastWorker},
+    tasks::call_queue::{
+        CallQueueSettings, CallQueueSettingsByTask, CallQueueWorker, QueuedCallRunner,
+    },
 };
 use soloist_guests::plugin::{TaskCall, TaskOutput};
 use soloist_heart::LeaseId;
 use soloist_stores::{
-    CastAnswer, CastKey, CastRequest, CastState, CastStore, Member, Roster, Store,
+    CallQueueStore, Member, QueuedCallKey, QueuedCallRequest, QueuedCallResult, QueuedCallState,
+    Roster, Store,
 };
 use tokio::{
     sync::{Notify, watch},
@@ -33,18 +37,18 @@ pub(super) const MANY: usize = 60;
 /// What all hosts have done, and which of them are to hang.
 #[derive(Default)]
 pub(super) struct WorkLog {
-    /// The host and the number of each attempt that was begun, by the cast's id.
+    /// The host and the number of each attempt that was begun, by the queued call's id.
     pub(super) begun: Mutex<BTreeMap<String, Vec<(String, u32)>>>,
     under_way: Mutex<BTreeMap<String, usize>>,
     pub(super) most_at_once: Mutex<BTreeMap<String, usize>>,
-    /// How many attempts a host may finish; those that it begins after them hang. Hosts that are not
-    /// listed finish all.
+    /// How many attempts a host may finish; those that it begins after them hang. Hosts that are
+    /// not listed finish all.
     allowed: Mutex<BTreeMap<String, usize>>,
     changed: Notify,
 }
 
 impl WorkLog {
-    pub(super) fn attempts(&self, key: &CastKey) -> Vec<(String, u32)> {
+    pub(super) fn attempts(&self, key: &QueuedCallKey) -> Vec<(String, u32)> {
         self.begun.lock().unwrap().get(&*key.id).cloned().unwrap_or_default()
     }
 
@@ -118,16 +122,16 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-/// Runs casts: the payload decides how each ends.
+/// Runs queued calls: the payload decides how each ends.
 struct PayloadRunner {
     host: String,
     log: Arc<WorkLog>,
-    settings: watch::Sender<CastSettingsByTask>,
+    settings: watch::Sender<CallQueueSettingsByTask>,
 }
 
 #[async_trait]
-impl CastRunner for PayloadRunner {
-    fn tasks(&self) -> watch::Receiver<CastSettingsByTask> {
+impl QueuedCallRunner for PayloadRunner {
+    fn tasks(&self) -> watch::Receiver<CallQueueSettingsByTask> {
         self.settings.subscribe()
     }
 
@@ -155,10 +159,10 @@ impl CastRunner for PayloadRunner {
     }
 }
 
-/// One host with a cast worker.
+/// One host with a queued call worker.
 pub(super) struct WorkerHost {
     pub(super) store: Arc<dyn Store>,
-    pub(super) casts: Arc<dyn CastStore>,
+    pub(super) call_queue: Arc<dyn CallQueueStore>,
     pub(super) lease: LeaseId,
     pub(super) session: watch::Sender<Option<LeaseId>>,
     pub(super) ending: CancellationToken,
@@ -166,8 +170,8 @@ pub(super) struct WorkerHost {
     performer: Arc<PayloadRunner>,
 }
 
-pub(crate) fn settings(places: usize) -> CastSettingsByTask {
-    let settings = CastSettings {
+pub(crate) fn settings(places: usize) -> CallQueueSettingsByTask {
+    let settings = CallQueueSettings {
         max_concurrent: places,
         max_attempts: 3,
         keep_answer: KEEP,
@@ -201,21 +205,21 @@ impl WorkerHost {
             log: log.clone(),
             settings: watch::Sender::new(settings(places)),
         });
-        let worker = CastWorker {
-            casts: host.store.casts().unwrap(),
+        let worker = CallQueueWorker {
+            call_queue: host.store.call_queue().unwrap(),
             runner: performer.clone(),
             host: name.into(),
             session: sessions,
             roster: watch::Sender::new(Some(hosts(3))).subscribe(),
             retry: Duration::from_millis(100),
         };
-        let (casts, ending) = (worker.casts.clone(), CancellationToken::new());
+        let (call_queue, ending) = (worker.call_queue.clone(), CancellationToken::new());
         let work = tokio::spawn(worker.run(ending.clone(), drain));
-        Self { store: host.store, casts, lease: host.lease, session, ending, work, performer }
+        Self { store: host.store, call_queue, lease: host.lease, session, ending, work, performer }
     }
 
     /// Runs other tasks from now on, or none.
-    pub(super) fn take_up(&self, settings: CastSettingsByTask) {
+    pub(super) fn take_up(&self, settings: CallQueueSettingsByTask) {
         self.performer.settings.send_replace(settings);
     }
 
@@ -239,26 +243,32 @@ pub(crate) fn hosts(count: usize) -> Roster {
     Roster { members: members.collect(), ..Roster::default() }
 }
 
-pub(super) async fn cast(casts: &dyn CastStore, payload: &str, max_attempts: u32) -> CastKey {
-    let key = CastKey::fresh("t");
+pub(super) async fn enqueue(
+    call_queue: &dyn CallQueueStore,
+    payload: &str,
+    max_attempts: u32,
+) -> QueuedCallKey {
+    let key = QueuedCallKey::fresh("t");
     let payload = Bytes::copy_from_slice(payload.as_bytes());
-    let order = CastRequest { payload, content_type: Some("text/plain".into()), max_attempts };
-    soon(casts.put(&key, &order, LIMIT)).await.unwrap();
+    let order =
+        QueuedCallRequest { payload, content_type: Some("text/plain".into()), max_attempts };
+    soon(call_queue.put(&key, &order, LIMIT)).await.unwrap();
     key
 }
 
-pub(super) async fn cast_many(casts: &dyn CastStore) -> Vec<CastKey> {
-    let puts = stream::iter(0..MANY).map(|i| cast(casts, if i == 0 { "first" } else { "it" }, 9));
+pub(super) async fn enqueue_many(call_queue: &dyn CallQueueStore) -> Vec<QueuedCallKey> {
+    let puts =
+        stream::iter(0..MANY).map(|i| enqueue(call_queue, if i == 0 { "first" } else { "it" }, 9));
     puts.buffer_unordered(10).collect().await
 }
 
-/// Waits until a cast has ended, and returns how.
-async fn end(casts: &dyn CastStore, key: &CastKey) -> CastState {
+/// Waits until a queued call has ended, and returns how.
+async fn end(call_queue: &dyn CallQueueStore, key: &QueuedCallKey) -> QueuedCallState {
     soon(async {
-        let mut queue = casts.watch().await.unwrap();
+        let mut queue = call_queue.watch().await.unwrap();
         loop {
-            match casts.state(key).await.unwrap().expect("lost") {
-                CastState::Queued(_) | CastState::Claimed(_) => {}
+            match call_queue.state(key).await.unwrap().expect("lost") {
+                QueuedCallState::Queued(_) | QueuedCallState::Claimed(_) => {}
                 ended => return ended,
             }
             queue.next().await.unwrap().unwrap();
@@ -267,16 +277,19 @@ async fn end(casts: &dyn CastStore, key: &CastKey) -> CastState {
     .await
 }
 
-pub(super) async fn answer(casts: &dyn CastStore, key: &CastKey) -> CastAnswer {
-    match end(casts, key).await {
-        CastState::Done(_, answer) => answer,
+pub(super) async fn answer(
+    call_queue: &dyn CallQueueStore,
+    key: &QueuedCallKey,
+) -> QueuedCallResult {
+    match end(call_queue, key).await {
+        QueuedCallState::Done(_, answer) => answer,
         other => panic!("{key} is {other:?}"),
     }
 }
 
-pub(super) async fn error(casts: &dyn CastStore, key: &CastKey) -> (u32, String) {
-    match end(casts, key).await {
-        CastState::Dead(ended) => (ended.head.attempts, ended.head.error.unwrap()),
+pub(super) async fn error(call_queue: &dyn CallQueueStore, key: &QueuedCallKey) -> (u32, String) {
+    match end(call_queue, key).await {
+        QueuedCallState::Dead(ended) => (ended.head.attempts, ended.head.error.unwrap()),
         other => panic!("{key} is {other:?}"),
     }
 }

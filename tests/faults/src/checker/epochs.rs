@@ -1,8 +1,8 @@
 //! The epochs of the store's history.
 //!
-//! When the store is restored to an earlier state, tokens and values come again, so they compare
-//! only within an epoch. No host runs between two epochs. So an answer belongs to the epoch in
-//! which its request was sent, and no request is sent in one epoch and answered in the next.
+//! When the store is restored to an earlier state, fencing tokens and values come again, so they
+//! compare only within an epoch. No host runs between two epochs. So an answer belongs to the epoch
+//! in which its request was sent, and no request is sent in one epoch and answered in the next.
 
 use crate::clock::ms;
 use crate::history::Record;

@@ -1,4 +1,5 @@
-//! What the logs of the hosts say: which tokens they led under, why terms ended, and panics.
+//! What the logs of the hosts say: which fencing tokens they led under, why terms ended, and
+//! panics.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +8,7 @@ use serde_json::Value;
 /// The event that the bench adds to the logs of all hosts when another epoch begins.
 pub(crate) const EPOCH: &str = "bench-epoch";
 
-/// The number of an epoch, and a token in it.
+/// The number of an epoch, and a fencing token in it.
 type EpochToken = (usize, u64);
 
 /// The relevant content of one host's log.
@@ -37,7 +38,9 @@ impl HostLog {
             match entry["event"].as_str() {
                 Some(EPOCH) => epoch += 1,
                 Some("leading") => {
-                    read.led.extend(entry["token"].as_u64().map(|token| (epoch, token)));
+                    read.led.extend(
+                        entry["fencing_token"].as_u64().map(|fencing_token| (epoch, fencing_token)),
+                    );
                 }
                 Some("draining" | "stopping") => read.note_cause(epoch, &entry),
                 _ => {}
@@ -48,8 +51,10 @@ impl HostLog {
 
     /// A drained term is also stopped later; the first cause counts.
     fn note_cause(&mut self, epoch: usize, entry: &Value) {
-        if let (Some(token), Some(cause)) = (entry["token"].as_u64(), entry["cause"].as_str()) {
-            self.causes.entry((epoch, token)).or_insert_with(|| cause.to_owned());
+        if let (Some(fencing_token), Some(cause)) =
+            (entry["fencing_token"].as_u64(), entry["cause"].as_str())
+        {
+            self.causes.entry((epoch, fencing_token)).or_insert_with(|| cause.to_owned());
         }
     }
 }
@@ -63,14 +68,17 @@ pub(crate) fn panics(logs: &[HostLog]) -> Vec<String> {
     logs.iter().flat_map(of_host).collect()
 }
 
-/// Every token under which two terms began, as a sentence.
-pub(crate) fn shared_tokens(logs: &[HostLog]) -> Vec<String> {
+/// Every fencing token under which two terms began, as a sentence.
+pub(crate) fn shared_fencing_tokens(logs: &[HostLog]) -> Vec<String> {
     let mut found = Vec::new();
     let mut leaders = BTreeMap::new();
     for log in logs {
         for term in &log.led {
             if let Some(other) = leaders.insert(*term, &log.host) {
-                found.push(format!("token {} was led under twice: {other}, {}", term.1, log.host));
+                found.push(format!(
+                    "fencing token {} was led under twice: {other}, {}",
+                    term.1, log.host
+                ));
             }
         }
     }
@@ -96,14 +104,14 @@ mod tests {
     fn a_log_is_read() {
         let log = HostLog::read(
             "a",
-            r#"{"event":"leading","token":17}
-{"event":"draining","token":17,"cause":"the session was lost"}
-{"event":"stopping","token":17,"cause":"the session was lost"}
+            r#"{"event":"leading","fencing_token":17}
+{"event":"draining","fencing_token":17,"cause":"the session was lost"}
+{"event":"stopping","fencing_token":17,"cause":"the session was lost"}
 thread 'x' panicked at src/lib.rs:1:1:
 {"event":"bench-epoch"}
-{"event":"leading","token":17}
-{"event":"stopping","token":17,"cause":"the store went back from 9 to 7: restart"}
-{"event":"stopping","token":19,"cause":"the store went back from 8 to 2: restart"}
+{"event":"leading","fencing_token":17}
+{"event":"stopping","fencing_token":17,"cause":"the store went back from 9 to 7: restart"}
+{"event":"stopping","fencing_token":19,"cause":"the store went back from 8 to 2: restart"}
 not json"#,
         );
         assert_eq!(log.led, [(0, 17), (1, 17)]);
@@ -116,14 +124,14 @@ not json"#,
     fn a_token_has_one_leader() {
         let log = |host: &str, led: &[u64]| HostLog {
             host: host.into(),
-            led: led.iter().map(|token| (0, *token)).collect(),
+            led: led.iter().map(|fencing_token| (0, *fencing_token)).collect(),
             ..HostLog::default()
         };
-        assert!(shared_tokens(&[log("a", &[1, 3]), log("b", &[2])]).is_empty());
-        assert_eq!(shared_tokens(&[log("a", &[1, 3]), log("b", &[3])]).len(), 1);
-        assert_eq!(shared_tokens(&[log("a", &[3, 3])]).len(), 1);
+        assert!(shared_fencing_tokens(&[log("a", &[1, 3]), log("b", &[2])]).is_empty());
+        assert_eq!(shared_fencing_tokens(&[log("a", &[1, 3]), log("b", &[3])]).len(), 1);
+        assert_eq!(shared_fencing_tokens(&[log("a", &[3, 3])]).len(), 1);
         let mut restored = log("b", &[3]);
         restored.led = vec![(1, 3)];
-        assert!(shared_tokens(&[log("a", &[3]), restored]).is_empty());
+        assert!(shared_fencing_tokens(&[log("a", &[3]), restored]).is_empty());
     }
 }

@@ -40,7 +40,7 @@ pub(crate) struct Histories {
 pub(crate) struct Verdict {
     /// The broken promises; empty if all were kept.
     pub(crate) violations: Vec<Violation>,
-    /// The number of tokens under which a host has answered.
+    /// The number of fencing tokens under which a host has answered.
     pub(crate) terms: usize,
     pub(crate) overlaps: Vec<Overlap>,
     pub(crate) stale: usize,
@@ -96,10 +96,10 @@ pub(crate) fn check(mut histories: Histories, ttl: Duration) -> Verdict {
     let costs = takeover::costs(records, faults);
     broken.add(Promise::TakeOverInTime, takeover::broken_bounds(&costs, ttl));
     broken.add(Promise::NoPanic, hosts::panics(&histories.hosts));
-    broken.add(Promise::OneTermPerToken, hosts::shared_tokens(&histories.hosts));
+    broken.add(Promise::OneTermPerToken, hosts::shared_fencing_tokens(&histories.hosts));
     Verdict {
         violations: broken.0,
-        terms: epochs.iter().map(|epoch| tokens(epoch.records)).sum(),
+        terms: epochs.iter().map(|epoch| fencing_tokens(epoch.records)).sum(),
         overlaps,
         stale,
         overdue: late,
@@ -134,19 +134,19 @@ impl Broken {
     }
 }
 
-/// Good answers without a host or a token, each as a sentence.
+/// Good answers without a host or a fencing token, each as a sentence.
 fn unsigned(records: &[Record]) -> Vec<String> {
     let good = records.iter().filter_map(|record| Some((record, record.good()?)));
-    good.filter(|(_, answer)| answer.token.is_none() || answer.host.is_none())
-        .map(|(record, _)| format!("an answer has no token or host: {}", record.line()))
+    good.filter(|(_, answer)| answer.fencing_token.is_none() || answer.host.is_none())
+        .map(|(record, _)| format!("an answer has no fencing token or host: {}", record.line()))
         .collect()
 }
 
-fn tokens(records: &[Record]) -> usize {
-    let mut tokens: Vec<_> = records.iter().filter_map(Record::token).collect();
-    tokens.sort_unstable();
-    tokens.dedup();
-    tokens.len()
+fn fencing_tokens(records: &[Record]) -> usize {
+    let mut fencing_tokens: Vec<_> = records.iter().filter_map(Record::fencing_token).collect();
+    fencing_tokens.sort_unstable();
+    fencing_tokens.dedup();
+    fencing_tokens.len()
 }
 
 fn statuses(records: &[Record]) -> BTreeMap<u16, u64> {
@@ -172,7 +172,8 @@ mod tests {
     fn clean() -> Histories {
         let log = HostLog { host: "a".into(), led: vec![(0, 5), (0, 9)], ..HostLog::default() };
         let (at, healed, steady) = (35, 40, 100);
-        let crash = InjectedFault { token: 5, at, since: at, healed, steady, ..fault(Kind::Crash) };
+        let crash =
+            InjectedFault { fencing_token: 5, at, since: at, healed, steady, ..fault(Kind::Crash) };
         Histories {
             records: vec![write(5, 1, 10, 20), write(5, 2, 30, 34), write(9, 3, 50, 60)],
             unreached: 7,
@@ -182,7 +183,7 @@ mod tests {
         }
     }
 
-    /// The same, with a restore at 200 to the state at 40: tokens and values come again.
+    /// The same, with a restore at 200 to the state at 40: fencing tokens and values come again.
     fn with_a_restore() -> Histories {
         let mut histories = clean();
         histories.records.push(good(9, 70, 80));
@@ -212,12 +213,12 @@ mod tests {
         let mut histories = with_a_restore();
         histories.faults.pop();
         let found = violations(histories);
-        for words in ["what was sent", "acknowledged twice", "and then the older token"] {
+        for words in ["what was sent", "acknowledged twice", "and then the older fencing token"] {
             assert!(found.iter().any(|text| text.contains(words)), "{words}: {found:?}");
         }
     }
 
-    /// Tokens may fall from one epoch to the next, but not within one.
+    /// Fencing tokens may fall from one epoch to the next, but not within one.
     #[test]
     fn each_violation_is_caught_beside_a_restore() {
         type Spoil = fn(&mut Histories);
@@ -264,9 +265,9 @@ mod tests {
             ("acknowledged twice", |h| h.records[1] = write(5, 1, 15, 34)),
             ("a last request got", |h| h.register = Some(3)),
             ("asked to count", |h| h.register = Some(5)),
-            ("no token or host", |h| {
+            ("no fencing token or host", |h| {
                 if let Outcome::Answer(answer) = &mut h.records[0].outcome {
-                    answer.token = None;
+                    answer.fencing_token = None;
                 }
             }),
             ("more than 100 ms", |h| {

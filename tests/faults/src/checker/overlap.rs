@@ -1,9 +1,9 @@
 //! Did two hosts perform at once?
 //!
-//! A host has certainly performed under a token from the receipt of the first good answer until the
-//! sending of the last request with a good answer. Two of these spans must not overlap. And a
-//! request that is sent after the receipt of an answer under a newer token must not be answered
-//! under an older one.
+//! A host has certainly performed under a fencing token from the receipt of the first good answer
+//! until the sending of the last request with a good answer. Two of these spans must not overlap.
+//! And a request that is sent after the receipt of an answer under a newer fencing token must not
+//! be answered under an older one.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,10 +11,10 @@ use std::fmt;
 use crate::clock::ms;
 use crate::history::Record;
 
-/// A time in which a host has certainly performed under a token.
+/// A time in which a host has certainly performed under a fencing token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span {
-    pub(crate) token: u64,
+    pub(crate) fencing_token: u64,
     pub(crate) from: u64,
     pub(crate) to: u64,
 }
@@ -28,13 +28,13 @@ pub(crate) struct Overlap {
     pub(crate) length: u64,
 }
 
-/// A good answer under an older token, to a request that was sent after a newer token had been
-/// seen.
+/// A good answer under an older fencing token, to a request that was sent after a newer fencing
+/// token had been seen.
 #[derive(Clone, Debug)]
 pub(crate) struct StaleAnswer {
     pub(crate) answer: Record,
     pub(crate) newer: u64,
-    /// How long the newer token had been known, in nanoseconds.
+    /// How long the newer fencing token had been known, in nanoseconds.
     pub(crate) late: u64,
 }
 
@@ -42,7 +42,7 @@ impl fmt::Display for Overlap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { older, newer, length } = self;
         let length = ms(*length);
-        write!(f, "tokens {older} and {newer} were performed under at once, {length:.3} ms")
+        write!(f, "fencing tokens {older} and {newer} were performed under at once, {length:.3} ms")
     }
 }
 
@@ -51,37 +51,37 @@ impl fmt::Display for StaleAnswer {
         let Self { answer, newer, late } = self;
         write!(
             f,
-            "{} answered under token {:?} what was sent {:.3} ms after an answer under {newer}: {}",
+            "{} answered under fencing token {:?} what was sent {:.3} ms after an answer under {newer}: {}",
             answer.asked,
-            answer.token(),
+            answer.fencing_token(),
             ms(*late),
             answer.line()
         )
     }
 }
 
-/// The certain span of each token. A token with too few answers has none.
+/// The certain span of each fencing token. A fencing token with too few answers has none.
 pub(crate) fn spans(records: &[Record]) -> Vec<Span> {
     let mut seen = BTreeMap::new();
     for record in records {
-        let Some(token) = record.token() else { continue };
-        let span = seen.entry(token).or_insert((u64::MAX, 0));
+        let Some(fencing_token) = record.fencing_token() else { continue };
+        let span = seen.entry(fencing_token).or_insert((u64::MAX, 0));
         *span = (span.0.min(record.received), span.1.max(record.sent));
     }
     seen.into_iter()
         .filter(|(_, (from, to))| from < to)
-        .map(|(token, (from, to))| Span { token, from, to })
+        .map(|(fencing_token, (from, to))| Span { fencing_token, from, to })
         .collect()
 }
 
-/// Every overlap of two spans. `spans` are in the order of their tokens.
+/// Every overlap of two spans. `spans` are in the order of their fencing tokens.
 pub(crate) fn overlaps(spans: &[Span]) -> Vec<Overlap> {
     let mut found = Vec::new();
     for (position, newer) in spans.iter().enumerate() {
         for older in &spans[..position] {
             let (from, to) = (older.from.max(newer.from), older.to.min(newer.to));
             if from <= to {
-                let (older, newer) = (older.token, newer.token);
+                let (older, newer) = (older.fencing_token, newer.fencing_token);
                 found.push(Overlap { older, newer, length: to - from });
             }
         }
@@ -94,9 +94,10 @@ pub(crate) fn stale(records: &[Record]) -> Vec<StaleAnswer> {
     let rises = rises(records);
     let mut found = Vec::new();
     for record in records {
-        let Some(token) = record.token() else { continue };
-        // The first receipt of a newer token. The rises are sorted by time and by token.
-        let first = rises.partition_point(|(_, newer)| *newer <= token);
+        let Some(fencing_token) = record.fencing_token() else { continue };
+        // The first receipt of a newer fencing token. The rises are sorted by time and by fencing
+        // token.
+        let first = rises.partition_point(|(_, newer)| *newer <= fencing_token);
         if let Some(&(known, newer)) = rises.get(first)
             && record.sent > known
         {
@@ -106,15 +107,17 @@ pub(crate) fn stale(records: &[Record]) -> Vec<StaleAnswer> {
     found
 }
 
-/// When each newest token became known. Time and token rise from one to the next.
+/// When each newest fencing token became known. Time and fencing token rise from one to the next.
 fn rises(records: &[Record]) -> Vec<(u64, u64)> {
-    let mut seen: Vec<_> =
-        records.iter().filter_map(|record| Some((record.received, record.token()?))).collect();
+    let mut seen: Vec<_> = records
+        .iter()
+        .filter_map(|record| Some((record.received, record.fencing_token()?)))
+        .collect();
     seen.sort_unstable();
     let mut newest = 0;
-    seen.retain(|&(_, token)| {
-        let rises = token > newest;
-        newest = newest.max(token);
+    seen.retain(|&(_, fencing_token)| {
+        let rises = fencing_token > newest;
+        newest = newest.max(fencing_token);
         rises
     });
     seen

@@ -1,9 +1,9 @@
 //! Is the register consistent?
 //!
-//! Each request adds one to it and is answered with the token and the new value. So every
+//! Each request adds one to it and is answered with the fencing token and the new value. So every
 //! acknowledged value is unique, is greater than the values of all requests that were answered
-//! before this one was sent, and tokens rise with the values. At the end the value includes every
-//! acknowledged request, and nothing that was never requested.
+//! before this one was sent, and fencing tokens rise with the values. At the end the value includes
+//! every acknowledged request, and nothing that was never requested.
 //!
 //! After a restore or a deletion, the register continues from what was left: at least what was
 //! acknowledged before the snapshot, and at most what had been requested by then.
@@ -29,9 +29,9 @@ pub(crate) struct Register {
     pub(crate) lost: Vec<String>,
     /// Values that were acknowledged twice or counted without a request.
     pub(crate) doubled: Vec<String>,
-    /// Writes under an older token after one under a newer token.
+    /// Writes under an older fencing token after one under a newer fencing token.
     pub(crate) stale: Vec<String>,
-    /// Good answers that are not a token and a value.
+    /// Good answers that are not a fencing token and a value.
     pub(crate) unreadable: Vec<String>,
 }
 
@@ -74,12 +74,12 @@ fn read(records: &[Record], base: Base, register: &mut Register) -> Stretch {
             continue;
         };
         match read_write(answer) {
-            Some((token, value)) if Some(token) == answer.token => {
-                stretch.writes.push(Write { token, value, sent, received });
+            Some((fencing_token, value)) if Some(fencing_token) == answer.fencing_token => {
+                stretch.writes.push(Write { fencing_token, value, sent, received });
             }
             _ => register.unreadable.push(format!(
-                "an answer under the token {:?} says {:?}",
-                answer.token, answer.body
+                "an answer under the fencing token {:?} says {:?}",
+                answer.fencing_token, answer.body
             )),
         }
     }
@@ -193,7 +193,7 @@ mod tests {
     /// A register that was restored to its state at 45, and continues from there.
     fn put_back() -> (Vec<Record>, [InjectedFault; 1]) {
         let mut records = history();
-        // The restore undoes 4 and 5, and tokens come again.
+        // The restore undoes 4 and 5, and fencing tokens come again.
         records.push(write(9, 4, 46, 48));
         records.extend([write(7, 4, 210, 220), write(7, 5, 221, 230)]);
         (records, [restored(45, 190, 200)])
@@ -252,7 +252,8 @@ mod tests {
     #[test]
     fn what_was_deleted_with_everything_else_was_not_lost() {
         let mut records = history();
-        // The write under the old token was made before the deletion, though acknowledged after it.
+        // The write under the old fencing token was made before the deletion, though acknowledged
+        // after it.
         records.extend([write(9, 6, 90, 130), write(15, 1, 110, 120), write(15, 2, 131, 140)]);
         let faults = [emptied(12, 100)];
         let register = check_with(&records, &faults, 3);

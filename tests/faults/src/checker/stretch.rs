@@ -7,7 +7,7 @@ use crate::clock::ms;
 /// An acknowledged write.
 #[derive(Clone, Copy)]
 pub(super) struct Write {
-    pub(super) token: u64,
+    pub(super) fencing_token: u64,
     pub(super) value: u64,
     pub(super) sent: u64,
     pub(super) received: u64,
@@ -30,11 +30,12 @@ pub(super) struct Stretch {
 
 impl Stretch {
     /// Splits the stretch at a deletion of all keys. A leader key from before is gone afterwards,
-    /// so each write under its token was made before. A request without an answer that was in
-    /// flight may have counted on either side.
+    /// so each write under its fencing token was made before. A request without an answer that was
+    /// in flight may have counted on either side.
     pub(super) fn empty(self, emptied: &Deletion) -> (Self, Self) {
         let (begun, done) = emptied.during;
-        let (old, new) = self.writes.into_iter().partition(|it| it.token < emptied.revision);
+        let (old, new) =
+            self.writes.into_iter().partition(|it| it.fencing_token < emptied.revision);
         let under_way = self.uncertain.iter().copied();
         let before = under_way.clone().filter(|(sent, _)| *sent <= done).collect();
         let after = under_way.filter(|(_, received)| *received >= begun).collect();
@@ -68,19 +69,19 @@ impl Stretch {
     pub(super) fn check(&self, last: Option<u64>, register: &mut Register) {
         let mut writes = self.writes.clone();
         order(&mut writes, register);
-        writes.sort_unstable_by_key(|write| (write.value, write.token));
+        writes.sort_unstable_by_key(|write| (write.value, write.fencing_token));
         for pair in writes.windows(2) {
             let (one, next) = (pair[0], pair[1]);
             if one.value == next.value {
                 register.doubled.push(format!(
-                    "the value {} was acknowledged twice, under the tokens {} and {}",
-                    one.value, one.token, next.token
+                    "the value {} was acknowledged twice, under the fencing tokens {} and {}",
+                    one.value, one.fencing_token, next.fencing_token
                 ));
             }
-            if one.token > next.token {
+            if one.fencing_token > next.fencing_token {
                 register.stale.push(format!(
-                    "token {} wrote {}, and then the older token {} wrote {}",
-                    one.token, one.value, next.token, next.value
+                    "fencing token {} wrote {}, and then the older fencing token {} wrote {}",
+                    one.fencing_token, one.value, next.fencing_token, next.value
                 ));
             }
         }
@@ -134,10 +135,10 @@ fn order(writes: &mut [Write], register: &mut Register) {
         if value > write.value {
             register.lost.push(format!(
                 "{value} was acknowledged, and a request sent at least {:.3} ms later got {} \
-                 (token {})",
+                 (fencing token {})",
                 ms(write.sent - received),
                 write.value,
-                write.token
+                write.fencing_token
             ));
         }
     }

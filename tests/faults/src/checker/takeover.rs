@@ -9,13 +9,15 @@ use crate::history::Record;
 use crate::injected_fault::{InjectedFault, Rebased};
 use crate::kind::{Bound, Kind};
 
-/// The good answers, as times of receipt and tokens, in the order of receipt.
+/// The good answers, as times of receipt and fencing tokens, in the order of receipt.
 pub(crate) struct Answers(Vec<(u64, u64)>);
 
 impl Answers {
     pub(crate) fn of(records: &[Record]) -> Self {
-        let mut good: Vec<_> =
-            records.iter().filter_map(|record| Some((record.received, record.token()?))).collect();
+        let mut good: Vec<_> = records
+            .iter()
+            .filter_map(|record| Some((record.received, record.fencing_token()?)))
+            .collect();
         good.sort_unstable();
         Self(good)
     }
@@ -27,14 +29,14 @@ impl Answers {
     }
 
     /// The time from the moment when another host could take over to the first good answer under a
-    /// newer token. None if the term survived the fault.
+    /// newer fencing token. None if the term survived the fault.
     pub(crate) fn take_over(&self, fault: &InjectedFault) -> Option<u64> {
         let first = match fault.rebased {
-            // Tokens come again, but no host answers between two epochs.
+            // Fencing tokens come again, but no host answers between two epochs.
             Some(Rebased::Restored { at, .. }) => self.between(at, fault.steady).first(),
             _ => {
                 let during = self.between(fault.since, fault.steady);
-                during.iter().find(|(_, token)| *token > fault.token)
+                during.iter().find(|(_, fencing_token)| *fencing_token > fault.fencing_token)
             }
         };
         first.map(|(received, _)| received - fault.since)
@@ -122,7 +124,7 @@ mod tests {
 
     fn fault(kind: Kind) -> InjectedFault {
         let (at, healed, steady) = (100 * MS, 150 * MS, 9000 * MS);
-        InjectedFault { token: 5, at, since: at, healed, steady, ..made::fault(kind) }
+        InjectedFault { fencing_token: 5, at, since: at, healed, steady, ..made::fault(kind) }
     }
 
     fn history(takes: u64) -> Vec<Record> {

@@ -33,7 +33,7 @@ pub(super) fn run(cluster: &mut TestCluster, fault: &Fault) -> Result<InjectedFa
         cluster.observe("all go by the etcd of most members", cluster.ttl * 4, |host, view| {
             let status = host.status().unwrap_or_default();
             let is_right = status.leader.as_deref() == Some(&view.host)
-                && status.token == Some(view.token)
+                && status.fencing_token == Some(view.fencing_token)
                 && status.leads == (host.node.name == view.host);
             (!is_right).then(|| format!("{status:?}"))
         })?;

@@ -19,7 +19,7 @@ pub(super) fn delete_all(cluster: &mut TestCluster, fault: &Fault) -> Result<Inj
     let revision = deleted["header"]["revision"].as_u64().context("etcd has no revision")?;
     let during = (injected.at, clock::now());
     injected.rebased = Some(Rebased::Emptied { revision, during });
-    cluster.wait_for_newer(injected.token)?;
+    cluster.wait_for_newer(injected.fencing_token)?;
     let observation = cluster.observe("all list all hosts again", cluster.ttl * 3, |host, _| {
         let status = host.status().unwrap_or_default();
         (status.hosts.len() != HOSTS).then(|| format!("{status:?}"))
@@ -73,14 +73,15 @@ pub(super) fn put_a_stranger(cluster: &mut TestCluster, fault: &Fault) -> Result
     injected.observations.push(observation);
     cluster.pause(fault.hold)?;
     let view = cluster.clients.view();
-    let failed = (view.token != injected.token).then(|| format!("{} leads", view.host));
+    let failed =
+        (view.fencing_token != injected.fencing_token).then(|| format!("{} leads", view.host));
     let what = "nobody comes to lead past a stranger".to_owned();
     injected.observations.push(Observation { what, failed: failed.into_iter().collect() });
     injected.follow(&view);
     cluster.etcdctl.at(node, &["del", &key])?;
     injected.heal();
     if fault.wide {
-        cluster.wait_for_newer(injected.token)?;
+        cluster.wait_for_newer(injected.fencing_token)?;
     }
     Ok(injected)
 }

@@ -20,7 +20,9 @@ pub(super) fn run(cluster: &mut TestCluster, fault: &Fault) -> Result<InjectedFa
         InjectedFault::begin(fault.kind, hit.target.clone(), &cluster.clients.view());
     hit.inject(cluster, fault)?;
     match fault.kind {
-        Kind::HandOver | Kind::Crash | Kind::MachineCrash => cluster.wait_for_newer(injected.token),
+        Kind::HandOver | Kind::Crash | Kind::MachineCrash => {
+            cluster.wait_for_newer(injected.fencing_token)
+        }
         _ => cluster.pause(fault.hold),
     }
     .with_context(|| hit.target.clone())?;

@@ -35,7 +35,7 @@ pub(super) fn run(cluster: &mut TestCluster, fault: &Fault) -> Result<InjectedFa
     injected.observations.push(observation);
     injected.follow(&cluster.clients.view());
     cluster.host(leader)?.signal(Signal::TERM)?;
-    cluster.wait_for_newer(injected.token)?;
+    cluster.wait_for_newer(injected.fencing_token)?;
     cluster.wait_for_end(leader)?;
     let took = Duration::from_nanos(clock::now() - injected.since);
     let failed = (took > STOP).then(|| format!("{} took {took:.1?}", leader.name));

@@ -34,7 +34,7 @@ pub(super) fn run(cluster: &mut TestCluster, fault: &Fault) -> Result<InjectedFa
     })?;
     injected.follow(&cluster.clients.view());
     cluster.host(leader)?.signal(Signal::TERM)?;
-    cluster.wait_for_newer(injected.token)?;
+    cluster.wait_for_newer(injected.fencing_token)?;
     injected.heal();
     cluster.wait_for_end(leader)?;
     for node in [second, leader] {

@@ -2,7 +2,7 @@
 //!
 //! A host that has seen more of the store's history leads nothing until it is restarted. So all
 //! hosts are restarted, as docs/operations.md says. This loses what was written after the snapshot,
-//! and tokens come again: another history begins at a moment when no host runs.
+//! and fencing tokens come again: another history begins at a moment when no host runs.
 
 use anyhow::{Context, Result};
 use rustix::process::Signal;
@@ -74,12 +74,12 @@ fn prepare(cluster: &mut TestCluster, fault: &Fault, is_same: bool) -> Result<(u
     Ok((begun, done))
 }
 
-/// Stops the leader, and starts it again when another host leads, under a token that the snapshot
-/// does not contain.
+/// Stops the leader, and starts it again when another host leads, under a fencing token that the
+/// snapshot does not contain.
 fn hand_over(cluster: &mut TestCluster) -> Result<()> {
-    let (leader, token) = (cluster.leader()?.node, cluster.clients.view().token);
+    let (leader, fencing_token) = (cluster.leader()?.node, cluster.clients.view().fencing_token);
     cluster.host(leader)?.signal(Signal::TERM)?;
-    cluster.wait_for_newer(token)?;
+    cluster.wait_for_newer(fencing_token)?;
     cluster.wait_for_end(leader)?;
     cluster.host(leader)?.restart()?;
     cluster.wait_until_steady().map(drop)

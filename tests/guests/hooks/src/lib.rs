@@ -8,7 +8,7 @@
 //! | `spin` | computes for ever |
 //! | `wait` | waits for ever |
 //! | `state` | increments a counter in the state, or prints why it cannot |
-//! | `term` | prints the token of `term.current` |
+//! | `term` | prints the fencing token of `term.current` |
 //! | `send URL` | sends a request to `http://URL/`, and prints the status |
 
 mod bindings {
@@ -31,7 +31,10 @@ struct Hooks;
 
 impl Guest for Hooks {
     fn on_leader(term: TermInfo) -> Result<(), String> {
-        println!("on-leader: {} of {}, token {}", term.host, term.group, term.token);
+        println!(
+            "on-leader: {} of {}, fencing token {}",
+            term.host, term.group, term.fencing_token
+        );
         obey("on-leader")?;
         println!("on-leader: done");
         Ok(())
@@ -39,8 +42,8 @@ impl Guest for Hooks {
 
     fn on_standby(group: String, leader: Option<Leader>) {
         match leader {
-            Some(Leader { host, token, .. }) => {
-                println!("on-standby: {host} leads {group}, token {token}")
+            Some(Leader { host, fencing_token, .. }) => {
+                println!("on-standby: {host} leads {group}, fencing token {fencing_token}")
             }
             None => println!("on-standby: nobody leads {group}"),
         }
@@ -63,7 +66,7 @@ fn obey(hook: &str) -> Result<(), String> {
             Ok(count) => println!("counted {count}"),
             Err(error) => println!("no state: {error:?}"),
         },
-        "term" => println!("current: {}", term::current().token),
+        "term" => println!("current: {}", term::current().fencing_token),
         "send" => println!("answered {}", send(rest)),
         _ => {}
     }

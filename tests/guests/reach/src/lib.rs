@@ -3,7 +3,7 @@
 //! | path | what it does |
 //! |---|---|
 //! | `/fetch?URL` | fetches it, and answers with status and body |
-//! | `/forge?URL` | the same, with a forged `soloist-token` |
+//! | `/forge?URL` | the same, with a forged `soloist-fencing-token` |
 //! | `/hasty?URL` | the same, with timeouts of 100 ms |
 //! | `/send?URL` | sends the body of the request there while it arrives |
 //! | `/break?URL` | sends the beginning of a body there, and traps |
@@ -43,7 +43,9 @@ impl Guest for Reach {
         let (path, query) = target.split_once('?').unwrap_or((&target, ""));
         let done = match path {
             "/fetch" => fetch(query, &[], None),
-            "/forge" => fetch(query, &[("soloist-token", "999"), ("Soloist-Host", "me")], None),
+            "/forge" => {
+                fetch(query, &[("soloist-fencing-token", "999"), ("Soloist-Host", "me")], None)
+            }
             "/hasty" => fetch(query, &[], Some(100)),
             "/send" => send(query, &request),
             "/break" => breaks(query),

@@ -1,7 +1,7 @@
 //! An HTTP handler that is a register: each request increments it.
 //!
-//! It answers with the token of the term, a space, and the new value; or with 500 and the error.
-//! The fault bench (`cargo xtask faults`) looks for writes that are lost, doubled or stale.
+//! It answers with the fencing token of the term, a space, and the new value; or with 500 and the
+//! error. The fault bench (`cargo xtask faults`) looks for writes that are lost, doubled or stale.
 
 mod bindings {
     wit_bindgen::generate!({
@@ -23,9 +23,9 @@ struct Register;
 
 impl Guest for Register {
     fn handle(_request: IncomingRequest, out: ResponseOutparam) {
-        let token = term::current().token;
+        let fencing_token = term::current().fencing_token;
         match store::open("").and_then(|bucket| atomics::increment(&bucket, "n", 1)) {
-            Ok(value) => answer(out, 200, &format!("{token} {value}\n")),
+            Ok(value) => answer(out, 200, &format!("{fencing_token} {value}\n")),
             Err(Error::NoSuchStore) => answer(out, 500, "no such store\n"),
             Err(Error::AccessDenied) => answer(out, 500, "access denied\n"),
             Err(Error::Other(text)) => answer(out, 500, &format!("{text}\n")),

@@ -147,7 +147,8 @@ fn echo_grpc(request: &IncomingRequest, out: ResponseOutparam) {
     ResponseOutparam::set(out, Ok(response));
     if to.write().is_ok_and(|to| copy(&from, &to).is_ok()) {
         let trailers = Fields::new();
-        for (name, value) in [("grpc-status", "0"), ("content-length", "9"), ("soloist-token", "9")]
+        for (name, value) in
+            [("grpc-status", "0"), ("content-length", "9"), ("soloist-fencing-token", "9")]
         {
             let _ = trailers.append(name, value.as_bytes());
         }

@@ -1,7 +1,7 @@
 //! A task that does what its payload says: a word and its arguments.
 //!
 //! `echo TEXT`, `who`, `count`, `refuse`, `fail`, `fail-before N` attempts, `trap`, `spin`, `sleep
-//! MS`, `long BYTES`, `as FORM TEXT`, `call TASK PAYLOAD`, `cast TASK PAYLOAD`, `spread N TASK
+//! MS`, `long BYTES`, `as FORM TEXT`, `call TASK PAYLOAD`, `enqueue TASK PAYLOAD`, `spread N TASK
 //! PAYLOAD`.
 
 mod bindings {
@@ -66,9 +66,9 @@ impl Guest for Work {
                 text.to_owned()
             }
             "call" => show(tasks::call(&order(rest)))?,
-            "cast" => {
+            "enqueue" => {
                 let Order { task, payload, .. } = order(rest);
-                tasks::cast(&task, &payload, None)
+                tasks::enqueue(&task, &payload, None)
                     .map_err(|failure| Failure::Failed(format!("{failure:?}")))?
             }
             "spread" => spread(rest)?,

@@ -29,8 +29,8 @@ struct Change<'a> {
     at: DateTime<Utc>,
     /// By how much the clock is set forward.
     moved: TimeDelta,
-    /// For each pattern, the firings in minutes from the change.
-    firings: Vec<&'a str>,
+    /// For each pattern, the runs in minutes from the change.
+    runs: Vec<&'a str>,
 }
 
 fn patterns() -> Vec<&'static str> {
@@ -46,25 +46,25 @@ fn changes() -> Vec<Change<'static>> {
             zones = names.split(' ').map(|name| zone(name).unwrap()).collect();
             continue;
         }
-        let (change, firings) = line.split_once(": ").unwrap();
+        let (change, runs) = line.split_once(": ").unwrap();
         let (moment, moved) = change.split_once(' ').unwrap();
         changes.push(Change {
             zones: zones.clone(),
             at: at(moment),
             moved: TimeDelta::seconds(moved.parse().unwrap()),
-            firings: firings.split(',').map(str::trim).collect(),
+            runs: runs.split(',').map(str::trim).collect(),
         });
     }
     changes
 }
 
-/// The firings after `from` and up to `to`, searched forwards, and the same searched backwards.
+/// The runs after `from` and up to `to`, searched forwards, and the same searched backwards.
 fn found(schedule: &Schedule, from: DateTime<Utc>, to: DateTime<Utc>) -> Vec<DateTime<Utc>> {
     let all = std::iter::successors(schedule.after(from), |last| schedule.after(*last));
-    let forwards: Vec<_> = all.take_while(|firing| *firing <= to).collect();
+    let forwards: Vec<_> = all.take_while(|run| *run <= to).collect();
     let end = to + TimeDelta::seconds(1);
     let all = std::iter::successors(schedule.before(end), |next| schedule.before(*next));
-    let mut backwards: Vec<_> = all.take_while(|firing| *firing > from).collect();
+    let mut backwards: Vec<_> = all.take_while(|run| *run > from).collect();
     backwards.reverse();
     assert_eq!(forwards, backwards, "{schedule} from {from}");
     if let (Some(first), Some(last)) = (forwards.first(), forwards.last()) {
@@ -84,7 +84,7 @@ fn every_change_in_every_zone_is_as_others_found() {
             let told = format!("{zone} at {}", change.at);
             let jump = wall.jumps(change.at - AROUND, change.at + AROUND).next().expect(&told);
             assert_eq!((jump.at, jump.to - jump.from), (change.at, change.moved), "{told}");
-            for (pattern, expected) in patterns.iter().zip(&change.firings) {
+            for (pattern, expected) in patterns.iter().zip(&change.runs) {
                 let schedule = Schedule::parse(pattern, *zone).unwrap();
                 let from = change.at - AROUND - MINUTE;
                 let found = found(&schedule, from, change.at + AROUND);
@@ -135,11 +135,11 @@ impl Wanted {
 
     /// Checks one minute after the other. A pattern of every hour fires whenever the clock shows
     /// a match; others when the clock first shows a match or a later time.
-    fn firings(&self, zone: Tz, from: DateTime<Utc>, to: DateTime<Utc>) -> Vec<DateTime<Utc>> {
+    fn runs(&self, zone: Tz, from: DateTime<Utc>, to: DateTime<Utc>) -> Vec<DateTime<Utc>> {
         let shown = |at: DateTime<Utc>| at.with_timezone(&zone).naive_local();
         let mut at = from - TimeDelta::hours(26);
         let mut highest = shown(at);
-        let mut firings = Vec::new();
+        let mut runs = Vec::new();
         while at < to {
             at += MINUTE;
             let shows = shown(at);
@@ -149,10 +149,10 @@ impl Wanted {
                 fires |= self.hours.len() < 24 && self.fits(highest);
             }
             if fires && at > from {
-                firings.push(at);
+                runs.push(at);
             }
         }
-        firings
+        runs
     }
 }
 
@@ -175,7 +175,7 @@ proptest! {
 
     /// For every pattern and clock change the result equals that of a search over each minute.
     #[test]
-    fn firings_around_a_change_are_those_of_a_plain_search(
+    fn runs_around_a_change_are_those_of_a_plain_search(
         wanted in wanted(),
         (zone, change) in prop::sample::select(
             changes()
@@ -188,6 +188,6 @@ proptest! {
     ) {
         let (from, to) = (change - TimeDelta::minutes(before), change + TimeDelta::minutes(after));
         let schedule = Schedule::parse(&wanted.text(), zone).unwrap();
-        prop_assert_eq!(found(&schedule, from, to), wanted.firings(zone, from, to), "{}", schedule);
+        prop_assert_eq!(found(&schedule, from, to), wanted.runs(zone, from, to), "{}", schedule);
     }
 }

@@ -73,8 +73,8 @@ impl OutgoingHooks {
             let what = format!(
                 "request denied: `outbound = [\"{target}\"]` in [action.{name}] lets the plugin send there{repeats}"
             );
-            let (token, method) = (self.access.gate().term().token.0, request.method());
-            warn!(action = %name, token, %method, to = %target, "{what}");
+            let (fencing_token, method) = (self.access.gate().term().fencing_token.0, request.method());
+            warn!(action = %name, fencing_token, %method, to = %target, "{what}");
             self.access.log.add_host_line(&what);
         });
         Err(Error::HttpRequestDenied)
@@ -84,7 +84,7 @@ impl OutgoingHooks {
     fn set_term_headers(&self, request: &mut Request<WasiBody>) {
         let headers = request.headers_mut();
         TermHeaders::strip(headers);
-        if self.access.grants.outbound_token && self.access.term.is_some() {
+        if self.access.grants.outbound_fencing_token && self.access.term.is_some() {
             TermHeaders::of(self.access.gate().term()).insert_into(headers);
         }
     }

@@ -5,7 +5,8 @@
 //!   begins, at every write to its socket, and for the head and every frame of the response.
 //! - A connection goes to an address that was checked, even if DNS changes its answer later. It
 //!   belongs to one action in one term, and ends with the term.
-//! - The token that a request carries is the token of the term. A guest cannot set it.
+//! - The fencing token that a request carries is the fencing token of the term. A guest cannot set
+//!   it.
 //! - If a guest ends while it sends a request, that request does not look complete.
 //! - What is in flight is charged to the action's account: a body from when the guest may write to
 //!   it until it is sent ([`ChargedBody`]), and the buffers of a connection from

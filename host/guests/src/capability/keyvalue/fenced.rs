@@ -247,7 +247,7 @@ mod tests {
         let key = LeaderKey {
             group: gate.term().group.clone(),
             key: "main/1".into(),
-            token: gate.term().token,
+            fencing_token: gate.term().fencing_token,
             lease: LeaseId(1),
         };
         let term = TermLink { gate, key, state: fake.clone(), notices: to, task_caller: None };

@@ -125,8 +125,8 @@ impl GatedConnector {
             let what = format!(
                 "request denied: {target} stands for no public address of another machine ({found}); `outbound_private = true` in [action.{name}] lets names stand for private networks, and this machine is named by its address or as localhost{repeats}"
             );
-            let token = self.gate.term().token.0;
-            warn!(action = %name, token, to = %target, addresses = found, "{what}");
+            let fencing_token = self.gate.term().fencing_token.0;
+            warn!(action = %name, fencing_token, to = %target, addresses = found, "{what}");
             self.log.add_host_line(&what);
         });
     }

@@ -57,7 +57,7 @@ pub(super) fn warn_lookup_denied(access: &ActionAccess, host: &str) {
 fn warn_denied(access: &ActionAccess, to: &str, grant: &str) {
     access.sockets_denied.report_text(to, |repeats| {
         let what = format!("socket denied: {grant}{repeats}");
-        warn!(action = %access.action, token = access.gate().term().token.0, to, "{what}");
+        warn!(action = %access.action, fencing_token = access.gate().term().fencing_token.0, to, "{what}");
         access.log.add_host_line(&what);
     });
 }

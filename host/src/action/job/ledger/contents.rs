@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::keys::{MARK, RECORDS_MAX, RUN};
-use soloist_jobs::{FiringOutcome, FiringRecord, JobMark};
+use soloist_jobs::{JobMark, RunOutcome, RunRecord};
 use soloist_stores::{StateEntry, StateStore, StoreError};
 
 /// A record and its number.
@@ -11,7 +11,7 @@ use soloist_stores::{StateEntry, StateStore, StoreError};
 pub struct NumberedRecord {
     pub(super) number: u64,
     /// The record.
-    pub record: FiringRecord,
+    pub record: RunRecord,
 }
 
 /// What the store has of a job at one moment, with versions.
@@ -32,8 +32,8 @@ pub(super) fn key(number: u64) -> String {
     format!("{RUN}{number:020}")
 }
 
-pub(super) fn interrupt(record: &mut FiringRecord, now: DateTime<Utc>) {
-    record.outcome = FiringOutcome::Interrupted;
+pub(super) fn interrupt(record: &mut RunRecord, now: DateTime<Utc>) {
+    record.outcome = RunOutcome::Interrupted;
     record.ended = Some(now);
     let why = format!("{} lost its leadership, or stopped, while this ran", record.host);
     record.error = Some(why);
@@ -47,7 +47,7 @@ pub async fn history(
     store: &dyn StateStore,
     action: &str,
     most: usize,
-) -> Result<(Option<JobMark>, Vec<FiringRecord>), StoreError> {
+) -> Result<(Option<JobMark>, Vec<RunRecord>), StoreError> {
     let LedgerContents { mark, records: pages } = read_latest(store, action, most as u64).await?;
     Ok((mark.map(|(mark, _)| mark), pages.into_iter().map(|(page, _)| page.record).collect()))
 }

@@ -1,15 +1,15 @@
 //! The ledger of a job: what is stored of it, from one leader to the next.
 //!
 //! ```text
-//! mark             which firings were claimed, up to when they are settled, and how many
+//! mark             which runs were claimed, up to when they are settled, and how many
 //!                  records were made
 //! run/<number>     the records; of those, the latest 50
 //! ```
 //!
 //! Guarantees:
-//! - A firing is claimed before it is started, by one transaction that is guarded by the leader's
+//! - A run is claimed before it is started, by one transaction that is guarded by the leader's
 //!   key: it replaces the mark, which must be the one that the claim is based on, and creates the
-//!   record, which must not exist. So no firing is started under two tokens.
+//!   record, which must not exist. So no run is started under two fencing tokens.
 //! - Nothing is started before it is certain that the claim was made. If the answer to a claim is
 //!   lost, the mark is read again; sending a claim twice does no harm, because the mark has
 //!   changed.
@@ -30,7 +30,7 @@ use self::{
     ledger_store::{AGAIN, LedgerStore, WriteOutcome},
 };
 use soloist_guests::capability::TermLink;
-use soloist_jobs::{Firing, FiringOutcome, FiringRecord, JobMark};
+use soloist_jobs::{JobMark, JobRun, RunOutcome, RunRecord};
 use soloist_stores::{StateStore, StateWrite};
 
 pub use self::{
@@ -53,7 +53,7 @@ pub enum LedgerOpening {
     First,
     /// The mark must be read again. What runs under this term goes on.
     Again,
-    /// Like `Again`, and all firings up to now become settled.
+    /// Like `Again`, and all runs up to now become settled.
     Reset,
 }
 
@@ -71,8 +71,8 @@ impl Ledger {
         Self(self.0.on_trouble(Box::new(tell)))
     }
 
-    /// Opens the ledger. Firings that were running under an earlier term become interrupted. If
-    /// there is no mark for `schedule`, all firings up to `now` become settled. Returns the mark
+    /// Opens the ledger. Runs that were running under an earlier term become interrupted. If
+    /// there is no mark for `schedule`, all runs up to `now` become settled. Returns the mark
     /// and the records, the latest last.
     ///
     /// # Errors
@@ -82,9 +82,10 @@ impl Ledger {
         now: DateTime<Utc>,
         schedule: &str,
         as_what: LedgerOpening,
-    ) -> Result<(JobMark, Vec<FiringRecord>), TermOver> {
-        let (anew, own) = (as_what == LedgerOpening::Reset, self.0.term.gate.term().token.0);
-        let goes_on = |it: &FiringRecord| as_what != LedgerOpening::First && it.token == own;
+    ) -> Result<(JobMark, Vec<RunRecord>), TermOver> {
+        let (anew, own) =
+            (as_what == LedgerOpening::Reset, self.0.term.gate.term().fencing_token.0);
+        let goes_on = |it: &RunRecord| as_what != LedgerOpening::First && it.fencing_token == own;
         loop {
             let mut book = self
                 .0
@@ -122,27 +123,27 @@ impl Ledger {
         }
     }
 
-    /// Claims `firing`, before which `missed` firings were dropped, based on `mark`. Returns the
+    /// Claims `run`, before which `missed` runs were dropped, based on `mark`. Returns the
     /// new mark and the record. `None` if the claim was not made and never will be: the stored mark
-    /// is another one, or the store took so long that the firing is no longer `in_time`.
+    /// is another one, or the store took so long that the run is no longer `in_time`.
     ///
     /// # Errors
     /// The term has ended. The claim may or may not have been made.
     pub async fn claim(
         &self,
         mark: &JobMark,
-        firing: &Firing,
+        run: &JobRun,
         missed: u64,
         now: DateTime<Utc>,
         in_time: impl Fn() -> bool,
     ) -> Result<Option<(JobMark, NumberedRecord)>, TermOver> {
-        let (new, page) = self.prepare_claim(mark, firing, missed, now);
+        let (new, page) = self.prepare_claim(mark, run, missed, now);
         let keys = [MARK.to_owned()];
         // Whether the answer to a write of this claim was lost.
         let mut doubtful = false;
         loop {
             let get = || self.0.store.get(&self.0.action, &keys);
-            let found = self.0.retry("claim a firing", get).await?.pop().flatten();
+            let found = self.0.retry("claim a run", get).await?.pop().flatten();
             let version = match found.map(|entry| parse::<JobMark>(&self.0.action, MARK, &entry)) {
                 Some(Ok((found, _))) if doubtful && found == new => {
                     return Ok(Some((new, page)));
@@ -160,7 +161,7 @@ impl Ledger {
             if let Some(oldest) = page.number.checked_sub(RECORDS_MAX).filter(|it| *it > 0) {
                 writes.push(StateWrite { key: key(oldest), value: None, only_if: None });
             }
-            match self.0.write("claim a firing", &writes).await? {
+            match self.0.write("claim a run", &writes).await? {
                 WriteOutcome::Written => return Ok(Some((new, page))),
                 // If another claim has changed the mark, the next read shows it.
                 WriteOutcome::Conflict => sleep(AGAIN).await,
@@ -169,27 +170,27 @@ impl Ledger {
         }
     }
 
-    /// The mark and the record that a claim of `firing` writes.
+    /// The mark and the record that a claim of `run` writes.
     fn prepare_claim(
         &self,
         mark: &JobMark,
-        firing: &Firing,
+        run: &JobRun,
         missed: u64,
         now: DateTime<Utc>,
     ) -> (JobMark, NumberedRecord) {
         let term = self.0.term.gate.term();
-        let new = mark.after_claim(firing, term.token.0, now);
-        let record = FiringRecord {
-            id: firing.id.clone(),
-            scheduled: firing.scheduled,
-            by_hand: firing.by_hand,
+        let new = mark.after_claim(run, term.fencing_token.0, now);
+        let record = RunRecord {
+            id: run.id.clone(),
+            scheduled: run.scheduled,
+            by_hand: run.by_hand,
             missed,
             host: term.host.to_string(),
-            token: term.token.0,
+            fencing_token: term.fencing_token.0,
             started: now,
             ended: None,
             attempt: 1,
-            outcome: FiringOutcome::Running,
+            outcome: RunOutcome::Running,
             exit: None,
             error: None,
             output: String::new(),
@@ -207,7 +208,7 @@ impl Ledger {
         Ok(numbers.max().unwrap_or(0))
     }
 
-    /// Replaces the record of a firing, unless the firing has ended or its record was deleted.
+    /// Replaces the record of a run, unless the run has ended or its record was deleted.
     ///
     /// # Errors
     /// The term has ended.
@@ -216,8 +217,8 @@ impl Ledger {
         loop {
             let get = || self.0.store.get(&self.0.action, &keys);
             let found = self.0.retry("keep a record", get).await?.pop().flatten();
-            let Some(Ok((found, version))) = found
-                .map(|entry| parse::<FiringRecord>(&self.0.action, &page.record_key(), &entry))
+            let Some(Ok((found, version))) =
+                found.map(|entry| parse::<RunRecord>(&self.0.action, &page.record_key(), &entry))
             else {
                 return Ok(());
             };

@@ -14,8 +14,8 @@ pub(super) fn groups(status: &Status, now: SystemTime) -> TextTable {
     let mut table = TextTable::new([
         "GROUP",
         "LEADER",
-        "TOKEN",
-        "HEIR",
+        "FENCING TOKEN",
+        "NEXT",
         "LEADING FOR",
         "LEASE LEFT",
         "THIS HOST",
@@ -24,8 +24,8 @@ pub(super) fn groups(status: &Status, now: SystemTime) -> TextTable {
         table.row([
             name.into(),
             leader(group, status, now),
-            or_unknown(group.token.map(|token| token.to_string())),
-            or_unknown(group.heir.clone()),
+            or_unknown(group.fencing_token.map(|fencing_token| fencing_token.to_string())),
+            or_unknown(group.next_leader.clone()),
             or_unknown(group.since.as_deref().and_then(|since| age(since, now))),
             or_unknown(group.lease_remaining_ms.map(seconds)),
             role(group.role).into(),
@@ -55,7 +55,7 @@ fn role(role: GroupRole) -> &'static str {
     match role {
         GroupRole::Leader => "leader",
         GroupRole::Draining => "draining",
-        GroupRole::Heir => "heir",
+        GroupRole::Next => "next_leader",
         GroupRole::Standby => "standby",
         GroupRole::Out => "out",
     }

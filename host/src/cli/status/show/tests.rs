@@ -21,7 +21,7 @@ fn a_cluster_at_a_glance() {
 cluster demo, seen by host a (127.0.0.1:4000, soloist 0.1.0)
 store sqlite soloist.db: ok
 
-GROUP  LEADER  TOKEN  HEIR  LEADING FOR  LEASE LEFT  THIS HOST
+GROUP  LEADER  FENCING TOKEN  NEXT  LEADING FOR  LEASE LEFT  THIS HOST
 main   a       17     –     1m 22s       4.1s        leader
 
 HOST  LIVE  URL            VERSION  JOINED     SEEN       LABELS
@@ -52,7 +52,7 @@ proptest! {
         (all.host.version, all.store.label) = (next(), next());
         all.store.last_error = Some(next());
         let mut group = all.groups.pop_first().unwrap().1;
-        (group.leader, group.heir, group.since) = (Some(next()), Some(next()), Some(next()));
+        (group.leader, group.next_leader, group.since) = (Some(next()), Some(next()), Some(next()));
         (group.obstacle, group.paused) = (Some(next()), Some(next()));
         all.groups.insert(next(), group);
         for member in &mut all.members {
@@ -87,7 +87,7 @@ fn what_is_not_known_is_not_shown_as_if_it_were() {
     (example.store.current, example.store.seen) = (false, Some("2023-11-14T22:15:23.000Z".into()));
     for group in example.groups.values_mut() {
         group.last_known_leader = group.leader.take();
-        (group.token, group.since, group.role) = (None, None, GroupRole::Out);
+        (group.fencing_token, group.since, group.role) = (None, None, GroupRole::Out);
         group.lease_remaining_ms = None;
     }
     example.members.iter_mut().for_each(|member| member.live = None);

@@ -18,9 +18,9 @@ void exports_wasi_http_incoming_handler_handle(request_t request, outparam_t out
   soloist_plugin_term_current(&term);
 
   char text[512];
-  int length = snprintf(text, sizeof text, "{{name}} at %.*s: host %.*s, token %llu\n",
+  int length = snprintf(text, sizeof text, "{{name}} at %.*s: host %.*s, fencing token %llu\n",
                         (int)path.len, (char *)path.ptr, (int)term.host.len,
-                        (char *)term.host.ptr, (unsigned long long)term.token);
+                        (char *)term.host.ptr, (unsigned long long)term.fencing_token);
   // What does not fit is cut off.
   if (length >= (int)sizeof text) length = sizeof text - 1;
   respond(out, 200, text, length);

@@ -9,8 +9,8 @@ int main(void) {
   setvbuf(stdout, NULL, _IOLBF, 0);
   soloist_plugin_term_term_info_t term;
   soloist_plugin_term_current(&term);
-  printf("{{name}}: begun (host %.*s, token %llu)\n", (int)term.host.len, (char *)term.host.ptr,
-         (unsigned long long)term.token);
+  printf("{{name}}: begun (host %.*s, fencing token %llu)\n", (int)term.host.len, (char *)term.host.ptr,
+         (unsigned long long)term.fencing_token);
   unsigned long long total = 0;
   for (unsigned number = 1; number <= 1000000; number += 1) total += number;
   printf("{{name}}: done, the sum is %llu\n", total);

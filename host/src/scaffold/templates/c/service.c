@@ -29,8 +29,8 @@ int main(void) {
   unsigned turn = 0;
   do {
     turn += 1;
-    printf("{{name}}: turn %u (host %.*s, token %llu)\n", turn, (int)term.host.len,
-           (char *)term.host.ptr, (unsigned long long)term.token);
+    printf("{{name}}: turn %u (host %.*s, fencing token %llu)\n", turn, (int)term.host.len,
+           (char *)term.host.ptr, (unsigned long long)term.fencing_token);
   } while (!ends_within_the_pause(wasi_io_poll_borrow_pollable(ending)));
   printf("{{name}}: the term is ending after turn %u\n", turn);
   return 0;

@@ -19,7 +19,7 @@ func init() {
 
 func answer(w http.ResponseWriter, r *http.Request) {
 	now := term.Current()
-	fmt.Fprintf(w, "{{name}} at %s: host %s, token %d\n", r.URL.Path, now.Host, now.Token)
+	fmt.Fprintf(w, "{{name}} at %s: host %s, fencing token %d\n", r.URL.Path, now.Host, now.FencingToken)
 }
 
 // Never called, but Go wants one.

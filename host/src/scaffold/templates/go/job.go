@@ -11,7 +11,7 @@ import (
 // Run is what a main would be.
 func Run() wit.Result[wit.Unit, wit.Unit] {
 	now := term.Current()
-	fmt.Printf("{{name}}: begun (host %s, token %d)\n", now.Host, now.Token)
+	fmt.Printf("{{name}}: begun (host %s, fencing token %d)\n", now.Host, now.FencingToken)
 	total := 0
 	for number := 1; number <= 1_000_000; number++ {
 		total += number

@@ -20,7 +20,7 @@ func Run() wit.Result[wit.Unit, wit.Unit] {
 	// Who has asked for it is given time to finish.
 	ending := term.Ending()
 	for turn := 1; ; turn++ {
-		fmt.Printf("{{name}}: turn %d (host %s, token %d)\n", turn, now.Host, now.Token)
+		fmt.Printf("{{name}}: turn %d (host %s, fencing token %d)\n", turn, now.Host, now.FencingToken)
 		// Whichever comes first.
 		timer := clock.SubscribeDuration(pause)
 		wasi_io_poll.Poll([]*wasi_io_poll.Pollable{ending, timer})

@@ -6,8 +6,8 @@ import { current } from 'soloist:plugin/term@0.1.0';
 const app = {
   fetch(request) {
     const { pathname } = new URL(request.url);
-    const { host, token } = current();
-    return new Response(`{{name}} at ${pathname}: host ${host}, token ${token}\n`);
+    const { host, fencingToken } = current();
+    return new Response(`{{name}} at ${pathname}: host ${host}, fencing token ${fencingToken}\n`);
   },
 };
 

@@ -9,11 +9,11 @@ const PAUSE = 1_000_000_000n;
 
 export const run = {
   run() {
-    const { host, token } = current();
+    const { host, fencingToken } = current();
     // Who has asked for it is given time to finish.
     const end = ending();
     for (let turn = 1; ; turn += 1) {
-      console.log(`{{name}}: turn ${turn} (host ${host}, token ${token})`);
+      console.log(`{{name}}: turn ${turn} (host ${host}, fencing token ${fencingToken})`);
       // Whichever comes first.
       poll([end, subscribeDuration(PAUSE)]);
       if (end.ready()) {

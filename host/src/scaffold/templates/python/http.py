@@ -10,7 +10,7 @@ app = App()
 @app.get("/{path:path}")
 def answer(request: Request, path: str) -> str:
     now = term.current()
-    return f"{{name}} at {request.path}: host {now.host}, token {now.token}\n"
+    return f"{{name}} at {request.path}: host {now.host}, fencing token {now.fencing_token}\n"
 
 
 class IncomingHandler(exports.IncomingHandler):

@@ -16,7 +16,7 @@ class Run(exports.Run):
         # Who has asked for it is given time to finish.
         ending = term.ending()
         for turn in count(1):
-            print(f"{{name}}: turn {turn} (host {now.host}, token {now.token})", flush=True)
+            print(f"{{name}}: turn {turn} (host {now.host}, fencing token {now.fencing_token})", flush=True)
             # Whichever comes first.
             with subscribe_duration(PAUSE) as pause:
                 poll.poll([ending, pause])

@@ -16,7 +16,7 @@ impl Guest for Plugin {
     fn handle(request: IncomingRequest, out: ResponseOutparam) {
         let path = request.path_with_query().unwrap_or_default();
         let term = term::current();
-        let text = format!("{{name}} at {path}: host {}, token {}\n", term.host, term.token);
+        let text = format!("{{name}} at {path}: host {}, fencing token {}\n", term.host, term.fencing_token);
         respond(out, 200, text.as_bytes());
     }
 }

@@ -8,7 +8,7 @@ use bindings::soloist::plugin::term;
 
 fn main() {
     let term = term::current();
-    println!("{{name}}: begun (host {}, token {})", term.host, term.token);
+    println!("{{name}}: begun (host {}, fencing token {})", term.host, term.fencing_token);
     let total: u64 = (1..=1_000_000).sum();
     println!("{{name}}: done, the sum is {total}");
 }

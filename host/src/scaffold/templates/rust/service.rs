@@ -16,7 +16,7 @@ fn main() {
     // Who has asked for it is given time to finish.
     let ending = term::ending();
     for turn in 1.. {
-        println!("{{name}}: turn {turn} (host {}, token {})", term.host, term.token);
+        println!("{{name}}: turn {turn} (host {}, fencing token {})", term.host, term.fencing_token);
         // Whichever comes first.
         poll(&[&ending, &subscribe_duration(PAUSE)]);
         if ending.ready() {

@@ -30,7 +30,7 @@ use crate::{
     identity::{RevisionBefore, StoreHistory},
 };
 use soloist_heart::{
-    LeaseId, Token,
+    FencingToken, LeaseId,
     clock::{self, BootTime},
 };
 use soloist_telemetry::log_throttle::LogThrottle;
@@ -104,23 +104,32 @@ impl SqliteFile {
         let room = self.connection.home().must_have_room(unused);
         match &room {
             Ok(()) => self.room_warnings.recovered(|repeats| {
-                tracing::info!(event = "room", "state and casts are taken again{repeats}");
+                tracing::info!(event = "room", "state and queued calls are taken again{repeats}");
             }),
             Err(fault) => self.room_warnings.report(|repeats| {
-                tracing::warn!(event = "no-room", "state and casts are refused: {fault}{repeats}");
+                tracing::warn!(
+                    event = "no-room",
+                    "state and queued calls are refused: {fault}{repeats}"
+                );
             }),
         }
         room
     }
 
-    /// The position of the candidate of `token`, after removing expired leases.
-    pub(super) fn verify(&mut self, token: Token) -> Result<CandidatePosition, SqliteFault> {
-        self.write(|tx, _| reads::candidate_position(tx, token))
+    /// The position of the candidate of `fencing_token`, after removing expired leases.
+    pub(super) fn verify(
+        &mut self,
+        fencing_token: FencingToken,
+    ) -> Result<CandidatePosition, SqliteFault> {
+        self.write(|tx, _| reads::candidate_position(tx, fencing_token))
     }
 
-    /// The position of the candidate of `token` among all candidates in the file.
-    pub(super) fn place(&self, token: Token) -> Result<CandidatePosition, SqliteFault> {
-        reads::candidate_position(&self.connection, token)
+    /// The position of the candidate of `fencing_token` among all candidates in the file.
+    pub(super) fn place(
+        &self,
+        fencing_token: FencingToken,
+    ) -> Result<CandidatePosition, SqliteFault> {
+        reads::candidate_position(&self.connection, fencing_token)
     }
 
     /// Whether `lease` is in the file.
@@ -181,23 +190,23 @@ impl SqliteFile {
         self.transact(|tx, _| work(tx, &cluster)).map(|(done, _)| done)
     }
 
-    /// Writes, and notifies only those who follow casts; `work` is given the cluster's name.
-    pub(super) fn write_casts<T>(
+    /// Writes, and notifies only those who follow queued calls; `work` is given the cluster's name.
+    pub(super) fn write_call_queue<T>(
         &mut self,
         work: impl FnOnce(&Transaction<'_>, &str) -> Result<T, SqliteFault>,
     ) -> Result<T, SqliteFault> {
-        self.write_casts_with_boot(|tx, cluster, _| work(tx, cluster))
+        self.write_call_queue_with_boot(|tx, cluster, _| work(tx, cluster))
     }
 
     /// The same for work that grants leases: it is also given the identity of the leases' clock.
-    pub(super) fn write_casts_with_boot<T>(
+    pub(super) fn write_call_queue_with_boot<T>(
         &mut self,
         work: impl FnOnce(&Transaction<'_>, &str, &str) -> Result<T, SqliteFault>,
     ) -> Result<T, SqliteFault> {
         let (cluster, boot) = (self.cluster.clone(), self.boot.clone());
         let (done, wrote) = self.transact(|tx, _| work(tx, &cluster, &boot))?;
         if wrote {
-            super::change_listener::notify_casts(self.path());
+            super::change_listener::notify_call_queue(self.path());
         }
         Ok(done)
     }

@@ -9,10 +9,10 @@ use crate::{
     Lease,
     sqlite::{reads, sqlite_fault::SqliteFault},
 };
-use soloist_heart::{Group, LeaseId, Token, clock::BootTime};
+use soloist_heart::{FencingToken, Group, LeaseId, clock::BootTime};
 
 /// The create revision of a rehearsal's candidate.
-const REHEARSAL: Token = Token(-1);
+const REHEARSAL: FencingToken = FencingToken(-1);
 
 impl SqliteFile {
     pub(in super::super) fn grant(&mut self, ttl: Duration) -> Result<Lease, SqliteFault> {
@@ -58,13 +58,13 @@ impl SqliteFile {
         })
     }
 
-    /// Adds a candidate to the queue, or finds it there. Returns its token.
+    /// Adds a candidate to the queue, or finds it there. Returns its fencing token.
     pub(in super::super) fn stand(
         &mut self,
         group: &Group,
         lease: LeaseId,
         value: &str,
-    ) -> Result<Token, SqliteFault> {
+    ) -> Result<FencingToken, SqliteFault> {
         let cluster = self.cluster.clone();
         self.write(|tx, _| {
             must_live(tx, lease)?;
@@ -73,19 +73,19 @@ impl SqliteFile {
                        ON CONFLICT (cluster, grp, lease) DO UPDATE SET value = ?5
                        RETURNING create_revision";
             let row = params![next_revision(tx)?, cluster, group.as_str(), lease.0, value];
-            Ok(Token(tx.prepare_cached(sql)?.query_row(row, |row| row.get(0))?))
+            Ok(FencingToken(tx.prepare_cached(sql)?.query_row(row, |row| row.get(0))?))
         })
     }
 
     /// Replaces a candidate's entry.
     pub(in super::super) fn proclaim(
         &mut self,
-        token: Token,
+        fencing_token: FencingToken,
         value: &str,
     ) -> Result<(), SqliteFault> {
         self.write(|tx, _| {
             let sql = "UPDATE candidates SET value = ?2 WHERE create_revision = ?1";
-            if tx.execute(sql, params![token.0, value])? == 0 {
+            if tx.execute(sql, params![fencing_token.0, value])? == 0 {
                 return Err(SqliteFault::NotLeader);
             }
             next_revision(tx).map(drop)
@@ -93,9 +93,14 @@ impl SqliteFile {
     }
 
     /// Removes a candidate from the queue, if it is still there.
-    pub(in super::super) fn withdraw(&mut self, token: Token) -> Result<(), SqliteFault> {
+    pub(in super::super) fn withdraw(
+        &mut self,
+        fencing_token: FencingToken,
+    ) -> Result<(), SqliteFault> {
         self.write(|tx, _| {
-            if tx.execute("DELETE FROM candidates WHERE create_revision = ?1", [token.0])? > 0 {
+            if tx.execute("DELETE FROM candidates WHERE create_revision = ?1", [fencing_token.0])?
+                > 0
+            {
                 next_revision(tx)?;
             }
             Ok(())

@@ -19,11 +19,11 @@ pub(crate) async fn the_queue_is_first_come_first_served(world: &World) {
     assert_eq!(queue(&roster), ["a", "d", "b", "c"]);
     assert!(roster.has(&key));
     assert_eq!(roster.leader(&Group::main()).unwrap().key, key);
-    assert_eq!(roster.heir(&Group::main()).unwrap().candidate.host, "d");
+    assert_eq!(roster.next_leader(&Group::main()).unwrap().candidate.host, "d");
     for (campaign, host) in waiting {
         soon(leader.store.resign(&key)).await.unwrap();
         let next = soon(campaign).await.unwrap().unwrap();
-        assert!(next.token > key.token);
+        assert!(next.fencing_token > key.fencing_token);
         assert_eq!(next.lease, host.lease);
         assert!(soon(host.store.verify(&next)).await.unwrap());
         key = next;
@@ -31,46 +31,46 @@ pub(crate) async fn the_queue_is_first_come_first_served(world: &World) {
 }
 
 pub(crate) async fn a_candidate_wins_when_the_leader_resigns(world: &World) {
-    let (leader, heir) = (world.host("a").await, world.host("b").await);
+    let (leader, next_leader) = (world.host("a").await, world.host("b").await);
     let key = leader.win().await;
-    let campaign = heir.stand().await;
+    let campaign = next_leader.stand().await;
     assert!(!campaign.is_finished());
     soon(leader.store.resign(&key)).await.unwrap();
-    assert!(soon(campaign).await.unwrap().unwrap().token > key.token);
+    assert!(soon(campaign).await.unwrap().unwrap().fencing_token > key.fencing_token);
 }
 
 pub(crate) async fn a_candidate_wins_when_the_leader_s_lease_is_revoked(world: &World) {
-    let (leader, heir) = (world.host("a").await, world.host("b").await);
+    let (leader, next_leader) = (world.host("a").await, world.host("b").await);
     leader.win().await;
-    let campaign = heir.stand().await;
+    let campaign = next_leader.stand().await;
     soon(leader.store.revoke(leader.lease)).await.unwrap();
     let key = soon(campaign).await.unwrap().unwrap();
-    assert!(soon(heir.store.verify(&key)).await.unwrap());
+    assert!(soon(next_leader.store.verify(&key)).await.unwrap());
 }
 
 pub(crate) async fn a_candidate_wins_when_the_leader_s_lease_runs_out(world: &World) {
-    let (leader, heir) = (world.host_with("a", world.short()).await, world.host("b").await);
+    let (leader, next_leader) = (world.host_with("a", world.short()).await, world.host("b").await);
     let lost = leader.win().await;
-    let key = soon(heir.stand().await).await.unwrap().unwrap();
-    assert!(soon(heir.store.verify(&key)).await.unwrap());
+    let key = soon(next_leader.stand().await).await.unwrap().unwrap();
+    assert!(soon(next_leader.store.verify(&key)).await.unwrap());
     assert!(!soon(leader.store.verify(&lost)).await.unwrap());
 }
 
 pub(crate) async fn a_dropped_campaign_is_withdrawn(world: &World) {
-    let (leader, heir) = (world.host("a").await, world.host("b").await);
+    let (leader, next_leader) = (world.host("a").await, world.host("b").await);
     let third = world.host("c").await;
     let key = leader.win().await;
-    let campaign = heir.stand().await;
+    let campaign = next_leader.stand().await;
     let waiting = third.stand().await;
     campaign.abort();
     leader.roster(|roster| queue(roster) == ["a", "c"]).await;
     // A host that stands again is last.
-    let again = heir.stand().await;
+    let again = next_leader.stand().await;
     leader.roster(|roster| queue(roster) == ["a", "c", "b"]).await;
     soon(leader.store.resign(&key)).await.unwrap();
     let won = soon(waiting).await.unwrap().unwrap();
     soon(third.store.resign(&won)).await.unwrap();
-    assert!(soon(again).await.unwrap().unwrap().token > won.token);
+    assert!(soon(again).await.unwrap().unwrap().fencing_token > won.fencing_token);
 }
 
 pub(crate) async fn a_dropped_campaign_never_hits_the_next(world: &World) {
@@ -116,8 +116,8 @@ pub(crate) async fn a_rehearsal_leaves_nothing_behind(world: &World) {
     let waiting = other.stand().await;
     let after = next(&mut rosters, |roster| queue(roster).len() == 2).await;
     assert_eq!(after.groups.keys().collect::<Vec<_>>(), [&Group::main()]);
-    let heir = after.heir(&Group::main()).unwrap();
-    assert_eq!(heir.key.token.0, before.revision + 1, "a revision was used up");
+    let next_leader = after.next_leader(&Group::main()).unwrap();
+    assert_eq!(next_leader.key.fencing_token.0, before.revision + 1, "a revision was used up");
     waiting.abort();
 }
 

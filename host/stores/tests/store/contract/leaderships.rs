@@ -62,9 +62,9 @@ pub(crate) async fn a_resignation_never_hits_a_successor(world: &World) {
 }
 
 pub(crate) async fn a_leader_that_stands_again_keeps_its_key(world: &World) {
-    let (leader, heir) = (world.host("a").await, world.host("b").await);
+    let (leader, next_leader) = (world.host("a").await, world.host("b").await);
     let key = leader.win().await;
-    let campaign = heir.stand().await;
+    let campaign = next_leader.stand().await;
     assert_eq!(leader.win().await, key);
     assert!(!campaign.is_finished());
     assert!(soon(leader.store.verify(&key)).await.unwrap());

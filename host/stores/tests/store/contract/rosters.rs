@@ -74,7 +74,7 @@ pub(crate) async fn a_watch_begins_with_the_present(world: &World) {
     let mut rosters = soon(world.open().watch()).await.unwrap();
     let first = soon(rosters.next()).await.unwrap().unwrap();
     assert_eq!(queue(&first), ["a"]);
-    assert!(first.revision >= key.token.0);
+    assert!(first.revision >= key.fencing_token.0);
     soon(host.store.resign(&key)).await.unwrap();
     let later = next(&mut rosters, |roster| queue(roster).is_empty()).await;
     assert!(later.revision > first.revision);
@@ -86,7 +86,7 @@ pub(crate) async fn groups_and_clusters_are_apart(world: &World) {
     let other = Group::from("mainly");
     let candidate = host.candidate();
     let key = soon(host.store.campaign(&other, host.lease, &candidate)).await.unwrap();
-    assert!(key.token > main.token);
+    assert!(key.fencing_token > main.fencing_token);
     let store = world.open_cluster("testing");
     let lease = soon(store.grant(LONG)).await.unwrap().id;
     let elsewhere = TestHost { store, lease, name: "a".into() };

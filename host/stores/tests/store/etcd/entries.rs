@@ -15,9 +15,9 @@ use crate::{
 #[tokio::test]
 async fn a_candidate_learns_that_it_was_removed() {
     let world = World::etcd().await;
-    let (leader, heir) = (world.host("a").await, world.host("b").await);
+    let (leader, next_leader) = (world.host("a").await, world.host("b").await);
     leader.win().await;
-    let campaign = heir.stand().await;
+    let campaign = next_leader.stand().await;
     let roster = leader.roster(|roster| queue(roster) == ["a", "b"]).await;
     let standing = roster.groups.values().flatten().nth(1).unwrap();
     world.delete(&standing.key).await;

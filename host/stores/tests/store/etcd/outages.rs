@@ -81,9 +81,9 @@ async fn a_restarted_etcd_is_found_again() {
 async fn a_frozen_etcd_ends_no_candidacy_and_is_found_again() {
     let server = EtcdServer::start().await;
     let store = open(vec![server.address()], None, Duration::from_millis(500));
-    let (leader, heir) = (session(&store, "a").await, session(&store, "b").await);
+    let (leader, next_leader) = (session(&store, "a").await, session(&store, "b").await);
     let key = leader.win().await;
-    let campaign = heir.stand().await;
+    let campaign = next_leader.stand().await;
     let last = session(&store, "c").await;
     let waiting = last.stand().await;
     let mut rosters = soon(store.watch()).await.unwrap();
@@ -109,16 +109,16 @@ async fn a_wake_up_that_never_comes_costs_some_time_and_no_turn() {
     let leader = session(&open(vec![server.address()], None, REQUEST_TIMEOUT), "a").await;
     let key = leader.win().await;
     let brief = Duration::from_millis(300);
-    let heir = session(&open(vec![proxy.address.to_string()], None, brief), "b").await;
-    let campaign = heir.stand().await;
-    let mut rosters = soon(heir.store.watch()).await.unwrap();
+    let next_leader = session(&open(vec![proxy.address.to_string()], None, brief), "b").await;
+    let campaign = next_leader.stand().await;
+    let mut rosters = soon(next_leader.store.watch()).await.unwrap();
     next(&mut rosters, |roster| queue(roster) == ["a", "b"]).await;
     let resigned = BootTime::now();
     proxy.lose_what_follows(async { soon(leader.store.resign(&key)).await.unwrap() }).await;
     let key = soon(campaign).await.unwrap().unwrap();
     let took = BootTime::now().since(resigned);
     assert!(took > brief * 10 && took < brief * 25, "after {took:?}: it was to look again");
-    assert!(soon(heir.store.verify(&key)).await.unwrap());
+    assert!(soon(next_leader.store.verify(&key)).await.unwrap());
     next(&mut rosters, |roster| queue(roster) == ["b"]).await;
     let took = BootTime::now().since(resigned);
     assert!(took < brief * 25, "the roster was stale for {took:?}");

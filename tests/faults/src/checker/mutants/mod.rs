@@ -31,7 +31,7 @@ enum Mutant {
     AnswersUntilRestart,
     /// A host does not report a fault.
     IsSilent,
-    /// Answers have no token.
+    /// Answers have no fencing token.
     HidesItsToken,
     /// Answers do not name their host.
     HidesItsName,
@@ -51,9 +51,9 @@ enum Mutant {
     IsUnfenced,
     /// A former leader writes into a store that was emptied.
     WritesAfterDeletion,
-    /// The register answers something that is not a token and a value.
+    /// The register answers something that is not a fencing token and a value.
     Babbles,
-    /// The register answers another token than its host.
+    /// The register answers another fencing token than its host.
     ConfusesTokens,
     /// Nobody takes over in time after a crash.
     TakesOverLate,
@@ -61,9 +61,9 @@ enum Mutant {
     NoticesLate,
     /// A host panics.
     Panics,
-    /// Two hosts lead under the same token.
+    /// Two hosts lead under the same fencing token.
     SharesItsToken,
-    /// A host leads twice under the same token.
+    /// A host leads twice under the same fencing token.
     ReusesItsToken,
 }
 

@@ -39,7 +39,7 @@ struct Store {
 #[derive(Clone, Copy)]
 struct Term {
     leader: usize,
-    token: u64,
+    fencing_token: u64,
     to: u64,
 }
 
@@ -88,15 +88,18 @@ impl World {
     fn perform(&mut self) -> Term {
         let leader = self.random.usize(..HOSTS.len());
         self.store.revision += 1;
-        let (token, from) = (self.store.revision, self.now);
-        let term = Term { leader, token, to: from + REQUESTS * MS };
-        self.log(leader, json!({ "event": "leading", "token": token }));
+        let (fencing_token, from) = (self.store.revision, self.now);
+        let term = Term { leader, fencing_token, to: from + REQUESTS * MS };
+        self.log(leader, json!({ "event": "leading", "fencing_token": fencing_token }));
         match self.mutant {
             Mutant::SharesItsToken => {
-                self.log((leader + 1) % 3, json!({ "event": "leading", "token": token }));
+                self.log(
+                    (leader + 1) % 3,
+                    json!({ "event": "leading", "fencing_token": fencing_token }),
+                );
             }
             Mutant::ReusesItsToken => {
-                self.log(leader, json!({ "event": "leading", "token": token }));
+                self.log(leader, json!({ "event": "leading", "fencing_token": fencing_token }));
             }
             _ => {}
         }
@@ -151,16 +154,17 @@ impl World {
         (self.now - self.random.u64(1..WAY), self.now + self.random.u64(1..WAY))
     }
 
-    /// A good answer under a term's token; of the register, if there is a value.
+    /// A good answer under a term's fencing token; of the register, if there is a value.
     fn answer(&mut self, term: &Term, value: Option<u64>, (sent, received): (u64, u64)) {
-        let token = term.token;
-        let said = if self.mutant == Mutant::ConfusesTokens { token + 1 } else { token };
+        let fencing_token = term.fencing_token;
+        let said =
+            if self.mutant == Mutant::ConfusesTokens { fencing_token + 1 } else { fencing_token };
         let body = match value {
             Some(_) if self.mutant == Mutant::Babbles => "hello".to_owned(),
             Some(value) => format!("{said} {value}\n"),
             None => "hello".to_owned(),
         };
-        let mut record = answered(200, token, sent, received, &body);
+        let mut record = answered(200, fencing_token, sent, received, &body);
         if value.is_none() {
             record.action = Action::Web;
         }
@@ -168,8 +172,8 @@ impl World {
         if let Outcome::Answer(answer) = &mut record.outcome {
             answer.host = Some(HOSTS[term.leader].to_owned());
             match self.mutant {
-                // An answer without a token is no write either: the register is left alone.
-                Mutant::HidesItsToken if value.is_none() => answer.token = None,
+                // An answer without a fencing token is no write either: the register is left alone.
+                Mutant::HidesItsToken if value.is_none() => answer.fencing_token = None,
                 Mutant::HidesItsName => answer.host = None,
                 _ => {}
             }
@@ -212,7 +216,7 @@ impl World {
         let failed =
             if self.mutant == Mutant::IsSilent { vec!["b is silent".into()] } else { Vec::new() };
         self.faults.push(InjectedFault {
-            token: term.token,
+            fencing_token: term.fencing_token,
             at,
             since: at,
             healed: self.now,
@@ -220,10 +224,13 @@ impl World {
             observations: vec![Observation { what: "all report it".into(), failed }],
             ..injected
         });
-        self.log(term.leader, json!({ "event": "stopping", "token": term.token, "cause": "x" }));
+        self.log(
+            term.leader,
+            json!({ "event": "stopping", "fencing_token": term.fencing_token, "cause": "x" }),
+        );
         let is_of_interest = match self.mutant {
             Mutant::WritesAfterDeletion => end == End::Deletion,
-            // Tokens compare within an epoch alone.
+            // Fencing tokens compare within an epoch alone.
             _ => end != End::Restore,
         };
         self.former = is_of_interest.then_some(term);

@@ -1,5 +1,5 @@
-//! A job that does what its arguments say, one after the other: `say` prints the firing to stdout,
-//! `note` appends a line about it to `/notes/firings` (a granted folder), `wait MS` waits, `spin`
+//! A job that does what its arguments say, one after the other: `say` prints the run to stdout,
+//! `note` appends a line about it to `/notes/runs` (a granted folder), `wait MS` waits, `spin`
 //! computes for ever, `trap` traps, `exit CODE` exits, and `until N` exits with 7 in each attempt
 //! before the Nth; `trip` exits with 3 the first time, which it remembers by a file in `/notes`.
 
@@ -14,7 +14,7 @@ fn main() {
     let mut words = env::args().skip(1);
     while let Some(order) = words.next() {
         match &*order {
-            "say" => println!("{}", firing()),
+            "say" => println!("{}", run()),
             "note" => note(),
             "wait" => sleep(Duration::from_millis(number(words.next()))),
             "spin" => loop {
@@ -39,19 +39,19 @@ fn main() {
     }
 }
 
-fn firing() -> String {
-    let names = ["SOLOIST_FIRING", "SOLOIST_SCHEDULED", "SOLOIST_ATTEMPT", "SOLOIST_TOKEN"];
+fn run() -> String {
+    let names = ["SOLOIST_RUN_ID", "SOLOIST_SCHEDULED", "SOLOIST_ATTEMPT", "SOLOIST_FENCING_TOKEN"];
     names.map(told).join(" ")
 }
 
 fn note() {
-    let file = OpenOptions::new().create(true).append(true).open("/notes/firings");
-    let line = format!("{}\n", firing());
+    let file = OpenOptions::new().create(true).append(true).open("/notes/runs");
+    let line = format!("{}\n", run());
     file.expect("a folder").write_all(line.as_bytes()).expect("a line");
 }
 
 fn told(name: &str) -> String {
-    env::var(name).expect("every firing is told")
+    env::var(name).expect("every run is told")
 }
 
 fn number(word: Option<String>) -> u64 {

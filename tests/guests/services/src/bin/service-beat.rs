@@ -1,5 +1,5 @@
-//! Increments a counter in its state and prints it: `beat TOKEN COUNT`. If the host refuses, it
-//! prints `refused TOKEN WHY`.
+//! Increments a counter in its state and prints it: `beat FENCING TOKEN COUNT`. If the host
+//! refuses, it prints `refused FENCING TOKEN WHY`.
 
 mod bindings {
     wit_bindgen::generate!({
@@ -19,12 +19,12 @@ use bindings::wasi::keyvalue::{atomics, store};
 const PAUSE: Duration = Duration::from_millis(100);
 
 fn main() {
-    let token = term::current().token;
+    let fencing_token = term::current().fencing_token;
     let bucket = store::open("").expect("`state = true` in the action's settings");
     loop {
         match atomics::increment(&bucket, "beats", 1) {
-            Ok(count) => println!("beat {token} {count}"),
-            Err(error) => println!("refused {token} {error:?}"),
+            Ok(count) => println!("beat {fencing_token} {count}"),
+            Err(error) => println!("refused {fencing_token} {error:?}"),
         }
         sleep(PAUSE);
     }

@@ -22,7 +22,7 @@ fn main() {
     ending.block();
     // Long enough to be cut off by a host that does not wait.
     sleep(Duration::from_millis(300));
-    let token = term::current().token.to_string();
-    bucket.set("last", token.as_bytes()).expect("to write");
-    println!("farewell: {token}");
+    let fencing_token = term::current().fencing_token.to_string();
+    bucket.set("last", fencing_token.as_bytes()).expect("to write");
+    println!("farewell: {fencing_token}");
 }

@@ -29,12 +29,12 @@ fn main() -> Router {
 struct Home {
     name: &'static str,
     host: String,
-    token: u64,
+    fencing_token: u64,
 }
 
 async fn home() -> Json<Home> {
     let term = term::current();
-    Json(Home { name: "{{name}}", host: term.host, token: term.token })
+    Json(Home { name: "{{name}}", host: term.host, fencing_token: term.fencing_token })
 }
 
 async fn read(Path(name): Path<String>) -> Result<Response, Unavailable> {

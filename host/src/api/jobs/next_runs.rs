@@ -1,0 +1,59 @@
+//! The upcoming runs of a job.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::IntoResponse,
+};
+use serde::Deserialize;
+
+use super::{
+    ApiError, JobApi,
+    job_list::{JobFuture, NEXT_MAX, NextRun},
+};
+use crate::api::extract::{Path, Query};
+use soloist_config::{ZonedMoment, time_zone};
+use soloist_jobs::{UpcomingRun, upcoming_runs};
+
+/// How many are listed by default.
+const COUNT: usize = 10;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct JobNextQuery {
+    count: Option<usize>,
+    zone: Option<String>,
+}
+
+pub(super) async fn next(
+    State(source): State<Arc<JobApi>>,
+    Path(name): Path<String>,
+    Query(JobNextQuery { count, zone }): Query<JobNextQuery>,
+) -> Result<impl IntoResponse, ApiError> {
+    let count = count.unwrap_or(COUNT);
+    if !(1..=NEXT_MAX).contains(&count) {
+        let error = format!("{count} runs cannot be told");
+        let help = format!("ask for 1 to {NEXT_MAX}");
+        return Err(ApiError::new(StatusCode::BAD_REQUEST, error, help));
+    }
+    let action = source.job(&name)?;
+    let job = action.job().ok_or_else(|| source.no_job(&name))?;
+    let zone = zone.map_or(Ok(job.schedule.zone()), |zone| time_zone(&zone));
+    let zone = zone.map_err(|(error, help)| ApiError::new(StatusCode::BAD_REQUEST, error, help))?;
+    let (mark, _) = source.records(&name, 0).await?;
+    let runs = upcoming_runs(&name, job, mark.as_ref(), source.jobs.clock.now()).take(count);
+    let told = |UpcomingRun { run, due }| NextRun {
+        shown: ZonedMoment(run.scheduled, zone).to_string(),
+        remark: job.schedule.remark(run.scheduled, zone),
+        scheduled: run.scheduled,
+        id: run.id,
+        due,
+    };
+    let (schedule, zone_name) = (job.schedule.to_string(), zone.name().to_owned());
+    let runs = runs.map(told).collect();
+    let future = JobFuture { name, schedule, zone: zone_name, runs };
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(future)))
+}
