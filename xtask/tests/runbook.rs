@@ -1,0 +1,100 @@
+//! The runbook lists every event that the log of a host knows, at its level, and no other.
+//!
+//! Events are found in the text of the sources, as `event = "…"` in the macros of `tracing`: they
+//! are not written in any other way.
+
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use soloist_devtools::paths::repo;
+
+const RUNBOOK: &str = "docs/runbook-symptoms.md";
+const INDEX: &str = "## Index of log events";
+/// What comes before the name of an event in the sources.
+const MARK: &str = "event = \"";
+/// The levels of the log, in the order in which the index names them.
+const LEVELS: [&str; 5] = ["trace", "debug", "info", "warn", "error"];
+/// In `GET /v1/events` alone; it is in no line of the log.
+const TRANSITION_ONLY: (&str, &str) = ("ended", "of(\"ended\"");
+
+/// All sources under `folder`.
+fn sources(folder: &Path, texts: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, texts);
+        } else if path.extension().is_some_and(|it| it == "rs") {
+            texts.push(fs::read_to_string(&path).unwrap());
+        }
+    }
+}
+
+/// The levels at which each event is logged.
+fn logged(texts: &[String]) -> BTreeMap<&str, BTreeSet<usize>> {
+    let mut events = BTreeMap::<_, BTreeSet<_>>::new();
+    for text in texts {
+        for (at, _) in text.match_indices(MARK) {
+            let name = text[at + MARK.len()..].split('"').next().unwrap();
+            let before = &text[..text[..at].rfind("!(").unwrap()];
+            let level = LEVELS.iter().position(|level| before.ends_with(level));
+            let level = level.unwrap_or_else(|| panic!("`{name}` is in no macro of a level"));
+            events.entry(name).or_default().insert(level);
+        }
+    }
+    events
+}
+
+/// The event and the level of a row of the index.
+fn row(line: &str) -> Option<(&str, &str)> {
+    let (name, rest) = line.strip_prefix("| `")?.split_once("` | ")?;
+    Some((name, rest.split([',', '|']).next()?.trim()))
+}
+
+/// The rows of the index: the event and its level.
+fn listed(page: &str) -> BTreeMap<&str, &str> {
+    let (_, index) = page.split_once(INDEX).unwrap();
+    // A second row for one event would hide the first.
+    let mut rows = BTreeMap::new();
+    for (name, level) in index.lines().filter_map(row) {
+        assert!(rows.insert(name, level).is_none(), "{RUNBOOK} lists `{name}` twice");
+    }
+    rows
+}
+
+#[test]
+fn the_runbook_lists_every_event() {
+    let mut texts = Vec::new();
+    sources(&repo().join("host"), &mut texts);
+    let events = logged(&texts);
+    assert!(events.len() > 80, "only {} events were found", events.len());
+    let page = fs::read_to_string(repo().join(RUNBOOK)).unwrap();
+    let mut rows = listed(&page);
+    let mut faults = String::new();
+    for (event, levels) in &events {
+        let levels: Vec<_> = levels.iter().map(|level| LEVELS[*level]).collect();
+        let levels = levels.join(" or ");
+        match rows.remove(event) {
+            None => {
+                let _ =
+                    writeln!(faults, "`{event}` ({levels}) is missing: say what to do about it");
+            }
+            Some(level) if level != levels => {
+                let _ = writeln!(faults, "`{event}` is of level {levels}, and not {level}");
+            }
+            Some(_) => {}
+        }
+    }
+    let (transition, source) = TRANSITION_ONLY;
+    assert!(texts.iter().any(|text| text.contains(source)), "`{transition}` is no transition");
+    if rows.remove(transition).is_none() {
+        let _ = writeln!(faults, "`{transition}` is missing");
+    }
+    for event in rows.keys() {
+        let _ = writeln!(faults, "`{event}` is listed, and nothing logs it");
+    }
+    assert!(faults.is_empty(), "{RUNBOOK}, {INDEX}:\n{faults}");
+}
