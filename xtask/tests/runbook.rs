@@ -1,7 +1,7 @@
 //! The runbook lists every event that the log of a host knows, at its level, and no other.
 //!
-//! Events are found in the text of the sources, as `event = "…"` in the macros of `tracing`: they
-//! are not written in any other way.
+//! Events are found in the text of the sources, in the macros of `tracing`: as `event = "…"`, or as
+//! `event = it.event()`, where a function `event` has the names.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -15,7 +15,9 @@ use soloist_devtools::paths::repo;
 const RUNBOOK: &str = "docs/runbook-symptoms.md";
 const INDEX: &str = "## Index of log events";
 /// What comes before the name of an event in the sources.
-const MARK: &str = "event = \"";
+const MARK: &str = "event = ";
+/// The function that says the name of an event, and how it ends.
+const FUNCTION: [&str; 2] = ["fn event(&self) -> &'static str {", "\n    }\n"];
 /// The levels of the log, in the order in which the index names them.
 const LEVELS: [&str; 5] = ["trace", "debug", "info", "warn", "error"];
 /// In `GET /v1/events` alone; it is in no line of the log.
@@ -38,14 +40,30 @@ fn logged(texts: &[String]) -> BTreeMap<&str, BTreeSet<usize>> {
     let mut events = BTreeMap::<_, BTreeSet<_>>::new();
     for text in texts {
         for (at, _) in text.match_indices(MARK) {
-            let name = text[at + MARK.len()..].split('"').next().unwrap();
+            let value = text[at + MARK.len()..].split([',', ';', '\n']).next().unwrap();
+            let names = match value.strip_prefix('"') {
+                Some(name) => vec![name.split('"').next().unwrap()],
+                None if value.ends_with(".event()") => named_by_functions(texts),
+                // A variable of that name.
+                None => continue,
+            };
             let before = &text[..text[..at].rfind("!(").unwrap()];
             let level = LEVELS.iter().position(|level| before.ends_with(level));
-            let level = level.unwrap_or_else(|| panic!("`{name}` is in no macro of a level"));
-            events.entry(name).or_default().insert(level);
+            let level = level.unwrap_or_else(|| panic!("{value} is in no macro of a level"));
+            for name in names {
+                events.entry(name).or_default().insert(level);
+            }
         }
     }
     events
+}
+
+/// The names in all functions that say the name of an event.
+fn named_by_functions(texts: &[String]) -> Vec<&str> {
+    let [begin, end] = FUNCTION;
+    let bodies = texts.iter().flat_map(|text| text.split(begin).skip(1));
+    let bodies = bodies.filter_map(|body| body.split(end).next());
+    bodies.flat_map(|body| body.split('"').skip(1).step_by(2)).collect()
 }
 
 /// The event and the level of a row of the index.
@@ -97,4 +115,23 @@ fn the_runbook_lists_every_event() {
         let _ = writeln!(faults, "`{event}` is listed, and nothing logs it");
     }
     assert!(faults.is_empty(), "{RUNBOOK}, {INDEX}:\n{faults}");
+}
+
+#[test]
+fn events_are_found_however_they_are_written() {
+    let texts = [
+        "    tracing::warn!(\n        event = \"lost\", store,\n        \"{text}\");\n",
+        "    info!(target: \"api\", event = \"back\", \"again\");\n    let event = step(1);\n",
+        "    warn!(event = it.event(), \"{it}\");\n    debug!(event = \"back\", \"again\");\n",
+        "    pub fn event(&self) -> &'static str {\n        \"one\" if \"two\"\n    }\n    \"no\"",
+    ]
+    .map(ToOwned::to_owned);
+    let levels = |levels: &[usize]| levels.iter().copied().collect::<BTreeSet<_>>();
+    let expected = [
+        ("back", levels(&[1, 2])),
+        ("lost", levels(&[3])),
+        ("one", levels(&[3])),
+        ("two", levels(&[3])),
+    ];
+    assert_eq!(logged(&texts), expected.into());
 }
