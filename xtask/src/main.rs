@@ -17,6 +17,7 @@ mod examples;
 mod faketime;
 mod fuzz;
 mod haproxy;
+mod package;
 mod test;
 mod workspace_package;
 
@@ -85,6 +86,8 @@ enum Task {
         #[arg(long, default_value_t = 120)]
         seconds: u64,
     },
+    /// Make the archive that a release hands out, in target/package/
+    Package,
     /// Run every check: format, lints, tests, documentation, dependencies
     Ci,
 }
@@ -123,6 +126,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::ComposeInside(inside) => compose::inside(&inside),
         Task::Deploy => deploy::check(),
         Task::Fuzz { target, seconds } => fuzz::run(target, Duration::from_secs(seconds)),
+        Task::Package => package::run(),
         Task::Ci => ci::run(),
     }
 }
