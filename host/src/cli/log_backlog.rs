@@ -72,7 +72,6 @@ impl LogBacklog {
             // If the reader is gone, it cannot be told so this way.
             let _ = to.write_all(&text).and_then(|()| to.flush());
             if lost > 0 {
-                measure::log_lines_lost(lost);
                 tracing::warn!(
                     event = "log-lost",
                     lines = lost,
@@ -89,6 +88,9 @@ impl LogBacklog {
         }
         if waiting.text.len() + waiting.in_hand + line.len() > MOST {
             waiting.lost += 1;
+            drop(waiting);
+            // Counted here: the thread that writes may be blocked for as long as nobody reads.
+            measure::log_lines_lost(1);
             return;
         }
         waiting.text.extend_from_slice(line);
@@ -137,6 +139,8 @@ impl<'a> MakeWriter<'a> for LogBacklog {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use metrics_exporter_prometheus::PrometheusBuilder;
 
     use super::*;
     use soloist_heart::clock::BootTime;
@@ -196,6 +200,24 @@ mod tests {
         drop(scribe);
         assert!(taken.try_iter().any(|text| text.ends_with(b"again\n")));
         assert_eq!(held(&backlog), 0);
+    }
+
+    /// Lost lines are counted while the reader is still blocked, since nothing else tells of them.
+    #[test]
+    fn lost_lines_are_counted_before_anybody_reads() {
+        let (reader, _go, _taken) = reader();
+        let backlog = LogBacklog::default();
+        let _thread = backlog.start_thread(reader).unwrap();
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let counted = recorder.handle();
+        metrics::with_local_recorder(&recorder, || {
+            (0..20).for_each(|_| backlog.put(&[b'x'; 1 << 20]));
+        });
+        assert!(
+            counted.render().contains("soloist_log_lines_lost_total 4"),
+            "{}",
+            counted.render()
+        );
     }
 
     #[test]

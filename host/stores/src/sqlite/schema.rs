@@ -259,5 +259,8 @@ fn no_folder(path: &Path) -> String {
 
 fn not_writable(path: &Path) -> String {
     let file = path.display();
+    if path.is_dir() {
+        return format!("{file} is a folder: name a file in it, as in `sqlite:{file}/soloist.db`");
+    }
     format!("{file} cannot be opened for writing: let this user read and write it and its folder")
 }

@@ -75,13 +75,18 @@ pub(super) enum SqliteFault {
 fn explanation(error: &rusqlite::Error) -> &'static str {
     match error.sqlite_error_code() {
         _ if is_full(error) => "its disk is full: make room there",
+        // Every row that is asked for without a condition is written when the file is made.
+        _ if matches!(error, rusqlite::Error::QueryReturnedNoRows) => {
+            "rows that soloist wrote were deleted from it: stop every host of the cluster, and put \
+             a backup there or remove the file, which is then made again"
+        }
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
             "it cannot be written to: let this user write to it and its folder, on a file system \
              that is mounted for writing"
         }
         Some(ErrorCode::SystemIoFailure) => "its disk fails: the kernel's log (dmesg) says how",
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            "it is damaged: stop every host of the cluster and remove it; it is made anew"
+            "it is damaged: stop every host of the cluster and remove it; it is made again"
         }
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "another process holds it",
         _ => "SQLite fails",

@@ -55,7 +55,7 @@ async fn what_is_not_ours_is_refused_and_left_alone() {
     let missing = folder.path().join("none/soloist.db");
     let problem = refusal(&missing).await;
     assert!(problem.contains("create ") && problem.contains("/none"), "{problem}");
-    assert!(refusal(folder.path()).await.contains("cannot be opened"));
+    assert!(refusal(folder.path()).await.contains("is a folder: name a file in it"));
 }
 
 #[tokio::test]
@@ -253,6 +253,17 @@ async fn a_removed_file_ends_every_wait_and_session() {
     };
     assert!(matches!(soon(renewed).await, Err(StoreError::LeaseGone)));
     assert!(!soon(leader.store.verify(&key)).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_file_whose_rows_were_deleted_says_what_to_do() {
+    let world = World::sqlite();
+    let host = world.host("a").await;
+    let StoreUrl::Sqlite(path) = &world.url else { unreachable!() };
+    Connection::open(path).unwrap().execute_batch("DELETE FROM counter").unwrap();
+    let error = soon(host.store.grant(LONG)).await.unwrap_err();
+    let text = soloist_text::with_causes(&error);
+    assert!(text.contains("rows that soloist wrote were deleted"), "{text}");
 }
 
 #[tokio::test]
