@@ -12,6 +12,7 @@
 )]
 
 mod accepted;
+mod advertise;
 mod clients;
 mod commands;
 mod dashboard;
