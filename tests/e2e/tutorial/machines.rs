@@ -96,8 +96,8 @@ impl Machines {
     pub(super) fn start_on_each(&mut self, script: &str) {
         for (number, name) in NAMES.into_iter().enumerate() {
             let script = of_machine(script, number, name);
-            let log = fs::File::options().create(true).append(true);
-            let log = log.open(self.folder(name).join("log")).expect("a log");
+            let file = self.folder(name).join("log");
+            let log = fs::File::options().create(true).append(true).open(file).expect("a log");
             let mut command = self.command(name, &script);
             command.stdout(log.try_clone().expect("a file")).stderr(log);
             self.running.push((name, command.spawn().expect("nsenter")));
