@@ -5,7 +5,7 @@
 mod blocks;
 mod machines;
 
-use std::{fs, time::Duration};
+use std::{collections::BTreeMap, fs, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
@@ -22,14 +22,15 @@ const WITHIN: Duration = PATIENCE.saturating_mul(2);
 #[tokio::test(flavor = "multi_thread")]
 async fn three_machines_are_set_up_as_the_tutorial_says() {
     let path = format!("{}/../{TUTORIAL}", env!("CARGO_MANIFEST_DIR"));
-    let mut machines = Machines::new();
+    let (mut machines, mut variables) = (Machines::new(), BTreeMap::<_, String>::new());
     let text = fs::read_to_string(path).expect("the tutorial");
     let all = blocks(&text);
     assert!(all.len() >= 10, "comments say where {} blocks run", all.len());
     for Block { place, text } in all {
         match place {
             Place::On(name) if text.starts_with("$ ") => {
-                for exchange in Exchange::of(&text) {
+                let variables = variables.entry(name.clone()).or_default();
+                for exchange in Exchange::of(&text, variables) {
                     meet(&machines, &name, &exchange).await;
                 }
             }

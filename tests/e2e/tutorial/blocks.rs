@@ -20,7 +20,7 @@ pub(super) struct Block {
     pub(super) text: String,
 }
 
-/// A command, after all commands of its block that set variables, and what it prints.
+/// A command, after all commands on its machine that set variables, and what it prints.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Exchange {
     pub(super) script: String,
@@ -62,14 +62,15 @@ fn place(comment: &str) -> Place {
 }
 
 impl Exchange {
-    /// The commands of a block, which begin with `$ `, each with the lines that follow it.
-    pub(super) fn of(block: &str) -> Vec<Self> {
-        let (mut exchanges, mut variables) = (Vec::<Self>::new(), String::new());
+    /// The commands of a block, which begin with `$ `, each with the lines that follow it. Those
+    /// that set variables are added to the `variables` of the machine.
+    pub(super) fn of(block: &str, variables: &mut String) -> Vec<Self> {
+        let mut exchanges = Vec::<Self>::new();
         for line in block.lines() {
             match (line.strip_prefix("$ "), exchanges.last_mut()) {
                 (Some(command), _) if command.starts_with("export ") => {
-                    variables += command;
-                    variables += "\n";
+                    *variables += command;
+                    *variables += "\n";
                 }
                 (Some(command), _) => exchanges
                     .push(Self { script: format!("{variables}{command}"), output: String::new() }),
@@ -109,8 +110,9 @@ fn a_block_is_read_with_its_place() {
     let places: Vec<_> = all.iter().map(|block| &block.place).collect();
     let (on, off) = (Place::On("a".into()), Place::SwitchOff("a".into()));
     assert_eq!(places, [&on, &off, &Place::File("f".into())]);
-    let exchanges = Exchange::of(&all[0].text);
-    assert_eq!(exchanges[0].script, "export A=1\nx");
+    let mut variables = "export B=2\n".to_owned();
+    let exchanges = Exchange::of(&all[0].text, &mut variables);
+    assert_eq!(exchanges[0].script, "export B=2\nexport A=1\nx");
     assert!(exchanges[0].is_met_by("one   two\n") && !exchanges[0].is_met_by("two one\n"));
     assert!(exchanges[1].is_met_by("") && !exchanges[1].is_met_by("more\n"));
 }
