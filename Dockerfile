@@ -17,6 +17,8 @@ ENV SOLOIST_LISTEN=0.0.0.0:4000 \
     SOLOIST_LOG_FORMAT=json
 EXPOSE 3000 4000
 # The process alone: a host that has lost its store is well, and /readyz says what it lacks.
+# A host with `tls` needs SOLOIST_URL=https://127.0.0.1:4000 and SOLOIST_CA=FILE in its
+# environment, and a certificate that is valid for 127.0.0.1.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --retries=3 \
     CMD ["soloist", "status", "--live"]
 # As process 1 the supervisor passes SIGTERM on, and its host hands over before it ends.

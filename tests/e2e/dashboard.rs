@@ -278,6 +278,24 @@ async fn a_page_that_is_cut_off_says_so_and_comes_back() {
     browser.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Chromium: `cargo xtask ci` runs it"]
+async fn an_address_of_two_hosts_is_warned_of() {
+    let mut cluster = Cluster::new(Kind::Sqlite).await;
+    let same = "[host]\nadvertise = \"http://10.9.8.7:4000\"\n";
+    cluster.join_with("a", same).await;
+    let browser = at(&cluster, "a").await;
+    browser.until(&leads("a")).await;
+    browser.until("document.getElementById('warnings').hidden").await;
+    cluster.join_with("b", same).await;
+    let warning = "a and b both advertise http://10.9.8.7:4000: set `host.advertise`";
+    browser.until(&shows("#warnings", warning)).await;
+    cluster.terminate("b").await;
+    browser.until("document.getElementById('warnings').hidden").await;
+    assert_quiet(&browser).await;
+    browser.end().await;
+}
+
 /// A proxy in front of a host, which requires a token for the control API.
 async fn door(api: SocketAddr) -> (SocketAddr, JoinHandle<()>) {
     let listener = TcpListener::bind(address(own_address(), 4000)).await.expect("a free port");

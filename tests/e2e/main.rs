@@ -12,6 +12,7 @@
 )]
 
 mod accepted;
+mod advertise;
 mod clients;
 mod commands;
 mod dashboard;
@@ -53,6 +54,7 @@ mod supervisor;
 mod tasks;
 mod terminal;
 mod traces;
+mod tutorial;
 mod work;
 
 /// Makes a test of each function for each store: both stores must behave alike.

@@ -1,6 +1,6 @@
 //! Two hosts with the same name, or at the same address.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::{
     cluster::{Cluster, Kind},
@@ -76,15 +76,14 @@ async fn two_hosts_at_one_address_are_told(kind: Kind) {
     let more = "[host]\nadvertise = \"http://10.9.8.7:4000\"\n";
     cluster.join_with("a", more).await;
     cluster.join_with("b", more).await;
-    for (name, other) in [("a", "b"), ("b", "a")] {
+    let both = "a and b both advertise http://10.9.8.7:4000: set `host.advertise` on one of them";
+    for name in ["a", "b"] {
         let host = cluster.host(name);
         host.log.event(0, "same-address").await;
-        let warned = |status: &Value| {
-            let warning = status["host"]["warning"].as_str().unwrap_or_default();
-            warning.starts_with(&format!("{other} answers at http://10.9.8.7:4000 as well"))
-        };
-        agrees(host, warned).await;
+        agrees(host, |status| status["host"]["warnings"] == json!([both])).await;
+        assert_eq!(host.log.events("same-address").len(), 1, "it is said once: {}", host.log);
     }
     cluster.terminate("b").await;
-    agrees(cluster.host("a"), |status| status["host"]["warning"].is_null()).await;
+    cluster.host("a").log.event(0, "addresses-right").await;
+    agrees(cluster.host("a"), |status| status["host"]["warnings"].is_null()).await;
 }

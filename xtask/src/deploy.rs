@@ -99,10 +99,31 @@ fn unit() -> Result<()> {
 /// Checks the manifests against the schemas of Kubernetes.
 fn manifests() -> Result<()> {
     let validate = languages::python_tool(KUBERNETES)?.join("kubernetes-validate");
+    let valid =
+        |file: &Path| cmd::run(Command::new(&validate).args(["--strict", "--quiet"]).arg(file));
+    let scratch = tempfile::tempdir()?;
     for manifest in yaml(&paths::repo().join(MANIFESTS))? {
-        cmd::run(Command::new(&validate).args(["--strict", "--quiet"]).arg(manifest))?;
+        valid(&manifest)?;
+        let secure = scratch.path().join("tls.yaml");
+        fs::write(&secure, with_tls(&fs::read_to_string(&manifest)?)?)?;
+        valid(&secure)?;
     }
     Ok(())
+}
+
+/// The manifests for hosts with `tls`, as their first comment says that they are made. Every probe
+/// must be by TLS then.
+fn with_tls(manifest: &str) -> Result<String> {
+    let secure = manifest
+        .replace("# scheme: HTTPS", "scheme: HTTPS")
+        .replace("# prometheus.io/scheme", "prometheus.io/scheme")
+        .replace("value: http://$(POD_IP)", "value: https://$(POD_IP)");
+    let count = |what: &str| secure.lines().filter(|line| line.trim() == what).count();
+    let (probes, by_tls) = (count("httpGet:"), count("scheme: HTTPS"));
+    if probes == 0 || probes != by_tls || secure.contains("http://$(POD_IP)") {
+        bail!("{by_tls} of {probes} probes in {MANIFESTS} are by TLS for a host with `tls`");
+    }
+    Ok(secure)
 }
 
 fn yaml(folder: &Path) -> Result<Vec<PathBuf>> {
@@ -120,6 +141,18 @@ fn yaml(folder: &Path) -> Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_with_tls_is_asked_by_tls() {
+        let manifest = paths::repo().join(MANIFESTS).join("soloist.yaml");
+        let manifest = fs::read_to_string(manifest).unwrap();
+        assert_eq!(
+            with_tls(&manifest).unwrap().matches("\n              scheme: HTTPS\n").count(),
+            3
+        );
+        let forgotten = manifest.replacen("# scheme: HTTPS", "", 1);
+        assert!(with_tls(&forgotten).is_err());
+    }
 
     #[test]
     fn a_dashboard_is_made_of_rules() {

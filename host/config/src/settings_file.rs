@@ -292,7 +292,7 @@ pub(super) struct ActionTable {
     /// Of a task: how many queued calls there may be that are not done. Default: 10000
     pub(super) max_queued: Option<BoundedCount<0, 1_000_000>>,
     // etcd takes requests of 1.5 MiB (`--max-request-bytes`).
-    /// Of a task: how long the payload of a queued call may be. 0B to 1MiB; default: "256KiB"
+    /// Of a task: how long the payload of a queued call may be. 0B to 1MiB; default: "64KiB"
     pub(super) payload: Option<BoundedSize<0, MIB>>,
     /// Names of tasks that it may call; "*" is all of them
     pub(super) tasks: Vec<LocatedText>,

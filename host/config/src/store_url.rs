@@ -7,6 +7,7 @@ use percent_encoding::percent_decode_str;
 
 use super::{
     ConfigError, StoreTls,
+    loopback::is_loopback,
     problem::{Problem, conceal},
 };
 
@@ -60,6 +61,20 @@ impl StoreUrl {
         match self {
             Self::Sqlite(_) => Duration::from_secs(1),
             Self::Etcd { .. } => Duration::from_secs(2),
+        }
+    }
+
+    /// Whether the store is reached by an address that other machines could use as well, so that
+    /// hosts of the cluster may be on other machines.
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
+        let is_remote = |endpoint: &String| {
+            let host = endpoint.rsplit_once(':').map_or(endpoint.as_str(), |(host, _)| host);
+            !is_loopback(host)
+        };
+        match self {
+            Self::Sqlite(_) => false,
+            Self::Etcd { endpoints, .. } => endpoints.iter().any(is_remote),
         }
     }
 

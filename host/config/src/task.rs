@@ -15,7 +15,8 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_ATTEMPTS: usize = 5;
 const KEEP: Duration = Duration::from_secs(3600);
 const MAX_QUEUED: usize = 10_000;
-const PAYLOAD: u64 = 256 * KIB;
+/// A full queue of such payloads takes less than a third of what etcd holds by default, 2 GiB.
+const PAYLOAD: u64 = 64 * KIB;
 
 /// The settings of a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,4 +77,18 @@ pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<T
         max_queued: max_queued?,
         payload: payload?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_queue_of_the_greatest_payloads_fits_etcd_by_default() {
+        // `--quota-backend-bytes`; each payload may be there twice until etcd compacts.
+        const QUOTA: u64 = 2 << 30;
+        let TaskConfig { max_queued, payload, .. } = TaskConfig::default();
+        let queued = u64::try_from(max_queued).unwrap();
+        assert!(queued * payload * 2 < QUOTA);
+    }
 }

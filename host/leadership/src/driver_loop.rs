@@ -53,7 +53,6 @@ pub(crate) struct DriverLoop {
     journal: Journal,
     view: watch::Sender<HostView>,
     health: report::StoreHealth,
-    address_conflicts: report::AddressConflicts,
     repeated_failures: report::RepeatedFailures,
     /// Whether the store does not yet show something that this host has written about itself.
     needs_rewrite: bool,
@@ -75,7 +74,6 @@ impl DriverLoop {
             timings: *timings,
             health: report::StoreHealth::new(store.label(), &me.name, journal.clone()),
             mismatches: store.mismatches(),
-            address_conflicts: report::AddressConflicts::of(&me),
             repeated_failures: report::RepeatedFailures::default(),
             needs_rewrite: false,
             calls: StoreCalls::new(
@@ -184,7 +182,7 @@ impl DriverLoop {
     }
 
     fn publish(&self) {
-        let view = HostView::of(&self.heart, self.health.error(), self.address_conflicts.warning());
+        let view = HostView::of(&self.heart, self.health.error());
         self.view.send_if_modified(|old| {
             report::obstacles(old, &view, self.heart.host(), &self.journal);
             let changed = *old != view;
@@ -226,9 +224,6 @@ impl DriverLoop {
         let (Some(roster), Some((lease, _))) = (roster, self.heart.session().live()) else {
             return;
         };
-        if self.address_conflicts.look(&roster) {
-            self.publish();
-        }
         self.needs_rewrite = self.rewrite_missing(&roster);
         // Groups in which the host stands or leads are known already; skipping them leaves few out
         // of a thousand.

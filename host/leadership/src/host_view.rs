@@ -39,8 +39,6 @@ pub struct HostView {
     pub joined: bool,
     /// Why the host cannot join the members.
     pub obstacle: Option<String>,
-    /// A warning for people that does not keep the host from anything.
-    pub warning: Option<String>,
     /// The state of each group.
     pub groups: BTreeMap<Group, GroupView>,
     /// The error of the last failed call to the store, until one succeeds.
@@ -50,10 +48,10 @@ pub struct HostView {
 }
 
 impl HostView {
-    /// The published state of `heart`, together with the error of the last failed call to the store
-    /// and a warning for people.
+    /// The published state of `heart`, together with the error of the last failed call to the
+    /// store.
     #[must_use]
-    pub fn of(heart: &Heart, store_error: Option<String>, warning: Option<String>) -> Self {
+    pub fn of(heart: &Heart, store_error: Option<String>) -> Self {
         let held = heart.restart_reason();
         let view = |(group, candidacy): (&Group, &GroupCandidacy)| {
             (group.clone(), of_group(candidacy, held))
@@ -62,7 +60,6 @@ impl HostView {
             session: heart.session().live(),
             joined: heart.joined().is_some(),
             obstacle: heart.obstacle().map(ToOwned::to_owned),
-            warning,
             groups: heart.candidacies().iter().map(view).collect(),
             store_error,
             restart_reason: held.map(ToOwned::to_owned),

@@ -9,7 +9,7 @@ use tracing::{debug, info, warn};
 
 use crate::host_view::{GroupView, HostView};
 use soloist_heart::{Group, HeartCommand, HeartEvent, clock::BootTime};
-use soloist_stores::{Member, Roster, StoreError};
+use soloist_stores::StoreError;
 use soloist_telemetry::{
     journal::{Journal, Transition},
     log_throttle::LogThrottle,
@@ -179,67 +179,5 @@ impl StoreHealth {
             self.journal.record(Transition::of("store-lost", &self.host).because(&text));
         }
         self.error = Some(text);
-    }
-}
-
-/// Detects another host that claims the same address as this one: a request to that address may
-/// reach either of them.
-pub(crate) struct AddressConflicts {
-    name: String,
-    url: String,
-    warning: Option<String>,
-}
-
-impl AddressConflicts {
-    pub(crate) fn of(member: &Member) -> Self {
-        Self { name: member.name.clone(), url: member.url.clone(), warning: None }
-    }
-
-    /// The warning to show to people, if any.
-    pub(crate) fn warning(&self) -> Option<String> {
-        self.warning.clone()
-    }
-
-    /// Looks for such a host, and returns whether the result has changed. Entries with this host's
-    /// own name are skipped: they belong to one of its sessions, or to another host of that name,
-    /// which is reported elsewhere.
-    pub(crate) fn look(&mut self, roster: &Roster) -> bool {
-        let others = roster.members.iter().filter(|(_, member)| member.name != self.name);
-        let warning = others.map(|(_, other)| other).find(|other| other.url == self.url);
-        let warning = warning.map(|other| {
-            format!(
-                "{} answers at {} as well, by what it says: give each host an `advertise` of its \
-                 own in [host]",
-                other.name, self.url
-            )
-        });
-        let news = self.warning != warning;
-        self.warning = warning;
-        if news && let Some(warning) = &self.warning {
-            warn!(event = "same-address", "{warning}");
-        }
-        news
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use soloist_heart::LeaseId;
-
-    #[test]
-    fn a_double_is_another_host_and_not_this_one_as_it_was() {
-        let at = |name: &str, url: &str| Member { url: url.into(), ..Member::named(name) };
-        let roster = |members: &[Member]| {
-            let entry =
-                |(lease, member): (i64, &Member)| (LeaseId(lease), Arc::new(member.clone()));
-            Roster { members: (1..).zip(members).map(entry).collect(), ..Roster::default() }
-        };
-        let mut doubles = AddressConflicts::of(&at("a", "http://here"));
-        assert!(!doubles.look(&roster(&[at("a", "http://here"), at("b", "http://there")])));
-        assert!(doubles.look(&roster(&[at("a", "http://here"), at("b", "http://here")])));
-        assert!(doubles.warning().is_some_and(|warning| warning.starts_with("b answers")));
-        assert!(!doubles.look(&roster(&[at("b", "http://here")])), "it is no news");
-        assert!(doubles.look(&roster(&[at("a", "http://here")])) && doubles.warning().is_none());
     }
 }

@@ -36,6 +36,7 @@ impl StatusSource for Hostile {
         let hurt = || HURT.to_owned();
         (status.cluster, status.store.last_error) = (hurt(), Some(hurt()));
         (status.host.name, status.host.version) = (hurt(), hurt());
+        status.host.warnings = vec![hurt()];
         for group in status.groups.values_mut() {
             (group.leader, group.leader_url) = (Some(hurt()), Some(format!("javascript:{HURT}")));
             (group.obstacle, group.paused, group.standbys) =

@@ -42,7 +42,7 @@ pub(super) struct LiveStreams {
 /// Where the pieces of a response are written.
 pub(super) struct StreamWriter(mpsc::Sender<Bytes>);
 
-/// The listener has disconnected, or stopped reading.
+/// The listener has disconnected, or stopped reading, or is to come back.
 pub(super) struct ListenerGone;
 
 impl LiveStreams {

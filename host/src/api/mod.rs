@@ -17,6 +17,7 @@ mod hostile;
 mod jobs;
 mod live_streams;
 mod logs;
+mod misdirected;
 mod request_body;
 mod request_budget;
 mod required_role;

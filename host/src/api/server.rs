@@ -12,6 +12,7 @@ use axum::{
     body::Body,
     extract::{Request, State},
     http::{Method, StatusCode, Uri, header},
+    middleware::from_fn_with_state,
     response::{IntoResponse, Response},
 };
 use hyper::{body::Incoming, service::Service};
@@ -26,6 +27,7 @@ use super::{
     browser_policy, call_queue, commands, dashboard, events, jobs,
     live_streams::LiveStreams,
     logs::{self, LogApi},
+    misdirected,
     request_body::REQUEST_TIME,
     request_budget::RequestBudget,
     required_role::{READ, RequiredRole},
@@ -231,9 +233,10 @@ impl ControlServer {
 }
 
 fn routes(services: ApiServices, live: LiveStreams) -> Router {
-    let entrance = Arc::clone(&services.entrance);
+    let (entrance, host) = (Arc::clone(&services.entrance), Arc::clone(&services.logs.host));
     all_routes(services, live).behind(&entrance, |router| {
-        router.fallback(unknown_path).method_not_allowed_fallback(wrong_method)
+        let router = router.fallback(unknown_path).method_not_allowed_fallback(wrong_method);
+        router.layer(from_fn_with_state(host, misdirected::check))
     })
 }
 

@@ -98,7 +98,7 @@ impl ClockComparer {
     /// Reads the clock of another host.
     async fn read_clock(&self, member: &Member) -> Option<ClockReading> {
         let (asked, own) = (BootTime::now(), self.clock.now());
-        let shown = self.peers.clock(&member.url).await?;
+        let shown = self.peers.clock(member.into(), &self.host).await?;
         ClockReading::of(member.name.clone(), shown, own, BootTime::now().since(asked))
     }
 

@@ -1,16 +1,25 @@
-//! The other hosts of the cluster: requests to them, the list of known hosts, the comparison of
-//! clocks, and the commands that people give to the whole cluster.
+//! The other hosts of the cluster: requests to them, the list of known hosts, their addresses, the
+//! comparison of clocks, and the commands that people give to the whole cluster.
 
+mod address_warnings;
+mod address_watch;
 mod clock_comparer;
 mod commands;
 mod peer_client;
 mod registrar;
 
+pub use address_warnings::AddressWarning;
+pub use address_watch::AddressWatch;
 pub use clock_comparer::ClockComparer;
 pub use commands::{
     CommandAnswer, CommandError, CommandErrorKind, Commands, DrainOrder, HandedOver, PauseOrder,
     RemoveOrder, ResignOrder,
 };
-pub use peer_client::{CREDENTIAL, LineStream, PASSED_ON, PeerClient, PeerCredentials, PeerError};
-pub(crate) use peer_client::{STRANGER, is_unauthorized};
+pub use peer_client::{
+    CREDENTIAL, LineStream, MisdirectedRequest, PASSED_ON, PeerAddress, PeerClient,
+    PeerCredentials, PeerError,
+};
+pub(crate) use peer_client::{
+    MISDIRECTED, PASSED_TO, REACHED, STRANGER, is_unauthorized, meant_for_another, reached,
+};
 pub use registrar::Registrar;

@@ -63,12 +63,15 @@ impl BackgroundTasks {
         offers: watch::Receiver<TaskOffers>,
         election: &runtime::Handle,
     ) {
-        let ContextFeeds { member, rehearsed, gaps, clock_watch, compared } = feeds;
+        let ContextFeeds { member, rehearsed, gaps, address_warnings, clock_watch, compared } =
+            feeds;
         let rehearsal = context.rehearsal(driver.view());
         self.spawn_on(election, |stop| rehearsal.run(rehearsed, stop));
         self.spawn_until_stop(publish_member(member, context.health.report(), offers));
         let gap_watch = context.gap_watch(driver.view());
         self.spawn(|stop| gap_watch.run(gaps, stop));
+        let address_watch = context.address_watch();
+        self.spawn(|stop| address_watch.run(address_warnings, stop));
         self.spawn(|stop| clock_watch.run(stop));
         let clock_comparer = context.clock_comparer(compared);
         self.spawn(|stop| clock_comparer.run(stop));

@@ -1,13 +1,13 @@
 //! What the parts of a running host share, made once at the start.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 
 use tokio::sync::watch;
 
 use super::{HostError, PreparedHost, member};
 use crate::{
     action::{ActionDirectory, JobServices, JobTriggers, Programme},
-    cluster::PeerClient,
+    cluster::{AddressWarning, PeerClient},
     term::{ActionHealth, Gaps, StandbyHooks},
     wall_clock::{WallClock, WallClockWatch},
 };
@@ -41,6 +41,8 @@ pub(super) struct HostContext {
     pub(super) roster_view: RosterView,
     pub(super) rehearsed: watch::Receiver<RehearsalResult>,
     pub(super) gaps: watch::Receiver<Gaps>,
+    /// What is wrong with the addresses that hosts advertise.
+    pub(super) address_warnings: watch::Receiver<BTreeSet<AddressWarning>>,
     pub(super) clock: WallClock,
     pub(super) jobs: JobServices,
     pub(super) health: ActionHealth,
@@ -55,6 +57,7 @@ pub(super) struct ContextFeeds {
     pub(super) member: watch::Sender<Member>,
     pub(super) rehearsed: watch::Sender<RehearsalResult>,
     pub(super) gaps: watch::Sender<Gaps>,
+    pub(super) address_warnings: watch::Sender<BTreeSet<AddressWarning>>,
     pub(super) clock_watch: WallClockWatch,
     pub(super) compared: watch::Sender<Option<ClockComparison>>,
 }
@@ -72,6 +75,7 @@ impl HostContext {
         let roster = election.roster();
         let (rehearsed_to, rehearsed) = watch::channel(RehearsalResult::default());
         let (gaps_to, gaps) = watch::channel(Gaps::default());
+        let (warnings_to, address_warnings) = watch::channel(BTreeSet::new());
         let (compared_to, compared) = watch::channel(None);
         let (clock, clock_watch) = WallClock::of_this_machine();
         let clock = clock.compared_by(compared);
@@ -90,6 +94,7 @@ impl HostContext {
             roster_view: election.roster_view(),
             rehearsed,
             gaps,
+            address_warnings,
             jobs: JobServices { ledger, triggers: JobTriggers::default(), clock: clock.clone() },
             clock,
             health: ActionHealth::new(Arc::clone(&name), timings.cool_down_max, roster.clone()),
@@ -104,6 +109,7 @@ impl HostContext {
             member: member_to,
             rehearsed: rehearsed_to,
             gaps: gaps_to,
+            address_warnings: warnings_to,
             clock_watch,
             compared: compared_to,
         };

@@ -9,7 +9,7 @@ use super::{context::HostContext, task_service::TaskService};
 use crate::{
     action::ActionFailure,
     api::{JobApi, LogApi},
-    cluster::{ClockComparer, Commands, Registrar},
+    cluster::{AddressWatch, ClockComparer, Commands, Registrar},
     relay::Relay,
     term::{ActionPerformer, GapWatch, PluginRanking, ReadinessWatch, StandbyNotifier},
 };
@@ -104,6 +104,14 @@ impl HostContext {
             roster_view: self.roster_view.clone(),
             view,
             journal: self.journal.clone(),
+        }
+    }
+
+    pub(super) fn address_watch(&self) -> AddressWatch {
+        AddressWatch {
+            member: self.member.clone(),
+            store_is_remote: self.config.store.is_remote(),
+            roster: self.roster.clone(),
         }
     }
 

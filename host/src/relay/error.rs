@@ -7,6 +7,7 @@ use ::http::{Response, StatusCode};
 use super::{RelayBody, unserved_header};
 use crate::{
     action::Unserved,
+    cluster::MisdirectedRequest,
     http::{BAD_BODY, plain_response, too_large, unknown_path},
 };
 
@@ -34,11 +35,9 @@ pub(super) enum RelayError {
     Timeout,
     #[error("too many requests wait for the leader; ask again in a moment")]
     Busy,
-    #[error(
-        "the request came back to the host {0}: set `advertise` of every host to an address of \
-         its own"
-    )]
-    Loop(String),
+    /// The address of the leader leads to another host.
+    #[error("{0}")]
+    Misdirected(MisdirectedRequest),
     #[error(
         "the request passed {0} hosts and found no leader: set `advertise` of every host to an \
          address of its own"
@@ -83,7 +82,7 @@ impl RelayError {
             Self::BadBody => StatusCode::BAD_REQUEST,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
-            Self::Loop(_) | Self::TooManyHops(_) => StatusCode::LOOP_DETECTED,
+            Self::Misdirected(_) | Self::TooManyHops(_) => StatusCode::LOOP_DETECTED,
             Self::UnknownAction { .. } | Self::UnknownPath(_) => StatusCode::NOT_FOUND,
         }
     }

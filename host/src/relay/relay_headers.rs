@@ -16,6 +16,7 @@ use std::time::Duration;
 use ::http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{error::RelayError, limits::HOPS};
+use crate::cluster::MisdirectedRequest;
 use soloist_config::MINUTE;
 use soloist_heart::FencingToken;
 
@@ -65,15 +66,32 @@ impl RelayHeaders {
         !self.via.is_empty()
     }
 
-    /// Refuses a request that has passed `host` before, or more than [`HOPS`] hosts.
-    pub(super) fn check_hops(&self, host: &str) -> Result<(), RelayError> {
-        if self.via.iter().any(|passed| passed == host) {
-            return Err(RelayError::Loop(host.to_owned()));
-        }
+    /// Whether the request has passed `host` before.
+    pub(super) fn has_passed(&self, host: &str) -> bool {
+        self.via.iter().any(|passed| passed == host)
+    }
+
+    /// Refuses a request that has passed more than [`HOPS`] hosts.
+    pub(super) fn check_hops(&self) -> Result<(), RelayError> {
         if self.via.len() > HOPS {
             return Err(RelayError::TooManyHops(self.via.len()));
         }
         Ok(())
+    }
+
+    /// The error where a request goes in a circle by way of `reached`, this host. That comes of an
+    /// address only, since no host forwards what is meant for it (`url_of` knows the addresses).
+    pub(super) fn circle(
+        &self,
+        reached: &str,
+        url_of: impl FnOnce(&str) -> Option<String>,
+    ) -> RelayError {
+        let (Some(from), Some((to, _))) = (self.via.last(), &self.target_term) else {
+            return RelayError::TooManyHops(self.via.len());
+        };
+        let url = url_of(to).unwrap_or_else(|| "the address that it advertises".to_owned());
+        let (from, to, reached) = (from.clone(), to.clone(), reached.to_owned());
+        RelayError::Misdirected(MisdirectedRequest { from, to, to_leader: true, url, reached })
     }
 
     /// Writes them into the headers for the next host.
@@ -134,16 +152,24 @@ mod tests {
     }
 
     #[test]
-    fn a_host_that_was_passed_and_too_many_are_refused() {
+    fn circles_and_too_many_hosts_are_refused() {
         let headers = |via: &[&str]| RelayHeaders {
             via: via.iter().map(|it| (*it).into()).collect(),
             ..RelayHeaders::default()
         };
-        assert!(headers(&["a", "b", "c", "d"]).check_hops("e").is_ok());
-        assert!(matches!(headers(&["a", "b"]).check_hops("a"), Err(RelayError::Loop(_))));
+        assert!(headers(&["a", "b", "c", "d"]).check_hops().is_ok());
         assert!(matches!(
-            headers(&["a", "b", "c", "d", "e"]).check_hops("f"),
+            headers(&["a", "b", "c", "d", "e"]).check_hops(),
             Err(RelayError::TooManyHops(5))
         ));
+        let passed = headers(&["b"]);
+        assert!(passed.has_passed("b") && !passed.has_passed("a"));
+        assert!(matches!(passed.circle("b", |_| None), RelayError::TooManyHops(1)));
+        let passed = RelayHeaders { target_term: Some(("a".into(), FencingToken(7))), ..passed };
+        assert_eq!(
+            passed.circle("b", |to| Some(format!("http://{to}:4000"))).to_string(),
+            "host b forwarded this to the leader a at http://a:4000, which is b itself: set \
+             `host.advertise` on a"
+        );
     }
 }

@@ -12,7 +12,10 @@ use super::{
     client::CallOutcome,
     load_balancer::InFlightCall,
 };
-use crate::action::{Action, TaskError};
+use crate::{
+    action::{Action, TaskError},
+    cluster::PeerAddress,
+};
 use soloist_guests::{
     capability::{CallError, TaskReply, TaskRequest},
     plugin::{TaskCall, TaskOutput},
@@ -128,7 +131,8 @@ impl<'a> CallLoop<'a> {
             Some(url) => {
                 let limit = self.action.config().limits.body;
                 let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-                router.client.send(url, call, within, limit, &self.account).await
+                let to = PeerAddress { host: &target.name, url };
+                router.client.send(to, call, within, limit, &self.account).await
             }
         };
         outcome.record_in(&mut span);

@@ -13,7 +13,7 @@ use hyper_util::{
 use super::forwarded_call::{self, ForwardedCall};
 use crate::{
     action::TaskError,
-    cluster::{PeerClient, STRANGER, is_unauthorized},
+    cluster::{MisdirectedRequest, PeerAddress, PeerClient, STRANGER, is_unauthorized, reached},
     task_scope::TaskScope,
 };
 use soloist_guests::plugin::{TaskCall, TaskOutput};
@@ -80,16 +80,17 @@ impl TaskClient {
         Self { client, peers, host: host.to_owned() }
     }
 
-    /// Has the host at `url` do `call`. The answer may have `limit` bytes, which are charged to
+    /// Has the host `to` do `call`. The answer may have `limit` bytes, which are charged to
     /// `account` as they arrive.
     pub(super) async fn send(
         &self,
-        url: &str,
+        to: PeerAddress<'_>,
         call: &TaskCall,
         within: Duration,
         limit: usize,
         account: &Account,
     ) -> CallOutcome {
+        let url = to.url;
         let forwarded = ForwardedCall { id: call.id.clone(), attempt: call.attempt, within };
         let mut request = Request::new(Full::new(call.payload.clone()));
         *request.method_mut() = Method::POST;
@@ -97,7 +98,7 @@ impl TaskClient {
             Ok(uri) => *request.uri_mut() = uri,
             Err(error) => return CallOutcome::Unreachable(format!("{url} is no address: {error}")),
         }
-        forwarded.write(request.headers_mut(), &self.host);
+        forwarded.write(request.headers_mut(), &self.host, to.host);
         self.peers.add_credential(request.headers_mut());
         if let Some(trace) = &call.trace {
             trace.inject(request.headers_mut());
@@ -110,6 +111,12 @@ impl TaskClient {
             Err(error) => return connection_error(&error),
         };
         let (head, body) = response.into_parts();
+        if let Some(reached) = reached(&head.headers) {
+            let (from, to) = (self.host.clone(), to.host.to_owned());
+            let url = url.to_owned();
+            let wrong = MisdirectedRequest { from, to, to_leader: false, url, reached };
+            return CallOutcome::Unreachable(wrong.to_string());
+        }
         let payload = match account.collect(body, limit).await {
             Ok(payload) => payload,
             Err(CollectError::OverBudget(error)) => return CallOutcome::OverBudget(error),

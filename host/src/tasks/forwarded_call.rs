@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use crate::{action::TaskError, cluster::PASSED_ON};
+use crate::{
+    action::TaskError,
+    cluster::{PASSED_ON, PASSED_TO},
+};
 use soloist_config::DAY;
 
 /// The host that did the work.
@@ -41,8 +44,8 @@ impl ForwardedCall {
         })
     }
 
-    /// Writes them into the headers of a request that `host` forwards.
-    pub(super) fn write(&self, headers: &mut HeaderMap, host: &str) {
+    /// Writes them into the headers of a request that `host` forwards to the host `to`.
+    pub(super) fn write(&self, headers: &mut HeaderMap, host: &str, to: &str) {
         let mut put = |name: HeaderName, value: &str| {
             // Host names and ids contain no characters that a header cannot carry.
             if let Ok(value) = HeaderValue::from_str(value) {
@@ -50,6 +53,7 @@ impl ForwardedCall {
             }
         };
         put(HeaderName::from_static(PASSED_ON), host);
+        put(HeaderName::from_static(PASSED_TO), to);
         put(CALL, &self.id);
         put(ATTEMPT, &self.attempt.to_string());
         put(WITHIN, &self.within.as_millis().to_string());
@@ -89,7 +93,7 @@ mod tests {
         let call =
             ForwardedCall { id: "18c-a".into(), attempt: 3, within: Duration::from_millis(1500) };
         let mut headers = HeaderMap::new();
-        call.write(&mut headers, "a");
+        call.write(&mut headers, "a", "b");
         assert_eq!(ForwardedCall::read(&headers), Some(call));
         headers.remove(PASSED_ON);
         assert_eq!(ForwardedCall::read(&headers), None);

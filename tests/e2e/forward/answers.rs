@@ -54,13 +54,18 @@ async fn foreign_pages_and_circles(all: &Forwarding) {
         assert_eq!(told(foreign.send().await.unwrap()).await.0, 403, "{name}");
     }
     let via = async |name: &str, url: String| {
-        let asked = all.client.get(url).header("soloist-via", name).send().await.unwrap();
-        told(asked).await
+        let asked = all.client.get(url).header("soloist-via", name);
+        told(asked.header("soloist-to", "y 1").send().await.unwrap()).await
     };
+    let astray = "host b forwarded this to the leader y at the address that it advertises, which is \
+                  b itself: set `host.advertise` on y";
     let around = via("x, b", all.control("b", "/leader/web/").await).await;
-    assert!(around.0 == 508 && around.2.contains("came back"), "{around:?}");
+    assert!(around.0 == 508 && around.2.contains(astray), "{around:?}");
     let back = via("x, a", all.control("b", "/leader/web/").await).await;
-    assert!(back.0 == 508 && back.2.contains("came back"), "{back:?}");
+    assert!(
+        back.0 == 508 && back.2.contains("host a forwarded this to the leader y at"),
+        "{back:?}"
+    );
     let far = via("v, w, x, y, z", all.control("b", "/leader/web/").await).await;
     assert!(far.0 == 508 && far.2.contains("passed 5 hosts"), "{far:?}");
     assert_eq!(via("x, y, z", all.control("b", "/leader/web/").await).await.0, 200);

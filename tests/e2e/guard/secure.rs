@@ -109,6 +109,26 @@ async fn a_certificate_may_be_for_looking_only() {
     guarded.done("a", &["resume"], "").await;
 }
 
+/// As the image's health check does it, whose environment the documents name.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_health_check_of_a_host_with_tls_needs_its_address_and_its_authority() {
+    let mut guarded = Guarded::secure(Kind::Sqlite, ", client_ca = \"authority.pem\"").await;
+    guarded.start("a", "");
+    guarded.cluster.leading("a").await;
+    let authority = [("SOLOIST_CA", path("authority.pem"))];
+    for what in ["--live", "--ready"] {
+        let Ended { status, output } = guarded.ask_as(&authority, "a", &["status", what]).await;
+        assert!(status.success() && output == "ok\n", "{what}: {output}");
+        let Ended { status, output } = guarded.ask_as(&[], "a", &["status", what]).await;
+        assert_eq!(status.code(), Some(UNAVAILABLE), "{what}: {output}");
+        assert!(output.contains("--ca FILE"), "{what}: {output}");
+    }
+    guarded.scheme = "http";
+    let Ended { status, output } = guarded.ask_as(&authority, "a", &["status", "--live"]).await;
+    assert_eq!(status.code(), Some(UNAVAILABLE), "{output}");
+    assert!(output.contains("https://"), "{output}");
+}
+
 /// The certificate that the host at `address` presents.
 async fn shown_at(address: SocketAddr) -> CertificateDer<'static> {
     let mut roots = RootCertStore::empty();

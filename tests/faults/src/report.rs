@@ -58,7 +58,7 @@ fn promises(page: &mut String, verdict: &Verdict) {
     let _ = writeln!(page, "| promise | broken |\n|---|---|");
     let _ = writeln!(
         page,
-        "| two hosts never perform at once | {} times, {sum:.3} ms in all, {most:.3} ms at most |",
+        "| two hosts never act at once | {} times, {sum:.3} ms in all, {most:.3} ms at most |",
         verdict.overlaps.len()
     );
     let _ = writeln!(
@@ -104,10 +104,10 @@ fn promises(page: &mut String, verdict: &Verdict) {
 fn costs(page: &mut String, ttl: Duration, costs: &[KindCost]) {
     let _ = writeln!(
         page,
-        "Take-over: from the fault (where it is a story, from its last step) to the first good \
+        "Failover: from the fault (where it is a story, from its last step) to the first good \
          answer under a newer fencing token. Silence: the longest time without a good answer. In \
          milliseconds.\n\n\
-         | fault | | times | terms ended | take-over p50 | p99 | max | bound of p99 | silence p50 | max |\n\
+         | fault | | times | terms ended | failover p50 | p99 | max | bound of p99 | silence p50 | max |\n\
          |---|---|--:|--:|--:|--:|--:|--:|--:|--:|"
     );
     for cost in costs {

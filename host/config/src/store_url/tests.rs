@@ -25,6 +25,18 @@ fn decodes_the_login_and_hides_it() {
 }
 
 #[test]
+fn knows_whether_other_machines_can_use_the_address() {
+    for (text, remote) in [
+        ("sqlite:soloist.db", false),
+        ("etcd://127.0.0.1:2379,[::1]:2379,localhost", false),
+        ("etcd://etcd:2379", true),
+        ("etcds://127.0.0.1:2379,10.0.0.1:2379", true),
+    ] {
+        assert_eq!(StoreUrl::parse(text).unwrap().is_remote(), remote, "{text}");
+    }
+}
+
+#[test]
 fn refuses_with_the_mend() {
     for (text, message) in [
         (

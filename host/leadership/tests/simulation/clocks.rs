@@ -218,7 +218,7 @@ impl Simulation {
         let clock = refusal.filter(|_| self.mutant != Mutant::ClingsOn);
         let host = &mut self.hosts[caller.host];
         let Some(heart) = &host.heart else { return };
-        let view = HostView::of(heart, None, None);
+        let view = HostView::of(heart, None);
         let obstacle = (self.now < host.obstructed_until).then(|| "its port is taken".to_owned());
         let here = LocalGroup::of(&job.group, &view, host.sight.roster.as_deref());
         let event = host.findings.next_event(here, clock, |_| Some(obstacle.map_or(Ok(()), Err)));

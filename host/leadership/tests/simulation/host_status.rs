@@ -71,7 +71,7 @@ impl Simulation {
     fn status(&self, host: usize) -> Option<HostStatus<'_>> {
         let host = &self.hosts[host];
         let heart = host.heart.as_ref()?;
-        let mut view = HostView::of(heart, None, None);
+        let mut view = HostView::of(heart, None);
         if self.mutant == Mutant::Mute {
             view.restart_reason = None;
             view.groups.values_mut().for_each(|part| part.obstacle = None);

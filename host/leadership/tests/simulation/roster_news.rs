@@ -161,7 +161,7 @@ impl Simulation {
         let (Some(roster), Some(heart)) = (host.sight.roster.clone(), host.heart.as_ref()) else {
             return;
         };
-        let view = HostView::of(heart, None, None);
+        let view = HostView::of(heart, None);
         let Some(adviser) = host.adviser.as_mut() else { return };
         let advised = adviser.advise(&roster, &view, &GroupRanks::new(), clock);
         self.checker.figures.disagreements += advised.disagreements.len() as u64;

@@ -7,7 +7,7 @@
 import { ask, listen } from "/dashboard/line.js";
 import { order } from "/dashboard/order.js";
 import { announce, at, clock, moments, show } from "/dashboard/page.js";
-import { actions, groups, hosts, jobs, leases, tasks, who } from "/dashboard/parts.js";
+import { actions, groups, hosts, jobs, leases, tasks, warnings, who } from "/dashboard/parts.js";
 import { draw } from "/dashboard/terms.js";
 
 const state = { status: null, transitions: [], jobs: [], up: true };
@@ -46,6 +46,7 @@ function render() {
   const how = { lost: ": lost", unwritable: ": takes no writes" }[status.store.state] ?? "";
   const store = status.store.label + how;
   show("seen", `seen by ${status.host.name}, ${status.host.version}; store ${store}`);
+  warnings(status.host);
   groups(status, state.at, order);
   hosts(status, order);
   actions(status, lineIsUp);

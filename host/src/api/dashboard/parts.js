@@ -201,6 +201,13 @@ export function actions(status, lineIsUp) {
   });
 }
 
+/** What is wrong without keeping the host from anything. */
+export function warnings(host) {
+  const all = [...(host.warnings ?? []), host.clock].filter(Boolean);
+  at("warnings").hidden = all.length === 0;
+  list(at("warnings"), all, (text) => text, "li", (element) => (text) => write(element, text));
+}
+
 export function jobs(all, order) {
   at("jobs").parentElement.hidden = all.length === 0;
   list(at("jobs"), all, (job) => job.name, "li", (element, first) => {

@@ -16,7 +16,7 @@ use super::{ApiError, JobApi};
 use crate::{
     action::{TriggerRefusal, TriggeredRun},
     api::extract::{Path, Query},
-    cluster::PASSED_ON,
+    cluster::{PASSED_ON, PeerError},
 };
 use soloist_stores::{Candidate, Roster};
 use soloist_text::with_causes;
@@ -130,8 +130,12 @@ async fn run_on_leader(
     let path = format!("/v1/jobs/{name}/run?wait={wait}");
     // A client that waits for the end of a job waits as long as it takes.
     let within = (!wait).then_some(CLAIM + WAY);
-    let answer = source.peers.forward_post(&leader.url, &path, &source.host, within).await;
+    let answer = source.peers.forward_post(leader.into(), &path, &source.host, within).await;
     let (code, body) = answer.map_err(|error| {
+        if let PeerError::Misdirected(misdirected) = error {
+            let misdirected = misdirected.to_leader();
+            return unavailable(misdirected.error(), misdirected.help());
+        }
         let why = with_causes(&error);
         let what = format!("the leader {} does not answer at {}: {why}", leader.host, leader.url);
         unavailable(what, "the job may have been run: `soloist jobs` shows whether it was")

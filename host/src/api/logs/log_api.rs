@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use crate::{
     action::Programme,
     api::api_error::ApiError,
-    cluster::{PeerClient, PeerError},
+    cluster::{PeerAddress, PeerClient, PeerError},
 };
 use soloist_guests::capability::{LINES_MAX, LogBuffer, LogBuffers, LogLine};
 use soloist_heart::Group;
@@ -117,28 +117,53 @@ impl LogApi {
         self.lines.of(action)
     }
 
+    /// Checks that the address of another host leads there, before its lines are followed. It need
+    /// not answer: there may be another leader soon.
+    pub(super) async fn check_address(
+        &self,
+        of: PeerAddress<'_>,
+        action: &str,
+        wanted: &LogQuery,
+    ) -> Result<(), ApiError> {
+        let nothing = LogQuery { lines: Some(0), ..LogQuery::default() };
+        match self.peers.read_lines(of, &nothing.path(action), &self.host).await {
+            Err(error @ PeerError::Misdirected(_)) => Err(no_answer(of, wanted, error)),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
     pub(super) async fn ask(
         &self,
-        host: &str,
-        url: &str,
+        of: PeerAddress<'_>,
         action: &str,
         wanted: &LogQuery,
     ) -> Result<Vec<Arc<LogLine>>, ApiError> {
         let asked = async {
-            let mut reading = self.peers.read_lines(url, &wanted.path(action), &self.host).await?;
+            let mut reading = self.peers.read_lines(of, &wanted.path(action), &self.host).await?;
             let mut lines = Vec::new();
             while let Some(line) = reading.next().await? {
                 lines.extend(serde_json::from_str(&line).map(Arc::new));
             }
             Ok::<_, PeerError>(lines)
         };
-        asked.await.map_err(|error| {
-            let why = with_causes(&error);
-            let what = format!("{host} does not answer at {url}: {why}");
-            let help = "ask again when it does, or see what another host printed: ?host=HOST";
-            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, what, help)
-        })
+        asked.await.map_err(|error| no_answer(of, wanted, error))
     }
+}
+
+/// The error where another host did not send its lines.
+fn no_answer(of: PeerAddress<'_>, wanted: &LogQuery, error: PeerError) -> ApiError {
+    let (what, help) = match error {
+        PeerError::Misdirected(it) => {
+            let it = if wanted.host.is_none() { it.to_leader() } else { it };
+            (it.error(), it.help())
+        }
+        error => {
+            let why = with_causes(&error);
+            let help = "ask again when it does, or see what another host printed: ?host=HOST";
+            (format!("{} does not answer at {}: {why}", of.host, of.url), help.to_owned())
+        }
+    };
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, what, help)
 }
 
 fn no_host(host: &str, roster: Option<&Roster>) -> ApiError {

@@ -5,7 +5,10 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::log_api::{LogApi, LogHost, LogQuery};
-use crate::api::live_streams::{ListenerGone, StreamWriter};
+use crate::{
+    api::live_streams::{ListenerGone, StreamWriter},
+    cluster::{PeerAddress, PeerError},
+};
 use soloist_guests::capability::{LINES_MAX, LogLine};
 use soloist_heart::Group;
 use soloist_stores::Roster;
@@ -84,13 +87,14 @@ impl LogFollower {
     async fn copy(&mut self, to: &StreamWriter) -> Result<(), ListenerGone> {
         match &self.whose {
             LogHost::Own => match self.copy_own(to).await? {},
-            LogHost::Of(_, url) => {
-                let path = self.wanted.path(&self.action);
-                // The reason does not matter, only that the host does not answer.
-                let source = &self.source;
-                let Ok(mut reading) = source.peers.read_lines(url, &path, &source.host).await
-                else {
-                    return Ok(());
+            LogHost::Of(host, url) => {
+                let (source, path) = (&self.source, self.wanted.path(&self.action));
+                let of = PeerAddress { host, url };
+                let mut reading = match source.peers.read_lines(of, &path, &source.host).await {
+                    Ok(reading) => reading,
+                    // Waiting does not help. A listener that comes back gets the reason.
+                    Err(PeerError::Misdirected(_)) => return Err(ListenerGone),
+                    Err(_) => return Ok(()),
                 };
                 while let Ok(Some(line)) = reading.next().await {
                     self.pass(&line, to).await?;

@@ -32,7 +32,7 @@ use super::{
     required_role::READ,
     routes::ApiRoutes,
 };
-use crate::cluster::PASSED_ON;
+use crate::cluster::{PASSED_ON, PeerAddress};
 
 #[derive(Clone)]
 struct LogsState {
@@ -56,6 +56,9 @@ async fn logs(
     let whose = if passed_on { LogHost::Own } else { source.host_for(&group, &wanted)? };
     let form = wanted.format.media_type();
     if wanted.follow {
+        if let LogHost::Of(host, url) = &whose {
+            source.check_address(PeerAddress { host, url }, &action, &wanted).await?;
+        }
         // The leader may change, so the follower looks it up again, unless a host was named.
         let group = group.filter(|_| !passed_on && wanted.host.is_none());
         let following = LogFollower { source, action, group, whose, term: None, wanted };
@@ -63,7 +66,9 @@ async fn logs(
     }
     let lines: Vec<_> = match whose {
         LogHost::Own => wanted.pick(&source.buffer(&action)),
-        LogHost::Of(host, url) => source.ask(&host, &url, &action, &wanted).await?,
+        LogHost::Of(host, url) => {
+            source.ask(PeerAddress { host: &host, url: &url }, &action, &wanted).await?
+        }
     };
     let text: Vec<u8> = lines.iter().flat_map(|line| wanted.format.write(line)).collect();
     let headers = [(header::CONTENT_TYPE, form), (header::CACHE_CONTROL, "no-store")];

@@ -51,9 +51,10 @@ pub struct HostEntry {
     /// Why it cannot be a member, and so stands for no election.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub obstacle: Option<String>,
-    /// A warning that does not keep the host from anything.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub warning: Option<String>,
+    /// Warnings that do not keep the host from anything: addresses by which hosts do not reach
+    /// each other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// What seems wrong with its wall clock, compared with other hosts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock: Option<String>,

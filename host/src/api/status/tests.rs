@@ -58,7 +58,7 @@ pub(crate) fn example() -> Status {
             listen: "127.0.0.1:4000".into(),
             version: "0.1.0".into(),
             obstacle: None,
-            warning: None,
+            warnings: Vec::new(),
             clock: None,
         },
         store: StoreEntry {

@@ -11,6 +11,7 @@ use super::{
     checks::{check_next_is_host, check_not_frozen, last_seen},
     command_error::CommandError,
 };
+use crate::cluster::peer_client::PeerError;
 use soloist_heart::{EndCause, Group, HeartEvent, clock::unix_ms};
 use soloist_stores::{Candidate, OperatorOrder, QueuedCandidate, Roster};
 use soloist_text::with_causes;
@@ -74,8 +75,12 @@ impl Commands {
     ) -> Result<CommandAnswer, CommandError> {
         // The leader answers only when the hand-over is done.
         let within = self.patience * 2 + Duration::from_secs(5);
-        match self.peers.resign(&leader.url, &self.member.name, order, within).await {
+        match self.peers.resign(leader.into(), &self.member.name, order, within).await {
             Ok(answer) => answer,
+            Err(PeerError::Misdirected(misdirected)) => {
+                let misdirected = misdirected.to_leader();
+                Err(CommandError::unavailable(misdirected.error(), misdirected.help()))
+            }
             Err(error) => Err(CommandError::unavailable(
                 format!(
                     "the leader {} does not answer at {}: {}",
@@ -124,7 +129,8 @@ impl Commands {
             let waits = roster.succession(group).iter().any(|it| it.candidate.host == host);
             return if waits { Ok(()) } else { Err(no_next_leader(roster, group)) };
         }
-        let part = self.peers.group_status(&member.url, group.as_str()).await;
+        let part =
+            self.peers.group_status((&**member).into(), &self.member.name, group.as_str()).await;
         // That host knows of its candidacy before this one has read it from the store.
         let newer = part.as_ref().is_some_and(|part| part.standbys.iter().any(|by| by == host));
         if newer && self.wait_until(stands).await.is_some() {

@@ -9,8 +9,7 @@ use hyper::body::Incoming;
 use tokio::time::timeout;
 
 use super::{
-    ANSWER_MAX, PASSED_ON, PeerClient, PeerError, is_unauthorized, read_whole,
-    requests::{put_header, request},
+    ANSWER_MAX, PeerAddress, PeerClient, PeerError, is_unauthorized, read_whole, requests::request,
 };
 
 /// How long a host may send nothing: it sends empty lines more often than that.
@@ -27,18 +26,18 @@ pub struct LineStream {
 }
 
 impl PeerClient {
-    /// Requests the lines at `path` of the host at `url`, on behalf of this `host`.
+    /// Requests the lines at `path` of another host, on behalf of this `host`.
     ///
     /// # Errors
     /// The host does not answer, or refuses.
     pub async fn read_lines(
         &self,
-        url: &str,
+        of: PeerAddress<'_>,
         path: &str,
         host: &str,
     ) -> Result<LineStream, PeerError> {
-        let mut request = request(Method::GET, url, path, Bytes::new())?;
-        put_header(&mut request, PASSED_ON, host);
+        let mut request = request(Method::GET, of.url, path, Bytes::new())?;
+        of.write(&mut request, host);
         self.start_lines(request, QUIET).await?.map_err(|answer| match answer.status() {
             code if is_unauthorized(code) => PeerError::Unauthorized,
             code => PeerError::Refused(code),

@@ -4,6 +4,8 @@
 //! credential and trust the same certificate authorities.
 
 mod line_stream;
+mod misdirected;
+mod peer_address;
 mod requests;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -18,7 +20,12 @@ use hyper_util::{
 };
 use tokio::time::timeout;
 
-pub use self::{line_stream::LineStream, requests::PASSED_ON};
+use self::misdirected::SentTo;
+pub(crate) use self::misdirected::{MISDIRECTED, PASSED_TO, REACHED, meant_for_another, reached};
+pub use self::{
+    line_stream::LineStream, misdirected::MisdirectedRequest, peer_address::PeerAddress,
+    requests::PASSED_ON,
+};
 use soloist_config::{HostConfig, Secret, TlsFiles};
 use soloist_tls::{ClientTls, HttpProtocol, MaybeTlsConnector, TlsError};
 
@@ -96,6 +103,9 @@ pub enum PeerError {
     /// The host does not authorize this one, or is not called by this name.
     #[error("{STRANGER}")]
     Unauthorized,
+    /// Another host received the request than the one that it was meant for.
+    #[error("{0}")]
+    Misdirected(MisdirectedRequest),
     /// The response took longer than this.
     #[error("there was no answer within {}", humantime::format_duration(*.0))]
     Timeout(Duration),
@@ -114,7 +124,11 @@ impl PeerError {
         match self {
             Self::Request(error) => !error.is_connect(),
             Self::BodyBroken(_) | Self::TooLong(_) | Self::Timeout(_) => true,
-            Self::BadUrl(_) | Self::Unauthorized | Self::Refused(_) | Self::Malformed(_) => false,
+            Self::BadUrl(_)
+            | Self::Unauthorized
+            | Self::Misdirected(_)
+            | Self::Refused(_)
+            | Self::Malformed(_) => false,
         }
     }
 }
@@ -163,7 +177,13 @@ impl PeerClient {
         if !host(request.uri()) {
             return Err(PeerError::BadUrl(request.uri().to_string()));
         }
-        self.client.request(request.map(Full::new)).await.map_err(PeerError::Request)
+        let sent = SentTo::read(request.uri(), request.headers());
+        let answer = self.client.request(request.map(Full::new)).await;
+        let answer = answer.map_err(PeerError::Request)?;
+        match sent.and_then(|sent| MisdirectedRequest::read(&sent, answer.headers())) {
+            Some(misdirected) => Err(PeerError::Misdirected(misdirected)),
+            None => Ok(answer),
+        }
     }
 
     /// Sends a request, and returns the whole response, of up to `limit` bytes. Without `within`,

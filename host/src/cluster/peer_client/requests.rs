@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{ANSWER_MAX, PeerClient, PeerError, is_unauthorized};
+use super::{ANSWER_MAX, PeerAddress, PeerClient, PeerError, is_unauthorized};
 use crate::cluster::commands::{CommandAnswer, CommandError, CommandErrorKind, ResignOrder};
 use soloist_heart::clock::ClockReport;
 
@@ -30,17 +30,17 @@ pub(in crate::cluster) struct GroupStatus {
 }
 
 impl PeerClient {
-    /// Forwards the command to resign to the host at `url`.
+    /// Forwards the command to resign from `host` to another one.
     pub(in crate::cluster) async fn resign(
         &self,
-        url: &str,
+        to: PeerAddress<'_>,
         host: &str,
         order: &ResignOrder,
         within: Duration,
     ) -> Result<Result<CommandAnswer, CommandError>, PeerError> {
         let body = serde_json::to_vec(order).map_err(PeerError::Malformed)?;
-        let mut request = request(Method::POST, url, "/v1/resign", body.into())?;
-        put_header(&mut request, PASSED_ON, host);
+        let mut request = request(Method::POST, to.url, "/v1/resign", body.into())?;
+        to.write(&mut request, host);
         put_header(&mut request, header::CONTENT_TYPE.as_str(), "application/json");
         let answer = self.send_as_host(request, Some(within)).await?;
         if answer.status().is_success() {
@@ -52,40 +52,48 @@ impl PeerClient {
         Ok(Err(CommandError { kind, error: text("error"), help: text("help") }))
     }
 
-    /// What the status of the host at `url` says of `group`; none if it does not answer.
+    /// What the status of another host says of `group`, asked by `host`; none if it does not
+    /// answer.
     pub(in crate::cluster) async fn group_status(
         &self,
-        url: &str,
+        of: PeerAddress<'_>,
+        host: &str,
         group: &str,
     ) -> Option<GroupStatus> {
-        let request = request(Method::GET, url, "/v1/status", Bytes::new()).ok()?;
+        let mut request = request(Method::GET, of.url, "/v1/status", Bytes::new()).ok()?;
+        of.write(&mut request, host);
         let answer = self.ask(request, Some(QUESTION), ANSWER_MAX).await.ok()?;
         let mut status: Value = serde_json::from_slice(answer.body()).ok()?;
         serde_json::from_value(status["groups"][group].take()).ok()
     }
 
-    /// What the clock of the host at `url` shows; none if it does not answer.
-    pub(in crate::cluster) async fn clock(&self, url: &str) -> Option<DateTime<Utc>> {
-        let request = request(Method::GET, url, "/v1/clock", Bytes::new()).ok()?;
+    /// What the clock of another host shows, asked by `host`; none if it does not answer.
+    pub(in crate::cluster) async fn clock(
+        &self,
+        of: PeerAddress<'_>,
+        host: &str,
+    ) -> Option<DateTime<Utc>> {
+        let mut request = request(Method::GET, of.url, "/v1/clock", Bytes::new()).ok()?;
+        of.write(&mut request, host);
         let answer = self.ask(request, Some(QUESTION), CLOCK_MAX).await.ok()?;
         let face: ClockReport = serde_json::from_slice(answer.body()).ok()?;
         Some(face.shows)
     }
 
-    /// Forwards a POST without a body to the host at `url`, and returns the status and the body of
-    /// its response. Without `within`, it waits for as long as that takes.
+    /// Forwards a POST without a body from `host` to another one, and returns the status and the
+    /// body of its response. Without `within`, it waits for as long as that takes.
     ///
     /// # Errors
     /// The host does not answer, or does not authorize this one.
     pub async fn forward_post(
         &self,
-        url: &str,
+        to: PeerAddress<'_>,
         path: &str,
         host: &str,
         within: Option<Duration>,
     ) -> Result<(u16, Bytes), PeerError> {
-        let mut request = request(Method::POST, url, path, Bytes::new())?;
-        put_header(&mut request, PASSED_ON, host);
+        let mut request = request(Method::POST, to.url, path, Bytes::new())?;
+        to.write(&mut request, host);
         let answer = self.send_as_host(request, within).await?;
         Ok((answer.status().as_u16(), answer.into_body()))
     }

@@ -84,7 +84,13 @@ impl HostStatusSource {
             listen: self.context.listen.to_string(),
             version: self.context.member.version.clone(),
             obstacle: view.obstacle.clone(),
-            warning: view.warning.clone(),
+            warnings: self
+                .context
+                .address_warnings
+                .borrow()
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
             clock: clock.map(|it| it.to_string()),
         }
     }

@@ -45,8 +45,8 @@ impl RelayedRequest {
         leader: &KnownLeader,
         deadline: Instant,
     ) -> Result<AttemptResult, RelayError> {
-        if self.headers.via.contains(&leader.name) {
-            return Err(RelayError::Loop(leader.name.clone()));
+        if self.headers.has_passed(&leader.name) {
+            return Err(self.circle());
         }
         self.take_slot()?;
         let mut request = self.request_to(leader, deadline)?;

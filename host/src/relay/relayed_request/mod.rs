@@ -120,7 +120,10 @@ impl RelayedRequest {
 
     /// One attempt after the other, each by the latest view of who leads.
     async fn serve(&mut self) -> Result<Response<RelayBody>, RelayError> {
-        self.headers.check_hops(&self.context.host)?;
+        self.headers.check_hops()?;
+        if self.headers.has_passed(&self.context.host) {
+            return Err(self.circle());
+        }
         let hold = self.action.config().relay.hold;
         let hold = self.headers.hold.map_or(hold, |left| left.min(hold));
         let deadline = Instant::now() + hold;
@@ -232,6 +235,13 @@ impl RelayedRequest {
     fn may_ask(&self, fencing_token: FencingToken, skipped: SkippedLeader) -> bool {
         let lost = self.lost.as_ref().is_some_and(|(lost, _)| *lost >= fencing_token);
         !lost && skipped.is_none_or(|(skipped, _)| skipped != fencing_token)
+    }
+
+    /// The error where the request goes in a circle by way of this host.
+    fn circle(&self) -> RelayError {
+        let roster = self.context.roster.borrow();
+        let url_of = |host: &str| Some(roster.as_ref()?.member(host)?.url.clone());
+        self.headers.circle(&self.context.host, url_of)
     }
 
     /// The term of this host that the forwarding host asked for.

@@ -101,7 +101,7 @@ pub(crate) fn broken_bounds(costs: &[KindCost], ttl: Duration) -> Vec<String> {
             let p99 = cost.take_overs.percentile(99);
             if p99 > limit {
                 broken.push(format!(
-                    "{}: the p99 of {} take-overs is {:.0} ms, more than {:.0} ms",
+                    "{}: the p99 of {} failovers is {:.0} ms, more than {:.0} ms",
                     cost.kind.name(),
                     cost.ended,
                     ms(ns(p99)),

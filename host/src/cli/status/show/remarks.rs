@@ -30,9 +30,9 @@ pub(super) fn remarks(status: &Status, paint: Paint) -> String {
         .map(|(name, why)| format!("{name} is {why}; `soloist admit {name}` lets it in again"));
     let whole = status.host.obstacle.as_ref();
     let whole = whole.map(|why| format!("this host stands for nothing: {why}"));
-    let warning = status.host.warning.clone();
+    let warnings = status.host.warnings.iter().cloned();
     let clock = status.host.clock.iter().cloned();
-    let lines = whole.into_iter().chain(warning).chain(clock).chain(pauses).chain(drains);
+    let lines = whole.into_iter().chain(warnings).chain(clock).chain(pauses).chain(drains);
     let lines = lines.chain(removed).chain(obstacles).chain(spread_differs(status));
     let lines = lines.chain(leaderless(status));
     lines.map(|text| paint.paint(sanitize(&text), Style::new().yellow()) + "\n").collect()

@@ -107,7 +107,7 @@ fn what_concerns_the_whole_host_is_said_once() {
     let why = "removed by ada: new disks; `soloist admit a` lets it in again".to_owned();
     example.host.obstacle = Some(why.clone());
     example.groups.values_mut().for_each(|group| group.obstacle = Some(why.clone()));
-    example.host.warning = Some("b answers at http://a:4000 as well".into());
+    example.host.warnings = vec!["a and b both advertise http://a:4000".into()];
     example.removed = [("c".into(), "removed by ada: new disks".into())].into();
     example.store.state = StoreState::Unwritable;
     let shown = status(&example, now(), Paint::OFF);
@@ -115,7 +115,7 @@ fn what_concerns_the_whole_host_is_said_once() {
     for words in [
         "store sqlite soloist.db: takes no writes\n",
         "this host stands for nothing: removed by ada",
-        "b answers at http://a:4000 as well\n",
+        "a and b both advertise http://a:4000\n",
         "c is removed by ada: new disks; `soloist admit c` lets it in again\n",
     ] {
         assert!(shown.contains(words), "no {words:?} in\n{shown}");

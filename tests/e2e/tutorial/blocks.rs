@@ -1,0 +1,118 @@
+//! The blocks of a tutorial that can be run.
+
+/// Where a block belongs.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// It runs on this machine.
+    On(String),
+    /// It runs on each machine, and goes on.
+    InTheBackgroundOnEach,
+    /// It is the content of a file on each machine.
+    File(String),
+    /// There is no block: this machine is switched off.
+    SwitchOff(String),
+}
+
+/// A block, with what the comment before it says.
+#[derive(Debug)]
+pub(super) struct Block {
+    pub(super) place: Place,
+    pub(super) text: String,
+}
+
+/// A command, after all commands on its machine that set variables, and what it prints.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Exchange {
+    pub(super) script: String,
+    /// `…` stands for anything.
+    pub(super) output: String,
+}
+
+/// The blocks of `text` that have a comment.
+pub(super) fn blocks(text: &str) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        let comment = line.strip_prefix("<!-- ").and_then(|rest| rest.strip_suffix(" -->"));
+        let Some(place) = comment.map(place) else { continue };
+        let mut text = String::new();
+        if !matches!(place, Place::SwitchOff(_)) {
+            let fence = lines.next();
+            assert!(fence.is_some_and(|fence| fence.starts_with("```")), "no block after {line}");
+            for line in lines.by_ref().take_while(|line| *line != "```") {
+                text += line;
+                text += "\n";
+            }
+        }
+        blocks.push(Block { place, text });
+    }
+    blocks
+}
+
+fn place(comment: &str) -> Place {
+    let file = comment.strip_prefix("the file ").and_then(|rest| rest.strip_suffix(" on each"));
+    let off = comment.strip_prefix("switch ").and_then(|rest| rest.strip_suffix(" off"));
+    match (comment.strip_prefix("on "), file, off) {
+        (Some(name), ..) => Place::On(name.to_owned()),
+        (_, Some(file), _) => Place::File(file.to_owned()),
+        (.., Some(name)) => Place::SwitchOff(name.to_owned()),
+        _ if comment == "in the background on each" => Place::InTheBackgroundOnEach,
+        _ => panic!("where is {comment:?}?"),
+    }
+}
+
+impl Exchange {
+    /// The commands of a block, which begin with `$ `, each with the lines that follow it. Those
+    /// that set variables are added to the `variables` of the machine.
+    pub(super) fn of(block: &str, variables: &mut String) -> Vec<Self> {
+        let mut exchanges = Vec::<Self>::new();
+        for line in block.lines() {
+            match (line.strip_prefix("$ "), exchanges.last_mut()) {
+                (Some(command), _) if command.starts_with("export ") => {
+                    *variables += command;
+                    *variables += "\n";
+                }
+                (Some(command), _) => exchanges
+                    .push(Self { script: format!("{variables}{command}"), output: String::new() }),
+                (None, Some(last)) => last.output += &format!("{line}\n"),
+                (None, None) => panic!("{line:?} is printed by no command"),
+            }
+        }
+        exchanges
+    }
+
+    /// Whether a command that prints `output` keeps the promise. Columns may be wider or narrower.
+    pub(super) fn is_met_by(&self, output: &str) -> bool {
+        let narrow = |text: &str| {
+            let lines =
+                text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+            lines.collect::<Vec<_>>().join("\n")
+        };
+        let (promised, output) = (narrow(&self.output), narrow(output));
+        let mut rest = output.as_str();
+        let mut pieces = promised.split('…').map(str::trim);
+        let begins = pieces.next().unwrap_or_default();
+        let Some(after) = rest.strip_prefix(begins) else { return false };
+        rest = after;
+        for piece in pieces {
+            let Some(at) = rest.find(piece) else { return false };
+            rest = &rest[at + piece.len()..];
+        }
+        promised.ends_with('…') || rest.is_empty()
+    }
+}
+
+#[test]
+fn a_block_is_read_with_its_place() {
+    let text = "<!-- on a -->\n```console\n$ export A=1\n$ x\none …\n$ y\n```\n\
+                ```sh\nignored\n```\n<!-- switch a off -->\n<!-- the file f on each -->\n```\nb\n```\n";
+    let all = blocks(text);
+    let places: Vec<_> = all.iter().map(|block| &block.place).collect();
+    let (on, off) = (Place::On("a".into()), Place::SwitchOff("a".into()));
+    assert_eq!(places, [&on, &off, &Place::File("f".into())]);
+    let mut variables = "export B=2\n".to_owned();
+    let exchanges = Exchange::of(&all[0].text, &mut variables);
+    assert_eq!(exchanges[0].script, "export B=2\nexport A=1\nx");
+    assert!(exchanges[0].is_met_by("one   two\n") && !exchanges[0].is_met_by("two one\n"));
+    assert!(exchanges[1].is_met_by("") && !exchanges[1].is_met_by("more\n"));
+}
