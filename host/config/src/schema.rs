@@ -66,11 +66,11 @@ mod tests {
 
     use super::*;
     use crate::settings_file::{
-        ApiTable, FolderTable, GroupTable, HostTable, HostTlsTable, LeaseTable, StoreTlsTable,
+        ApiTable, GroupTable, HostTable, HostTlsTable, LeaseTable, MountTable, StoreTlsTable,
         TlsTable, TokenTable, TracesTable,
     };
     use crate::{
-        ApiRole, ConcurrencyPolicy, MissedPolicy, RestartPolicy, StandbyMode, choice::Choice,
+        ApiRole, CatchUpPolicy, OverlapPolicy, RestartPolicy, StandbyMode, choice::Choice,
         instance_policy::InstanceMode,
     };
 
@@ -117,14 +117,19 @@ mod tests {
             "[action.web]\nlisten = 3000",
             "[action.web]\nport = 3000",
             "[action.web]\ntls = { cert = \"c.pem\" }",
-            "[action.web]\nfolders = [{ from = \"a\", at = \"/a\", writes = true }]",
+            "[action.web]\nmounts = [{ source = \"a\", target = \"/a\", readonly = true }]",
             "[action.web]\nconfig = { a = 1 }",
         ] {
             assert!(judge.takes(text).is_err(), "the schema takes {text}");
             assert!(toml::from_str::<SettingsFile>(text).is_err(), "the host takes {text}");
         }
         // These are rejected by the host because of their values.
-        for text in ["standby = \"forwards\"", "retries = 101", "instances = \"new\"", "cpu = 0"] {
+        for text in [
+            "standby = \"forwards\"",
+            "max_attempts = 1001",
+            "instances = \"new\"",
+            "max_busy_instances = 0",
+        ] {
             let text = format!("[action.web]\n{text}");
             assert!(judge.takes(&text).is_err(), "the schema takes {text}");
         }
@@ -142,11 +147,11 @@ mod tests {
         let taken: Vec<Vec<_>> = vec![
             StandbyMode::words().collect(),
             RestartPolicy::words().collect(),
-            MissedPolicy::words().collect(),
-            ConcurrencyPolicy::words().collect(),
+            CatchUpPolicy::words().collect(),
+            OverlapPolicy::words().collect(),
             InstanceMode::words().collect(),
         ];
-        let keys = ["standby", "restart", "missed", "concurrency", "instances"];
+        let keys = ["standby", "restart", "catch_up", "overlap", "instances"];
         assert_eq!(keys.map(|key| listed(&schema, "ActionTable", key)).to_vec(), taken);
         let roles: Vec<_> = ApiRole::words().collect();
         assert_eq!(listed(&schema, "TokenTable", "role"), roles);
@@ -189,7 +194,7 @@ mod tests {
         assert_eq!(table("GroupTable"), known::<GroupTable>());
         assert_eq!(table("ActionTable"), known::<ActionTable>());
         assert_eq!(table("TlsTable"), known::<TlsTable>());
-        assert_eq!(table("FolderTable"), known::<FolderTable>());
+        assert_eq!(table("MountTable"), known::<MountTable>());
         assert_eq!(described(&action_schema()), known::<ActionTable>());
         assert!(!schema.to_string().contains("null"), "TOML has no null: {schema:#}");
     }
@@ -244,7 +249,7 @@ mod tests {
     #[test]
     fn the_settings_of_one_action_have_a_schema_of_their_own() {
         let judge = Judge::of(action_schema());
-        judge.takes("schedule = \"0 3 * * *\"\nretries = 3\nstate = true").unwrap();
+        judge.takes("schedule = \"0 3 * * *\"\nmax_attempts = 3\nstate = true").unwrap();
         judge.takes(include_str!("../../../examples/compose/uptime.toml")).unwrap();
         assert!(judge.takes("[action.web]\nstate = true").is_err());
     }

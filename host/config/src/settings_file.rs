@@ -10,16 +10,16 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::bounded::{
-    BoundedCount, BoundedNumber, BoundedRatio, BoundedSize, BoundedSpan, DAY, GIB, HOUR, KIB, MIB,
-    MINUTE, MS, SECOND, TIB,
+    BoundedCount, BoundedNumber, BoundedRate, BoundedRatio, BoundedSize, BoundedSpan, DAY, GIB,
+    HOUR, KIB, MIB, MINUTE, MS, SECOND, TIB,
 };
 pub(super) use super::source_file::{Located, SourceFile};
 
 /// A text of the file, with its location.
 pub(super) type LocatedText = Located<String>;
-/// The shortest `stop`, in milliseconds: the scheduler of a busy machine keeps no shorter one.
+/// The shortest `stop_timeout`, in milliseconds: the scheduler of a busy machine keeps no shorter one.
 pub(super) const STOP_MIN: u64 = 100 * MS;
-/// The greatest `memory`, in bytes.
+/// The greatest `max_memory`, in bytes.
 pub(super) const MEMORY_MAX: u64 = GIB;
 /// The time limit of something that people or machines wait for.
 pub(super) type TimeoutSetting = BoundedSpan<MS, DAY>;
@@ -92,6 +92,9 @@ pub(super) struct HostTable {
     /// How much it is preferred where a group goes by that; more is better. -1000000 to
     /// 1000000; default: 0
     pub(super) priority: Option<BoundedNumber<1_000_000>>,
+    /// How long it stands back for others when an action has failed on it. 1s to 1h;
+    /// default: "30s"
+    pub(super) cooldown: Option<BoundedSpan<SECOND, HOUR>>,
 }
 
 /// TLS between hosts, and to whoever asks them; all files in PEM
@@ -169,7 +172,7 @@ pub(super) struct GroupTable {
     /// Whether a host that should lead takes over from one that leads, or waits
     pub(super) preempt: bool,
     /// For how long it must have been the one that should. 100ms to 24h; default: "10s"
-    pub(super) settle: Option<BoundedSpan<{ 100 * MS }, DAY>>,
+    pub(super) preempt_delay: Option<BoundedSpan<{ 100 * MS }, DAY>>,
     /// Groups with this are led by as many different hosts as can be
     pub(super) spread: bool,
 }
@@ -183,13 +186,10 @@ pub(super) struct LeaseTable {
     pub(super) ttl: Option<BoundedSpan<SECOND, HOUR>>,
     /// How long actions may take to stop when the lease runs out: a part of the ttl.
     /// 100ms to 10m; default: "500ms"
-    pub(super) stop: Option<BoundedSpan<STOP_MIN, { 10 * MINUTE }>>,
+    pub(super) stop_timeout: Option<BoundedSpan<STOP_MIN, { 10 * MINUTE }>>,
     /// How long requests in flight may take when leadership is handed over. 0s to 24h;
     /// default: "10s"
-    pub(super) drain: Option<BoundedSpan<0, DAY>>,
-    /// How long a host stands back for others when an action has failed on it. 1s to
-    /// 1h; default: "30s"
-    pub(super) cool_down: Option<BoundedSpan<SECOND, HOUR>>,
+    pub(super) drain_timeout: Option<BoundedSpan<0, DAY>>,
 }
 
 /// The settings of an action: `[action.NAME]`, or the whole of `NAME.toml` in the plugins
@@ -220,7 +220,7 @@ pub(super) struct ActionTable {
     #[schemars(extend("enum" = ["refuse", "forward", "redirect"]))]
     pub(super) standby: Option<LocatedText>,
     /// How long a request waits while nobody leads. 0s to 10m; default: "10s"
-    pub(super) hold: Option<BoundedSpan<0, { 10 * MINUTE }>>,
+    pub(super) max_hold: Option<BoundedSpan<0, { 10 * MINUTE }>>,
     /// The proxies before it, as addresses or networks: what they say of where a request comes
     /// from is kept. Default: none
     pub(super) trusted_proxies: Vec<LocatedText>,
@@ -229,30 +229,28 @@ pub(super) struct ActionTable {
     /// When a service that ended is started again. Default: "on-failure"
     #[schemars(extend("enum" = ["always", "on-failure", "never"]))]
     pub(super) restart: Option<LocatedText>,
-    /// How often it is, within `window`, before the action has failed. Default: 4
+    /// How often it is, within `restart_window`, before the action has failed. Default: 4
     pub(super) max_restarts: Option<BoundedCount<0, 1000>>,
     /// Restarts that are older do not count. 1s to 24h; default: "1m"
-    pub(super) window: Option<BoundedSpan<SECOND, DAY>>,
+    pub(super) restart_window: Option<BoundedSpan<SECOND, DAY>>,
     /// Makes a job of a program: a pattern of cron, "every 30s", "@daily", or "none" for
     /// one that is run by hand
     #[schemars(example = &"0 3 * * *", example = &"every 30s", example = &"none")]
     pub(super) schedule: Option<LocatedText>,
     /// Whose time the schedule is in, as in "Europe/Berlin". Default: "UTC"
-    pub(super) zone: Option<LocatedText>,
+    pub(super) time_zone: Option<LocatedText>,
     /// Each run is put off by up to so much. 0s to 24h; default: "0s"
     pub(super) jitter: Option<BoundedSpan<0, DAY>>,
     /// What becomes of runs that could not begin in time: dropped ("skip", the default),
-    /// the latest is run ("once"), or each ("all")
-    #[schemars(extend("enum" = ["skip", "once", "all"]))]
-    pub(super) missed: Option<LocatedText>,
+    /// the latest is run ("latest"), or each ("all")
+    #[schemars(extend("enum" = ["skip", "latest", "all"]))]
+    pub(super) catch_up: Option<LocatedText>,
     /// While the run before still runs: wait ("forbid", the default), run beside it
     /// ("allow"), or end it ("replace")
     #[schemars(extend("enum" = ["forbid", "allow", "replace"]))]
-    pub(super) concurrency: Option<LocatedText>,
-    /// How many more attempts a run gets whose first one failed. Default: 0
-    pub(super) retries: Option<BoundedCount<0, 100>>,
+    pub(super) overlap: Option<LocatedText>,
     /// How many requests are answered at a time; the others wait. Default: 256
-    pub(super) requests: Option<BoundedCount<1, 1000>>,
+    pub(super) max_concurrent_requests: Option<BoundedCount<1, 1000>>,
     /// A new instance for each request ("fresh", the default), or those that answered
     /// before ("reuse")
     #[schemars(extend("enum" = ["fresh", "reuse"]))]
@@ -263,37 +261,40 @@ pub(super) struct ActionTable {
     /// "10s"
     pub(super) max_idle: Option<BoundedSpan<0, DAY>>,
     /// How many requests wait for their turn; the others get 503. Default: 1024
-    pub(super) queue: Option<BoundedCount<0, 100_000>>,
+    pub(super) max_queued_requests: Option<BoundedCount<0, 100_000>>,
     /// How long a guest may take to begin its answer. 1ms to 24h; default: "30s"
-    pub(super) first_byte: Option<TimeoutSetting>,
+    pub(super) response_timeout: Option<TimeoutSetting>,
     /// How long a guest may be busy with a request. 1ms to 24h; default: "10m"
     pub(super) request_timeout: Option<TimeoutSetting>,
     /// How long a hook may take. 1ms to 24h; default: "10s"
     pub(super) hook_timeout: Option<TimeoutSetting>,
     /// The largest body of a request. 0B to 1TiB; default: "16MiB"
-    pub(super) body: Option<BoundedSize<0, TIB>>,
+    pub(super) max_body_size: Option<BoundedSize<0, TIB>>,
     /// The memory of each instance. 1MiB to 1GiB; default: "256MiB"
-    pub(super) memory: Option<BoundedSize<MIB, MEMORY_MAX>>,
+    pub(super) max_memory: Option<BoundedSize<MIB, MEMORY_MAX>>,
     /// How many instances may compute for long at once. Default: all processors but one
-    pub(super) cpu: Option<BoundedCount<1, 1024>>,
-    /// How much of what it prints is logged in a second. 16KiB to 1GiB; default: "64KiB"
-    pub(super) log: Option<BoundedSize<{ 16 * KIB }, GIB>>,
+    pub(super) max_busy_instances: Option<BoundedCount<1, 1024>>,
+    /// How much of what it prints is logged. 16KiB/s to 1GiB/s; default: "64KiB/s"
+    pub(super) max_log_rate: Option<BoundedRate<{ 16 * KIB }, GIB>>,
     /// Of a task: only hosts with this label do it, "LABEL=VALUE". Default: every host
-    pub(super) on: Option<LocatedText>,
+    pub(super) require_label: Option<LocatedText>,
     /// Of a task: a call may be done twice, so it is done again if its host dies
     pub(super) idempotent: bool,
-    /// How long an attempt may take, 1ms to 30days: of a task up to 24h, "30s" by default;
-    /// of a job "1h" by default
-    pub(super) timeout: Option<BoundedSpan<MS, { 30 * DAY }>>,
-    /// Of a task: after so many attempts a queued call is a dead letter. Default: 5
+    /// Of a job: how long an attempt at a run may take. 1ms to 30days; default: "1h"
+    pub(super) run_timeout: Option<BoundedSpan<MS, { 30 * DAY }>>,
+    /// Of a task: how long a call, or an attempt at a queued call, may take. 1ms to 24h;
+    /// default: "30s"
+    pub(super) call_timeout: Option<TimeoutSetting>,
+    /// How many attempts there are in all, at a run of a job or at a queued call of a task,
+    /// which is then a dead letter. Default: 1 for a job, 5 for a task
     pub(super) max_attempts: Option<BoundedCount<1, 1000>>,
     /// Of a task: how long answers of queued calls are kept. 1s to 30days; default: "1h"
-    pub(super) keep: Option<BoundedSpan<SECOND, { 30 * DAY }>>,
+    pub(super) result_retention: Option<BoundedSpan<SECOND, { 30 * DAY }>>,
     /// Of a task: how many queued calls there may be that are not done. Default: 10000
-    pub(super) max_queued: Option<BoundedCount<0, 1_000_000>>,
+    pub(super) max_queued_calls: Option<BoundedCount<0, 1_000_000>>,
     // etcd takes requests of 1.5 MiB (`--max-request-bytes`).
     /// Of a task: how long the payload of a queued call may be. 0B to 1MiB; default: "256KiB"
-    pub(super) payload: Option<BoundedSize<0, MIB>>,
+    pub(super) max_payload_size: Option<BoundedSize<0, MIB>>,
     /// Names of tasks that it may call; "*" is all of them
     pub(super) tasks: Vec<LocatedText>,
     /// Keeps state in the store, by wasi:keyvalue
@@ -308,7 +309,7 @@ pub(super) struct ActionTable {
     /// Its HTTP requests carry soloist-host and soloist-fencing-token. Default: true
     pub(super) outbound_fencing_token: Option<bool>,
     /// The folders that it sees
-    pub(super) folders: Vec<FolderTable>,
+    pub(super) mounts: Vec<MountTable>,
     /// What it is called with, after its name
     pub(super) args: Vec<LocatedText>,
     /// Its environment
@@ -332,12 +333,16 @@ pub(super) struct TlsTable {
 /// A folder that a plugin sees
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct FolderTable {
+pub(super) struct MountTable {
     /// The folder here
-    pub(super) from: LocatedText,
+    pub(super) source: LocatedText,
     /// Where the plugin finds it
-    pub(super) at: LocatedText,
-    /// Whether it may write there
-    #[serde(default)]
-    pub(super) write: bool,
+    pub(super) target: LocatedText,
+    /// Whether it may only read there. Default: true
+    #[serde(default = "yes")]
+    pub(super) read_only: bool,
+}
+
+fn yes() -> bool {
+    true
 }

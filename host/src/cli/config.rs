@@ -132,7 +132,7 @@ mod tests {
             let action = &config.actions[0];
             fires(action, action.job.as_ref().unwrap(), now.parse().unwrap())
         };
-        let berlin = "schedule = \"30 2 * * *\"\nzone = \"Europe/Berlin\"";
+        let berlin = "schedule = \"30 2 * * *\"\ntime_zone = \"Europe/Berlin\"";
         assert_eq!(
             told(berlin, "2026-03-28T12:00:00Z"),
             "job report: 30 2 * * * Europe/Berlin; next Sun 2026-03-29 03:00:00 +02:00, \

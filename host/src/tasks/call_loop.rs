@@ -126,7 +126,7 @@ impl<'a> CallLoop<'a> {
                 error => CallOutcome::Answered(error),
             },
             Some(url) => {
-                let limit = self.action.config().limits.body;
+                let limit = self.action.config().limits.max_body_size;
                 let limit = usize::try_from(limit).unwrap_or(usize::MAX);
                 router.client.send(url, call, within, limit, &self.account).await
             }

@@ -121,7 +121,7 @@ impl RelayedRequest {
     /// One attempt after the other, each by the latest view of who leads.
     async fn serve(&mut self) -> Result<Response<RelayBody>, RelayError> {
         self.headers.check_hops(&self.context.host)?;
-        let hold = self.action.config().relay.hold;
+        let hold = self.action.config().relay.max_hold;
         let hold = self.headers.hold.map_or(hold, |left| left.min(hold));
         let deadline = Instant::now() + hold;
         let (mut active, mut roster) =
