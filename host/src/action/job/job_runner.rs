@@ -182,7 +182,7 @@ impl JobRunner {
         self.missed_log.report(|told| {
             warn!(
                 event = "job-missed", action = %name, group = %term.group, fencing_token = term.fencing_token.0,
-                count, missed = %self.job.catch_up,
+                count, catch_up = %self.job.catch_up,
                 "job {name} missed {count} runs up to {}, which are dropped{told}",
                 moment(to),
             );
