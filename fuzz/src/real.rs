@@ -106,8 +106,8 @@ fn host() -> Host {
     let store = folder.path().join("soloist.db");
     let settings = format!(
         "store = \"sqlite:{}\"\n[host]\nlisten = \"{address}\"\n\
-         [action.work]\nstate = true\nbody = \"64KiB\"\ntimeout = \"1s\"\nmax_queued = 100\n\
-         [action.job]\nschedule = \"none\"\ntimeout = \"1s\"\nstate = true\n",
+         [action.work]\nstate = true\nmax_body_size = \"64KiB\"\ncall_timeout = \"1s\"\nmax_queued_calls = 100\n\
+         [action.job]\nschedule = \"none\"\nrun_timeout = \"1s\"\nstate = true\n",
         store.display()
     );
     let file = folder.path().join("soloist.toml");

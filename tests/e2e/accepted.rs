@@ -45,7 +45,9 @@ impl Bounded {
         let text = |text: &str| format!("{text:?}");
         if let Some(bounds) = about["x-bounds"].as_str() {
             let (least, most) = bounds.split_once(" to ").expect("two ends");
-            let endless = if most.ends_with('B') {
+            let endless = if most.ends_with("/s") {
+                ["18446744073709551615B/s", "99999999999TiB/s"]
+            } else if most.ends_with('B') {
                 ["18446744073709551615B", "99999999999TiB"]
             } else {
                 ["18446744073709551615s", "584542046090years"]
@@ -60,7 +62,7 @@ impl Bounded {
 }
 
 /// The keys that only some kinds of action take; the other kinds refuse them.
-const OF_JOBS: [&str; 3] = ["jitter", "retries", "timeout"];
+const OF_JOBS: [&str; 2] = ["jitter", "run_timeout"];
 
 /// Tables of settings; `choose` returns the value for each key, or none to leave it out.
 fn settings(tables: &Tables, mut choose: impl FnMut(&Bounded) -> Option<String>) -> String {

@@ -112,7 +112,7 @@ async fn what_cannot_be_handed_over_stays(kind: Kind) {
 }
 
 const PREFERENCE: &str =
-    "[group.main]\nstrategy = \"priority\"\npreempt = true\nsettle = \"100ms\"\n";
+    "[group.main]\nstrategy = \"priority\"\npreempt = true\npreempt_delay = \"100ms\"\n";
 
 fn priority(number: i32) -> String {
     format!("{PREFERENCE}[host]\npriority = {number}\n")

@@ -62,11 +62,11 @@ impl Ordered {
 
     fn settings(&self, host: &str) -> String {
         let work = format!(
-            "[action.work]\nmax_restarts = 1\nwindow = \"2s\"\n\
-             folders = [{{ from = \"{}\", at = \"/orders\" }}]\n",
+            "[action.work]\nmax_restarts = 1\nrestart_window = \"2s\"\n\
+             mounts = [{{ source = \"{}\", target = \"/orders\" }}]\n",
             self.orders(host).display()
         );
-        self.0.configuration(&work).replace("[lease]\n", "[lease]\ncool_down = \"4s\"\n")
+        format!("{}[host]\ncooldown = \"4s\"\n", self.0.configuration(&work))
     }
 
     /// Starts a host, which leads if it is the first.
@@ -235,7 +235,8 @@ async fn what_one_host_refuses_ends_no_term_of_another(kind: Kind) {
     cluster.start("a");
     cluster.leading("a").await;
     let plugins = cluster.folder.path().join("plugins");
-    fs::write(plugins.join("work.toml"), "max_restarts = 1\nwindow = \"2s\"\n").expect("settings");
+    fs::write(plugins.join("work.toml"), "max_restarts = 1\nrestart_window = \"2s\"\n")
+        .expect("settings");
     fs::copy(guests().join("service-exit.wasm"), plugins.join("work.wasm")).expect("a copy");
     let refused = |line: &Value| line["event"] == "refused" && line["action"] == "work";
     cluster.host("a").log.find(0, "that it is refused", refused).await;

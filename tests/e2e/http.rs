@@ -91,7 +91,7 @@ fn all_is_well(wrong: &[String], count: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_of_http_1_have_one_answer_by_every_way() {
-    let ways = Ways::to("reach.wasm", "body = \"64KiB\"\n").await;
+    let ways = Ways::to("reach.wasm", "max_body_size = \"64KiB\"\n").await;
     // Requests whose client has closed its side have a time limit, so they run first and alone.
     let (alone, cases): (Vec<_>, Vec<_>) = cases_1::all().into_iter().partition(Case::half_closes);
     let mut wrong = Vec::new();
@@ -111,7 +111,7 @@ async fn requests_of_http_1_have_one_answer_by_every_way() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_of_http_2_have_one_answer_by_every_way() {
-    let ways = Ways::to("reach.wasm", "body = \"32KiB\"\n").await;
+    let ways = Ways::to("reach.wasm", "max_body_size = \"32KiB\"\n").await;
     let cases = cases_2::all();
     let mut wrong = Vec::new();
     for case in &cases {

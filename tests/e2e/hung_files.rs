@@ -52,17 +52,17 @@ impl House {
         fs::write(cluster.folder.path().join("well/file"), "content").expect("a file");
         let (reach, register) = (guests().join("reach.wasm"), guests().join("register.wasm"));
         let more = format!(
-            "requests = 1000\nqueue = 0\nfirst_byte = \"20s\"\n\
-             folders = [{{ from = \"hangs\", at = \"/data\" }}]\n\
+            "max_concurrent_requests = 1000\nmax_queued_requests = 0\nresponse_timeout = \"20s\"\n\
+             mounts = [{{ source = \"hangs\", target = \"/data\" }}]\n\
              [action.files]\nplugin = \"{}\"\nlisten = \"{files}\"\n\
-             folders = [{{ from = \"well\", at = \"/data\" }}]\n\
+             mounts = [{{ source = \"well\", target = \"/data\" }}]\n\
              outbound = [\"http://localhost:{}\"]\n\
              [action.state]\nplugin = \"{}\"\nlisten = \"{state}\"\nstate = true\n",
             reach.display(),
             named.port(),
             register.display(),
         );
-        let drain = format!("[lease]\ndrain = \"{}s\"", DRAIN.as_secs());
+        let drain = format!("[lease]\ndrain_timeout = \"{}s\"", DRAIN.as_secs());
         let settings = cluster.configuration(&more).replace("[lease]", &drain);
         cluster.start_from("a", &settings);
         cluster.leading("a").await;

@@ -64,7 +64,7 @@ impl Beats {
         fs::create_dir(&notes).expect("a folder");
         let settings = format!(
             "[action.beat]\nplugin = \"{}\"\nargs = [\"note\", \"say\"]\n\
-             folders = [{{ from = \"{}\", at = \"/notes\", write = true }}]\n{more}",
+             mounts = [{{ source = \"{}\", target = \"/notes\", read_only = false }}]\n{more}",
             guests().join("job.wasm").display(),
             notes.display(),
         );
@@ -162,7 +162,7 @@ impl Seen {
 
 /// Kills leaders, one after another; returns the cluster and what was observed.
 async fn kill_leaders(kind: Kind, missed: &str) -> (Beats, Seen) {
-    let settings = format!("schedule = \"every 1s\"\nmissed = \"{missed}\"\n");
+    let settings = format!("schedule = \"every 1s\"\ncatch_up = \"{missed}\"\n");
     let mut beats = Beats::of_two(kind, &settings).await;
     let (mut leader, mut other) = ("a", "b");
     let mut seen = Seen::default();
@@ -222,7 +222,7 @@ async fn killed_leaders_and_missed_runs_that_are_skipped(kind: Kind) {
 }
 
 async fn killed_leaders_and_missed_runs_of_which_the_latest_is_run(kind: Kind) {
-    let (_beats, seen) = kill_leaders(kind, "once").await;
+    let (_beats, seen) = kill_leaders(kind, "latest").await;
     let late = seen.late();
     assert!(late.iter().all(|late| (0..=2000).contains(late)), "{late:?}");
     let caught_up = late.iter().filter(|late| **late > 1000).count();
@@ -279,7 +279,7 @@ async fn a_job_is_run_by_hand_from_any_host(kind: Kind) {
 }
 
 async fn what_comes_next_is_told_by_any_host(kind: Kind) {
-    let settings = "schedule = \"30 2 * * *\"\nzone = \"Europe/Berlin\"\n";
+    let settings = "schedule = \"30 2 * * *\"\ntime_zone = \"Europe/Berlin\"\n";
     let beats = Beats::of_two(kind, settings).await;
     let b = format!("http://{}", beats.cluster.host("b").api().await);
     let next = |more: &'static str| {

@@ -33,6 +33,7 @@ mod languages;
 mod lifecycle;
 mod logs;
 mod metrics;
+mod migrate;
 mod namesakes;
 mod packaging;
 mod plugin;

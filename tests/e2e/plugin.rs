@@ -163,8 +163,8 @@ async fn a_wrong_flag_of_a_run_is_told() {
     for (flag, value, word) in [
         ("--listen", "3000", "127.0.0.1:3000"),
         ("--folder", "data", "FROM:AT"),
-        ("--set", "requests", "requests"),
-        ("--set", "requests = 0", "out of range"),
+        ("--set", "state", "state"),
+        ("--set", "max_concurrent_requests = 0", "out of range"),
         ("--outbound", "ftp://x", "outbound"),
     ] {
         let ended = run(soloist().args(["plugin", "run"]).arg(&file).args([flag, value])).await;
@@ -268,16 +268,17 @@ async fn a_mistake_of_a_run_is_shown_where_a_person_wrote_it() {
     let file = folder.path().join("web.wasm");
     fs::copy(plugins().join("i-am-server.wasm"), &file).expect("a copy");
     let mut command = soloist();
-    command.args(["plugin", "run"]).arg(&file).args(["--set", "requests = 0"]);
+    command.args(["plugin", "run"]).arg(&file).args(["--set", "max_concurrent_requests = 0"]);
     let flags = run(&mut command).await.output;
     assert!(
         flags.contains("the flags of `plugin run`") && !flags.contains("soloist.toml"),
         "{flags}"
     );
-    fs::write(file.with_extension("toml"), "requests = 0\nlisten = 3000\n").expect("a file");
+    fs::write(file.with_extension("toml"), "max_concurrent_requests = 0\nlisten = 3000\n")
+        .expect("a file");
     let ended = run(soloist().args(["plugin", "run"]).arg(&file)).await;
     assert_eq!(ended.status.code(), Some(64), "{}", ended.output);
-    for part in ["web.toml:1:12", "web.toml:2:10"] {
+    for part in ["web.toml:1:27", "web.toml:2:10"] {
         assert!(ended.output.contains(part), "no {part:?} in:\n{}", ended.output);
     }
 }
@@ -352,7 +353,7 @@ async fn dev_keeps_state_over_new_settings_and_over_a_new_build() {
         dev.web.until_at("/get/greeting", "hello", |answer| answer.body.trim() == "hello").await
     };
     // Changed settings take effect on a new host.
-    fs::write(dev.path("web.toml"), "queue = 8\n").expect("a file");
+    fs::write(dev.path("web.toml"), "max_queued_requests = 8\n").expect("a file");
     dev.says("is running on", 2).await;
     kept().await;
     fs::write(dev.path("source"), unseen(&guests().join("state.wasm"))).expect("a file");

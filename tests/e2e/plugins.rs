@@ -265,7 +265,7 @@ async fn a_broken_version_changes_nothing_but_the_status() {
     assert_ne!(taken["sha256"], good["sha256"]);
 
     // Broken settings are treated like broken components.
-    folder.settle("web", "requests = 0");
+    folder.settle("web", "max_concurrent_requests = 0");
     let refused = folder.action("a", "web", |action| !action["last_error"].is_null()).await;
     assert!(
         refused["last_error"].as_str().is_some_and(|text| text.contains("from 1 to 1000")),

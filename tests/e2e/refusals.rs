@@ -55,7 +55,7 @@ async fn a_ttl_below_the_minimum_of_the_store() {
 async fn an_impossible_timing() {
     let cluster = Cluster::new(Kind::Sqlite).await;
     let file = cluster.folder.path().join("odd.toml");
-    let odd = cluster.configuration("").replace("[lease]", "[lease]\nstop = \"10s\"");
+    let odd = cluster.configuration("").replace("[lease]", "[lease]\nstop_timeout = \"10s\"");
     fs::write(&file, odd).unwrap();
     let mut command = crate::harness::process::soloist();
     command.arg("run").arg("--config").arg(&file);
@@ -136,10 +136,10 @@ async fn a_check_needs_no_secrets_and_tells_all_mistakes_at_once() {
     let good = "[action.one]\nsecrets = { A = \"env:NO_SUCH_VARIABLE\", B = \"file:no/key\" }\n";
     let (code, text) = checked(good, &["one"]).await;
     assert_eq!(code, Some(0), "{text}");
-    let bad = "store = \"etcd:10.0.0.1:2379\"\n[lease]\nttl = 5\n[action.one]\nrequests = 0\n";
+    let bad = "store = \"etcd:10.0.0.1:2379\"\n[lease]\nttl = 5\n[action.one]\nmax_concurrent_requests = 0\n";
     let (code, text) = checked(bad, &["one"]).await;
     assert_eq!(code, Some(USAGE), "{text}");
-    for part in ["soloist.toml:1:9", "write `etcd://10.0.0.1:2379`", ":3:7", ":5:12"] {
+    for part in ["soloist.toml:1:9", "write `etcd://10.0.0.1:2379`", ":3:7", ":5:27"] {
         assert!(text.contains(part), "no {part:?} in:\n{text}");
     }
     assert_eq!(text.matches("error:").count(), 3, "{text}");
@@ -196,7 +196,7 @@ async fn settings_that_are_not_there_are_called_so() {
 
 #[tokio::test]
 async fn the_settings_of_an_action_are_not_those_of_a_host() {
-    let (code, text) = checked("schedule = \"@daily\"\nretries = 2\n", &["one"]).await;
+    let (code, text) = checked("schedule = \"@daily\"\nmax_attempts = 3\n", &["one"]).await;
     assert_eq!(code, Some(USAGE), "{text}");
     assert!(text.contains("holds the settings of an action"), "{text}");
     assert_eq!(text.matches("error:").count(), 1, "{text}");

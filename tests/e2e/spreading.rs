@@ -44,7 +44,7 @@ impl Size {
         let group = |n| {
             format!(
                 "[action.job{n}]\nplugin = \"{plugin}\"\nschedule = \"none\"\ngroup = \"g{n}\"\n\
-                 [group.g{n}]\nspread = true\nsettle = \"{settle}s\"\n"
+                 [group.g{n}]\nspread = true\npreempt_delay = \"{settle}s\"\n"
             )
         };
         (0..self.groups).map(group).collect()

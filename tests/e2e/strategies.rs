@@ -46,7 +46,7 @@ async fn the_best_is_next_and_takes_over(kind: Kind) {
 
 async fn a_better_host_takes_over_where_that_is_wanted(kind: Kind) {
     let mut cluster = Cluster::new(kind).await;
-    let group = "strategy = \"priority\"\npreempt = true\nsettle = \"200ms\"";
+    let group = "strategy = \"priority\"\npreempt = true\npreempt_delay = \"200ms\"";
     cluster.start_with("a", &with(group, "priority = 1"));
     cluster.leading("a").await;
     cluster.start_with("b", &with(group, "priority = 9"));
@@ -77,7 +77,7 @@ async fn two_groups_keep_apart_and_still_share_a_lonely_host(kind: Kind) {
     let mut cluster = Cluster::new(kind).await;
     let reports = format!(
         "[action.reports]\nplugin = \"{}\"\ngroup = \"reports\"\n[group.reports]\n\
-         strategy = \"avoid\"\navoid = [\"group:main\"]\npreempt = true\nsettle = \"100ms\"\n",
+         strategy = \"avoid\"\navoid = [\"group:main\"]\npreempt = true\npreempt_delay = \"100ms\"\n",
         plugins().join("job-runner.wasm").display()
     );
     // The only host leads both groups.
@@ -100,7 +100,7 @@ async fn hosts_that_disagree_come_to_rest(kind: Kind) {
     // Each host prefers the other.
     let prefer = |label: &str, own: &str| {
         let group = format!(
-            "strategy = \"priority\"\nprefer = [\"is={label}\"]\npreempt = true\nsettle = \"100ms\""
+            "strategy = \"priority\"\nprefer = [\"is={label}\"]\npreempt = true\npreempt_delay = \"100ms\""
         );
         with(&group, &format!("labels = {{ is = \"{own}\" }}"))
     };
@@ -120,7 +120,7 @@ async fn hosts_that_disagree_come_to_rest(kind: Kind) {
 async fn a_plugin_says_who_should_lead(kind: Kind) {
     let mut cluster = Cluster::new(kind).await.brief();
     let group = format!(
-        "strategy = \"{}\"\npreempt = true\nsettle = \"100ms\"",
+        "strategy = \"{}\"\npreempt = true\npreempt_delay = \"100ms\"",
         guests().join("strategy.wasm").display()
     );
     let labelled = |label: &str| with(&group, &format!("labels = {{ {label} = \"1\" }}"));

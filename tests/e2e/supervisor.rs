@@ -289,7 +289,7 @@ async fn who_is_told_to_stop_after_a_crash_starts_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_is_frozen_when_it_is_told_to_stop_is_killed() {
     let mut cluster = supervised(Kind::Etcd, "i-am-server").await.brief();
-    let text = cluster.configuration("").replace("[lease]\n", "[lease]\ndrain = \"1s\"\n");
+    let text = cluster.configuration("").replace("[lease]\n", "[lease]\ndrain_timeout = \"1s\"\n");
     cluster.start_from("a", &text);
     cluster.stands("a").await;
     let host = cluster.host("a").supervised(0).await;

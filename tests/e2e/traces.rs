@@ -120,8 +120,8 @@ async fn a_call_on_another_host_is_in_the_trace_of_its_caller() {
     let mut cluster = Cluster::new(Kind::Sqlite).await;
     let plugin = guests().join("work.wasm").display().to_string();
     let settings = format!(
-        "{}[action.near]\nplugin = \"{plugin}\"\ntasks = [\"far\"]\non = \"name=a\"\n\
-         [action.far]\nplugin = \"{plugin}\"\non = \"name=b\"\n",
+        "{}[action.near]\nplugin = \"{plugin}\"\ntasks = [\"far\"]\nrequire_label = \"name=a\"\n\
+         [action.far]\nplugin = \"{plugin}\"\nrequire_label = \"name=b\"\n",
         traces(&cluster, &collector)
     );
     for name in ["a", "b"] {

@@ -18,6 +18,7 @@ mod faketime;
 mod fuzz;
 mod haproxy;
 mod package;
+mod reference;
 mod test;
 mod workspace_package;
 
@@ -86,6 +87,8 @@ enum Task {
         #[arg(long, default_value_t = 120)]
         seconds: u64,
     },
+    /// Write the pages in docs/reference/ from the source
+    Reference,
     /// Make the archive that a release hands out, in target/package/
     Package,
     /// Run every check: format, lints, tests, documentation, dependencies
@@ -126,6 +129,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::ComposeInside(inside) => compose::inside(&inside),
         Task::Deploy => deploy::check(),
         Task::Fuzz { target, seconds } => fuzz::run(target, Duration::from_secs(seconds)),
+        Task::Reference => reference::run(),
         Task::Package => package::run(),
         Task::Ci => ci::run(),
     }

@@ -57,6 +57,11 @@ pub(super) struct BoundedSpan<const LEAST: u64, const MOST: u64>(Located<String>
 #[serde(transparent)]
 pub(super) struct BoundedSize<const LEAST: u64, const MOST: u64>(Located<String>);
 
+/// A number of bytes per second in the settings file, from `LEAST` to `MOST`: a size and `/s`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(transparent)]
+pub(super) struct BoundedRate<const LEAST: u64, const MOST: u64>(Located<String>);
+
 /// A count in the settings file, from `LEAST` to `MOST`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(transparent)]
@@ -71,14 +76,6 @@ pub(super) struct BoundedRatio(Located<f64>);
 #[derive(Clone, Debug, Deserialize)]
 #[serde(transparent)]
 pub(super) struct BoundedNumber<const MOST: i64>(Located<i64>);
-
-impl<const LEAST: u64, const MOST: u64> BoundedSpan<LEAST, MOST> {
-    /// The same setting with narrower bounds.
-    pub(super) fn narrowed<const L: u64, const M: u64>(self) -> BoundedSpan<L, M> {
-        const { assert!(LEAST <= L && M <= MOST, "no narrower") };
-        BoundedSpan(self.0)
-    }
-}
 
 impl<const LEAST: u64, const MOST: u64> BoundedSetting for BoundedSpan<LEAST, MOST> {
     type Value = Duration;
@@ -101,6 +98,29 @@ impl<const LEAST: u64, const MOST: u64> BoundedSetting for BoundedSize<LEAST, MO
         let [least, most] = [LEAST, MOST].map(value::show_size);
         within(size, LEAST, MOST)
             .ok_or_else(|| out_of_range(text, &format!("write a size from {least} to {most}")))
+    }
+
+    fn place(&self, source: &SourceFile) -> Location {
+        source.place(&self.0)
+    }
+}
+
+impl<const LEAST: u64, const MOST: u64> BoundedSetting for BoundedRate<LEAST, MOST> {
+    type Value = u64;
+
+    fn value(&self) -> Result<u64, Problem> {
+        let text = self.0.get_ref();
+        let Some(size) = text.trim_end().strip_suffix("/s") else {
+            let rate = value::size(text).map_or_else(|_| "64KiB".to_owned(), value::show_size);
+            return Err(Problem::new(
+                format!("`{text}` is not a rate"),
+                format!("write a size per second, as in `{rate}/s`"),
+            ));
+        };
+        let size = value::size(size)?;
+        let [least, most] = [LEAST, MOST].map(value::show_size);
+        within(size, LEAST, MOST)
+            .ok_or_else(|| out_of_range(text, &format!("write a rate from {least}/s to {most}/s")))
     }
 
     fn place(&self, source: &SourceFile) -> Location {
@@ -230,6 +250,10 @@ in_the_schema!("Span", LEAST: u64, MOST: u64 => BoundedSpan<LEAST, MOST>, json_s
 in_the_schema!("Size", LEAST: u64, MOST: u64 => BoundedSize<LEAST, MOST>, json_schema!({
     "type": "string",
     BOUNDS: format!("{} to {}", value::show_size(LEAST), value::show_size(MOST)),
+}));
+in_the_schema!("Rate", LEAST: u64, MOST: u64 => BoundedRate<LEAST, MOST>, json_schema!({
+    "type": "string",
+    BOUNDS: format!("{}/s to {}/s", value::show_size(LEAST), value::show_size(MOST)),
 }));
 in_the_schema!("Count", LEAST: usize, MOST: usize => BoundedCount<LEAST, MOST>, json_schema!({
     "type": "integer",

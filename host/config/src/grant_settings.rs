@@ -8,10 +8,10 @@ use std::{
 };
 
 use super::{
-    FolderGrant, Grants, OutboundGrant, Secret, SocketGrant,
+    FolderMount, Grants, OutboundGrant, Secret, SocketGrant,
     problem::{Location, Problem},
     resolver::Resolver,
-    settings_file::{ActionTable, FolderTable, LocatedText},
+    settings_file::{ActionTable, LocatedText, MountTable},
     value,
 };
 
@@ -20,8 +20,8 @@ pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<G
     let outbound = each(resolver, &table.outbound, OutboundGrant::parse);
     let sockets = each(resolver, &table.sockets, SocketGrant::parse);
     let mut places = BTreeSet::new();
-    let folders: Vec<_> =
-        table.folders.iter().map(|table| folder(resolver, table, &mut places)).collect();
+    let mounts: Vec<_> =
+        table.mounts.iter().map(|table| mount(resolver, table, &mut places)).collect();
     let tasks = each(resolver, &table.tasks, task);
     let env = texts(resolver, &table.env, variable);
     let config = texts(resolver, &table.config, |_| Ok(()));
@@ -34,7 +34,7 @@ pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<G
         sockets: sockets?,
         outbound_private: table.outbound_private,
         outbound_fencing_token: table.outbound_fencing_token.unwrap_or(true),
-        folders: folders.into_iter().collect::<Option<_>>()?,
+        mounts: mounts.into_iter().collect::<Option<_>>()?,
         args: args?,
         env: env?,
         secrets: secrets?,
@@ -130,16 +130,16 @@ pub(super) fn each<T>(
     values.into_iter().collect()
 }
 
-fn folder(
+fn mount(
     resolver: &mut Resolver<'_>,
-    table: &FolderTable,
+    table: &MountTable,
     places: &mut BTreeSet<String>,
-) -> Option<FolderGrant> {
-    let from = resolver.written(Some(table.from.clone()), "");
-    let at = resolver.written(Some(table.at.clone()), "");
-    let path = resolver.path(&from, Path::new(&from.text));
-    let usable = resolver.read(&from, |text| usable(text, &path).map_err(Problem::external));
-    let at = resolver.read(&at, |text| {
+) -> Option<FolderMount> {
+    let source = resolver.written(Some(table.source.clone()), "");
+    let target = resolver.written(Some(table.target.clone()), "");
+    let path = resolver.path(&source, Path::new(&source.text));
+    let usable = resolver.read(&source, |text| usable(text, &path).map_err(Problem::external));
+    let target = resolver.read(&target, |text| {
         let place = place(text)?;
         if places.insert(place.clone()) {
             return Ok(place);
@@ -148,7 +148,7 @@ fn folder(
         Err(Problem::new(what, "give each a place of its own"))
     });
     usable?;
-    Some(FolderGrant { from: path, at: at?, write: table.write })
+    Some(FolderMount { source: path, target: target?, read_only: table.read_only })
 }
 
 /// Rejects a path that is no folder, and a folder with a named pipe in it: opening a pipe blocks

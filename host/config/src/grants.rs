@@ -20,7 +20,7 @@ pub struct Grants {
     /// Whether its HTTP requests carry `soloist-host` and `soloist-fencing-token`.
     pub outbound_fencing_token: bool,
     /// The folders of this machine that it may access.
-    pub folders: Vec<FolderGrant>,
+    pub mounts: Vec<FolderMount>,
     /// Its command-line arguments, without its name.
     pub args: Vec<String>,
     /// Its environment variables.
@@ -40,7 +40,7 @@ impl Default for Grants {
             sockets: Vec::new(),
             outbound_private: false,
             outbound_fencing_token: true,
-            folders: Vec::new(),
+            mounts: Vec::new(),
             args: Vec::new(),
             env: BTreeMap::new(),
             secrets: BTreeMap::new(),
@@ -51,11 +51,11 @@ impl Default for Grants {
 
 /// A folder of this machine that an action may access.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FolderGrant {
+pub struct FolderMount {
     /// The folder on this machine.
-    pub from: PathBuf,
+    pub source: PathBuf,
     /// The path at which the plugin sees it, as in `/data`.
-    pub at: String,
-    /// Whether it may write there.
-    pub write: bool,
+    pub target: String,
+    /// Whether it may only read there.
+    pub read_only: bool,
 }

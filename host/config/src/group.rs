@@ -13,7 +13,7 @@ use soloist_heart::{AvoidRule, Group, HostLabel, Strategy};
 
 /// How long a host must have been the preferred one before leadership is moved to it. Each
 /// hand-over costs a short pause.
-const SETTLE: Duration = Duration::from_secs(10);
+const PREEMPT_DELAY: Duration = Duration::from_secs(10);
 
 /// Who should lead a group. The store alone decides who does lead.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct GroupConfig {
     /// Whether a leader hands over when another host is preferred.
     pub preempt: bool,
     /// How long the other host must have been preferred before that.
-    pub settle: Duration,
+    pub preempt_delay: Duration,
     /// Whether the groups with this flag should be led by as many different hosts as possible,
     /// among hosts that are equally preferred.
     pub spread: bool,
@@ -31,8 +31,12 @@ pub struct GroupConfig {
 
 impl GroupConfig {
     /// The settings of a group that has no `[group.NAME]`.
-    pub const DEFAULT: Self =
-        Self { strategy: Strategy::LongestRunning, preempt: false, settle: SETTLE, spread: false };
+    pub const DEFAULT: Self = Self {
+        strategy: Strategy::LongestRunning,
+        preempt: false,
+        preempt_delay: PREEMPT_DELAY,
+        spread: false,
+    };
 }
 
 /// The groups of `[group.NAME]`; `None` after reporting what is wrong.
@@ -57,7 +61,7 @@ fn group(
     table: GroupTable,
     folder: &std::path::Path,
 ) -> Option<GroupConfig> {
-    let settle = resolver.bounded(table.settle.as_ref(), SETTLE);
+    let preempt_delay = resolver.bounded(table.preempt_delay.as_ref(), PREEMPT_DELAY);
     let mut setting = resolver.written(table.strategy, "longest-running");
     if setting.place.is_none() {
         let first = table.prefer.iter().chain(&table.avoid).next().cloned();
@@ -75,7 +79,7 @@ fn group(
         });
     }
     let GroupTable { preempt, spread, .. } = table;
-    Some(GroupConfig { strategy: strategy?, preempt, settle: settle?, spread })
+    Some(GroupConfig { strategy: strategy?, preempt, preempt_delay: preempt_delay?, spread })
 }
 
 fn strategy(

@@ -5,17 +5,18 @@ use std::time::Duration;
 use super::{
     choice::{Choice, choice},
     problem::Problem,
+    renames,
     resolver::{Resolver, Setting},
     schedule::{self, Schedule},
     settings_file::{ActionTable, LocatedText},
 };
 
-const ZONE: &str = "UTC";
+const TIME_ZONE: &str = "UTC";
 const JITTER: Duration = Duration::ZERO;
-const MISSED: &str = "skip";
-const CONCURRENCY: &str = "forbid";
-const TIMEOUT: Duration = Duration::from_secs(3600);
-const RETRIES: usize = 0;
+const CATCH_UP: &str = "skip";
+const OVERLAP: &str = "forbid";
+const RUN_TIMEOUT: Duration = Duration::from_secs(3600);
+const MAX_ATTEMPTS: usize = 1;
 
 /// When and how a job runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,35 +26,35 @@ pub struct JobConfig {
     /// The greatest random delay of each run.
     pub jitter: Duration,
     /// What happens to runs that could not start in time.
-    pub missed: MissedPolicy,
+    pub catch_up: CatchUpPolicy,
     /// What happens to a run while an earlier one is still running.
-    pub concurrency: ConcurrencyPolicy,
+    pub overlap: OverlapPolicy,
     /// How long one attempt may take.
-    pub timeout: Duration,
-    /// How many more attempts a failed run gets.
-    pub retries: usize,
+    pub run_timeout: Duration,
+    /// How many attempts a run gets in all; at least one.
+    pub max_attempts: usize,
 }
 
 /// What happens to runs that could not start in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MissedPolicy {
+pub enum CatchUpPolicy {
     /// They are dropped.
     Skip,
     /// Only the latest of them is run.
-    Once,
+    Latest,
     /// Each is run, in order.
     All,
 }
 
 choice! {
-    MissedPolicy { Skip = "skip", Once = "once", All = "all" },
+    CatchUpPolicy { Skip = "skip", Latest = "latest", All = "all" },
     "is nothing that is done about missed runs",
-    "write \"skip\" (they are dropped), \"once\" (the latest is run) or \"all\" (each is run)"
+    "write \"skip\" (they are dropped), \"latest\" (the latest is run) or \"all\" (each is run)"
 }
 
 /// What happens to a run while an earlier one is still running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ConcurrencyPolicy {
+pub enum OverlapPolicy {
     /// It waits, and so may be missed.
     Forbid,
     /// It runs in parallel.
@@ -63,7 +64,7 @@ pub enum ConcurrencyPolicy {
 }
 
 choice! {
-    ConcurrencyPolicy { Forbid = "forbid", Allow = "allow", Replace = "replace" },
+    OverlapPolicy { Forbid = "forbid", Allow = "allow", Replace = "replace" },
     "is no way for runs to meet",
     "write \"forbid\" (one at a time), \"allow\" (side by side) or \"replace\" (the later ends the earlier)"
 }
@@ -71,15 +72,15 @@ choice! {
 /// The job of `table`, if it is one; `None` after reporting what is wrong.
 pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<Option<JobConfig>> {
     let Some(schedule) = &table.schedule else {
-        let texts =
-            [("zone", &table.zone), ("missed", &table.missed), ("concurrency", &table.concurrency)];
+        let texts = [
+            ("time_zone", &table.time_zone),
+            ("catch_up", &table.catch_up),
+            ("overlap", &table.overlap),
+        ];
         let places: Vec<_> = texts
             .map(|(key, text)| (key, text.as_ref().map(|text| resolver.place(text))))
             .into_iter()
-            .chain([
-                ("jitter", resolver.place_of(table.jitter.as_ref())),
-                ("retries", resolver.place_of(table.retries.as_ref())),
-            ])
+            .chain([("jitter", resolver.place_of(table.jitter.as_ref()))])
             .filter(|(_, place)| place.is_some())
             .collect();
         let misplaced = !places.is_empty();
@@ -91,28 +92,29 @@ pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<O
         return (!misplaced).then_some(None);
     };
     restarts(resolver, table);
-    let zone = resolver.written(table.zone.clone(), ZONE);
-    let zone = resolver.read(&zone, schedule::zone);
+    let time_zone = resolver.written(table.time_zone.clone(), TIME_ZONE);
+    let time_zone = resolver.read(&time_zone, schedule::zone);
     let schedule = resolver.written(Some(schedule.clone()), "");
-    let schedule = resolver.read(&schedule, |text| Schedule::parse(text, zone.unwrap_or_default()));
+    let schedule =
+        resolver.read(&schedule, |text| Schedule::parse(text, time_zone.unwrap_or_default()));
     if let Some(schedule) = &schedule {
         pointless(resolver, table, schedule);
     }
     let jitter = resolver.bounded(table.jitter.as_ref(), JITTER);
-    let concurrency = resolver.written(table.concurrency.clone(), CONCURRENCY);
-    let concurrency = resolver.read(&concurrency, ConcurrencyPolicy::parse);
-    let missed = resolver.written(table.missed.clone(), MISSED);
-    let missed = read_missed(resolver, &missed, concurrency);
-    let timeout = resolver.bounded(table.timeout.as_ref(), TIMEOUT);
-    let retries = resolver.bounded(table.retries.as_ref(), RETRIES);
-    zone?;
+    let overlap = resolver.written(table.overlap.clone(), OVERLAP);
+    let overlap = resolver.read(&overlap, OverlapPolicy::parse);
+    let catch_up = resolver.written(table.catch_up.clone(), CATCH_UP);
+    let catch_up = read_catch_up(resolver, &catch_up, overlap);
+    let run_timeout = resolver.bounded(table.run_timeout.as_ref(), RUN_TIMEOUT);
+    let max_attempts = resolver.bounded(table.max_attempts.as_ref(), MAX_ATTEMPTS);
+    time_zone?;
     Some(Some(JobConfig {
         schedule: schedule?,
         jitter: jitter?,
-        missed: missed?,
-        concurrency: concurrency?,
-        timeout: timeout?,
-        retries: retries?,
+        catch_up: catch_up?,
+        overlap: overlap?,
+        run_timeout: run_timeout?,
+        max_attempts: max_attempts?,
     }))
 }
 
@@ -121,7 +123,7 @@ pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<O
 fn restarts(resolver: &mut Resolver<'_>, table: &ActionTable) {
     if let Some(restart) = &table.restart {
         let what = "a job is not started again when it ends: it has a schedule";
-        let problem = Problem::new(what, "drop `restart`; `retries` is for failures");
+        let problem = Problem::new(what, "drop `restart`; `max_attempts` is for failures");
         resolver.report(problem.at(Some(resolver.place(restart))));
     }
 }
@@ -129,16 +131,16 @@ fn restarts(resolver: &mut Resolver<'_>, table: &ActionTable) {
 /// Rejects keys that have no meaning for the kind of schedule.
 fn pointless(resolver: &mut Resolver<'_>, table: &ActionTable, schedule: &Schedule) {
     let place = |text: &Option<LocatedText>| text.as_ref().map(|text| resolver.place(text));
-    let zone = ("zone", place(&table.zone));
+    let time_zone = ("time_zone", place(&table.time_zone));
     let (why, keys) = match schedule {
         Schedule::Cron(..) => return,
         Schedule::Every(_) => {
-            ("`every` counts from the beginning of Unix time, wherever that is", vec![zone])
+            ("`every` counts from the beginning of Unix time, wherever that is", vec![time_zone])
         }
         Schedule::OnDemand => {
             let jitter = ("jitter", resolver.place_of(table.jitter.as_ref()));
-            let missed = ("missed", place(&table.missed));
-            ("this job runs when it is asked to", vec![zone, jitter, missed])
+            let catch_up = ("catch_up", place(&table.catch_up));
+            ("this job runs when it is asked to", vec![time_zone, jitter, catch_up])
         }
     };
     for (key, place) in keys.into_iter().filter(|(_, place)| place.is_some()) {
@@ -147,18 +149,27 @@ fn pointless(resolver: &mut Resolver<'_>, table: &ActionTable, schedule: &Schedu
     }
 }
 
-/// Reads `missed`; rejects `all` together with `replace`: each run would cancel the one
+/// Reads `catch_up`; rejects `all` together with `replace`: each run would cancel the one
 /// before, and only the last would run.
-fn read_missed(
+fn read_catch_up(
     resolver: &mut Resolver<'_>,
-    missed: &Setting,
-    concurrency: Option<ConcurrencyPolicy>,
-) -> Option<MissedPolicy> {
-    resolver.read(missed, |text| match (MissedPolicy::parse(text)?, concurrency) {
-        (MissedPolicy::All, Some(ConcurrencyPolicy::Replace)) => Err(Problem::new(
-            "with `concurrency = \"replace\"` each missed run would end the one before it",
-            "write `missed = \"once\"`, which runs the latest, or another `concurrency`",
+    catch_up: &Setting,
+    overlap: Option<OverlapPolicy>,
+) -> Option<CatchUpPolicy> {
+    resolver.read(catch_up, |text| match (catch_up_policy(text)?, overlap) {
+        (CatchUpPolicy::All, Some(OverlapPolicy::Replace)) => Err(Problem::new(
+            "with `overlap = \"replace\"` each missed run would end the one before it",
+            "write `catch_up = \"latest\"`, which runs the latest, or another `overlap`",
         )),
-        (missed, _) => Ok(missed),
+        (catch_up, _) => Ok(catch_up),
     })
+}
+
+fn catch_up_policy(text: &str) -> Result<CatchUpPolicy, Problem> {
+    if text == renames::ONCE {
+        let latest = CatchUpPolicy::Latest;
+        let what = format!("`{text}` is called `{latest}` now");
+        return Err(Problem::new(what, format!("write `catch_up = \"{latest}\"`")));
+    }
+    CatchUpPolicy::parse(text)
 }

@@ -30,11 +30,11 @@ pub(super) fn check_ttl(ttl: Duration, store: &StoreUrl) -> Result<(), Problem> 
 
 /// Whether a term survives one lost renewal under `timings`.
 pub(super) fn check_timings(timings: &Timings, store: &StoreUrl) -> Result<(), Problem> {
-    let Timings { ttl, stop_budget: stop, margin, renew_every, drain, .. } = *timings;
+    let Timings { ttl, stop_timeout: stop, margin, renew_every, drain_timeout, .. } = *timings;
     if timings.is_possible() {
         return Ok(());
     }
-    let with = |ttl, stop| Timings::derive(ttl, stop, drain).is_possible();
+    let with = |ttl, stop| Timings::derive(ttl, stop, drain_timeout).is_possible();
     let mut seconds = (1..=3600).map(Duration::from_secs);
     let ttl_that_works = seconds.find(|&ttl| ttl >= store.min_ttl() && with(ttl, stop));
     let stop_that_works = (1..=stop.as_millis() / 50)
@@ -43,7 +43,8 @@ pub(super) fn check_timings(timings: &Timings, store: &StoreUrl) -> Result<(), P
         .find(|&stop| stop >= Duration::from_millis(STOP_MIN) && with(ttl, stop));
     let mut mends = Vec::new();
     mends.extend(ttl_that_works.map(|ttl| format!("`ttl = \"{}\"` or more", show(ttl))));
-    mends.extend(stop_that_works.map(|stop| format!("`stop = \"{}\"` or less", show(stop))));
+    mends
+        .extend(stop_that_works.map(|stop| format!("`stop_timeout = \"{}\"` or less", show(stop))));
     Err(Problem::new(
         format!(
             "a TTL of {} leaves no time for a second renewal: a term must end {} before it \

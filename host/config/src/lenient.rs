@@ -90,13 +90,13 @@ mod tests {
     #[test]
     fn mistakes_of_the_shape_are_told_together() {
         let (read, told) = told(
-            "clutser = \"demo\"\n[lease]\nttl = 5\ndrain = \"1s\"\n[hosts]\nname = \"a\"\n\
-             [action.web]\nlisten = 3000\nrequests = \"8\"\ntls = { cert = \"c.pem\" }\n\
+            "clutser = \"demo\"\n[lease]\nttl = 5\ndrain_timeout = \"1s\"\n[hosts]\nname = \"a\"\n\
+             [action.web]\nlisten = 3000\nmax_concurrent_requests = \"8\"\ntls = { cert = \"c.pem\" }\n\
              config = { \"ä\" = 1 }\n",
         );
         assert!(read, "what is left is read: {told}");
         for part in
-            ["`clutser`", "s.toml:3:7", "`hosts`", "s.toml:8:10", "s.toml:9:12", ":10:", ":11:"]
+            ["`clutser`", "s.toml:3:7", "`hosts`", "s.toml:8:10", "s.toml:9:27", ":10:", ":11:"]
         {
             assert!(told.contains(part), "no {part} in:\n{told}");
         }

@@ -14,99 +14,101 @@ use super::{
 /// The greatest linear memory that any instance can have, in bytes.
 pub const MEMORY_MAX: usize = settings_file::MEMORY_MAX as usize;
 
-const REQUESTS: usize = 256;
-const QUEUE: usize = 1024;
-const FIRST_BYTE: Duration = Duration::from_secs(30);
+const MAX_CONCURRENT_REQUESTS: usize = 256;
+const MAX_QUEUED_REQUESTS: usize = 1024;
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(600);
 const HOOK_TIMEOUT: Duration = Duration::from_secs(10);
-const BODY: u64 = 16 * MIB;
+const MAX_BODY_SIZE: u64 = 16 * MIB;
 /// The default memory of an instance, in bytes. Interpreted languages need about 40 MiB to start.
-const MEMORY: u64 = 256 * MIB;
-const LOG: u64 = 64 * KIB;
+const MAX_MEMORY: u64 = 256 * MIB;
+const MAX_LOG_RATE: u64 = 64 * KIB;
 
 /// The limits of an action, which protect its neighbours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// How many requests it answers at a time.
-    pub requests: usize,
+    pub max_concurrent_requests: usize,
     /// How many further requests may wait for their turn.
-    pub queue: usize,
+    pub max_queued_requests: usize,
     /// How long a guest may take to begin its response.
-    pub first_byte: Duration,
+    pub response_timeout: Duration,
     /// How long a guest may work on one request, including the whole response.
     pub request_timeout: Duration,
     /// How long one of its hooks may take.
     pub hook_timeout: Duration,
     /// The greatest request body, in bytes.
-    pub body: u64,
+    pub max_body_size: u64,
     /// The total linear memory of an instance, in bytes.
-    pub memory: usize,
+    pub max_memory: usize,
     /// How many of its instances may compute at the same moment. By default one less than there
     /// are processors, but at least one.
-    pub cpu: Option<NonZeroUsize>,
+    pub max_busy_instances: Option<NonZeroUsize>,
     /// How much it may print per second, in bytes, over all of its instances.
-    pub log: u64,
+    pub max_log_rate: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            requests: REQUESTS,
-            queue: QUEUE,
-            first_byte: FIRST_BYTE,
+            max_concurrent_requests: MAX_CONCURRENT_REQUESTS,
+            max_queued_requests: MAX_QUEUED_REQUESTS,
+            response_timeout: RESPONSE_TIMEOUT,
             request_timeout: REQUEST_TIMEOUT,
             hook_timeout: HOOK_TIMEOUT,
-            body: BODY,
-            memory: MEMORY as usize,
-            cpu: None,
-            log: LOG,
+            max_body_size: MAX_BODY_SIZE,
+            max_memory: MAX_MEMORY as usize,
+            max_busy_instances: None,
+            max_log_rate: MAX_LOG_RATE,
         }
     }
 }
 
 /// The limits of `table`; `None` after reporting what is wrong.
 pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<Limits> {
-    let requests = resolver.bounded(table.requests.as_ref(), REQUESTS);
-    let queue = resolver.bounded(table.queue.as_ref(), QUEUE);
+    let max_concurrent_requests =
+        resolver.bounded(table.max_concurrent_requests.as_ref(), MAX_CONCURRENT_REQUESTS);
+    let max_queued_requests =
+        resolver.bounded(table.max_queued_requests.as_ref(), MAX_QUEUED_REQUESTS);
     let request_timeout = resolver.bounded(table.request_timeout.as_ref(), REQUEST_TIMEOUT);
-    let first_byte = first_byte(resolver, table, request_timeout);
+    let response_timeout = response_timeout(resolver, table, request_timeout);
     let hook_timeout = resolver.bounded(table.hook_timeout.as_ref(), HOOK_TIMEOUT);
-    let body = resolver.bounded(table.body.as_ref(), BODY);
-    let memory = resolver.bounded(table.memory.as_ref(), MEMORY);
-    let log = resolver.bounded(table.log.as_ref(), LOG);
-    let cpu = match &table.cpu {
+    let max_body_size = resolver.bounded(table.max_body_size.as_ref(), MAX_BODY_SIZE);
+    let max_memory = resolver.bounded(table.max_memory.as_ref(), MAX_MEMORY);
+    let max_log_rate = resolver.bounded(table.max_log_rate.as_ref(), MAX_LOG_RATE);
+    let max_busy_instances = match &table.max_busy_instances {
         None => Some(None),
         some => resolver.bounded(some.as_ref(), 1).map(NonZeroUsize::new),
     };
     Some(Limits {
-        requests: requests?,
-        queue: queue?,
-        first_byte: first_byte?,
+        max_concurrent_requests: max_concurrent_requests?,
+        max_queued_requests: max_queued_requests?,
+        response_timeout: response_timeout?,
         request_timeout: request_timeout?,
         hook_timeout: hook_timeout?,
-        body: body?,
-        memory: usize::try_from(memory?).ok()?,
-        cpu: cpu?,
-        log: log?,
+        max_body_size: max_body_size?,
+        max_memory: usize::try_from(max_memory?).ok()?,
+        max_busy_instances: max_busy_instances?,
+        max_log_rate: max_log_rate?,
     })
 }
 
-/// `first_byte`; its default is cut to the whole time of a request if that is shorter.
-fn first_byte(
+/// `response_timeout`; its default is cut to the whole time of a request if that is shorter.
+fn response_timeout(
     resolver: &mut Resolver<'_>,
     table: &ActionTable,
     request_timeout: Option<Duration>,
 ) -> Option<Duration> {
-    let first = resolver.bounded(table.first_byte.as_ref(), FIRST_BYTE)?;
+    let first = resolver.bounded(table.response_timeout.as_ref(), RESPONSE_TIMEOUT)?;
     let Some(whole) = request_timeout else { return Some(first) };
-    let place = resolver.place_of(table.first_byte.as_ref());
+    let place = resolver.place_of(table.response_timeout.as_ref());
     if first <= whole || place.is_none() {
         return Some(first.min(whole));
     }
     let [first, whole] = [first, whole].map(humantime::format_duration);
     let problem = Problem::new(
         format!("an answer that may begin after {first} is cut off after {whole}"),
-        format!("write `first_byte = \"{whole}\"` or less, or a longer `request_timeout`"),
+        format!("write `response_timeout = \"{whole}\"` or less, or a longer `request_timeout`"),
     );
     resolver.report(problem.at(place));
     None

@@ -1,4 +1,4 @@
-//! `standby` and `hold`: what hosts that do not lead do with an action's requests.
+//! `standby` and `max_hold`: what hosts that do not lead do with an action's requests.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::{
     settings_file::ActionTable,
 };
 
-const HOLD: Duration = Duration::from_secs(10);
+const MAX_HOLD: Duration = Duration::from_secs(10);
 
 /// What a standby does with requests to an action's address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,12 +42,12 @@ pub struct RelayConfig {
     /// What happens to requests that arrive at the action's own address.
     pub standby: StandbyMode,
     /// How long a request waits for a leader when there is none.
-    pub hold: Duration,
+    pub max_hold: Duration,
 }
 
 impl Default for RelayConfig {
     fn default() -> Self {
-        Self { standby: StandbyMode::Refuse, hold: HOLD }
+        Self { standby: StandbyMode::Refuse, max_hold: MAX_HOLD }
     }
 }
 
@@ -55,6 +55,6 @@ impl Default for RelayConfig {
 pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<RelayConfig> {
     let standby = resolver.written(table.standby.clone(), "refuse");
     let standby = resolver.read(&standby, StandbyMode::parse);
-    let hold = resolver.bounded(table.hold.as_ref(), HOLD);
-    Some(RelayConfig { standby: standby?, hold: hold? })
+    let max_hold = resolver.bounded(table.max_hold.as_ref(), MAX_HOLD);
+    Some(RelayConfig { standby: standby?, max_hold: max_hold? })
 }

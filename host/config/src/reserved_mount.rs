@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn what_can_be_read_of_wrong_settings_says_where_it_would_answer() {
         let place = |listen: &str, path: &str, answers| Some((listen.into(), path.into(), answers));
-        assert_eq!(written("requests = 0"), place("127.0.0.1:3000", "/web", false));
+        assert_eq!(written("max_concurrent_requests = 0"), place("127.0.0.1:3000", "/web", false));
         let text = "listen = \"10.0.0.1:80\"\npath = \"/shop/\"\nrestart = \"perhaps\"";
         assert_eq!(written(text), place("10.0.0.1:80", "/shop", true));
         assert_eq!(written("listen = \"here\""), place("127.0.0.1:3000", "/web", true));

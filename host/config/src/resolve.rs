@@ -29,7 +29,7 @@ const DEFAULT_PLUGINS: &str = "plugins";
 const DEFAULT_TTL: Duration = Duration::from_secs(5);
 const DEFAULT_STOP: Duration = Duration::from_millis(500);
 const DEFAULT_DRAIN: Duration = Duration::from_secs(10);
-const DEFAULT_COOL_DOWN: Duration = Duration::from_secs(30);
+const DEFAULT_COOLDOWN: Duration = Duration::from_secs(30);
 
 impl Config {
     /// Reads and checks the settings.
@@ -93,9 +93,10 @@ fn config(
     let plugins =
         resolver.flag_or_written("plugins", &overrides.plugins, file.plugins, DEFAULT_PLUGINS);
     let folder = resolver.path(&plugins, Path::new(&plugins.text));
+    let cooldown = resolver.bounded(file.host.cooldown.as_ref(), DEFAULT_COOLDOWN);
     let host = host::read(resolver, file.host, file.api, overrides);
     let traces = traces::read(resolver, file.traces);
-    let timings = timings(resolver, file.lease, store.as_ref());
+    let timings = timings(resolver, file.lease, cooldown, store.as_ref());
     let named: Vec<_> = file.group.keys().cloned().collect();
     let groups = group::read(resolver, file.group, &folder);
     let source = ActionSource {
@@ -173,17 +174,17 @@ fn store(
 fn timings(
     resolver: &mut Resolver<'_>,
     table: LeaseTable,
+    cooldown: Option<Duration>,
     store: Option<&StoreUrl>,
 ) -> Option<Timings> {
-    let cool_down = resolver.bounded(table.cool_down.as_ref(), DEFAULT_COOL_DOWN);
     let ttl = resolver.bounded(table.ttl.as_ref(), DEFAULT_TTL);
-    let drain = resolver.bounded(table.drain.as_ref(), DEFAULT_DRAIN);
-    let stop = resolver.bounded(table.stop.as_ref(), DEFAULT_STOP);
+    let drain = resolver.bounded(table.drain_timeout.as_ref(), DEFAULT_DRAIN);
+    let stop = resolver.bounded(table.stop_timeout.as_ref(), DEFAULT_STOP);
     let (store, ttl) = (store?, ttl?);
     let ttl_place = resolver.place_of(table.ttl.as_ref());
     resolver.check(ttl_place.clone(), lease::check_ttl(ttl, store))?;
-    let timings = Timings::derive(ttl, stop?, drain?).with_cool_down(cool_down?);
-    let blamed = ttl_place.or_else(|| resolver.place_of(table.stop.as_ref()));
+    let timings = Timings::derive(ttl, stop?, drain?).with_cooldown(cooldown?);
+    let blamed = ttl_place.or_else(|| resolver.place_of(table.stop_timeout.as_ref()));
     resolver.check(blamed, lease::check_timings(&timings, store))?;
     Some(timings)
 }

@@ -1,4 +1,4 @@
-//! `schedule` and `zone`: when a job fires.
+//! `schedule` and `time_zone`: when a job fires.
 //!
 //! Invariant: runs follow from the settings alone, and not from the moment at which some host
 //! started. So all hosts agree on them.

@@ -85,8 +85,8 @@ pub fn resolve_paths(settings: &mut Table, folder: &Path) {
             table.insert(key.to_owned(), path);
         }
     };
-    if let Some(Value::Array(folders)) = settings.get_mut("folders") {
-        folders.iter_mut().filter_map(Value::as_table_mut).for_each(|it| in_place(it, "from"));
+    if let Some(Value::Array(mounts)) = settings.get_mut("mounts") {
+        mounts.iter_mut().filter_map(Value::as_table_mut).for_each(|it| in_place(it, "source"));
     }
     if let Some(Value::Table(tls)) = settings.get_mut("tls") {
         in_place(tls, "cert");
@@ -115,19 +115,19 @@ mod tests {
             fs::write(at(name), "x").unwrap();
         }
         fs::create_dir(at("data")).unwrap();
-        let text = "plugin = \"other.wasm\"\nfolders = [{ from = \"data\", at = \"/d\" }]\n\
+        let text = "plugin = \"other.wasm\"\nmounts = [{ source = \"data\", target = \"/d\" }]\n\
                     secrets = { A = \"file:key\", B = \"env:PATH\" }\n";
         fs::write(at("web.toml"), text).unwrap();
         let settings = read_action_settings(&at("web.toml"), "web", &at("web.wasm")).unwrap();
-        assert_eq!(settings["folders"][0]["from"].as_str(), at("data").to_str());
+        assert_eq!(settings["mounts"][0]["source"].as_str(), at("data").to_str());
         let secret = format!("file:{}", at("key").display());
         assert_eq!(settings["secrets"]["A"].as_str(), Some(&*secret));
         assert_eq!(settings["secrets"]["B"].as_str(), Some("env:PATH"));
         assert!(!settings.contains_key("plugin"));
 
-        fs::write(at("web.toml"), "requests = 0\n").unwrap();
+        fs::write(at("web.toml"), "max_concurrent_requests = 0\n").unwrap();
         let error =
             read_action_settings(&at("web.toml"), "web", &at("web.wasm")).unwrap_err().to_string();
-        assert!(error.contains(&format!("{}:1:12", at("web.toml").display())), "{error}");
+        assert!(error.contains(&format!("{}:1:27", at("web.toml").display())), "{error}");
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
     problem::{Excerpt, Location, Problem},
-    small_file,
+    renames, small_file,
     spelling::did_you_mean,
 };
 
@@ -183,12 +183,15 @@ fn without_rust_types(message: &str) -> String {
 
 /// Tables, and those of their keys that people tend to write at the top of a file.
 const ELSEWHERE: &[(&str, &[&str])] = &[
-    ("lease", &["ttl", "drain", "stop", "cool_down"]),
-    ("host", &["name", "listen", "advertise"]),
+    ("lease", &["ttl", "stop_timeout", "drain_timeout"]),
+    ("host", &["name", "listen", "advertise", "cooldown"]),
     ("api", &["tokens"]),
 ];
 
 fn unknown_key(unknown: &str, known: &[&str]) -> Problem {
+    if let Some(rename) = renames::find(unknown, known) {
+        return rename.problem();
+    }
     let all = format!("known here: {}", known.join(", "));
     let elsewhere =
         ELSEWHERE.iter().find(|(table, keys)| keys.contains(&unknown) && known.contains(table));

@@ -4,78 +4,70 @@ use std::time::Duration;
 
 use soloist_heart::HostLabel;
 
-use super::{
-    bounded::{BoundedSpan, KIB},
-    group::label,
-    resolver::Resolver,
-    settings_file::{ActionTable, TimeoutSetting},
-};
+use super::{bounded::KIB, group::label, resolver::Resolver, settings_file::ActionTable};
 
-const TIMEOUT: Duration = Duration::from_secs(30);
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_ATTEMPTS: usize = 5;
-const KEEP: Duration = Duration::from_secs(3600);
-const MAX_QUEUED: usize = 10_000;
+const RESULT_RETENTION: Duration = Duration::from_secs(3600);
+const MAX_QUEUED_CALLS: usize = 10_000;
 /// A full queue of such payloads takes less than a third of what etcd holds by default, 2 GiB.
-const PAYLOAD: u64 = 64 * KIB;
+const MAX_PAYLOAD_SIZE: u64 = 64 * KIB;
 
 /// The settings of a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskConfig {
     /// The label of the hosts that may run it; `None` allows every host.
-    pub on: Option<HostLabel>,
+    pub require_label: Option<HostLabel>,
     /// Whether a call may run twice, so that it is retried when its host is lost.
     pub idempotent: bool,
     /// How long a call, or an attempt at a queued call, may take.
-    pub timeout: Duration,
+    pub call_timeout: Duration,
     /// The number of attempts after which a queued call is given up.
     pub max_attempts: u32,
     /// How long the results of queued calls are kept.
-    pub keep: Duration,
+    pub result_retention: Duration,
     /// How many queued calls may be waiting.
-    pub max_queued: usize,
+    pub max_queued_calls: usize,
     /// The greatest payload of a queued call, in bytes.
-    pub payload: u64,
+    pub max_payload_size: u64,
 }
 
 impl Default for TaskConfig {
     fn default() -> Self {
         Self {
-            on: None,
+            require_label: None,
             idempotent: false,
-            timeout: TIMEOUT,
+            call_timeout: CALL_TIMEOUT,
             max_attempts: 5,
-            keep: KEEP,
-            max_queued: MAX_QUEUED,
-            payload: PAYLOAD,
+            result_retention: RESULT_RETENTION,
+            max_queued_calls: MAX_QUEUED_CALLS,
+            max_payload_size: MAX_PAYLOAD_SIZE,
         }
     }
 }
 
 /// The settings of `table`; `None` after reporting what is wrong.
 pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<TaskConfig> {
-    let on = match &table.on {
+    let require_label = match &table.require_label {
         Some(text) => {
             let setting = resolver.written(Some(text.clone()), "");
             resolver.read(&setting, label).map(Some)
         }
         None => Some(None),
     };
-    // With a schedule it is the job's `timeout`, which may be longer.
-    let timeout = table.timeout.clone().filter(|_| table.schedule.is_none());
-    let timeout: Option<TimeoutSetting> = timeout.map(BoundedSpan::narrowed);
-    let timeout = resolver.bounded(timeout.as_ref(), TIMEOUT);
+    let call_timeout = resolver.bounded(table.call_timeout.as_ref(), CALL_TIMEOUT);
     let max_attempts = resolver.bounded(table.max_attempts.as_ref(), MAX_ATTEMPTS);
-    let keep = resolver.bounded(table.keep.as_ref(), KEEP);
-    let max_queued = resolver.bounded(table.max_queued.as_ref(), MAX_QUEUED);
-    let payload = resolver.bounded(table.payload.as_ref(), PAYLOAD);
+    let result_retention = resolver.bounded(table.result_retention.as_ref(), RESULT_RETENTION);
+    let max_queued_calls = resolver.bounded(table.max_queued_calls.as_ref(), MAX_QUEUED_CALLS);
+    let max_payload_size = resolver.bounded(table.max_payload_size.as_ref(), MAX_PAYLOAD_SIZE);
     Some(TaskConfig {
-        on: on?,
+        require_label: require_label?,
         idempotent: table.idempotent,
-        timeout: timeout?,
+        call_timeout: call_timeout?,
         max_attempts: u32::try_from(max_attempts?).ok()?,
-        keep: keep?,
-        max_queued: max_queued?,
-        payload: payload?,
+        result_retention: result_retention?,
+        max_queued_calls: max_queued_calls?,
+        max_payload_size: max_payload_size?,
     })
 }
 

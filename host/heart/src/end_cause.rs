@@ -52,7 +52,7 @@ pub enum StandAgain {
     /// As soon as it has a session.
     AtOnce,
     /// After a pause that doubles while terms keep failing.
-    AfterCoolDown,
+    AfterCooldown,
     /// Not before this process is restarted.
     Never,
 }
@@ -96,8 +96,8 @@ impl EndCause {
     fn consequences(&self) -> (bool, StandAgain) {
         match self {
             Self::Shutdown => (true, StandAgain::Never),
-            Self::ActionFailed { .. } => (true, StandAgain::AfterCoolDown),
-            Self::Asked { .. } => (true, StandAgain::AfterCoolDown),
+            Self::ActionFailed { .. } => (true, StandAgain::AfterCooldown),
+            Self::Asked { .. } => (true, StandAgain::AfterCooldown),
             Self::Commanded { .. } => (true, StandAgain::AtOnce),
             Self::Preferred { .. } => (true, StandAgain::AtOnce),
             Self::DeadlinePassed => (false, StandAgain::AtOnce),

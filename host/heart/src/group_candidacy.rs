@@ -21,7 +21,7 @@ pub struct GroupCandidacy {
     attempt: u64,
     /// The highest fencing token that this host has led under: see [`GroupCandidacy::won`].
     last_fencing_token: Option<FencingToken>,
-    cool_down: Duration,
+    cooldown: Duration,
 }
 
 impl GroupCandidacy {
@@ -36,7 +36,7 @@ impl GroupCandidacy {
             bar: None,
             attempt: 0,
             last_fencing_token: None,
-            cool_down: timings.cool_down,
+            cooldown: timings.cooldown,
         }
     }
 
@@ -200,7 +200,7 @@ impl GroupCandidacy {
             return;
         }
         let pause = match cause.stand_again() {
-            StandAgain::AfterCoolDown => self.cool_down,
+            StandAgain::AfterCooldown => self.cooldown,
             StandAgain::AtOnce | StandAgain::Never => Duration::ZERO,
         };
         let not_before = now + pause;
@@ -267,9 +267,9 @@ impl GroupCandidacy {
                 }
             }
             CandidacyStage::Leading { key, since } if concerned(&key) => {
-                self.adjust_cool_down(&cause, now.since(since));
+                self.adjust_cooldown(&cause, now.since(since));
                 if cause.drains() {
-                    let until = now + self.timings.drain;
+                    let until = now + self.timings.drain_timeout;
                     out.push(HeartCommand::Drain { key: key.clone(), cause: cause.clone() });
                     self.stage = CandidacyStage::Draining { key, cause, until };
                 } else {
@@ -337,11 +337,11 @@ impl GroupCandidacy {
     }
 
     /// Doubles the pause before standing again while one term after another fails.
-    fn adjust_cool_down(&mut self, cause: &EndCause, led: Duration) {
-        if cause.stand_again() != StandAgain::AfterCoolDown || led > self.timings.cool_down_max {
-            self.cool_down = self.timings.cool_down;
+    fn adjust_cooldown(&mut self, cause: &EndCause, led: Duration) {
+        if cause.stand_again() != StandAgain::AfterCooldown || led > self.timings.cooldown_max {
+            self.cooldown = self.timings.cooldown;
         } else {
-            self.cool_down = (self.cool_down * 2).min(self.timings.cool_down_max);
+            self.cooldown = (self.cooldown * 2).min(self.timings.cooldown_max);
         }
     }
 }

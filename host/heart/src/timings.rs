@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  renewal sent                       deadline             hard deadline   the store lets go
-//!      │◄────── ttl − margin ────────────►│◄── stop budget ──►│◄── drift, slack ──►│
+//!      │◄────── ttl − margin ────────────►│◄── stop timeout ──►│◄── drift, slack ──►│
 //!      │  renew  renew  renew  renew      │  graceless stop   │   process aborts   │
 //! ```
 
@@ -22,18 +22,18 @@ pub struct Timings {
     /// How long before the end of the store's TTL a term must have ended here.
     pub margin: Duration,
     /// How long an immediate stop may take; this is part of the margin.
-    pub stop_budget: Duration,
+    pub stop_timeout: Duration,
     /// How long a stop may take while the lease still holds. A slow stop then costs time, not
     /// safety.
     pub stop_limit: Duration,
     /// How long a graceful stop waits for work in flight.
-    pub drain: Duration,
+    pub drain_timeout: Duration,
     /// How long a host waits before it stands again after its action failed. It doubles with each
     /// failure.
-    pub cool_down: Duration,
+    pub cooldown: Duration,
     /// The longest such pause. It is also how long a host stands back for others that may do
     /// better.
-    pub cool_down_max: Duration,
+    pub cooldown_max: Duration,
 }
 
 impl Timings {
@@ -43,29 +43,29 @@ impl Timings {
     /// How long the scheduler may delay the beginning of a stop.
     const SLACK: Duration = Duration::from_millis(100);
 
-    /// Derives all durations from a TTL, a stop budget and a drain time.
+    /// Derives all durations from a TTL, a stop timeout and a drain time.
     #[must_use]
-    pub fn derive(ttl: Duration, stop_budget: Duration, drain: Duration) -> Self {
+    pub fn derive(ttl: Duration, stop_timeout: Duration, drain_timeout: Duration) -> Self {
         let renew_every = ttl / 5;
         Self {
             ttl,
             renew_every,
             request_timeout: renew_every,
             retry: renew_every / 2,
-            margin: stop_budget.saturating_add(ttl / Self::DRIFT_DIVISOR + Self::SLACK),
-            stop_budget,
-            stop_limit: stop_budget.saturating_mul(10),
-            drain,
-            cool_down: Duration::from_secs(1),
-            cool_down_max: Duration::from_secs(30),
+            margin: stop_timeout.saturating_add(ttl / Self::DRIFT_DIVISOR + Self::SLACK),
+            stop_timeout,
+            stop_limit: stop_timeout.saturating_mul(10),
+            drain_timeout,
+            cooldown: Duration::from_secs(1),
+            cooldown_max: Duration::from_secs(30),
         }
     }
 
     /// The same durations with another longest pause.
     #[must_use]
-    pub fn with_cool_down(self, longest: Duration) -> Self {
-        let cool_down = self.cool_down.min(longest);
-        Self { cool_down, cool_down_max: longest, ..self }
+    pub fn with_cooldown(self, longest: Duration) -> Self {
+        let cooldown = self.cooldown.min(longest);
+        Self { cooldown, cooldown_max: longest, ..self }
     }
 
     /// Whether a term survives one lost renewal: the next one, sent after the lost one has timed

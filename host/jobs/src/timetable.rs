@@ -11,7 +11,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{claimed_spans::ClaimedSpans, job_mark::JobMark, job_run::JobRun};
-use soloist_config::{JobConfig, MissedPolicy};
+use soloist_config::{CatchUpPolicy, JobConfig};
 
 /// How late a run may start without being missed.
 pub const GRACE: TimeDelta = TimeDelta::seconds(1);
@@ -61,11 +61,11 @@ pub(crate) fn next(
     }
     // Runs are at least a second apart, so there cannot be too many yet.
     let few = now - first < TimeDelta::seconds(MISSED_MAX as i64);
-    let run_from = match job.missed {
-        MissedPolicy::All if few => Some(first),
-        MissedPolicy::Skip => None,
-        MissedPolicy::Once => latest_missed(action, job, now),
-        MissedPolicy::All => oldest_missed_to_run(action, job, now),
+    let run_from = match job.catch_up {
+        CatchUpPolicy::All if few => Some(first),
+        CatchUpPolicy::Skip => None,
+        CatchUpPolicy::Latest => latest_missed(action, job, now),
+        CatchUpPolicy::All => oldest_missed_to_run(action, job, now),
     };
     let dropped_to = match run_from {
         Some(run_from) if run_from <= first => return TimetableStep::Fire(run),

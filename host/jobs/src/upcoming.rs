@@ -45,7 +45,7 @@ mod tests {
 
     use super::super::claimed_spans::ClaimedSpans;
     use super::*;
-    use soloist_config::{ConcurrencyPolicy, MissedPolicy, Schedule, moment};
+    use soloist_config::{CatchUpPolicy, OverlapPolicy, Schedule, moment};
 
     fn at(text: &str) -> DateTime<Utc> {
         text.parse().unwrap()
@@ -55,10 +55,10 @@ mod tests {
         JobConfig {
             schedule: Schedule::Every(Duration::from_secs(3600)),
             jitter: Duration::from_secs(jitter),
-            missed: MissedPolicy::Skip,
-            concurrency: ConcurrencyPolicy::Forbid,
-            timeout: Duration::from_secs(60),
-            retries: 0,
+            catch_up: CatchUpPolicy::Skip,
+            overlap: OverlapPolicy::Forbid,
+            run_timeout: Duration::from_secs(60),
+            max_attempts: 1,
         }
     }
 

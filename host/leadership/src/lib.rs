@@ -18,7 +18,7 @@
 //!   and a runtime of their own.
 //! - When a term stops, the driver itself closes the gate before anything else happens.
 //! - `Stopped` is reported only when the performer's future has resolved.
-//! - If a term outlives its deadline by more than the stop budget, the whole process is aborted.
+//! - If a term outlives its deadline by more than the stop timeout, the whole process is aborted.
 
 mod driver_handle;
 mod driver_loop;

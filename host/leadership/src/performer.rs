@@ -16,7 +16,7 @@ pub trait Performer: Send + Sync + 'static {
     ///
     /// The future must resolve when nothing of the term is alive any more, and not before: the
     /// leadership is then given up, and another host may perform. After a [`TermOrder::Stop`] it
-    /// has the stop budget ([`Timings::stop_budget`](soloist_heart::Timings)) to do so; if it takes
+    /// has the stop timeout ([`Timings::stop_timeout`](soloist_heart::Timings)) to do so; if it takes
     /// longer, the [watchdog](crate::Watchdog) aborts the process before the lease can end in the
     /// store.
     fn perform(&self, term: RunningTerm) -> BoxFuture<'static, ()>;

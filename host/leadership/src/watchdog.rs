@@ -183,7 +183,7 @@ impl WatchedTerm {
             self.lost += awake;
         }
         // While the lease holds, a slow teardown only costs time; afterwards it endangers safety.
-        if self.lost > timings.stop_budget {
+        if self.lost > timings.stop_timeout {
             return Some(self.lost);
         }
         (self.closed > timings.stop_limit).then_some(self.closed)

@@ -45,8 +45,9 @@ impl ActionServer {
     /// A server whose requests are answered by `entry`.
     pub(super) fn new(version: Arc<VersionContext>, entry: HttpEntry) -> Self {
         let limits = &version.action.config().limits;
-        let queue_permits = Arc::new(Semaphore::new(limits.requests + limits.queue));
-        let run_permits = Arc::new(Semaphore::new(limits.requests));
+        let queue_permits =
+            Arc::new(Semaphore::new(limits.max_concurrent_requests + limits.max_queued_requests));
+        let run_permits = Arc::new(Semaphore::new(limits.max_concurrent_requests));
         let stamp = TermHeaders::of(version.gate().term());
         let instances = HttpInstances::new(&version, entry);
         let requests = RequestMetrics::of(version.action.name());
@@ -156,7 +157,7 @@ impl ActionServer {
         let blame = |refusal| Err(log_refusal(&self.version, &line, refusal));
         let (sender, answer) = oneshot::channel();
         let (guest, broken) = reservation.start(GuestRequest { request, sender, permit }).await;
-        let limit = self.version.action.config().limits.first_byte;
+        let limit = self.version.action.config().limits.response_timeout;
         let answered = tokio::select! {
             biased;
             defect = defects.detected() => return Err(defect.into()),
@@ -192,7 +193,7 @@ impl ActionServer {
         &self,
         request: Request<RequestBody>,
     ) -> Result<(Request<LimitedBody>, DefectWatch), ActionRefusal> {
-        let limit = self.version.action.config().limits.body;
+        let limit = self.version.action.config().limits.max_body_size;
         let (head, body) = request.into_parts();
         let (body, defects) =
             LimitedBody::bounded(body, limit).ok_or(ActionRefusal::TooLarge(limit))?;

@@ -30,17 +30,17 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use soloist_config::{ConcurrencyPolicy, JobConfig, MissedPolicy, Schedule};
+    use soloist_config::{CatchUpPolicy, JobConfig, OverlapPolicy, Schedule};
     use soloist_guests::plugin::Kind::{self, Hooks, Http, Job, Service, Task};
 
     fn of(wanted: Option<&[Kind]>, scheduled: bool, offered: &[Kind]) -> Result<String, String> {
         let job = scheduled.then(|| JobConfig {
             schedule: Schedule::OnDemand,
             jitter: std::time::Duration::ZERO,
-            missed: MissedPolicy::Skip,
-            concurrency: ConcurrencyPolicy::Forbid,
-            timeout: std::time::Duration::from_secs(1),
-            retries: 0,
+            catch_up: CatchUpPolicy::Skip,
+            overlap: OverlapPolicy::Forbid,
+            run_timeout: std::time::Duration::from_secs(1),
+            max_attempts: 1,
         });
         let kinds_of = |kinds: &[Kind]| kinds.iter().copied().collect::<Kinds>();
         let config = ActionConfig {

@@ -78,7 +78,7 @@ impl Action {
         let plugin = plugin.restricted_to(&kinds);
         check_standby(config, &kinds)?;
         let (config, engine) = (config.clone(), engine.clone());
-        let pace = CpuTurns::new(config.limits.cpu);
+        let pace = CpuTurns::new(config.limits.max_busy_instances);
         let blocking = engine.blocking_pools().of(&config.name);
         let account = engine.budget().of(&config.name);
         let (board, trial) = (LiveStatusCell::default(), Trial::default());
@@ -137,7 +137,7 @@ impl Action {
     /// How long a version must run before it counts as stable.
     #[must_use]
     pub fn stable_after(&self) -> Duration {
-        self.config.restart_limit.window
+        self.config.restart_limit.restart_window
     }
 
     /// The address on which it answers requests, if it does.
@@ -252,7 +252,7 @@ impl Action {
     /// Runs a guest: its long computations take turns with those of others, and its file operations
     /// run on the action's own threads.
     pub(super) async fn run<F: Future>(&self, guest: F) -> F::Output {
-        if self.config.grants.folders.is_empty() {
+        if self.config.grants.mounts.is_empty() {
             return self.pace.run(guest).await;
         }
         self.pace.run(self.blocking.run(guest)).await

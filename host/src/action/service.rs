@@ -2,7 +2,7 @@
 //!
 //! A service that fails is started again after a pause. One that ends well has done its work and is
 //! not started again, unless its settings say otherwise (`restart`); the term goes on without it.
-//! One that fails more often than its settings allow (`max_restarts` in `window`) is given up.
+//! One that fails more often than its settings allow (`max_restarts` in `restart_window`) is given up.
 //!
 //! Once the term is ending, no service is started any more, and a running one is waited for if it
 //! has subscribed to the end of its term.
@@ -133,7 +133,7 @@ fn too_often_message(patience: &RestartLimit, end: &str) -> String {
     match patience.max_restarts + 1 {
         1 => format!("it ended: {end}"),
         count => {
-            let window = humantime::format_duration(patience.window);
+            let window = humantime::format_duration(patience.restart_window);
             format!("it ended {count} times within {window}; the last time, {end}")
         }
     }
@@ -162,7 +162,7 @@ impl RestartBackoff {
 
     /// The pause after an end at `now`; `None` if it was restarted too often.
     fn next(&mut self, now: Instant) -> Option<Duration> {
-        let RestartLimit { max_restarts, window } = self.patience;
+        let RestartLimit { max_restarts, restart_window: window } = self.patience;
         while self.ends.front().is_some_and(|end| now.duration_since(*end) > window) {
             self.ends.pop_front();
         }
@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     fn patience(max_restarts: usize, window: u64) -> RestartLimit {
-        RestartLimit { max_restarts, window: Duration::from_secs(window) }
+        RestartLimit { max_restarts, restart_window: Duration::from_secs(window) }
     }
 
     /// The pauses of a service that runs for `ran` each time, in milliseconds, until it is given

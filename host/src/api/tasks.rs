@@ -85,9 +85,9 @@ async fn list(State(api): State<TaskApi>) -> Json<Vec<TaskEntry>> {
         let task = &action.config().task;
         TaskEntry {
             name: action.name().to_string(),
-            on: task.on.as_ref().map(|label| format!("{}={}", label.name, label.value)),
+            on: task.require_label.as_ref().map(|label| format!("{}={}", label.name, label.value)),
             idempotent: task.idempotent,
-            timeout_ms: soloist_text::millis(task.timeout),
+            timeout_ms: soloist_text::millis(task.call_timeout),
             hosts: api.dispatcher.hosts(action),
         }
     };
@@ -140,10 +140,14 @@ async fn perform(api: &TaskApi, call: &TaskCall, within: Duration) -> Response {
 }
 
 async fn read(action: &Action, body: Body) -> Result<Bytes, ApiError> {
-    let most = action.config().limits.body;
+    let most = action.config().limits.max_body_size;
     let large = || {
         let error = format!("the payload is too long: {} takes {most} bytes", action.name());
-        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, error, "`body` in its settings says how many")
+        ApiError::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            error,
+            "`max_body_size` in its settings says how many",
+        )
     };
     let payload = request_body::read_whole(body, usize::try_from(most).unwrap_or(usize::MAX)).await;
     payload.map_err(|missing| missing.refusal("payload", large))
@@ -155,7 +159,7 @@ impl CallQuery {
             return Ok(());
         }
         let error = "`timeout` and `attempts` are for calls";
-        let help = "`timeout` and `max_attempts` in the task's settings are for queued calls";
+        let help = "`call_timeout` and `max_attempts` in the task's settings are for queued calls";
         Err(ApiError::new(StatusCode::BAD_REQUEST, error, help))
     }
 

@@ -1,10 +1,13 @@
 //! `soloist config`: checks and describes the settings without running a host.
 
+mod migrate;
+
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 
+use self::migrate::MigrateArgs;
 use super::{
     ExitError,
     settings_args::SettingsArgs,
@@ -17,7 +20,7 @@ use soloist_config::{
 use soloist_jobs::upcoming_runs;
 use soloist_text::with_causes;
 
-/// Check the settings, or print their schema for an editor
+/// Check the settings, rewrite old names in them, or print their schema for an editor
 #[derive(Debug, Args)]
 pub(super) struct ConfigArgs {
     #[command(subcommand)]
@@ -27,6 +30,7 @@ pub(super) struct ConfigArgs {
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
     Check(Box<CheckArgs>),
+    Migrate(MigrateArgs),
     Schema(SchemaArgs),
 }
 
@@ -57,6 +61,7 @@ struct SchemaArgs {
 pub(super) fn main(args: ConfigArgs) -> Result<(), ExitError> {
     match args.command {
         ConfigCommand::Check(args) => check(*args),
+        ConfigCommand::Migrate(args) => migrate::main(&args),
         ConfigCommand::Schema(args) => schema(&args),
     }
 }
@@ -132,7 +137,7 @@ mod tests {
             let action = &config.actions[0];
             fires(action, action.job.as_ref().unwrap(), now.parse().unwrap())
         };
-        let berlin = "schedule = \"30 2 * * *\"\nzone = \"Europe/Berlin\"";
+        let berlin = "schedule = \"30 2 * * *\"\ntime_zone = \"Europe/Berlin\"";
         assert_eq!(
             told(berlin, "2026-03-28T12:00:00Z"),
             "job report: 30 2 * * * Europe/Berlin; next Sun 2026-03-29 03:00:00 +02:00, \

@@ -97,7 +97,7 @@ impl HostContext {
             address_warnings,
             jobs: JobServices { ledger, triggers: JobTriggers::default(), clock: clock.clone() },
             clock,
-            health: ActionHealth::new(Arc::clone(&name), timings.cool_down_max, roster.clone()),
+            health: ActionHealth::new(Arc::clone(&name), timings.cooldown_max, roster.clone()),
             standby_hooks: StandbyHooks::new(Arc::clone(&name)),
             roster,
             journal: election.journal(),

@@ -37,8 +37,8 @@ impl HostContext {
             trial_failures,
             health: self.health.clone(),
             standby_hooks: self.standby_hooks.clone(),
-            stop_budget: self.config.timings.stop_budget,
-            drain: self.config.timings.drain,
+            stop_timeout: self.config.timings.stop_timeout,
+            drain: self.config.timings.drain_timeout,
         }
     }
 
@@ -138,7 +138,7 @@ impl HostContext {
             groups: Box::new(move || view.borrow().groups.keys().cloned().collect()),
             events: driver.events(),
             journal: self.journal.clone(),
-            patience: timings.drain + timings.ttl * 2,
+            patience: timings.drain_timeout + timings.ttl * 2,
         }
     }
 

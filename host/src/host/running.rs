@@ -96,7 +96,7 @@ impl RunningHost {
             warn!(%error, "the driver broke down; the session will run out by itself");
         }
         // Requests that wait for the next leader are still forwarded to it.
-        self.relay.finish(self.context.config.timings.drain).await;
+        self.relay.finish(self.context.config.timings.drain_timeout).await;
         self.tasks.close().await;
         self.background.stop().await;
     }

@@ -90,7 +90,7 @@ impl TaskService {
     ) {
         let (pools, draining) = (Arc::clone(&self.pools), self.draining.clone());
         let (programme, roster) = (context.programme.clone(), context.roster.clone());
-        let drain = context.config.timings.drain;
+        let drain = context.config.timings.drain_timeout;
         self.background.spawn(async move {
             pools.follow_programme(programme, roster, trial_failures, drain, draining).await;
         });
@@ -116,7 +116,7 @@ impl TaskService {
             retry: timings.retry,
         };
         self.call_queue_worker =
-            Some(tokio::spawn(worker.run(self.draining.clone(), timings.drain)));
+            Some(tokio::spawn(worker.run(self.draining.clone(), timings.drain_timeout)));
     }
 
     /// The tasks that this host takes calls of.

@@ -9,7 +9,7 @@ pub(crate) const BAD_BODY: &str =
 /// The message for a body that is larger than the action's settings allow.
 pub(crate) fn too_large(limit: u64) -> String {
     format!(
-        "the body of the request is larger than {limit} bytes; `body` in the settings of the \
+        "the body of the request is larger than {limit} bytes; `max_body_size` in the settings of the \
          action sets how much it takes"
     )
 }

@@ -3,7 +3,7 @@
 //! ```text
 //!  client ──► action's address (`standby = "forward"`) ─┐                   ┌─ this host leads: its own term
 //!                                                       ├─► RelayedRequest ─┼─ another leads: its /leader/…
-//!  client ──► control address, /leader/ACTION/… ────────┘                   └─ nobody: held, for `hold` at most
+//!  client ──► control address, /leader/ACTION/… ────────┘                   └─ nobody: held, for `max_hold` at most
 //! ```
 //!
 //! Invariants:

@@ -158,7 +158,7 @@ impl RelayService {
         let from_host = route.headers.is_from_host();
         if !from_host {
             // The leader checks this as well, but only after the body was sent to it.
-            let limit = route.action.config().limits.body;
+            let limit = route.action.config().limits.max_body_size;
             if request.body().size_hint().lower() > limit {
                 return RelayError::TooLarge(limit).response(false);
             }

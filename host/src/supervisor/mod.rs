@@ -235,7 +235,7 @@ impl<L: Fn() -> Result<Config, ConfigError>> Supervisor<L> {
 /// expire.
 fn stop_limit(config: &Config) -> Duration {
     let timings = &config.timings;
-    timings.drain + timings.stop_limit + timings.ttl + SLOW
+    timings.drain_timeout + timings.stop_limit + timings.ttl + SLOW
 }
 
 /// What the earlier runs of the host have left.

@@ -129,7 +129,7 @@ impl<'a> CallLoop<'a> {
                 error => CallOutcome::Answered(error),
             },
             Some(url) => {
-                let limit = self.action.config().limits.body;
+                let limit = self.action.config().limits.max_body_size;
                 let limit = usize::try_from(limit).unwrap_or(usize::MAX);
                 let to = PeerAddress { host: &target.name, url };
                 router.client.send(to, call, within, limit, &self.account).await

@@ -53,7 +53,7 @@ impl CallRouter {
 
 /// The error where no host takes calls of `action`.
 pub(super) fn no_host_error(action: &Action) -> CallError {
-    let label = action.config().task.on.as_ref();
+    let label = action.config().task.require_label.as_ref();
     let reason =
         label.map(|label| format!("it asks for hosts with {}={}", label.name, label.value));
     CallError::Nobody { name: Arc::clone(action.name()), reason }

@@ -104,7 +104,7 @@ impl TaskCaller for Dispatcher {
             let text = format!("its content type is none: {CONTENT_TYPE_MAX} bytes of plain ASCII");
             return Err(CallError::Refused { host: Arc::clone(&self.router.host), text });
         }
-        let longest = action.config().task.timeout;
+        let longest = action.config().task.call_timeout;
         let within = request.within.map_or(longest, |within| within.min(longest));
         let deadline = Instant::now() + within;
         let reply = CallLoop::new(&self.router, &action, request, deadline).run();

@@ -1,7 +1,7 @@
 //! Which actions have failed on this host, and what follows from that.
 //!
 //! A host on which an action fails hands over to a host on which it has not failed. Then it stands
-//! back: for the pause `cool_down` it does not stand for election, as long as such a host does. If
+//! back: for the pause `cooldown` it does not stand for election, as long as such a host does. If
 //! there is no such host, the action is *parked*: the leader goes on with the rest of the group,
 //! without a hand-over, and starts the action again after a long pause.
 //!
@@ -51,7 +51,7 @@ pub(super) enum FailureVerdict {
 #[derive(Clone)]
 pub struct ActionHealth {
     host: Arc<str>,
-    cool_down: Duration,
+    cooldown: Duration,
     roster: watch::Receiver<Option<Roster>>,
     failures: Arc<Mutex<BTreeMap<Arc<str>, FailureRecord>>>,
     /// The plugins that this host refuses, which are published as well.
@@ -60,15 +60,15 @@ pub struct ActionHealth {
 }
 
 impl ActionHealth {
-    /// Nothing has failed yet on `host`. After a failure it stands back for `cool_down`.
+    /// Nothing has failed yet on `host`. After a failure it stands back for `cooldown`.
     #[must_use]
     pub fn new(
         host: Arc<str>,
-        cool_down: Duration,
+        cooldown: Duration,
         roster: watch::Receiver<Option<Roster>>,
     ) -> Self {
         let report = watch::Sender::new(FailureReport::new());
-        Self { host, cool_down, roster, failures: Arc::default(), refused: Arc::default(), report }
+        Self { host, cooldown, roster, failures: Arc::default(), refused: Arc::default(), report }
     }
 
     /// What this host is to publish in the store, as it changes.

@@ -52,7 +52,7 @@ pub struct ActionPerformer {
     /// The hooks of groups in which this host stands by.
     pub standby_hooks: StandbyHooks,
     /// How long a stop should take at most; a longer one is logged as a warning.
-    pub stop_budget: Duration,
+    pub stop_timeout: Duration,
     /// How long work under way may take to finish when a term ends gracefully.
     pub drain: Duration,
 }
@@ -139,7 +139,7 @@ impl TermTree {
         self.context.standby_hooks.end_term(&key.group);
         measure::teardown(key.group.as_str(), took);
         let (group, fencing_token, took_ms) = (&key.group, key.fencing_token.0, millis(took));
-        if took > self.context.stop_budget {
+        if took > self.context.stop_timeout {
             warn!(event = "stopped", %group, fencing_token, took_ms, "stopped later than its budget allows");
         } else {
             info!(event = "stopped", %group, fencing_token, took_ms, "nothing of the term runs any more");

@@ -133,8 +133,8 @@ async fn a_task_does_queued_calls_as_it_does_calls() {
 async fn the_settings_of_a_task_hold_for_its_queued_calls() {
     let host = CallQueueHost::new(|config| {
         config.task.max_attempts = 1;
-        config.task.timeout = Duration::from_millis(200);
-        config.task.payload = 100;
+        config.task.call_timeout = Duration::from_millis(200);
+        config.task.max_payload_size = 100;
     })
     .await;
     let (entry, told) = host.end(&host.enqueue("spin").await).await;

@@ -12,7 +12,8 @@ const SPIN: &str = "POST /spin-later HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\
 /// This many guests, all of them computing.
 async fn spinning(count: usize, cpu: Option<usize>) -> (RunningAction, Vec<tokio::net::TcpStream>) {
     let cpu = cpu.and_then(NonZeroUsize::new);
-    let limits = Limits { requests: count, cpu, ..Limits::default() };
+    let limits =
+        Limits { max_concurrent_requests: count, max_busy_instances: cpu, ..Limits::default() };
     let rig = TestStore::new().start(prepare_within("spin", limits, Grants::default())).await;
     let mut streams = rig.begin(SPIN, count).await;
     for stream in &streams {

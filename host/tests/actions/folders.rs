@@ -1,6 +1,6 @@
 //! Folders that an action may use.
 
-use soloist_config::{FolderGrant, Grants};
+use soloist_config::{FolderMount, Grants};
 
 use crate::rig::{TestStore, prepare_with};
 
@@ -12,9 +12,12 @@ async fn a_guest_sees_what_it_is_granted_and_nothing_else() {
     std::fs::write(folder.path().join("secret"), "secret").unwrap();
     std::os::unix::fs::symlink("../secret", folder.path().join("shown/link")).unwrap();
     for write in [false, true] {
-        let shown =
-            FolderGrant { from: folder.path().join("shown"), at: "/data".to_owned(), write };
-        let grants = Grants { folders: vec![shown], ..Grants::default() };
+        let shown = FolderMount {
+            source: folder.path().join("shown"),
+            target: "/data".to_owned(),
+            read_only: !write,
+        };
+        let grants = Grants { mounts: vec![shown], ..Grants::default() };
         let rig = TestStore::new().start(prepare_with("reach", grants)).await;
         assert_eq!(rig.ask("/read?/data/deep/file").await, (200, "content".to_owned()));
         for hidden in ["/data/link", "/data/../secret", "/etc/passwd"] {
@@ -30,9 +33,12 @@ async fn a_guest_sees_what_it_is_granted_and_nothing_else() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_that_has_gone_is_told() {
     let folder = tempfile::tempdir().unwrap();
-    let gone =
-        FolderGrant { from: folder.path().join("gone"), at: "/data".to_owned(), write: false };
-    let grants = Grants { folders: vec![gone], ..Grants::default() };
+    let gone = FolderMount {
+        source: folder.path().join("gone"),
+        target: "/data".to_owned(),
+        read_only: true,
+    };
+    let grants = Grants { mounts: vec![gone], ..Grants::default() };
     let rig = TestStore::new().start(prepare_with("reach", grants)).await;
     assert_eq!(rig.ask("/read?/data/x").await.0, 500);
     let error = rig.action.status().last_error.unwrap();

@@ -65,7 +65,8 @@ async fn one_that_nobody_wants_ends() {
 async fn one_that_is_kept_does_not_hang() {
     let limit = Duration::from_secs(2);
     for guest in ["spin", "concurrent"] {
-        let limits = Limits { request_timeout: limit, first_byte: limit, ..Limits::default() };
+        let limits =
+            Limits { request_timeout: limit, response_timeout: limit, ..Limits::default() };
         let instances = InstancePolicy::Reuse(ReuseLimits { max: 100, idle: LONG });
         let config =
             ActionConfig { limits, instances, ..config(guest_file(guest), free_address()) };

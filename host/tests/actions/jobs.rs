@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use soloist::action::{Action, ActionState, PrepareError, RECORDS_MAX, TriggerRefusal, history};
 use soloist_config::{
-    ActionConfig, ConcurrencyPolicy, FolderGrant, Grants, JobConfig, MissedPolicy, Schedule, moment,
+    ActionConfig, CatchUpPolicy, FolderMount, Grants, JobConfig, OverlapPolicy, Schedule, moment,
 };
 use soloist_guests::capability::TermNotice;
 use soloist_jobs::{RunOutcome, RunRecord};
@@ -21,10 +21,10 @@ pub(crate) fn on_demand() -> JobConfig {
     JobConfig {
         schedule: Schedule::OnDemand,
         jitter: Duration::ZERO,
-        missed: MissedPolicy::Skip,
-        concurrency: ConcurrencyPolicy::Forbid,
-        timeout: Duration::from_secs(3600),
-        retries: 0,
+        catch_up: CatchUpPolicy::Skip,
+        overlap: OverlapPolicy::Forbid,
+        run_timeout: Duration::from_secs(3600),
+        max_attempts: 1,
     }
 }
 
@@ -118,9 +118,10 @@ async fn it_fires_by_its_schedule_and_is_told_of_what() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failure_is_shown_until_it_runs_well_and_ends_no_term() {
     let (world, notes) = (TestStore::new(), tempfile::tempdir().unwrap());
-    let folder = FolderGrant { from: notes.path().to_owned(), at: "/notes".into(), write: true };
+    let folder =
+        FolderMount { source: notes.path().to_owned(), target: "/notes".into(), read_only: false };
     // The first attempt fails, and leaves a file as a mark.
-    let grants = Grants { args: words("trip"), folders: vec![folder], ..Grants::default() };
+    let grants = Grants { args: words("trip"), mounts: vec![folder], ..Grants::default() };
     let mut rig = started(&world, granted(grants, on_demand())).await;
     let failed = run(&rig).await;
     assert_eq!((failed.outcome, failed.exit), (RunOutcome::Failed, Some(1)));
@@ -136,7 +137,7 @@ async fn a_failure_is_shown_until_it_runs_well_and_ends_no_term() {
 #[tokio::test(flavor = "multi_thread")]
 async fn it_is_tried_again_under_the_same_id() {
     let world = TestStore::new();
-    let job = JobConfig { retries: 2, ..on_demand() };
+    let job = JobConfig { max_attempts: 3, ..on_demand() };
     let rig = started(&world, doing("say until 3", job)).await;
     let record = run(&rig).await;
     assert_eq!((record.outcome, record.attempt, record.exit), (RunOutcome::Done, 3, Some(0)));
@@ -148,7 +149,7 @@ async fn it_is_tried_again_under_the_same_id() {
     rig.stop().await;
 
     let world = TestStore::new();
-    let job = JobConfig { retries: 1, ..on_demand() };
+    let job = JobConfig { max_attempts: 2, ..on_demand() };
     let rig = started(&world, doing("until 3", job)).await;
     let record = run(&rig).await;
     assert_eq!((record.outcome, record.attempt, record.exit), (RunOutcome::Failed, 2, Some(1)));
@@ -159,14 +160,14 @@ async fn it_is_tried_again_under_the_same_id() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_attempt_that_takes_too_long_or_traps_has_failed() {
     for (orders, error) in [
-        ("spin", "it was not done within 300ms; `timeout` gives it more"),
-        ("wait 60000", "it was not done within 300ms; `timeout` gives it more"),
+        ("spin", "it was not done within 300ms; `run_timeout` gives it more"),
+        ("wait 60000", "it was not done within 300ms; `run_timeout` gives it more"),
         ("trap", "it trapped: wasm trap: wasm `unreachable` instruction executed"),
         // WASI 0.2 knows only success and failure.
         ("exit 9", "it exited with code 1"),
     ] {
         let world = TestStore::new();
-        let job = JobConfig { timeout: Duration::from_millis(300), ..on_demand() };
+        let job = JobConfig { run_timeout: Duration::from_millis(300), ..on_demand() };
         let rig = started(&world, doing(orders, job)).await;
         let record = run(&rig).await;
         assert_eq!(record.outcome, RunOutcome::Failed);
@@ -179,15 +180,15 @@ async fn an_attempt_that_takes_too_long_or_traps_has_failed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn runs_meet_as_the_settings_say() {
     let world = TestStore::new();
-    let job = |concurrency| JobConfig { concurrency, ..on_demand() };
-    let rig = started(&world, doing("wait 600000", job(ConcurrencyPolicy::Forbid))).await;
+    let job = |concurrency| JobConfig { overlap: concurrency, ..on_demand() };
+    let rig = started(&world, doing("wait 600000", job(OverlapPolicy::Forbid))).await;
     let first = rig.desk.trigger("report").await.unwrap();
     let busy = rig.desk.trigger("report").await.unwrap_err();
     assert_eq!(busy, TriggerRefusal::Busy(first.record.id));
     rig.stop().await;
 
     let world = TestStore::new();
-    let rig = started(&world, doing("wait 600000", job(ConcurrencyPolicy::Replace))).await;
+    let rig = started(&world, doing("wait 600000", job(OverlapPolicy::Replace))).await;
     let first = rig.desk.trigger("report").await.unwrap();
     let second = rig.desk.trigger("report").await.unwrap();
     let first = timeout(PATIENCE, first.end).await.unwrap().unwrap();
@@ -199,7 +200,7 @@ async fn runs_meet_as_the_settings_say() {
     rig.stop().await;
 
     let world = TestStore::new();
-    let rig = started(&world, doing("wait 600000", job(ConcurrencyPolicy::Allow))).await;
+    let rig = started(&world, doing("wait 600000", job(OverlapPolicy::Allow))).await;
     for _ in 0..16 {
         rig.desk.trigger("report").await.unwrap();
     }
@@ -212,7 +213,7 @@ async fn runs_meet_as_the_settings_say() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_stop_cuts_off_is_interrupted_and_not_run_again() {
     let world = TestStore::new();
-    let job = JobConfig { missed: MissedPolicy::All, ..every_second() };
+    let job = JobConfig { catch_up: CatchUpPolicy::All, ..every_second() };
     let rig = started(&world, doing("spin", job.clone())).await;
     kept_until(&world, "one runs", |records| records.len() == 1).await;
     rig.instances(1).await;
@@ -260,7 +261,7 @@ async fn a_drain_lets_it_finish_and_begins_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drain_ends_the_retries_and_says_so() {
     let world = TestStore::new();
-    let job = JobConfig { retries: 100, ..on_demand() };
+    let job = JobConfig { max_attempts: 101, ..on_demand() };
     let mut rig = started(&world, doing("exit 1", job)).await;
     let begun = rig.desk.trigger("report").await.unwrap();
     rig.gate.drain();
@@ -329,7 +330,7 @@ async fn without_a_schedule_it_is_a_service() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_is_as_quick_as_ever() {
     let world = TestStore::new();
-    let job = JobConfig { concurrency: ConcurrencyPolicy::Allow, ..on_demand() };
+    let job = JobConfig { overlap: OverlapPolicy::Allow, ..on_demand() };
     let rig = started(&world, doing("spin", job)).await;
     for _ in 0..8 {
         rig.desk.trigger("report").await.unwrap();

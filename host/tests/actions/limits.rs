@@ -16,7 +16,7 @@ async fn up(guest: &str, limits: Limits) -> RunningAction {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn memory() {
-    let rig = up("escape", Limits { memory: 32 << 20, ..Limits::default() }).await;
+    let rig = up("escape", Limits { max_memory: 32 << 20, ..Limits::default() }).await;
     let neighbour = rig.neighbour().await;
     assert_eq!(rig.ask("/grow?16").await, (200, "grown".to_owned()));
     assert_eq!(rig.ask("/grow?64").await.0, 500);
@@ -25,7 +25,7 @@ async fn memory() {
     assert_eq!(rig.ask("/grow?16").await.0, 200);
     neighbour.stop().await;
     rig.stop().await;
-    let rig = up("escape", Limits { memory: 128 << 20, ..Limits::default() }).await;
+    let rig = up("escape", Limits { max_memory: 128 << 20, ..Limits::default() }).await;
     assert_eq!(rig.ask("/grow?64").await.0, 200);
     rig.stop().await;
 }
@@ -40,7 +40,7 @@ async fn is_too_late(rig: &RunningAction, path: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_time_until_an_answer_begins() {
     let first_byte = Duration::from_millis(200);
-    let rig = up("spin", Limits { first_byte, ..Limits::default() }).await;
+    let rig = up("spin", Limits { response_timeout: first_byte, ..Limits::default() }).await;
     let neighbour = rig.neighbour().await;
     for path in ["/spin", "/sleep?ms=60000"] {
         is_too_late(&rig, path).await;
@@ -67,7 +67,11 @@ async fn the_time_of_a_whole_request() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_finds_the_queue_full_is_told_at_once() {
-    let rig = up("spin", Limits { requests: 1, queue: 0, ..Limits::default() }).await;
+    let rig = up(
+        "spin",
+        Limits { max_concurrent_requests: 1, max_queued_requests: 0, ..Limits::default() },
+    )
+    .await;
     let neighbour = rig.neighbour().await;
     let busy = rig.begin("GET /sleep?ms=60000 HTTP/1.1\r\nhost: a\r\n\r\n", 1).await;
     // Waiting would take a second each time.
@@ -89,7 +93,11 @@ async fn who_finds_the_queue_full_is_told_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_finds_room_in_the_queue_is_answered_in_turn() {
-    let rig = up("spin", Limits { requests: 1, queue: 1, ..Limits::default() }).await;
+    let rig = up(
+        "spin",
+        Limits { max_concurrent_requests: 1, max_queued_requests: 1, ..Limits::default() },
+    )
+    .await;
     let mut first = rig.begin("GET /sleep?ms=200 HTTP/1.1\r\nhost: a\r\n\r\n", 1).await;
     assert_eq!(rig.ask("/").await, (200, "ok".to_owned()));
     read_until(&mut first[0], "slept").await;
@@ -98,7 +106,7 @@ async fn who_finds_room_in_the_queue_is_answered_in_turn() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_body_of_a_request() {
-    let rig = up("escape", Limits { body: 100_000, ..Limits::default() }).await;
+    let rig = up("escape", Limits { max_body_size: 100_000, ..Limits::default() }).await;
     let neighbour = rig.neighbour().await;
     let post = async |length: usize| {
         let url = format!("http://{}/swallow", rig.address());
@@ -121,7 +129,7 @@ async fn the_body_of_a_request() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_does_not_tell_its_length() {
-    let rig = up("escape", Limits { body: 100_000, ..Limits::default() }).await;
+    let rig = up("escape", Limits { max_body_size: 100_000, ..Limits::default() }).await;
     let neighbour = rig.neighbour().await;
     let head = "POST /swallow HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
     let mut endless = rig.send(head).await;
@@ -140,7 +148,7 @@ async fn a_body_that_does_not_tell_its_length() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_printed() {
     let log = Log::of_all();
-    let rig = up("escape", Limits { log: 16 << 10, ..Limits::default() }).await;
+    let rig = up("escape", Limits { max_log_rate: 16 << 10, ..Limits::default() }).await;
     let neighbour = rig.neighbour().await;
     let printed = || {
         let text = log.text();

@@ -271,7 +271,7 @@ pub(crate) fn prepare_named(name: &str) -> Prepared {
 
 /// The same, for an action that answers this many requests at a time.
 pub(crate) fn prepare_for(guest: &str, requests: usize, grants: Grants) -> Prepared {
-    prepare_within(guest, Limits { requests, ..Limits::default() }, grants)
+    prepare_within(guest, Limits { max_concurrent_requests: requests, ..Limits::default() }, grants)
 }
 
 /// The same, for an action whose instances are used again.

@@ -160,7 +160,7 @@ async fn counters_lose_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_neighbour_writes_beside_guests_that_compute_and_write() {
     let world = TestStore::answering_within(Duration::from_secs(1));
-    let limits = Limits { requests: 100, ..Limits::default() };
+    let limits = Limits { max_concurrent_requests: 100, ..Limits::default() };
     let rig = Arc::new(world.start(prepare_within("state", limits, granted())).await);
     let config = config(guest_file("state"), free_address());
     let config = ActionConfig { name: "other".into(), grants: granted().into(), ..config };

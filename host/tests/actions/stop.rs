@@ -7,7 +7,7 @@ use rustix::{
     process::{Resource, Rlimit, getrlimit, setrlimit},
     time::{ClockId, clock_gettime},
 };
-use soloist_config::{FolderGrant, Grants, ReuseLimits};
+use soloist_config::{FolderMount, Grants, ReuseLimits};
 use soloist_guests::plugin::PoolUsage;
 use soloist_heart::clock::BootTime;
 use tokio::{
@@ -209,8 +209,12 @@ async fn in_a_file_read() {
     let folder = tempfile::tempdir().unwrap();
     let file = fs::File::create(folder.path().join("big")).unwrap();
     file.set_len(1 << 30).unwrap();
-    let data = FolderGrant { from: folder.path().to_owned(), at: "/data".to_owned(), write: false };
-    let scene = StopScene::of("reach", Grants { folders: vec![data], ..Grants::default() }).await;
+    let data = FolderMount {
+        source: folder.path().to_owned(),
+        target: "/data".to_owned(),
+        read_only: true,
+    };
+    let scene = StopScene::of("reach", Grants { mounts: vec![data], ..Grants::default() }).await;
     let streams = scene.rig.begin(&get("/reread?/data/big"), 2).await;
     scene.end("file read", (streams, folder), &[]).await;
 }

@@ -152,7 +152,13 @@ fn order(payload: &str) -> TaskRequest {
 }
 
 fn limited(requests: usize, queue: usize) -> impl FnOnce(&mut ActionConfig) {
-    move |config| config.limits = Limits { requests, queue, ..Limits::default() }
+    move |config| {
+        config.limits = Limits {
+            max_concurrent_requests: requests,
+            max_queued_requests: queue,
+            ..Limits::default()
+        }
+    }
 }
 
 #[tokio::test]
@@ -188,7 +194,7 @@ async fn calls_have_instances_of_their_own_unless_they_are_reused() {
 
 #[tokio::test]
 async fn what_goes_wrong_is_told() {
-    let shop = TaskHost::new(|config| config.limits.body = 10).await;
+    let shop = TaskHost::new(|config| config.limits.max_body_size = 10).await;
     assert_eq!(shop.perform("refuse").await, Err(TaskError::Refused("no, thank you".into())));
     assert_eq!(shop.perform("fail").await, Err(TaskError::Failed("not today".into())));
     let trapped = shop.perform("trap").await.unwrap_err().to_string();
@@ -213,7 +219,7 @@ async fn a_call_has_its_time_and_no_more() {
     let late = shop.dispatcher.call(order).await;
     assert!(matches!(late, Err(CallError::Late { .. })), "{late:?}");
     // No caller gets more time than the settings allow.
-    let brief = TaskConfig { timeout: Duration::from_millis(100), ..TaskConfig::default() };
+    let brief = TaskConfig { call_timeout: Duration::from_millis(100), ..TaskConfig::default() };
     let shop = TaskHost::new(|config| config.task = brief).await;
     let patient = TaskRequest { within: Some(PATIENCE), ..self::order("spin") };
     let late = timeout(Duration::from_secs(5), shop.dispatcher.call(patient)).await.unwrap();
@@ -255,7 +261,7 @@ async fn a_new_version_takes_new_calls_and_the_old_one_finishes_its_own() {
     let (old, pools) = (call("sleep 200"), Arc::clone(&shop.pools));
     let old = tokio::spawn(async move { pools.perform(&old, PATIENCE).await });
     until("an instance lives", || shop.engine.live_instances() > 0).await;
-    shop.put(|config| config.limits.body = 5).await;
+    shop.put(|config| config.limits.max_body_size = 5).await;
     while shop.perform("long 6").await.is_ok() {
         sleep(Duration::from_millis(1)).await;
     }
@@ -340,7 +346,7 @@ async fn a_plugin_calls_the_tasks_that_it_is_granted() {
 async fn only_hosts_with_the_label_take_calls() {
     let on = |value: &str| {
         let label = HostLabel { name: "size".to_owned(), value: value.to_owned() };
-        TaskConfig { on: Some(label), ..TaskConfig::default() }
+        TaskConfig { require_label: Some(label), ..TaskConfig::default() }
     };
     let shop = TaskHost::new(|config| config.task = on("big")).await;
     assert_eq!(shop.call("echo x").await, Ok("x".into()));

@@ -14,7 +14,7 @@
 //! a.png
 //! b.png
 //! """                                # one call a line ...
-//! # file   = "/work/list.txt"        # ... or the lines of a file in a folder of `folders`
+//! # file   = "/work/list.txt"        # ... or the lines of a file in a folder of `mounts`
 //! at-once  = "8"
 //! attempts = "3"
 //! ```
@@ -85,7 +85,7 @@ impl Plan {
         let list = match (setting("items"), setting("file")) {
             (Some(items), None) => items,
             (None, Some(file)) => fs::read_to_string(&file).map_err(|error| {
-                format!("cannot read {file}: {error}; grant its folder with `folders`")
+                format!("cannot read {file}: {error}; grant its folder with `mounts`")
             })?,
             _ => return Err("`config` needs either `items` or `file`: one item a line".to_owned()),
         };

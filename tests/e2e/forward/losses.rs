@@ -88,7 +88,7 @@ async fn a_frozen_leaders_answer_breaks_off(kind: Kind) {
 
 async fn what_is_held_in_vain_is_refused_in_time(kind: Kind) {
     let hold = Duration::from_millis(300);
-    let mut all = two(kind, "hold = \"300ms\"\n").await;
+    let mut all = two(kind, "max_hold = \"300ms\"\n").await;
     all.cluster.kill("a").await;
     let began = Instant::now();
     let answer = all.get(all.web("b", "/")).await;
@@ -104,7 +104,7 @@ async fn what_is_held_in_vain_is_refused_in_time(kind: Kind) {
 /// An answer that the plugin breaks has nothing to do with the leader. On no route is the request
 /// repeated, and the client notices it at once.
 async fn a_broken_answer_is_run_once(kind: Kind) {
-    let all = two(kind, "hold = \"20s\"\n").await;
+    let all = two(kind, "max_hold = \"20s\"\n").await;
     let log = &all.cluster.host("a").log;
     let breaking = |line: &serde_json::Value| line["message"] == "breaking";
     for how in ["trap", "dropped", "short", "headers", "late"] {

@@ -13,7 +13,7 @@ const USUAL: u64 = 200;
 async fn up(kind: Kind, guest: &str, more: &str) -> Cluster {
     let mut cluster = Cluster::with_plugin(kind, guests().join(guest)).await;
     // With this limit the test also passes on a very busy machine.
-    cluster.start_with("a", &format!("first_byte = \"5m\"\n{more}"));
+    cluster.start_with("a", &format!("response_timeout = \"5m\"\n{more}"));
     cluster.leading("a").await;
     cluster.web.until_any_at("/", "an answer", |_| true).await;
     cluster
@@ -77,7 +77,7 @@ async fn headers_of_nothing() {
 /// memory for it, so the host must hold it.
 #[tokio::test(flavor = "multi_thread")]
 async fn state_that_guests_read() {
-    let cluster = up(Kind::Etcd, "state.wasm", "state = true\nmemory = \"8MiB\"\n").await;
+    let cluster = up(Kind::Etcd, "state.wasm", "state = true\nmax_memory = \"8MiB\"\n").await;
     let keys: Vec<_> = (0..64).map(|n| format!("k{n}")).collect();
     for four in keys.chunks(4) {
         let pairs: Vec<_> = four.iter().map(|key| format!("{key}/262144")).collect();

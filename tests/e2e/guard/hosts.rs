@@ -35,7 +35,7 @@ async fn hosts_let_each_other_in_by_their_token(kind: Kind) {
     let ops = guarded.token("ops", "operate").await;
     guarded.token("hosts", "operate").await;
     guarded.show("ops.token");
-    let settings = guarded.settings(&ops, "hosts.token", "on = \"at=a\"");
+    let settings = guarded.settings(&ops, "hosts.token", "require_label = \"at=a\"");
     guarded.pair(&settings).await;
     // Requests to an action's address need no token.
     for host in ["a", "b"] {
@@ -61,10 +61,10 @@ async fn a_host_with_another_token_is_a_stranger(kind: Kind) {
     guarded.token("hosts", "operate").await;
     guarded.token("others", "operate").await;
     guarded.show("ops.token");
-    let settings = guarded.settings(&ops, "hosts.token", "on = \"at=a\"");
+    let settings = guarded.settings(&ops, "hosts.token", "require_label = \"at=a\"");
     guarded.start("a", &settings);
     guarded.cluster.leading("a").await;
-    let settings = guarded.settings(&ops, "others.token", "on = \"at=a\"");
+    let settings = guarded.settings(&ops, "others.token", "require_label = \"at=a\"");
     guarded.start("b", &settings);
     guarded.agrees("b", |status| status["groups"]["main"]["leader"] == "a").await;
     let (code, text) = guarded.web("b").await;

@@ -25,7 +25,7 @@ async fn answer(address: SocketAddr, text: &str) -> (String, Duration) {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_address_takes_more_than_it_should() {
     let mut guarded = Guarded::new(Kind::Sqlite).await;
-    guarded.start("a", "body = \"64KiB\"\n");
+    guarded.start("a", "max_body_size = \"64KiB\"\n");
     guarded.cluster.leading("a").await;
     let control = guarded.cluster.host("a").api().await;
     let web = guarded.addresses["a"];

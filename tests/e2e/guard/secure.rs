@@ -49,7 +49,8 @@ async fn hosts_and_people_know_each_other_by_certificates(kind: Kind) {
     guarded.shown.push(("SOLOIST_CERT", path("person.pem")));
     guarded.shown.push(("SOLOIST_KEY", path("person.key")));
     let work = guests().join("work.wasm");
-    let settings = format!("[action.work]\nplugin = \"{}\"\non = \"at=a\"\n", work.display());
+    let settings =
+        format!("[action.work]\nplugin = \"{}\"\nrequire_label = \"at=a\"\n", work.display());
     guarded.pair(&settings).await;
     for host in ["a", "b"] {
         let url = format!("http://{}/", guarded.addresses[host]);

@@ -50,7 +50,7 @@ async fn said(mut talk: Talk, status: u16) -> Result<(), String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_sends_all_before_reading_is_told() {
-    let ways = Ways::to("reach.wasm", "body = \"1MiB\"\n").await;
+    let ways = Ways::to("reach.wasm", "max_body_size = \"1MiB\"\n").await;
     let mut wrong = Vec::new();
     for _ in 0..TIMES {
         // The first path reads none of its body; the second one would, but it is too large.
@@ -65,7 +65,7 @@ async fn who_sends_all_before_reading_is_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_answered_before_the_body_was_read_is_told() {
-    let ways = Ways::to("reach.wasm", "body = \"1GiB\"\n").await;
+    let ways = Ways::to("reach.wasm", "max_body_size = \"1GiB\"\n").await;
     let mut wrong = Vec::new();
     for _ in 0..TIMES {
         wrong.extend(ways.hold("at once", async |way| sends_all(way, "at-once", 200).await).await);
@@ -80,7 +80,7 @@ async fn who_is_answered_before_the_body_was_read_is_told() {
 /// The host does not wait forever for the rest of a body that it ignores.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_goes_on_sending_is_hung_up_on() {
-    let ways = Ways::to("reach.wasm", "body = \"1GiB\"\n").await;
+    let ways = Ways::to("reach.wasm", "max_body_size = \"1GiB\"\n").await;
     let goes_on = async |way: Way| {
         let mut talk = Talk::with(way).await?;
         let head = format!(

@@ -40,7 +40,10 @@ async fn with_one_parked() -> Folder {
     let mut folder = Folder::new().await;
     folder.settle("web", "");
     folder.put(&spin(), "web");
-    folder.settle("hooks", "kinds = [\"http\", \"service\"]\nmax_restarts = 0\nwindow = \"1s\"\n");
+    folder.settle(
+        "hooks",
+        "kinds = [\"http\", \"service\"]\nmax_restarts = 0\nrestart_window = \"1s\"\n",
+    );
     folder.put(&guest("stub-main"), "hooks");
     folder.start("a").await;
     folder.action("a", "hooks", |action| action["state"] == "parked").await;

@@ -12,7 +12,7 @@ use crate::harness::plugins;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_with_a_stub_for_a_main_is_no_service() {
     let mut folder = Folder::new().await;
-    folder.settle("greet", "max_restarts = 1\nwindow = \"1s\"\n");
+    folder.settle("greet", "max_restarts = 1\nrestart_window = \"1s\"\n");
     folder.put(&guest("stub-main"), "greet");
     folder.start("a").await;
     folder.body("/hello", "stub at /hello").await;

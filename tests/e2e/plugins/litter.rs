@@ -130,7 +130,8 @@ async fn an_action_that_the_settings_name_is_an_obstacle_of_its_group() {
 async fn what_is_refused_says_why_when_it_is_asked_for() {
     let mut folder = Folder::new().await;
     folder.put(&guest("job"), "report");
-    fs::write(folder.path("report.toml"), "schedule = \"none\"\nretries = 101\n").expect("a file");
+    fs::write(folder.path("report.toml"), "schedule = \"none\"\nmax_attempts = 1001\n")
+        .expect("a file");
     folder.start("a").await;
     folder.0.host("a").log.event(0, "session").await;
     let url = format!("http://{}", folder.0.host("a").api().await);

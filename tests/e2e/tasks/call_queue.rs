@@ -69,7 +69,7 @@ async fn enqueue_all(at: &Caller, count: usize, payload: &str) -> Vec<String> {
 
 async fn a_queued_call_is_done_and_its_answer_is_kept(kind: Kind) {
     let mut cluster = Cluster::new(kind).await;
-    three(&mut cluster, &work("keep = \"12s\"")).await;
+    three(&mut cluster, &work("result_retention = \"12s\"")).await;
     let (a, b) = (Caller::of(&cluster, "a").await, Caller::of(&cluster, "b").await);
     let id = enqueue(&a, "echo well done").await;
     // Every host knows the queued call.
@@ -136,7 +136,7 @@ async fn what_fails_too_often_is_a_dead_letter(kind: Kind) {
 
 async fn only_hosts_with_the_label_do_queued_calls(kind: Kind) {
     let mut cluster = Cluster::new(kind).await;
-    start(&mut cluster, &["a", "b"], &work("on = \"name=b\"")).await;
+    start(&mut cluster, &["a", "b"], &work("require_label = \"name=b\"")).await;
     take_calls(&cluster, "a", &["b"]).await;
     let a = Caller::of(&cluster, "a").await;
     for id in enqueue_all(&a, 10, "who").await {
@@ -147,7 +147,7 @@ async fn only_hosts_with_the_label_do_queued_calls(kind: Kind) {
 
 async fn a_host_that_is_killed_leaves_its_queued_calls_to_others(kind: Kind) {
     let mut cluster = Cluster::new(kind).await.brief();
-    three(&mut cluster, &work("requests = 8")).await;
+    three(&mut cluster, &work("max_concurrent_requests = 8")).await;
     let a = Caller::of(&cluster, "a").await;
     let ids = enqueue_all(&a, 60, "sleep 300").await;
     // The host executes some of them.
@@ -165,7 +165,7 @@ async fn a_host_that_is_killed_leaves_its_queued_calls_to_others(kind: Kind) {
 
 async fn a_host_that_stops_finishes_its_queued_calls(kind: Kind) {
     let mut cluster = Cluster::new(kind).await;
-    three(&mut cluster, &work("requests = 8")).await;
+    three(&mut cluster, &work("max_concurrent_requests = 8")).await;
     let a = Caller::of(&cluster, "a").await;
     let ids = enqueue_all(&a, 60, "sleep 300").await;
     under_way(&cluster, "b", 4).await;
@@ -178,15 +178,16 @@ async fn a_host_that_stops_finishes_its_queued_calls(kind: Kind) {
 
 async fn what_is_too_much_is_refused(kind: Kind) {
     let mut cluster = Cluster::new(kind).await;
-    let settings = work("payload = \"20B\"\nmax_queued = 2\non = \"name=nobody\"");
+    let settings =
+        work("max_payload_size = \"20B\"\nmax_queued_calls = 2\nrequire_label = \"name=nobody\"");
     start(&mut cluster, &["a"], &settings).await;
     let a = Caller::of(&cluster, "a").await;
     let long = a.call_with("?mode=enqueue", "echo twenty-one bytes").await;
-    assert!(long.code == 413 && long.body.contains("`payload`"), "{long:?}");
+    assert!(long.code == 413 && long.body.contains("`max_payload_size`"), "{long:?}");
     enqueue_all(&a, 2, "echo x").await;
     let full = a.call_with("?mode=enqueue", "echo x").await;
     assert_eq!((full.code, full.retry_after.as_deref()), (429, Some("1")), "{full:?}");
-    assert!(full.body.contains("`max_queued`"), "{full:?}");
+    assert!(full.body.contains("`max_queued_calls`"), "{full:?}");
     for (options, words) in [
         ("?mode=throw", "unknown variant"),
         ("?mode=enqueue&attempts=3", "are for calls"),
@@ -218,7 +219,7 @@ async fn none_is_lost_in_a_storm() {
     let count = env::var("SOLOIST_QUEUED_CALLS").map_or(400, |count| count.parse().unwrap());
     let etcd = EtcdCluster::started().await;
     let mut cluster = Cluster::at(etcd.url(), TTL);
-    let settings = work("max_attempts = 1000\nkeep = \"1h\"\nmax_queued = 20000");
+    let settings = work("max_attempts = 1000\nresult_retention = \"1h\"\nmax_queued_calls = 20000");
     let names = ["a", "b", "c", "d"];
     start(&mut cluster, &names, &settings).await;
     take_calls(&cluster, "a", &names).await;

@@ -49,7 +49,7 @@ async fn calls_are_spread_over_all_hosts(kind: Kind) {
 
 async fn only_hosts_with_the_label_work(kind: Kind) {
     let mut cluster = Cluster::new(kind).await;
-    start(&mut cluster, &["a", "b", "c"], &work("on = \"name=c\"")).await;
+    start(&mut cluster, &["a", "b", "c"], &work("require_label = \"name=c\"")).await;
     take_calls(&cluster, "a", &["c"]).await;
     let caller = Caller::of(&cluster, "a").await;
     let outcomes = caller.calls(20, 4, "echo x", |_, _| ()).await;
@@ -63,7 +63,7 @@ async fn only_hosts_with_the_label_work(kind: Kind) {
 
 async fn a_call_ends_everywhere_when_its_time_is_over(kind: Kind) {
     let mut cluster = Cluster::new(kind).await;
-    start(&mut cluster, &["a", "b"], &work("on = \"name=b\"")).await;
+    start(&mut cluster, &["a", "b"], &work("require_label = \"name=b\"")).await;
     take_calls(&cluster, "a", &["b"]).await;
     let caller = Caller::of(&cluster, "a").await;
     let late = caller.call_with("?timeout=300ms", "spin").await;
@@ -79,7 +79,7 @@ async fn a_call_ends_everywhere_when_its_time_is_over(kind: Kind) {
 
 async fn more_calls_than_a_host_takes_are_told_so(kind: Kind) {
     let mut cluster = Cluster::new(kind).await;
-    three(&mut cluster, &work("requests = 1\nqueue = 1")).await;
+    three(&mut cluster, &work("max_concurrent_requests = 1\nmax_queued_requests = 1")).await;
     let caller = Caller::of(&cluster, "a").await;
     // Two for each host, and two more, for which there is no room on any host.
     let outcomes = caller.calls(8, 8, "sleep 2000", |_, _| ()).await;
@@ -87,7 +87,10 @@ async fn more_calls_than_a_host_takes_are_told_so(kind: Kind) {
     assert_eq!((done.len(), busy.len()), (6, 2), "{outcomes:?}");
     for refused in busy {
         assert_eq!((refused.code, refused.retry_after.as_deref()), (429, Some("1")), "{refused:?}");
-        assert!(refused.body.contains("`requests` and `queue`"), "{refused:?}");
+        assert!(
+            refused.body.contains("`max_concurrent_requests` and `max_queued_requests`"),
+            "{refused:?}"
+        );
     }
     assert_eq!(caller.call("echo x").await.code, 200);
 }
@@ -114,7 +117,7 @@ async fn a_task_needs_no_leader(kind: Kind) {
         "{action}"
     );
     // The running hosts load a new version of the task.
-    std::fs::write(folder.join("work.toml"), "body = \"1B\"\n").unwrap();
+    std::fs::write(folder.join("work.toml"), "max_body_size = \"1B\"\n").unwrap();
     let began = Instant::now();
     while caller.call("echo x").await.code == 200 {
         assert!(began.elapsed() < PATIENCE, "the settings are not taken up");
@@ -159,7 +162,7 @@ async fn people_call_by_command(kind: Kind) {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_guest_makes_the_host_keep_is_bounded() {
     let mut cluster = Cluster::new(Kind::Sqlite).await;
-    let settings = work("tasks = [\"*\"]\nrequests = 1000\ntimeout = \"2m\"\n");
+    let settings = work("tasks = [\"*\"]\nmax_concurrent_requests = 1000\ncall_timeout = \"2m\"\n");
     start(&mut cluster, &["a"], &settings).await;
     take_calls(&cluster, "a", &["a"]).await;
     let host = cluster.host("a");

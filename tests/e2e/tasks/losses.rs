@@ -38,7 +38,7 @@ async fn every_idempotent_call_has_its_answer_though_a_host_dies(kind: Kind) {
 
 async fn a_call_that_may_be_done_only_once_fails_with_its_host(kind: Kind) {
     let mut cluster = Cluster::new(kind).await.brief();
-    start(&mut cluster, &["a", "b"], &work("on = \"name=b\"")).await;
+    start(&mut cluster, &["a", "b"], &work("require_label = \"name=b\"")).await;
     take_calls(&cluster, "a", &["b"]).await;
     let caller = Caller::of(&cluster, "a").await;
     let waits = tokio::spawn(async move { caller.call("sleep 60000").await });

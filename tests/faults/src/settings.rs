@@ -41,7 +41,7 @@ impl Settings {
             members.iter().map(|member| member.store(member::PORT).to_string()).collect();
         let mut text = format!(
             "cluster = \"faults\"\nstore = \"etcd://{LOGIN}@{}\"\n\n\
-             [lease]\nttl = \"{ttl}s\"\ndrain = \"{}s\"\n",
+             [lease]\nttl = \"{ttl}s\"\ndrain_timeout = \"{}s\"\n",
             stores.join(","),
             DRAIN.as_secs(),
         );
@@ -61,7 +61,7 @@ impl Settings {
             Action::Register => ("register", "state = true\n".to_owned()),
             Action::Files => {
                 let from = self.files.display();
-                ("files", format!("folders = [{{ from = \"{from}\", at = \"/data\" }}]\n"))
+                ("files", format!("mounts = [{{ source = \"{from}\", target = \"/data\" }}]\n"))
             }
         };
         let (file, port) = (Path::new(file).display(), action.port());

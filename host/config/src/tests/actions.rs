@@ -29,8 +29,8 @@ fn instances_are_fresh_unless_they_are_to_be_reused() {
 fn grants_are_read_and_nothing_is_granted_unasked() {
     let folder = folder(
         "[action.web]\nstate = true\ntasks = [\"resize\"]\noutbound = [\"https://a.example\"]\n\
-         outbound_private = true\noutbound_token = false\nsockets = [\"tcp://[::1]:5432\"]\n\
-         folders = [{ from = \"plugins\", at = \"/data/\", write = true }]\n\
+         outbound_private = true\noutbound_fencing_token = false\nsockets = [\"tcp://[::1]:5432\"]\n\
+         mounts = [{ source = \"plugins\", target = \"/data/\", read_only = false }]\n\
          args = [\"-v\"]\nenv = { A = \"b\" }\nsecrets = { KEY = \"file:key\" }\n\
          config = { \"any key\" = \"c\" }\n",
     );
@@ -44,10 +44,10 @@ fn grants_are_read_and_nothing_is_granted_unasked() {
         outbound: web.grants.outbound.clone(),
         outbound_private: true,
         outbound_fencing_token: false,
-        folders: vec![FolderGrant {
-            from: folder.path().join("plugins"),
-            at: "/data".to_owned(),
-            write: true,
+        mounts: vec![FolderMount {
+            source: folder.path().join("plugins"),
+            target: "/data".to_owned(),
+            read_only: false,
         }],
         sockets: vec!["tcp://[::1]:5432".parse().unwrap()],
         args: vec!["-v".to_owned()],
@@ -62,28 +62,28 @@ fn grants_are_read_and_nothing_is_granted_unasked() {
 #[test]
 fn limits_are_read() {
     let folder = folder(
-        "[action.web]\nrequests = 1000\nqueue = 0\nfirst_byte = \"1s\"\n\
-         request_timeout = \"2s\"\nhook_timeout = \"5s\"\nbody = \"1KiB\"\nmemory = \"1GiB\"\ncpu = 1\nlog = \"1MiB\"\n\
+        "[action.web]\nmax_concurrent_requests = 1000\nmax_queued_requests = 0\nresponse_timeout = \"1s\"\n\
+         request_timeout = \"2s\"\nhook_timeout = \"5s\"\nmax_body_size = \"1KiB\"\nmax_memory = \"1GiB\"\nmax_busy_instances = 1\nmax_log_rate = \"1MiB/s\"\n\
          [action.report]\nrestart = \"on-failure\"\nrequest_timeout = \"3s\"\n",
     );
     let config = load(folder.path(), &Overrides::default()).unwrap();
     let [report, web] = &config.actions[..] else { panic!("{:?}", config.actions) };
     let seconds = std::time::Duration::from_secs;
     let limits = Limits {
-        requests: 1000,
-        queue: 0,
-        first_byte: seconds(1),
+        max_concurrent_requests: 1000,
+        max_queued_requests: 0,
+        response_timeout: seconds(1),
         request_timeout: seconds(2),
         hook_timeout: seconds(5),
-        body: 1024,
-        memory: MEMORY_MAX,
-        cpu: std::num::NonZeroUsize::new(1),
-        log: 1 << 20,
+        max_body_size: 1024,
+        max_memory: MEMORY_MAX,
+        max_busy_instances: std::num::NonZeroUsize::new(1),
+        max_log_rate: 1 << 20,
     };
     assert_eq!((&web.limits, web.restart), (&limits, None));
     assert_eq!(report.restart, Some(RestartPolicy::OnFailure));
     // The default is longer than the whole time of a request.
-    assert_eq!(report.limits.first_byte, seconds(3));
+    assert_eq!(report.limits.response_timeout, seconds(3));
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn who_is_believed_about_requests_and_whether_they_are_logged_is_read() {
 
 #[test]
 fn a_folder_with_a_named_pipe_is_refused() {
-    let folder = folder("[action.web]\nfolders = [{ from = \"plugins\", at = \"/data\" }]\n");
+    let folder = folder("[action.web]\nmounts = [{ source = \"plugins\", target = \"/data\" }]\n");
     let pipe = folder.path().join("plugins/pipe");
     rustix::fs::mknodat(
         rustix::fs::CWD,

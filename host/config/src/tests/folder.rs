@@ -61,11 +61,11 @@ fn what_a_group_goes_by_is_no_action() {
 fn who_cannot_say_where_it_answers_keeps_its_path_at_every_address() {
     let other = "127.0.0.1:3999".parse().unwrap();
     for (text, everywhere) in [
-        ("requests = \n", true),
+        ("max_hold = \n", true),
         ("listen = 3999\n", true),
         ("lisen = \"127.0.0.1:3999\"\n", true),
-        ("listen = \"127.0.0.1:3998\"\nrequests = 0\n", false),
-        ("requests = 0\n", false),
+        ("listen = \"127.0.0.1:3998\"\nmax_concurrent_requests = 0\n", false),
+        ("max_concurrent_requests = 0\n", false),
     ] {
         let folder = folder("");
         fs::write(folder.path().join("plugins/report.toml"), text).unwrap();
@@ -213,7 +213,7 @@ fn what_the_settings_name_ends_no_start_and_is_missed() {
         "[action.x]\ngroup = \"side\"\nplugin = \"directory.wasm\"\n",
         "[action.web]\ngroup = \"side\"\nsecrets = { KEY = \"file:nowhere\" }\n",
         "[action.web]\ngroup = \"side\"\nsecrets = { KEY = \"env:SOLOIST_NO_SUCH\" }\n",
-        "[action.web]\ngroup = \"side\"\nfolders = [{ from = \"nowhere\", at = \"/data\" }]\n",
+        "[action.web]\ngroup = \"side\"\nmounts = [{ source = \"nowhere\", target = \"/data\" }]\n",
         "[action.beside]\ngroup = \"side\"\n",
     ] {
         let config = named(text).unwrap_or_else(|error| panic!("{text}: {error}"));
@@ -229,7 +229,9 @@ fn what_the_settings_name_ends_no_start_and_is_missed() {
     let told = load(around(strategy).path(), &Overrides::default()).unwrap_err().to_string();
     assert!(told.contains("nowhere.wasm"), "{told}");
     // Mistakes in the file's own text are for its author.
-    assert!(named("[action.web]\nplugin = \"nowhere.wasm\"\nrequests = 0\n").is_err());
+    assert!(
+        named("[action.web]\nplugin = \"nowhere.wasm\"\nmax_concurrent_requests = 0\n").is_err()
+    );
     assert!(named("[action.web]\ngroup = \"a b\"\n").is_err());
 }
 

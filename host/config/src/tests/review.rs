@@ -50,14 +50,17 @@ fn keys_that_say_nothing_of_what_an_action_is_are_told() {
         told.iter().map(key).collect()
     };
     let web = "[action.web]\n";
-    assert_eq!(keys(&format!("{web}requests = 8\nwindow = \"2m\"\n")), [""; 0]);
-    let idle = "restart = \"never\"\nhook_timeout = \"1s\"\ntimeout = \"1s\"\nkeep = \"1h\"\n";
+    assert_eq!(
+        keys(&format!("{web}max_concurrent_requests = 8\nrestart_window = \"2m\"\n")),
+        [""; 0]
+    );
+    let idle = "restart = \"never\"\nhook_timeout = \"1s\"\ncall_timeout = \"1s\"\nresult_retention = \"1h\"\n";
     let mut told = keys(&format!("{web}{idle}"));
     told.sort();
-    assert_eq!(told, ["hook_timeout", "keep", "restart", "timeout"]);
+    assert_eq!(told, ["call_timeout", "hook_timeout", "restart", "result_retention"]);
     assert_eq!(keys("[action.web]\nmax_reuse = 8\n"), ["max_reuse"]);
     assert_eq!(keys("[action.web]\ninstances = \"reuse\"\nmax_reuse = 8\n"), [""; 0]);
-    let report = "[action.report]\nschedule = \"none\"\ntimeout = \"1s\"\ntls = { cert = \"c\", key = \"k\" }\n";
+    let report = "[action.report]\nschedule = \"none\"\nrun_timeout = \"1s\"\ntls = { cert = \"c\", key = \"k\" }\n";
     assert_eq!(keys(report), ["tls"]);
 }
 

@@ -100,9 +100,9 @@ impl ActionAccess {
         let ActionPermissions { action, grants, limits } = permissions;
         Self {
             settings: wasi_config::variables(&grants),
-            memory_max: limits.memory,
+            memory_max: limits.max_memory,
             memory_of_all: GuestMemoryGauge::of(&action),
-            log: ActionLog::new(action.clone(), gate.clone(), limits.log).into(),
+            log: ActionLog::new(action.clone(), gate.clone(), limits.max_log_rate).into(),
             blocking: BlockingPools::default().of(&action),
             account: Account::alone(&action),
             action,

@@ -1,7 +1,7 @@
 //! The log of an action: what its guests print, as events of the host's log.
 //!
 //! Every line is an event of its own with the target `plugin`. Lines beyond the rate limit of the
-//! action (`log` in its settings) are dropped and counted. The count is logged when the action may
+//! action (`max_log_rate` in its settings) are dropped and counted. The count is logged when the action may
 //! print again, or when the term ends.
 
 use std::sync::{Arc, OnceLock};
@@ -119,7 +119,7 @@ impl ActionLog {
             let (name, term) = (&self.action, self.gate.term());
             measure::lines_dropped(name, lines);
             let what = format!(
-                "{lines} lines of the plugin were dropped: it prints more in a second than `log` in [action.{name}] lets it"
+                "{lines} lines of the plugin were dropped: it prints more in a second than `max_log_rate` in [action.{name}] lets it"
             );
             tracing::warn!(
                 action = %name, host = %term.host, group = %term.group, fencing_token = term.fencing_token.0, lines,

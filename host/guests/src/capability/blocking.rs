@@ -61,7 +61,7 @@ pub struct BlockingPool {
 /// All threads of the pool hang.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error(
-    "its files do not answer: {THREADS} calls have not come back for {} s; look at the file systems of its `folders`, and for pipes in them",
+    "its files do not answer: {THREADS} calls have not come back for {} s; look at the file systems of its `mounts`, and for pipes in them",
     HANG_AFTER.as_secs()
 )]
 pub struct PoolExhausted;

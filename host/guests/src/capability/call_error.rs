@@ -103,16 +103,16 @@ impl CallError {
                 "try again, or ask for several attempts: ?attempts=N, --attempts N".to_owned()
             }
             Self::Late { .. } => {
-                "`timeout` in its settings gives it more time, and so does a longer ?timeout="
+                "`call_timeout` in its settings gives it more time, and so does a longer ?timeout="
                     .to_owned()
             }
             Self::Busy { .. } => {
-                "try again later; `requests` and `queue` in its settings say how many there may be"
+                "try again later; `max_concurrent_requests` and `max_queued_requests` in its settings say how many there may be"
                     .to_owned()
             }
             Self::OverBudget(_) => "try again when other calls are done".to_owned(),
             Self::Nobody { .. } => {
-                "start a host that has its plugin, and the labels that `on` asks for; `soloist status` shows the hosts".to_owned()
+                "start a host that has its plugin, and the label that `require_label` asks for; `soloist status` shows the hosts".to_owned()
             }
             Self::Lost { .. } => {
                 "if doing it twice does no harm, `idempotent = true` in its settings has it tried elsewhere".to_owned()

@@ -27,7 +27,7 @@ pub(crate) async fn ctx(
     access: &Arc<ActionAccess>,
     invocation: &Invocation,
 ) -> wasmtime::Result<(WasiCtx, SocketsCtx)> {
-    if access.grants.folders.is_empty() {
+    if access.grants.mounts.is_empty() {
         return with_folders(access, invocation);
     }
     access.blocking.check()?;
@@ -63,10 +63,10 @@ fn with_folders(
         ctx.env(name, text);
     }
     let sockets = SocketsCtx::new(access, &mut ctx);
-    for folder in &access.grants.folders {
-        let perms = if folder.write { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
-        ctx.preopened_dir(&folder.from, &folder.at, perms).map_err(|error| {
-            format_err!("cannot open the folder {}: {error}", folder.from.display())
+    for folder in &access.grants.mounts {
+        let perms = if folder.read_only { FsPerms::ReadOnly } else { FsPerms::ReadWrite };
+        ctx.preopened_dir(&folder.source, &folder.target, perms).map_err(|error| {
+            format_err!("cannot open the folder {}: {error}", folder.source.display())
         })?;
     }
     Ok((ctx.build(), sockets))

@@ -106,7 +106,7 @@ const REQUESTS: &[(&str, &[&str], bool)] = &[
     ("outbound", &["wasi:http/outgoing-handler@", "wasi:http/client@"], false),
     ("config", &["wasi:config/"], false),
     ("tasks", &["soloist:plugin/tasks@"], false),
-    ("folders", &["wasi:filesystem/"], true),
+    ("mounts", &["wasi:filesystem/"], true),
     ("sockets", &["wasi:sockets/"], true),
     ("env", &["wasi:cli/environment@"], true),
 ];
@@ -139,7 +139,7 @@ mod tests {
             inspection.grant_requests().iter().map(|it| (it.setting, it.unasked)).collect();
         assert_eq!(
             asked,
-            [("state", false), ("tasks", false), ("folders", true), ("sockets", true)]
+            [("state", false), ("tasks", false), ("mounts", true), ("sockets", true)]
         );
     }
 }

@@ -116,7 +116,7 @@ fn in_a_store_that_was_set_back_it_stands_for_nothing() {
 #[test]
 fn a_drain_that_takes_too_long_is_cut_short() {
     let mut heart = brought_to(ReachedStage::Draining);
-    let drain = timings().drain;
+    let drain = timings().drain_timeout;
     let just_before = at(0) + (drain - Duration::from_millis(1));
     for ms in (0..10_000).step_by(900) {
         let _ = heart.step(renewed(ms), at(ms));

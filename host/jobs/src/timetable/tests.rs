@@ -5,24 +5,24 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use soloist_config::{ConcurrencyPolicy, Schedule, moment};
+use soloist_config::{OverlapPolicy, Schedule, moment};
 
 fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
 }
 
-fn every(seconds: u64, missed: MissedPolicy) -> JobConfig {
+fn every(seconds: u64, missed: CatchUpPolicy) -> JobConfig {
     JobConfig {
         schedule: Schedule::Every(Duration::from_secs(seconds)),
         jitter: Duration::ZERO,
-        missed,
-        concurrency: ConcurrencyPolicy::Forbid,
-        timeout: Duration::from_secs(60),
-        retries: 0,
+        catch_up: missed,
+        overlap: OverlapPolicy::Forbid,
+        run_timeout: Duration::from_secs(60),
+        max_attempts: 1,
     }
 }
 
-fn daily(missed: MissedPolicy) -> JobConfig {
+fn daily(missed: CatchUpPolicy) -> JobConfig {
     let cron = Box::new("0 3 * * *".parse().unwrap());
     JobConfig { schedule: Schedule::Cron(cron, chrono_tz::Tz::UTC), ..every(1, missed) }
 }
@@ -52,7 +52,7 @@ fn shown(step: TimetableStep) -> String {
 
 #[test]
 fn in_time() {
-    for missed in [MissedPolicy::Skip, MissedPolicy::Once, MissedPolicy::All] {
+    for missed in [CatchUpPolicy::Skip, CatchUpPolicy::Latest, CatchUpPolicy::All] {
         let job = daily(missed);
         let settled = "2026-11-21T03:00:00Z";
         assert_eq!(
@@ -69,13 +69,13 @@ fn in_time() {
 fn missed() {
     let settled = "2026-11-19T03:00:00Z";
     let now = "2026-11-22T03:00:01.001Z";
-    assert_eq!(step(&daily(MissedPolicy::Skip), settled, now), "drop 3 to 2026-11-22T03:00:00Z");
-    assert_eq!(step(&daily(MissedPolicy::Once), settled, now), "drop 2 to 2026-11-21T03:00:00Z");
-    assert_eq!(step(&daily(MissedPolicy::All), settled, now), "fire j@2026-11-20T03:00:00Z");
+    assert_eq!(step(&daily(CatchUpPolicy::Skip), settled, now), "drop 3 to 2026-11-22T03:00:00Z");
+    assert_eq!(step(&daily(CatchUpPolicy::Latest), settled, now), "drop 2 to 2026-11-21T03:00:00Z");
+    assert_eq!(step(&daily(CatchUpPolicy::All), settled, now), "fire j@2026-11-20T03:00:00Z");
     let settled = "2026-11-21T03:00:00Z";
-    assert_eq!(step(&daily(MissedPolicy::Skip), settled, now), "drop 1 to 2026-11-22T03:00:00Z");
-    assert_eq!(step(&daily(MissedPolicy::Once), settled, now), "fire j@2026-11-22T03:00:00Z");
-    assert_eq!(step(&daily(MissedPolicy::All), settled, now), "fire j@2026-11-22T03:00:00Z");
+    assert_eq!(step(&daily(CatchUpPolicy::Skip), settled, now), "drop 1 to 2026-11-22T03:00:00Z");
+    assert_eq!(step(&daily(CatchUpPolicy::Latest), settled, now), "fire j@2026-11-22T03:00:00Z");
+    assert_eq!(step(&daily(CatchUpPolicy::All), settled, now), "fire j@2026-11-22T03:00:00Z");
 }
 
 #[test]
@@ -83,16 +83,22 @@ fn what_is_in_time_is_not_dropped_with_what_was_missed() {
     let now = "2026-11-22T00:00:10.5Z";
     let settled = "2026-11-22T00:00:05Z";
     // Those of the seconds 6 to 9; that of 10 is in time.
-    assert_eq!(step(&every(1, MissedPolicy::Skip), settled, now), "drop 4 to 2026-11-22T00:00:09Z");
-    assert_eq!(step(&every(1, MissedPolicy::Once), settled, now), "drop 3 to 2026-11-22T00:00:08Z");
+    assert_eq!(
+        step(&every(1, CatchUpPolicy::Skip), settled, now),
+        "drop 4 to 2026-11-22T00:00:09Z"
+    );
+    assert_eq!(
+        step(&every(1, CatchUpPolicy::Latest), settled, now),
+        "drop 3 to 2026-11-22T00:00:08Z"
+    );
     let settled = "2026-11-22T00:00:09Z";
-    assert_eq!(step(&every(1, MissedPolicy::Skip), settled, now), "fire j@2026-11-22T00:00:10Z");
+    assert_eq!(step(&every(1, CatchUpPolicy::Skip), settled, now), "fire j@2026-11-22T00:00:10Z");
 }
 
 #[test]
 fn a_thousand_are_run_and_no_more() {
     let now = "2026-11-22T03:00:00Z";
-    let all = every(1, MissedPolicy::All);
+    let all = every(1, CatchUpPolicy::All);
     // 03:00:00 and 02:59:59 are in time, so the latest that is missed is of 02:59:58.
     assert_eq!(step(&all, "2026-11-22T02:40:00Z", now), "drop 198 to 2026-11-22T02:43:18Z");
     assert_eq!(step(&all, "2026-11-22T02:43:18Z", now), "fire j@2026-11-22T02:43:19Z");
@@ -100,13 +106,13 @@ fn a_thousand_are_run_and_no_more() {
     let days = 20 * 365 + 5;
     let told = |count: i64, to| format!("drop {} to 2026-11-22T{to}Z", days * 86400 + count);
     assert_eq!(step(&all, "2006-11-22T02:40:00Z", now), told(198, "02:43:18"));
-    let skip = every(1, MissedPolicy::Skip);
+    let skip = every(1, CatchUpPolicy::Skip);
     assert_eq!(step(&skip, "2006-11-22T02:40:00Z", now), told(1198, "02:59:58"));
 }
 
 #[test]
 fn what_was_claimed_is_not_counted_as_missed() {
-    let job = every(3600, MissedPolicy::Skip);
+    let job = every(3600, CatchUpPolicy::Skip);
     let claimed = ClaimedSpans::all(at("2026-11-22T05:00:00Z"), at("2026-11-22T07:00:00Z"));
     let claimed = claimed.including(at("2026-11-22T08:00:00Z"), at("2026-11-22T09:00:00Z"));
     let mark = mark(at("2026-11-22T02:00:00Z"), claimed);
@@ -121,7 +127,7 @@ fn while_it_is_busy_it_waits_for_the_end() {
     let busy = |now| {
         shown(next(
             "j",
-            &every(10, MissedPolicy::Skip),
+            &every(10, CatchUpPolicy::Skip),
             &settled(at("2026-11-22T00:00:00Z")),
             at(now),
             true,
@@ -134,7 +140,7 @@ fn while_it_is_busy_it_waits_for_the_end() {
 
 #[test]
 fn a_clock_that_is_set_back_runs_nothing_again() {
-    let job = every(3600, MissedPolicy::All);
+    let job = every(3600, CatchUpPolicy::All);
     let until_noon = ClaimedSpans::all(at("2026-11-01T00:00:00Z"), at("2026-11-22T12:00:00Z"));
     let mark = mark(at("2026-11-22T12:00:00Z"), until_noon);
     let step = |now| shown(next("j", &job, &mark, at(now), false));
@@ -147,7 +153,7 @@ fn a_clock_that_is_set_back_runs_nothing_again() {
 /// A leader whose clock was 20 hours ahead dropped what lay between, and claimed two runs there.
 #[test]
 fn what_a_clock_that_ran_ahead_passed_over_is_not_lost() {
-    let job = every(3600, MissedPolicy::Skip);
+    let job = every(3600, CatchUpPolicy::Skip);
     let here = ClaimedSpans::all(at("2026-11-22T00:00:00Z"), at("2026-11-22T12:00:00Z"));
     let ahead = ["2026-11-23T08:00:00Z", "2026-11-23T09:00:00Z"].map(at);
     let claimed =
@@ -166,13 +172,13 @@ fn what_a_clock_that_ran_ahead_passed_over_is_not_lost() {
 
 #[test]
 fn on_demand_it_waits_for_ever() {
-    let job = JobConfig { schedule: Schedule::OnDemand, ..every(1, MissedPolicy::Skip) };
+    let job = JobConfig { schedule: Schedule::OnDemand, ..every(1, CatchUpPolicy::Skip) };
     assert_eq!(step(&job, "2026-11-22T12:00:00Z", "2026-11-22T13:00:00Z"), "wait");
 }
 
 #[test]
 fn jitter_puts_off_and_keeps_the_order() {
-    let job = JobConfig { jitter: Duration::from_secs(3600), ..every(10, MissedPolicy::Skip) };
+    let job = JobConfig { jitter: Duration::from_secs(3600), ..every(10, CatchUpPolicy::Skip) };
     let mut settled = at("2026-11-22T00:00:00Z");
     for _ in 0..100 {
         let mark = super::tests::settled(settled);
@@ -249,7 +255,7 @@ proptest! {
     #[test]
     fn whatever_the_clock_does(
         pattern in prop::sample::select(vec!["0 * * * *", "*/20 * * * * *", "30 2 * * *"]),
-        missed in prop::sample::select(vec![MissedPolicy::Skip, MissedPolicy::Once, MissedPolicy::All]),
+        missed in prop::sample::select(vec![CatchUpPolicy::Skip, CatchUpPolicy::Latest, CatchUpPolicy::All]),
         jitter in prop::sample::select(vec![0_u64, 5, 4000]),
         leaps in prop::collection::vec(-7_200_000_i64..9_000_000, 1..12),
     ) {
@@ -281,7 +287,7 @@ proptest! {
         for (scheduled, begun) in &story.begun {
             let late = *begun - JobRun::scheduled("j", *scheduled).due(&story.job);
             prop_assert!(late >= TimeDelta::zero(), "{} began {} early", scheduled, late);
-            prop_assert!(missed != MissedPolicy::Skip || late <= GRACE, "{} was {} late", scheduled, late);
+            prop_assert!(missed != CatchUpPolicy::Skip || late <= GRACE, "{} was {} late", scheduled, late);
         }
     }
 }

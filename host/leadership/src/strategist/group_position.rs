@@ -97,7 +97,7 @@ impl<'a> GroupPosition<'a> {
         let fencing_token = self.queue[self.own].key.fencing_token;
         let again = self.memory.stepped_back.is_some_and(|(of, _)| of == fencing_token);
         if self.step_behind(next, outcome) && !again {
-            let (lease, settle) = (self.queue[next].key.lease, self.config.settle);
+            let (lease, settle) = (self.queue[next].key.lease, self.config.preempt_delay);
             self.memory.preference_limit.record(lease, self.input.now, settle);
             self.report_disagreement(self.memory.preference_limit.is_exhausted(), outcome);
         }
@@ -135,12 +135,14 @@ impl<'a> GroupPosition<'a> {
             return;
         }
         let (next, AdviserInput { now, .. }) = (self.queue[1].key.lease, self.input);
-        let Some(wait) = share.gives(self.group, next, self.config.settle, *now) else { return };
+        let Some(wait) = share.gives(self.group, next, self.config.preempt_delay, *now) else {
+            return;
+        };
         if wait > Duration::ZERO {
             outcome.look_after(wait);
         } else if self.give_to_next(budget, outcome) {
             share.take(Some(next));
-            self.memory.spread_limit.record(next, *now, self.config.settle);
+            self.memory.spread_limit.record(next, *now, self.config.preempt_delay);
             self.report_disagreement(self.memory.spread_limit.is_exhausted(), outcome);
         }
     }
@@ -156,13 +158,13 @@ impl<'a> GroupPosition<'a> {
         let next = self.queue[1].key.lease;
         let known = self.memory.better.filter(|(lease, _)| *lease == next);
         let (_, since) = *self.memory.better.insert(known.unwrap_or((next, self.input.now)));
-        (since + self.config.settle).since(self.input.now)
+        (since + self.config.preempt_delay).since(self.input.now)
     }
 
     /// Hands over to a preferred host.
     fn hand_over(&mut self, budget: &mut HandOverBudget, outcome: &mut AdviserOutcome) {
         if self.give_to_next(budget, outcome) {
-            let (lease, settle) = (self.queue[1].key.lease, self.config.settle);
+            let (lease, settle) = (self.queue[1].key.lease, self.config.preempt_delay);
             self.memory.preference_limit.record(lease, self.input.now, settle);
             self.report_disagreement(self.memory.preference_limit.is_exhausted(), outcome);
         }

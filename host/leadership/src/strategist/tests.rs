@@ -84,7 +84,8 @@ impl SimulatedCluster {
         self.revision += 1;
         let lease = LeaseId(self.random.i64(1..i64::MAX));
         let name = format!("h{}", self.revision);
-        let config = GroupConfig { spread: true, settle: self.settle, ..GroupConfig::DEFAULT };
+        let config =
+            GroupConfig { spread: true, preempt_delay: self.settle, ..GroupConfig::DEFAULT };
         let groups = self.groups.keys().map(|group| (group.clone(), config.clone())).collect();
         let lag = self.up_to(self.lag);
         self.hosts.push(SimulatedHost {

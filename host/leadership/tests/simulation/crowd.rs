@@ -26,7 +26,7 @@ impl Simulation {
         let host = |(name, offset): (&&'static str, u64)| SimulatedHost::new(name, offset, 0);
         simulation.hosts = NAMES.iter().zip(offsets).map(host).collect();
         simulation.groups = (0..groups).map(|n| Group::from(&*format!("g{n}"))).collect();
-        let config = GroupConfig { spread: true, settle, ..GroupConfig::DEFAULT };
+        let config = GroupConfig { spread: true, preempt_delay: settle, ..GroupConfig::DEFAULT };
         simulation.settings =
             simulation.groups.iter().map(|g| (g.clone(), config.clone())).collect();
         (simulation.calm, simulation.shows_within, simulation.job) = (true, 100 * MS, None);

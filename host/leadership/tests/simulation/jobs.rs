@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use chrono::{DateTime, Utc};
-use soloist_config::{ConcurrencyPolicy, JobConfig, MissedPolicy, Schedule};
+use soloist_config::{CatchUpPolicy, JobConfig, OverlapPolicy, Schedule};
 use soloist_heart::{Group, HeartEvent, LeaderKey};
 use soloist_jobs::{ClaimedSpans, JobMark, JobPlanner, JobRun, JobStep};
 
@@ -41,14 +41,14 @@ impl SimulatedJob {
         let config = JobConfig {
             schedule: Schedule::Every(period),
             jitter: [Duration::ZERO, Duration::from_millis(700)][rng.usize(..2)],
-            missed: if all {
-                MissedPolicy::All
+            catch_up: if all {
+                CatchUpPolicy::All
             } else {
-                [MissedPolicy::Skip, MissedPolicy::Once][rng.usize(..2)]
+                [CatchUpPolicy::Skip, CatchUpPolicy::Latest][rng.usize(..2)]
             },
-            concurrency: ConcurrencyPolicy::Forbid,
-            timeout: Duration::from_secs(60),
-            retries: 0,
+            overlap: OverlapPolicy::Forbid,
+            run_timeout: Duration::from_secs(60),
+            max_attempts: 1,
         };
         Self { group, config, period, slow: rng.bool() }
     }

@@ -81,7 +81,7 @@ impl Mutant {
     /// The timings that this mutant's hosts use.
     pub(crate) fn timings(self, timings: Timings) -> Timings {
         let margin =
-            if self == Self::NoRoomForDrift { timings.stop_budget } else { timings.margin };
+            if self == Self::NoRoomForDrift { timings.stop_timeout } else { timings.margin };
         Timings { margin, ..timings }
     }
 }

@@ -173,7 +173,7 @@ impl Simulation {
         if self.mutant == Mutant::ResignsEarly {
             self.ask(from, StoreRequest::Command(HeartCommand::Resign { key: key.clone() }));
         }
-        let budget = self.timings.stop_budget.as_nanos() as u64;
+        let budget = self.timings.stop_timeout.as_nanos() as u64;
         let takes = match self.rng.u8(..4) {
             0 if cause.drains() && !self.calm => {
                 self.rng.u64(..self.timings.stop_limit.as_nanos() as u64)
@@ -201,11 +201,11 @@ impl Simulation {
         self.feed(caller, HeartEvent::Stopped { key });
     }
 
-    /// Ends the process if part of a term outlives its deadline by more than the stop budget.
+    /// Ends the process if part of a term outlives its deadline by more than the stop timeout.
     pub(crate) fn watchdog(&mut self, caller: HostLife, key: LeaderKey) {
         let host = &self.hosts[caller.host];
         let Some(term) = host.term(&key) else { return };
-        let patience = self.timings.stop_budget.as_nanos() as u64;
+        let patience = self.timings.stop_timeout.as_nanos() as u64;
         let ends = host.true_time(term.deadline) + patience;
         if self.now >= ends {
             self.log(|simulation| format!("{} aborts", simulation.hosts[caller.host].name));
@@ -218,7 +218,8 @@ impl Simulation {
     /// lease, renewed until the end, has expired.
     fn schedule_end_check(&mut self, host: HostLife) {
         let timings = self.timings;
-        let longest = timings.drain + timings.stop_limit + timings.ttl + timings.request_timeout;
+        let longest =
+            timings.drain_timeout + timings.stop_limit + timings.ttl + timings.request_timeout;
         self.after(
             (longest + longest / 10).as_nanos() as u64,
             SimulationEvent::StopDeadline(host, self.now),

@@ -29,7 +29,7 @@ pub(crate) const FAULTS: u64 = 40 * SECOND;
 /// … the last of them is over by then …
 pub(crate) const CLEAR: u64 = FAULTS + 16 * SECOND;
 /// … and by now somebody must lead, and groups must be spread: this leaves a TTL, its sweep, a
-/// cool-down and some retries, and twice the longest settle time.
+/// cooldown and some retries, and twice the longest settle time.
 const END: u64 = CLEAR + 45 * SECOND;
 /// From then on nobody hands over by preference, since that would not be finished by the end.
 const REST: u64 = END - 12 * SECOND;
@@ -86,7 +86,7 @@ fn settings(rng: &mut Rng) -> GroupConfig {
         strategy: [Strategy::LongestRunning, Strategy::Priority][rng.usize(..2)].clone(),
         preempt: rng.bool(),
         spread: rng.bool(),
-        settle: Duration::from_millis([100, 500, 5000][rng.usize(..3)]),
+        preempt_delay: Duration::from_millis([100, 500, 5000][rng.usize(..3)]),
     }
 }
 

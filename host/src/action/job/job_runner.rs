@@ -20,7 +20,7 @@ use super::{
 };
 use crate::wall_clock::WallClock;
 use crate::{action::version_context::VersionContext, task_scope::TaskScope};
-use soloist_config::{ConcurrencyPolicy, JobConfig, MissedPolicy, moment};
+use soloist_config::{CatchUpPolicy, JobConfig, OverlapPolicy, moment};
 use soloist_guests::plugin::{Kind, ServiceEntry};
 use soloist_jobs::{JobPlanner, JobRun, JobStep, RunOutcome, RunRecord, timetable};
 use soloist_telemetry::{log_throttle::LogThrottle, measure};
@@ -134,10 +134,10 @@ impl JobRunner {
     /// Whether no run can start in parallel with those that are under way.
     fn is_busy(&self) -> bool {
         let count = Arc::strong_count(&self.running) - 1;
-        match self.job.concurrency {
-            ConcurrencyPolicy::Forbid => count > 0,
-            ConcurrencyPolicy::Allow => count >= MAX_CONCURRENT_RUNS,
-            ConcurrencyPolicy::Replace => false,
+        match self.job.overlap {
+            OverlapPolicy::Forbid => count > 0,
+            OverlapPolicy::Allow => count >= MAX_CONCURRENT_RUNS,
+            OverlapPolicy::Replace => false,
         }
     }
 
@@ -182,7 +182,7 @@ impl JobRunner {
         self.missed_log.report(|told| {
             warn!(
                 event = "job-missed", action = %name, group = %term.group, fencing_token = term.fencing_token.0,
-                count, missed = %self.job.missed,
+                count, catch_up = %self.job.catch_up,
                 "job {name} missed {count} runs up to {}, which are dropped{told}",
                 moment(to),
             );
@@ -211,8 +211,8 @@ impl JobRunner {
             return Ok(());
         }
         if self.is_busy() {
-            let why = match self.job.concurrency {
-                ConcurrencyPolicy::Allow => TriggerRefusal::Full(MAX_CONCURRENT_RUNS),
+            let why = match self.job.overlap {
+                OverlapPolicy::Allow => TriggerRefusal::Full(MAX_CONCURRENT_RUNS),
                 _ => TriggerRefusal::Busy(self.latest.clone()),
             };
             // A client that no longer waits for the answer does not need it.
@@ -254,7 +254,7 @@ impl JobRunner {
             Some((mark, page)) => {
                 self.planner.claimed(mark);
                 self.latest.clone_from(&run.id);
-                let never_late = !was_late && self.job.missed == MissedPolicy::Skip;
+                let never_late = !was_late && self.job.catch_up == CatchUpPolicy::Skip;
                 Ok(Some(self.start_run(page, never_late.then_some(due)).await))
             }
             None => {
@@ -275,7 +275,7 @@ impl JobRunner {
     ) -> TriggeredRun {
         // A missed run replaces nothing.
         let late = due.is_some_and(|due| timetable::is_late(due, self.clock.now()));
-        if self.job.concurrency == ConcurrencyPolicy::Replace && !late {
+        if self.job.overlap == OverlapPolicy::Replace && !late {
             self.replaced.cancel();
             while let Some(ended) = self.under_way.next().await {
                 self.on_run_end(ended.ok().flatten());

@@ -6,7 +6,7 @@
 //! Guarantees:
 //! - A run is started at most once in the cluster: before that, it is claimed in the store under
 //!   the leader's key. Whatever becomes of it then, no other leader starts it again; the attempts
-//!   of `retries` are made by the leader that claimed it.
+//!   of `max_attempts` are made by the leader that claimed it.
 //! - A term that ends, and a version that is replaced, start no run. A run that has started
 //!   may finish for as long as a drain lasts.
 //! - A job that fails ends no term. It is shown, counted and logged.

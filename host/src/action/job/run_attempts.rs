@@ -90,7 +90,7 @@ impl RunAttempts {
                 record.outcome = RunOutcome::Done;
                 return Ok(());
             }
-            let more = record.attempt <= self.job.retries;
+            let more = record.attempt < self.job.max_attempts;
             if more && !self.version.is_leaving() {
                 self.pause(record).await;
             }
@@ -199,13 +199,13 @@ impl RunAttempts {
             let program = self.entry.instantiate(store).await?;
             program.run(store).await
         };
-        let limit = self.job.timeout;
+        let limit = self.job.run_timeout;
         match timeout(limit, self.version.action.run(ended)).await {
             Ok(ended) => AttemptExit::of(ended),
             Err(_) => {
                 let limit = humantime::format_duration(limit);
                 AttemptExit::failed(format!(
-                    "it was not done within {limit}; `timeout` gives it more"
+                    "it was not done within {limit}; `run_timeout` gives it more"
                 ))
             }
         }

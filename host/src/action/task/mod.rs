@@ -2,7 +2,7 @@
 //!
 //! Guarantees:
 //! - A task runs outside of every term: behind a gate without a fencing token, and without state.
-//! - A host takes calls of a task only if it has the label that the task asks for (`on`), and none
+//! - A host takes calls of a task only if it has the label that the task asks for (`require_label`), and none
 //!   at all while people have the host drained or removed. The other hosts learn that from the
 //!   store.
 //! - A replaced version finishes the calls that it has; all later calls go to the new version. A
@@ -163,7 +163,7 @@ impl TaskPools {
 
     /// Whether this host has the label that `action` asks for.
     fn is_allowed_here(&self, action: &Action) -> bool {
-        action.config().task.on.as_ref().is_none_or(|label| label.is_in(&self.labels))
+        action.config().task.require_label.as_ref().is_none_or(|label| label.is_in(&self.labels))
     }
 
     /// A pool for `action`, if it is a task and starts.

@@ -80,7 +80,7 @@ impl TaskPool {
             gate,
             tasks,
             cleaners: keepers,
-            permits: Semaphore::new(action.config().limits.requests),
+            permits: Semaphore::new(action.config().limits.max_concurrent_requests),
             waiting: AtomicUsize::new(0),
             warm: reserve,
         })
@@ -159,12 +159,13 @@ impl TaskPool {
                 form.len()
             )));
         }
-        let (length, most) = (answer.payload.len() as u64, self.action.config().limits.body);
+        let (length, most) =
+            (answer.payload.len() as u64, self.action.config().limits.max_body_size);
         if length <= most {
             return Ok(answer);
         }
         Err(TaskError::Failed(format!(
-            "its answer has {length} bytes: {most} are let through (`body` in its settings)"
+            "its answer has {length} bytes: {most} are let through (`max_body_size` in its settings)"
         )))
     }
 
@@ -173,7 +174,8 @@ impl TaskPool {
         if let Ok(place) = self.permits.try_acquire() {
             return Ok(place);
         }
-        let _waits = WaitingGuard::enter(&self.waiting, self.action.config().limits.queue)?;
+        let _waits =
+            WaitingGuard::enter(&self.waiting, self.action.config().limits.max_queued_requests)?;
         // The semaphore is never closed.
         self.permits.acquire().await.map_err(|_| TaskError::Leaving)
     }
@@ -218,7 +220,8 @@ impl TaskPool {
     /// How many calls are running here or waiting for that.
     pub(super) fn load(&self) -> usize {
         let limits = &self.action.config().limits;
-        limits.requests - self.permits.available_permits() + self.waiting.load(Ordering::Relaxed)
+        limits.max_concurrent_requests - self.permits.available_permits()
+            + self.waiting.load(Ordering::Relaxed)
     }
 
     /// Lets the calls that have started finish, for at most `patience`. When this resolves none is

@@ -97,7 +97,7 @@ impl JobApi {
             name: action.name().to_string(),
             group: action.group().to_string(),
             schedule: job.schedule.to_string(),
-            missed: job.missed.to_string(),
+            missed: job.catch_up.to_string(),
             next: upcoming_runs(action.name(), job, mark, now).next().map(|next| next.due),
             last,
             error: action.status().job_trouble.or_else(over).or_else(|| (self.obstacle)()),

@@ -77,11 +77,11 @@ async fn run_here(source: &JobApi, name: &str, wait: bool) -> Result<Response, A
         TriggerRefusal::NotHere => changed(name),
         TriggerRefusal::Full(count) => refused(
             format!("{count} runs of {name} are in progress, and no job has more at a time"),
-            "wait for the end of one; `timeout` bounds how long each may take",
+            "wait for the end of one; `run_timeout` bounds how long each may take",
         ),
         TriggerRefusal::Busy(run) => refused(
             format!("{name} runs already: {run} has not ended"),
-            "wait for its end, or let runs meet by `concurrency = \"allow\"`",
+            "wait for its end, or let runs meet by `overlap = \"allow\"`",
         ),
     })?;
     info!(

@@ -7,7 +7,7 @@ use toml::{Table, Value};
 use super::demo_ports::DemoPorts;
 
 /// A short TTL, because people want to see the take-over after a kill.
-const HOSTS: &str = "cluster = \"demo\"\n\n[lease]\nttl = \"2s\"\ndrain = \"2s\"\n\n";
+const HOSTS: &str = "cluster = \"demo\"\n\n[lease]\nttl = \"2s\"\ndrain_timeout = \"2s\"\n\n";
 /// Products of two primes; factoring each takes about a tenth of a second.
 const NUMBERS: [u64; 12] = [
     521_809_625_288_477,

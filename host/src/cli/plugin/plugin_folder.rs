@@ -80,7 +80,7 @@ fn whole(name: &str, action: Table) -> Table {
         ("cluster".to_owned(), "plugin-run".into()),
         // No control API is needed here, and another host may use the default port.
         ("host".to_owned(), table("listen", "127.0.0.1:0".into())),
-        ("lease".to_owned(), table("drain", "1s".into())),
+        ("lease".to_owned(), table("drain_timeout", "1s".into())),
         ("action".to_owned(), table(name, action.into())),
     ])
 }
@@ -98,11 +98,11 @@ pub(super) fn settings_file(file: &Path) -> Option<PathBuf> {
     [Some(beside), here].into_iter().flatten().find(|file| file.is_file())
 }
 
-/// Parses `FROM:AT` (read-only) or `FROM:AT:rw` into an entry of `folders`.
+/// Parses `FROM:AT` (read-only) or `FROM:AT:rw` into an entry of `mounts`.
 pub(super) fn folder(text: &str) -> Result<Value, String> {
-    let (text, write) = match text.strip_suffix(":rw") {
-        Some(text) => (text, true),
-        None => (text, false),
+    let (text, read_only) = match text.strip_suffix(":rw") {
+        Some(text) => (text, false),
+        None => (text, true),
     };
     let (from, at) =
         text.rsplit_once(':').ok_or("write FROM:AT, as in `./data:/data`, or FROM:AT:rw")?;
@@ -110,9 +110,9 @@ pub(super) fn folder(text: &str) -> Result<Value, String> {
     let from = path::absolute(from).map_err(|error| error.to_string())?;
     let from = from.to_str().ok_or("the folder's name is not UTF-8")?;
     Ok(Value::Table(Table::from_iter([
-        ("from".to_owned(), from.into()),
-        ("at".to_owned(), at.into()),
-        ("write".to_owned(), write.into()),
+        ("source".to_owned(), from.into()),
+        ("target".to_owned(), at.into()),
+        ("read_only".to_owned(), read_only.into()),
     ])))
 }
 
@@ -130,9 +130,12 @@ mod tests {
     #[test]
     fn folders_are_read_unless_they_are_written() {
         let read = folder("/a:b:/data").unwrap();
-        assert_eq!(read["from"].as_str(), Some("/a:b"));
-        assert_eq!((read["at"].as_str(), read["write"].as_bool()), (Some("/data"), Some(false)));
-        assert_eq!(folder("x:/data:rw").unwrap()["write"].as_bool(), Some(true));
+        assert_eq!(read["source"].as_str(), Some("/a:b"));
+        assert_eq!(
+            (read["target"].as_str(), read["read_only"].as_bool()),
+            (Some("/data"), Some(true))
+        );
+        assert_eq!(folder("x:/data:rw").unwrap()["read_only"].as_bool(), Some(false));
         assert!(folder("data").is_err());
     }
 }

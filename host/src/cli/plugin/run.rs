@@ -60,7 +60,7 @@ pub(super) struct PluginRunArgs {
     /// Take up the file again whenever it changes
     #[arg(long)]
     watch: bool,
-    /// Any other setting of an action, as in `requests = 8`; again for more
+    /// Any other setting of an action, as in `max_hold = "1s"`; again for more
     #[arg(long, value_name = "KEY = VALUE", value_parser = setting)]
     set: Vec<Table>,
     /// What to log: error, warn, info, debug, trace, or as in `info,soloist=debug`
@@ -106,7 +106,7 @@ impl PluginRunArgs {
         // A person is watching, so requests are logged.
         table.entry("access_log").or_insert(true.into());
         add(&mut table, "outbound", self.outbound.iter().map(|url| url.as_str().into()).collect());
-        add(&mut table, "folders", self.folder.clone());
+        add(&mut table, "mounts", self.folder.clone());
         table.extend(given);
         Ok(table)
     }
@@ -202,15 +202,22 @@ mod tests {
 
     #[test]
     fn flags_become_settings() {
-        let line =
-            ["run", "web.wasm", "--state", "--outbound", "http://a", "--set", "requests = 8"];
+        let line = [
+            "run",
+            "web.wasm",
+            "--state",
+            "--outbound",
+            "http://a",
+            "--set",
+            "max_concurrent_requests = 8",
+        ];
         let settings = settings(&line);
         assert_eq!(settings["state"].as_bool(), Some(true));
         assert_eq!(settings["outbound"][0].as_str(), Some("http://a"));
-        assert_eq!(settings["requests"].as_integer(), Some(8));
+        assert_eq!(settings["max_concurrent_requests"].as_integer(), Some(8));
         assert!(!settings.contains_key("listen"), "its default is that of every action");
         assert_eq!(settings["access_log"].as_bool(), Some(true));
-        assert!(Line::try_parse_from(["run", "web.wasm", "--set", "requests"]).is_err());
+        assert!(Line::try_parse_from(["run", "web.wasm", "--set", "state"]).is_err());
     }
 
     #[test]
@@ -218,13 +225,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let plugin = folder.path().join("web.wasm");
         std::fs::write(&plugin, "").unwrap();
-        let text = "schedule = \"none\"\noutbound = [\"http://a\"]\nretries = 1\n";
+        let text = "schedule = \"none\"\noutbound = [\"http://a\"]\nmax_attempts = 2\n";
         std::fs::write(plugin.with_extension("toml"), text).unwrap();
         let plugin = plugin.to_str().unwrap();
-        let line = ["run", plugin, "--outbound", "http://b", "--set", "retries = 2"];
+        let line = ["run", plugin, "--outbound", "http://b", "--set", "max_attempts = 3"];
         let settings = settings(&line);
         assert_eq!(settings["schedule"].as_str(), Some("none"));
         assert_eq!(settings["outbound"].as_array().map(Vec::len), Some(2));
-        assert_eq!(settings["retries"].as_integer(), Some(2));
+        assert_eq!(settings["max_attempts"].as_integer(), Some(3));
     }
 }

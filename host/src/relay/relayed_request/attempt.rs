@@ -101,7 +101,7 @@ impl RelayedRequest {
         request: Request<RequestBody>,
     ) -> Result<Result<ForwardedResponse, ForwardError>, RelayError> {
         let config = self.action.config();
-        let patience = config.relay.hold + config.limits.first_byte + SLACK;
+        let patience = config.relay.max_hold + config.limits.response_timeout + SLACK;
         let mut sent = std::pin::pin!(timeout(patience, self.context.client.send(request)));
         let sent = tokio::select! {
             biased;

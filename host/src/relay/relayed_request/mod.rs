@@ -124,7 +124,7 @@ impl RelayedRequest {
         if self.headers.has_passed(&self.context.host) {
             return Err(self.circle());
         }
-        let hold = self.action.config().relay.hold;
+        let hold = self.action.config().relay.max_hold;
         let hold = self.headers.hold.map_or(hold, |left| left.min(hold));
         let deadline = Instant::now() + hold;
         let (mut active, mut roster) =

@@ -111,7 +111,7 @@ impl CallQueueService {
             return Err(CallQueueError::new(
                 CallQueueErrorKind::TooLong,
                 format!("a payload of {length} bytes: {task} takes {most} at most"),
-                "keep the data elsewhere and enqueue where it is, or raise `payload` in the task's settings",
+                "keep the data elsewhere and enqueue where it is, or raise `max_payload_size` in the task's settings",
             ));
         }
         if content_type.as_deref().is_some_and(|form| !is_content_type(form)) {
@@ -132,7 +132,7 @@ impl CallQueueService {
             StoreError::Limit(problem) => CallQueueError::new(
                 CallQueueErrorKind::QueueFull,
                 problem,
-                "enqueue it again when some are done; or raise `max_queued` in the task's settings",
+                "enqueue it again when some are done; or raise `max_queued_calls` in the task's settings",
             ),
             error if error.is_transient() => CallQueueError::new(
                 CallQueueErrorKind::Unavailable,
@@ -158,7 +158,7 @@ impl CallQueueService {
             CallQueueError::new(
                 CallQueueErrorKind::NotFound,
                 error,
-                "look at the id; a result is kept as long as the task's `keep` says",
+                "look at the id; a result is kept as long as the task's `result_retention` says",
             )
         })?;
         Ok(match state {

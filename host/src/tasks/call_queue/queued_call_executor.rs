@@ -78,7 +78,7 @@ impl QueuedCallRunner for QueuedCallExecutor {
         let within = {
             let programme = self.programme.borrow();
             let action = programme.tasks().find(|action| *action.name() == call.name);
-            action.ok_or(TaskError::Leaving)?.config().task.timeout
+            action.ok_or(TaskError::Leaving)?.config().task.call_timeout
         };
         self.pools.perform(&call, within).await
     }
@@ -89,10 +89,10 @@ impl QueuedCallRunner for QueuedCallExecutor {
 fn call_queue_settings(action: &Action) -> CallQueueSettings {
     let config = action.config();
     CallQueueSettings {
-        max_concurrent: (config.limits.requests / 2).clamp(1, CONCURRENT_MAX),
+        max_concurrent: (config.limits.max_concurrent_requests / 2).clamp(1, CONCURRENT_MAX),
         max_attempts: config.task.max_attempts,
-        keep_answer: config.task.keep,
-        max_queued: config.task.max_queued,
-        max_payload: usize::try_from(config.task.payload).unwrap_or(usize::MAX),
+        keep_answer: config.task.result_retention,
+        max_queued: config.task.max_queued_calls,
+        max_payload: usize::try_from(config.task.max_payload_size).unwrap_or(usize::MAX),
     }
 }

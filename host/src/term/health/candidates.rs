@@ -25,7 +25,7 @@ impl ActionHealth {
         Some((parked, self.successor(group, &names)?))
     }
 
-    /// Why this host does not stand in `group` for now, if so. For the time of `cool_down` after a
+    /// Why this host does not stand in `group` for now, if so. For the time of `cooldown` after a
     /// failure it stands back as long as another host can lead. After that, it still does as long
     /// as another host can be next in line: a leader on which the same action fails must not hand
     /// over to this host.
@@ -36,15 +36,15 @@ impl ActionHealth {
             own.map(|(name, it)| (Arc::clone(name), it.reason.clone(), now.since(it.at))).collect()
         };
         own.into_iter().find_map(|(name, reason, ago)| {
-            let leader_counts = ago < self.cool_down;
+            let leader_counts = ago < self.cooldown;
             let skipped = usize::from(!leader_counts);
             let other =
                 self.other_candidate(group, &[&name], |queue| &queue[skipped.min(queue.len())..])?;
-            let cool_down = humantime::format_duration(self.cool_down);
-            let until = if leader_counts { format!("for {cool_down}") } else { "still".to_owned() };
+            let cooldown = humantime::format_duration(self.cooldown);
+            let until = if leader_counts { format!("for {cooldown}") } else { "still".to_owned() };
             Some(format!(
                 "action {name} failed here: {reason}; this host stands back {until}, \
-                 since it has not failed on {other} (`cool_down` in [lease])"
+                 since it has not failed on {other} (`cooldown` in [host])"
             ))
         })
     }

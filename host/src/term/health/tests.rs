@@ -12,7 +12,7 @@ use soloist_stores::{Candidate, Member, QueuedCandidate};
 /// The smallest program: a module for WASI preview 1 that returns at once.
 const PROGRAM: &[u8] = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x05\x03\x01\0\x01\
     \x07\x13\x02\x06memory\x02\0\x06_start\0\0\x0a\x04\x01\x02\0\x0b";
-const COOL_DOWN: Duration = Duration::from_secs(30);
+const COOLDOWN: Duration = Duration::from_secs(30);
 const START: BootTime = BootTime::from_nanos(1_000_000_000_000);
 
 /// Host `a` and its failures; an action has another version for each program text.
@@ -26,7 +26,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let roster = watch::Sender::new(None);
-        let health = ActionHealth::new("a".into(), COOL_DOWN, roster.subscribe());
+        let health = ActionHealth::new("a".into(), COOLDOWN, roster.subscribe());
         let engine = Arc::new(PluginEngine::new(None).unwrap());
         Self { folder: tempfile::tempdir().unwrap(), engine, roster, health }
     }

@@ -18,7 +18,7 @@ const RENEWAL: &str = "soloist_renewal_seconds";
 const STORE_ERRORS: &str = "soloist_store_errors_total";
 const CLOCK_AHEAD: &str = "soloist_clock_ahead_seconds";
 
-/// Around the stop budget, 500 ms by default.
+/// Around the stop timeout, 500 ms by default.
 const TEARDOWN_BUCKETS: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0];
 /// From a plugin that starts at once to one that takes 30 s.

@@ -17,7 +17,7 @@ use soloist::{
     task_scope::TaskScope,
     wall_clock::WallClock,
 };
-use soloist_config::{ActionConfig, JobConfig, MissedPolicy, Schedule, moment};
+use soloist_config::{ActionConfig, CatchUpPolicy, JobConfig, Schedule, moment};
 use soloist_guests::{capability::TermLink, plugin::PluginEngine};
 use soloist_heart::{
     LeaderKey, LeaseId,
@@ -183,12 +183,12 @@ fn scope(memory: &Arc<MemoryStore>, wall: &TestClock) -> TermServices {
 }
 
 /// A job that does nothing, with a cron pattern in Berlin time.
-fn job(name: &str, pattern: &str, missed: MissedPolicy) -> ActionConfig {
+fn job(name: &str, pattern: &str, missed: CatchUpPolicy) -> ActionConfig {
     let cron = Box::new(pattern.parse().unwrap());
     let schedule = Schedule::Cron(cron, chrono_tz::Europe::Berlin);
     ActionConfig {
         name: name.into(),
-        ..doing("say", JobConfig { schedule, missed, ..on_demand() })
+        ..doing("say", JobConfig { schedule, catch_up: missed, ..on_demand() })
     }
 }
 
@@ -233,14 +233,14 @@ async fn thousands_fire_when_they_should() {
 async fn summer_time_begins_and_ends() {
     let mut world = JobScene::at("2026-03-28T12:30:00Z");
     let jobs = [("daily", "30 2 * * *"), ("hourly", "0 * * * *")];
-    world.start(jobs.map(|(name, pattern)| job(name, pattern, MissedPolicy::Skip))).await;
+    world.start(jobs.map(|(name, pattern)| job(name, pattern, CatchUpPolicy::Skip))).await;
     hours(48).await;
     assert_eq!(world.begun("daily").await, ["2026-03-29T01:00:00Z", "2026-03-30T00:30:00Z"]);
     assert_eq!(world.begun("hourly").await.len(), 48);
     world.stop().await;
 
     let mut world = JobScene::at("2026-10-24T12:30:00Z");
-    world.start(jobs.map(|(name, pattern)| job(name, pattern, MissedPolicy::Skip))).await;
+    world.start(jobs.map(|(name, pattern)| job(name, pattern, CatchUpPolicy::Skip))).await;
     hours(48).await;
     assert_eq!(world.begun("daily").await, ["2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z"]);
     assert_eq!(world.begun("hourly").await.len(), 48);
@@ -250,8 +250,11 @@ async fn summer_time_begins_and_ends() {
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_is_set_forwards_misses_runs() {
     let mut world = JobScene::at("2026-11-22T03:30:00Z");
-    let modes =
-        [("skip", MissedPolicy::Skip), ("once", MissedPolicy::Once), ("all", MissedPolicy::All)];
+    let modes = [
+        ("skip", CatchUpPolicy::Skip),
+        ("once", CatchUpPolicy::Latest),
+        ("all", CatchUpPolicy::All),
+    ];
     world.start(modes.map(|(name, missed)| job(name, "0 * * * *", missed))).await;
     hours(1).await;
     world.wall.set_by(TimeDelta::hours(3));
@@ -277,8 +280,11 @@ async fn a_clock_that_is_set_forwards_misses_runs() {
 #[tokio::test(start_paused = true)]
 async fn what_a_slow_store_holds_up_is_missed_or_says_when_it_began() {
     let mut world = JobScene::at("2026-11-22T03:59:30Z");
-    let modes =
-        [("skip", MissedPolicy::Skip), ("once", MissedPolicy::Once), ("all", MissedPolicy::All)];
+    let modes = [
+        ("skip", CatchUpPolicy::Skip),
+        ("once", CatchUpPolicy::Latest),
+        ("all", CatchUpPolicy::All),
+    ];
     world.start(modes.map(|(name, missed)| job(name, "0 * * * *", missed))).await;
     sleep(Duration::from_secs(20)).await;
     *world.memory.slow.lock().unwrap() = Duration::from_secs(5);
@@ -305,7 +311,7 @@ async fn what_a_slow_store_holds_up_is_missed_or_says_when_it_began() {
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_is_set_back_runs_nothing_again() {
     let mut world = JobScene::at("2026-11-22T03:30:00Z");
-    world.start([job("all", "0 * * * *", MissedPolicy::All)]).await;
+    world.start([job("all", "0 * * * *", CatchUpPolicy::All)]).await;
     hours(2).await;
     // It is 5:30, and then 3:05 again.
     world.wall.set_by(TimeDelta::minutes(-145));
@@ -322,7 +328,7 @@ async fn a_clock_that_is_set_back_runs_nothing_again() {
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_was_hours_ahead_silences_nothing() {
     let mut world = JobScene::at("2026-11-22T03:30:00Z");
-    world.start([job("job", "0 * * * *", MissedPolicy::Skip)]).await;
+    world.start([job("job", "0 * * * *", CatchUpPolicy::Skip)]).await;
     hours(1).await;
     world.wall.set_by(TimeDelta::hours(20));
     hours(2).await;
@@ -347,7 +353,7 @@ async fn a_clock_that_is_known_to_be_wrong_claims_nothing() {
     // The former tasks ended with the former term.
     world.scope.tasks = TaskScope::new();
     world.stage = GroupTerm::new(world.scope.clone());
-    world.start([job("job", "* * * * *", MissedPolicy::Skip)]).await;
+    world.start([job("job", "* * * * *", CatchUpPolicy::Skip)]).await;
     hours(1).await;
     assert_eq!(world.begun("job").await, [""; 0], "nothing is known yet");
     let say = |verdict| {
@@ -366,7 +372,7 @@ async fn a_clock_that_is_known_to_be_wrong_claims_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_was_days_ahead_is_not_waited_for() {
     let mut world = JobScene::at("2026-11-29T03:30:00Z");
-    world.start([job("job", "0 * * * *", MissedPolicy::Skip)]).await;
+    world.start([job("job", "0 * * * *", CatchUpPolicy::Skip)]).await;
     hours(1).await;
     world.wall.set_by(TimeDelta::days(-7));
     hours(2).await;

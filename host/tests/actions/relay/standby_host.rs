@@ -50,7 +50,7 @@ impl StandbyHost {
         address: SocketAddr,
         tls: Option<Arc<TlsFiles>>,
     ) -> Self {
-        let relayed = RelayConfig { standby: StandbyMode::Forward, hold };
+        let relayed = RelayConfig { standby: StandbyMode::Forward, max_hold: hold };
         let config = rig::config(guest_file("i-am-server"), address);
         let (_, action) = prepare_as(ActionConfig { relay: relayed, tls, ..config });
         let programme = Programme { actions: vec![Arc::clone(&action)], ..Programme::default() };

@@ -92,7 +92,7 @@ fn slips() {
         ("0 0 * * MON#6", "weekday `MON#6` is none of the five", "`#1` to `#5`"),
         ("0 3 * *", "it has 4 fields, and not 5, 6 or 7", "[SECOND] MINUTE HOUR"),
         ("", "it has 1 fields", "[SECOND] MINUTE HOUR"),
-        ("CRON_TZ=Europe/Berlin 0 3 * * *", "`CRON_TZ` is no field", "zone = "),
+        ("CRON_TZ=Europe/Berlin 0 3 * * *", "`CRON_TZ` is no field", "time_zone = "),
         ("0 0 30 2 *", "never fires: there is no such day", "day of month"),
         ("0 0 31 4,6,9,11 *", "never fires", "day of month"),
         ("0 0 0 29 2 * 2027", "never fires", "its year"),

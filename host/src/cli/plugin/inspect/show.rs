@@ -168,7 +168,7 @@ mod tests {
                     imports: vec!["wasi:keyvalue/store@0.2.0-draft".into()],
                 },
                 NeededSetting {
-                    setting: "folders",
+                    setting: "mounts",
                     perhaps: true,
                     imports: vec!["wasi:filesystem/types@0.2.6".into()],
                 },
@@ -226,7 +226,7 @@ this host can run it as service; compiling it took 57ms, which this user's hosts
 
 SETTING  FOR THE IMPORTS
 state    wasi:keyvalue/store@0.2.0-draft
-folders  wasi:filesystem/types@0.2.6, as most programs do
+mounts   wasi:filesystem/types@0.2.6, as most programs do
 an import does nothing until its setting grants it; whether the plugin uses what it imports is \
 not seen here
 

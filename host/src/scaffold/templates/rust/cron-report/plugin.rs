@@ -24,7 +24,7 @@ const PAGE_MAX: usize = 256 << 10;
 /// How long either side may take to answer, in seconds.
 const PATIENCE: u64 = 30;
 
-/// One run. An error makes it a failed one, which is tried again (`retries` in the settings).
+/// One run. An error makes it a failed one, which is tried again (`max_attempts` in the settings).
 #[wstd::main]
 async fn main() -> Result<()> {
     let (source, webhook) = (setting("source")?, setting("webhook")?);
