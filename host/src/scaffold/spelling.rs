@@ -1,7 +1,7 @@
 //! `docs/reference/wit.md` spells the interfaces as the real generators do: those of C and Go, by
 //! which `soloist plugin bindings` writes `gen/`, and that of `wit_bindgen::generate!` for Rust.
 //!
-//! `tests/e2e/languages/spelling.rs` does the same with the generators for Python and JavaScript.
+//! `tests/e2e/languages/spelling.rs` does the same with the generator for Python.
 
 use std::fmt::Write as _;
 

@@ -1,5 +1,6 @@
-//! `docs/reference/wit.md` spells the interfaces as componentize-py and jco do. Those of the other
-//! languages are held against their generators by the unit tests of `soloist plugin new`.
+//! `docs/reference/wit.md` spells the interfaces as componentize-py does. Rust, Go and C are held
+//! against their generators by the unit tests of `soloist plugin new`. JavaScript's spelling is that
+//! of jco 1.20; its latest version (1.35) does not read a folder of WIT.
 
 use std::{fs, path::Path, process::Command};
 
@@ -12,31 +13,25 @@ const PAGE: &str = include_str!("../../../docs/reference/wit.md");
 /// Worlds that have all interfaces between them.
 const WORLDS: [&str; 3] = ["hooks-plugin", "task-plugin", "strategy-plugin"];
 
-/// What the page says in the rows of a language, in order.
-fn spelled(language: &str) -> Vec<String> {
-    let row = format!("| {language} | `");
-    let cells = PAGE.lines().filter_map(|line| line.strip_prefix(&row)?.strip_suffix("` |"));
-    let cells: Vec<_> = cells.map(|cell| cell.replace("\\|", "|")).collect();
-    assert!(cells.len() > 60, "{language}: {cells:?}");
+/// What the page says in the rows of Python, in order.
+fn spelled() -> Vec<String> {
+    let cells =
+        PAGE.lines().filter_map(|line| line.strip_prefix("| Python | `")?.strip_suffix("` |"));
+    let cells: Vec<_> = cells.map(str::to_owned).collect();
+    assert!(cells.len() > 60, "{cells:?}");
     cells
 }
 
-/// What a program writes for all worlds, as one text. `arguments` has the command's arguments, with
-/// `WIT`, `WORLD` and `TO` in the place of the interfaces, the world and the output folder.
-fn generated(program: &str, arguments: &str) -> String {
+/// The bindings for all worlds, as one text.
+fn generated() -> String {
     let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
     let mut text = String::new();
     for world in WORLDS {
         let folder = TempDir::new().expect("a folder");
         let to = folder.path().join("made");
-        let words = arguments.split(' ').map(|word| match word {
-            "WIT" => wit.clone().into_os_string(),
-            "WORLD" => world.into(),
-            "TO" => to.clone().into_os_string(),
-            word => word.into(),
-        });
-        let mut command = Command::new(program);
-        let output = command.args(words).env("PATH", variable("SOLOIST_TEST_PATH")).output();
+        let mut command = Command::new("componentize-py");
+        command.arg("-d").arg(&wit).args(["-w", world, "bindings"]).arg(&to);
+        let output = command.env("PATH", variable("SOLOIST_TEST_PATH")).output();
         let output = output.expect("the generator");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         add(&mut text, &to);
@@ -79,8 +74,8 @@ fn unqualified(text: &str) -> String {
 #[test]
 #[ignore = "slow, or its compiler is not at hand: `cargo xtask ci`"]
 fn python_is_spelled_as_componentize_py_does() {
-    let there = unqualified(&generated("componentize-py", "-d WIT -w WORLD bindings TO"));
-    for cell in spelled("Python") {
+    let there = unqualified(&generated());
+    for cell in spelled() {
         if let Some(class) = cell.strip_prefix("wit_world.exports.") {
             expect(&there, &format!("class {class}(Protocol)"), &cell);
         } else if let Some(module) = cell.strip_prefix("wit_world.imports.") {
@@ -95,30 +90,6 @@ fn python_is_spelled_as_componentize_py_does() {
             expect(&there, &format!("    {cell}\n"), &cell);
         } else {
             let known = [format!("class {cell}:"), format!("\n{cell} = Union[")];
-            assert!(known.iter().any(|it| there.contains(it)), "{cell}");
-        }
-    }
-}
-
-#[test]
-#[ignore = "slow, or its compiler is not at hand: `cargo xtask ci`"]
-fn javascript_is_spelled_as_jco_does() {
-    let there = generated("jco", "types WIT -n WORLD -o TO");
-    for cell in spelled("JavaScript") {
-        if let Some((_, interface)) = cell.split_once("from ") {
-            expect(&there, &format!("import {}", interface.trim_matches('\'')), &cell);
-        } else if let Some(name) = cell.strip_prefix("export const ") {
-            let name = name.split(' ').next().unwrap_or(name);
-            expect(&there, &format!("export * as {name} from "), &cell);
-        } else if let Some(case) = cell.strip_prefix("{ tag: ") {
-            let tag = case.split([',', ' ']).next().unwrap_or(case);
-            expect(&there, &format!("tag: {tag},"), &cell);
-        } else if cell.contains('(') {
-            expect(&there, &format!("{cell};"), &cell);
-        } else if cell.contains(' ') {
-            expect(&there, &format!("  {cell},"), &cell);
-        } else {
-            let known = ["interface", "type", "class"].map(|kind| format!("export {kind} {cell} "));
             assert!(known.iter().any(|it| there.contains(it)), "{cell}");
         }
     }
