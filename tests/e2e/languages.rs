@@ -6,7 +6,10 @@
 mod databases;
 mod examples;
 mod projects;
+mod spelling;
 mod templates;
+mod tutorial_page;
+mod tutorials;
 
 use std::{net::SocketAddr, time::Duration};
 

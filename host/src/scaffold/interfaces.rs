@@ -13,7 +13,7 @@ use soloist_guests::plugin::wit;
 pub(super) const MODULE: &str = "example.com/{{name}}";
 
 /// The world of plugins that answer requests.
-const HTTP: &str = "http";
+const HTTP: &str = "http-plugin";
 
 /// The folder of bundled Go modules and of their index.
 const VENDOR: &str = "vendor";

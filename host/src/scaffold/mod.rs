@@ -305,4 +305,6 @@ fn copy(with_settings: bool) -> &'static str {
 }
 
 #[cfg(test)]
+mod spelling;
+#[cfg(test)]
 mod tests;

@@ -84,7 +84,7 @@ impl Recipe {
 /// The world of a language whose compiler generates a `main`.
 fn world_with_main(kind: ProjectKind) -> &'static str {
     match kind {
-        ProjectKind::Http => "http",
+        ProjectKind::Http => "http-plugin",
         ProjectKind::Service | ProjectKind::Job => "imports",
         ProjectKind::Task => "task-plugin",
     }
@@ -93,9 +93,9 @@ fn world_with_main(kind: ProjectKind) -> &'static str {
 /// The world of a language that exports `run` itself.
 fn world_without_main(kind: ProjectKind) -> &'static str {
     match kind {
-        ProjectKind::Http => "http",
-        ProjectKind::Service => "service",
-        ProjectKind::Job => "job",
+        ProjectKind::Http => "http-plugin",
+        ProjectKind::Service => "service-plugin",
+        ProjectKind::Job => "job-plugin",
         ProjectKind::Task => "task-plugin",
     }
 }

@@ -31,6 +31,19 @@ fn unknown_imports_are_all_named() {
     assert!(imports.iter().all(|name| !name.starts_with("wasi:")), "{error}");
 }
 
+/// A component of former interfaces: the names of its imports are known, but not all that it uses
+/// of them. See `host/guests/tests/former`.
+#[test]
+fn changed_interfaces_are_named() {
+    let error = refusal_of(include_bytes!("../../guests/tests/former/former.wasm"));
+    let PluginError::Interfaces { changes, .. } = &error else { panic!("{error}") };
+    let text = error.to_string();
+    for change in ["there is no `term.ending`", "`fencing-token: u64`", "result<output, error>"] {
+        assert!(changes.iter().any(|it| it.contains(change)) && text.contains(change), "{text}");
+    }
+    assert!(text.contains("`soloist plugin bindings`"), "{text}");
+}
+
 #[test]
 fn exports_are_listed_if_none_can_be_run() {
     let error = refusal(&guest_file("exports-nothing"));

@@ -8,7 +8,7 @@ mod bindings {
     });
 }
 
-use bindings::exports::soloist::plugin::task::{Answer, Call, Failure, Guest};
+use bindings::exports::soloist::plugin::task::{Call, Error, Guest, Output};
 
 /// What is not too large to be done while somebody waits.
 const LARGEST: u64 = 1_000_000_000_000_000_000;
@@ -16,11 +16,11 @@ const LARGEST: u64 = 1_000_000_000_000_000_000;
 struct Factor;
 
 impl Guest for Factor {
-    fn handle(call: Call) -> Result<Answer, Failure> {
-        let number = number(&call.payload).map_err(Failure::Refused)?;
+    fn handle(call: Call) -> Result<Output, Error> {
+        let number = number(&call.payload).map_err(Error::Invalid)?;
         let factors: Vec<_> = factors(number).iter().map(ToString::to_string).collect();
         let text = format!("{number} = {}\n", factors.join(" × "));
-        Ok(Answer {
+        Ok(Output {
             payload: text.into_bytes(),
             content_type: Some("text/plain; charset=utf-8".to_owned()),
         })

@@ -32,7 +32,7 @@ mod bindings {
 
 use std::{collections::BTreeMap, env, fs, process::ExitCode};
 
-use bindings::soloist::plugin::tasks::{Failure, Order, Pending, begin};
+use bindings::soloist::plugin::tasks::{CallRequest, Error, PendingCall, start};
 use bindings::soloist::plugin::term;
 use bindings::wasi::config::store::get;
 use bindings::wasi::io::poll::poll;
@@ -43,7 +43,7 @@ fn rest(code: ExitCode) -> ExitCode {
     if env::var_os("SOLOIST_RUN_ID").is_some() {
         return code;
     }
-    term::ending().block();
+    term::subscribe_ending().block();
     ExitCode::SUCCESS
 }
 
@@ -102,22 +102,22 @@ impl Plan {
     /// not done.
     fn carry_out(&self) -> (BTreeMap<String, usize>, usize) {
         let mut items = self.items.iter();
-        let mut calls: Vec<(&String, Pending)> = Vec::new();
+        let mut calls: Vec<(&String, PendingCall)> = Vec::new();
         let (mut hosts, mut failed) = (BTreeMap::new(), 0);
         loop {
             let room = self.at_once - calls.len();
-            calls.extend(items.by_ref().take(room).map(|item| (item, self.begin(item))));
+            calls.extend(items.by_ref().take(room).map(|item| (item, self.start(item))));
             if calls.is_empty() {
                 return (hosts, failed);
             }
             wait(&calls);
-            calls.retain(|(item, call)| match call.take() {
+            calls.retain(|(item, call)| match call.get() {
                 Some(Ok(done)) => {
                     *hosts.entry(done.host).or_default() += 1;
                     false
                 }
-                Some(Err(failure)) => {
-                    eprintln!("{item}: {}", told(&failure));
+                Some(Err(error)) => {
+                    eprintln!("{item}: {}", told(&error));
                     failed += 1;
                     false
                 }
@@ -126,31 +126,31 @@ impl Plan {
         }
     }
 
-    fn begin(&self, item: &str) -> Pending {
-        begin(&Order {
+    fn start(&self, item: &str) -> PendingCall {
+        start(&CallRequest {
             task: self.task.clone(),
             payload: item.as_bytes().to_vec(),
             content_type: Some("text/plain; charset=utf-8".to_owned()),
-            timeout_ms: None,
-            attempts: self.attempts,
+            timeout: None,
+            max_attempts: self.attempts,
         })
     }
 }
 
 /// Waits until one of them has an outcome.
-fn wait(calls: &[(&String, Pending)]) {
+fn wait(calls: &[(&String, PendingCall)]) {
     let outcomes: Vec<_> = calls.iter().map(|(_, call)| call.subscribe()).collect();
     poll(&outcomes.iter().collect::<Vec<_>>());
 }
 
-fn told(failure: &Failure) -> &str {
-    match failure {
-        Failure::Late => "it took too long",
-        Failure::Busy => "every host has as many calls as it takes",
-        Failure::Denied(text)
-        | Failure::Refused(text)
-        | Failure::Failed(text)
-        | Failure::Nobody(text)
-        | Failure::Lost(text) => text,
+fn told(error: &Error) -> &str {
+    match error {
+        Error::Timeout => "it took too long",
+        Error::Overloaded => "every host has as many calls as it takes",
+        Error::AccessDenied(text)
+        | Error::Invalid(text)
+        | Error::Failed(text)
+        | Error::Unavailable(text)
+        | Error::UnknownOutcome(text) => text,
     }
 }

@@ -33,7 +33,7 @@ const PAUSE: u64 = 1_000_000_000;
 
 fn main() {
     let term = term::current();
-    let ending = term::ending();
+    let ending = term::subscribe_ending();
     for unit in 1.. {
         // After some twelve hours the numbers are used up, and it starts over.
         let from = (unit - 1) % (u32::MAX / UNIT) * UNIT;

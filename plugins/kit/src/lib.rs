@@ -67,7 +67,7 @@ pub trait Plugin {
 /// The service half: to be called by [`export!`].
 #[doc(hidden)]
 pub fn run<P: Plugin>() -> Result<(), String> {
-    let ending = term::ending();
+    let ending = term::subscribe_ending();
     let Ok(state) = State::open() else {
         eprintln!("{NO_STATE}");
         ending.block();

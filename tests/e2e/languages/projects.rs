@@ -89,7 +89,7 @@ pub(super) fn without_actions(cluster: &Cluster) -> String {
 
 /// Shares what all projects have in common: npm's packages, which take a minute to install, and the
 /// crates that generate bindings for Rust.
-fn share(lang: &str, root: &Path) {
+pub(super) fn share(lang: &str, root: &Path) {
     let (variable_name, place) = match lang {
         "js" => ("SOLOIST_TEST_NODE_MODULES", "node_modules"),
         "rust" => ("SOLOIST_TEST_CARGO_TARGET", "target"),

@@ -2,6 +2,7 @@
 //! describe. One function makes one page; a test compares it.
 
 mod settings;
+mod wit;
 
 use std::fs;
 
@@ -12,7 +13,7 @@ use soloist_devtools::paths;
 type MakePage = fn() -> Result<String>;
 
 /// The pages, and what makes them.
-const PAGES: [(&str, MakePage); 1] = [("settings.md", settings::page)];
+const PAGES: [(&str, MakePage); 2] = [("settings.md", settings::page), ("wit.md", wit::page)];
 
 /// Writes all pages.
 pub(crate) fn run() -> Result<()> {

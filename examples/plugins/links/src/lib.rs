@@ -8,7 +8,7 @@
 //! get the same one.
 
 mod bindings {
-    wit_bindgen::generate!({ path: "../../../wit", world: "http", generate_all });
+    wit_bindgen::generate!({ path: "../../../wit", world: "http-plugin", generate_all });
 }
 
 use bindings::exports::wasi::http::incoming_handler::Guest;

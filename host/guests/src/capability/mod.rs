@@ -19,7 +19,7 @@
 //! | `wasi:sockets`, where they are granted | connections, datagrams, DNS lookups | before each lookup and connection, at each write (`sockets/`), before each datagram and, with WASI 0.2, at each read; up to 8 KiB that passed the gate may still wait for room in the socket |
 //! | `soloist:plugin/tasks` | work on other hosts, or on this one | before a call begins, and before its result is handed out (`tasks.rs`) |
 //! | stdout, stderr, `wasi:logging` | lines in this host's log, which keeps the latest ones (`log_buffer.rs`); of a job, also the end of its output in its history | none: a log describes the past |
-//! | clocks, random numbers, environment, `wasi:config`, `term.current`, `term.ending` | none | |
+//! | clocks, random numbers, environment, `wasi:config`, `term.current`, `term.subscribe-ending` | none | |
 //!
 //! The interfaces of WASI 0.3 take the same ways as those of 0.2 with the same names, and are
 //! granted by the same settings.

@@ -17,7 +17,7 @@ use super::{
     ATTEMPTS_MAX, ActionAccess, CallError, QueuedCallFailure, TaskCaller, TaskReply, TaskRequest,
 };
 use bindings::soloist::plugin::tasks::{
-    Done as WitDone, Failure, Host, HostPending, Order as WitOrder,
+    CallRequest as WitRequest, Error as WitError, Host, HostPendingCall, Outcome as WitOutcome,
 };
 use soloist_trace::TraceContext;
 
@@ -32,8 +32,9 @@ mod bindings {
             default: trappable,
         },
         with: {
+            "wasi:clocks/monotonic-clock": wasmtime_wasi::p2::bindings::clocks::monotonic_clock,
             "wasi:io/poll": wasmtime_wasi::p2::bindings::io::poll,
-            "soloist:plugin/tasks.pending": super::Pending,
+            "soloist:plugin/tasks.pending-call": super::PendingCall,
         },
         require_store_data_send: true,
     });
@@ -58,20 +59,20 @@ impl TasksCtx {
 
     /// A future that makes the call. The payload is charged at once, since a guest can begin calls
     /// faster than they are answered.
-    fn call(&self, order: WitOrder) -> impl Future<Output = PendingOutcome> + Send + use<> {
-        let (access, order) = (Arc::clone(&self.access), self.to_request(order));
-        async move { access.call_task(order?).await }
+    fn call(&self, request: WitRequest) -> impl Future<Output = PendingOutcome> + Send + use<> {
+        let (access, request) = (Arc::clone(&self.access), self.to_request(request));
+        async move { access.call_task(request?).await }
     }
 
-    fn to_request(&self, order: WitOrder) -> Result<TaskRequest, Failure> {
+    fn to_request(&self, request: WitRequest) -> Result<TaskRequest, WitError> {
         let account = self.access.account.clone();
-        let payload = account.hold(order.payload.into()).map_err(|_| Failure::Busy)?;
+        let payload = account.hold(request.payload.into()).map_err(|_| WitError::Overloaded)?;
         Ok(TaskRequest {
-            name: order.task,
+            name: request.task,
             payload,
-            content_type: order.content_type,
-            within: order.timeout_ms.map(|ms| Duration::from_millis(ms.into())),
-            attempts: order.attempts.clamp(1, ATTEMPTS_MAX),
+            content_type: request.content_type,
+            within: request.timeout.map(Duration::from_nanos),
+            attempts: request.max_attempts.clamp(1, ATTEMPTS_MAX),
             trace: self.trace.clone(),
             account,
         })
@@ -84,11 +85,11 @@ pub(crate) struct TasksView<'a> {
     pub table: &'a mut ResourceTable,
 }
 
-type PendingOutcome = Result<TaskReply, Failure>;
+type PendingOutcome = Result<TaskReply, WitError>;
 
 /// A running call. Public because the generated code re-exports it.
 #[allow(unreachable_pub, reason = "generated code re-exports it")]
-pub struct Pending {
+pub struct PendingCall {
     outcome: PendingState,
     _end: DropGuard,
 }
@@ -100,7 +101,7 @@ enum PendingState {
 }
 
 #[async_trait]
-impl Pollable for Pending {
+impl Pollable for PendingCall {
     async fn ready(&mut self) {
         if let PendingState::Waiting(outcome) = &mut self.outcome {
             self.outcome =
@@ -110,55 +111,58 @@ impl Pollable for Pending {
 }
 
 /// The task of a call ends early only together with the instance.
-fn instance_lost() -> Failure {
-    Failure::Lost("this host ends it".to_owned())
+fn instance_lost() -> WitError {
+    WitError::UnknownOutcome("this host ends it".to_owned())
 }
 
 impl ActionAccess {
     /// Makes a call for a guest.
-    async fn call_task(self: Arc<Self>, order: TaskRequest) -> PendingOutcome {
-        let calls = self.may_call(&order.name)?;
-        let done = calls.call(order).await.map_err(Failure::from);
+    async fn call_task(self: Arc<Self>, request: TaskRequest) -> PendingOutcome {
+        let calls = self.may_call(&request.name)?;
+        let done = calls.call(request).await.map_err(WitError::from);
         self.open()?;
         done
     }
 
     /// Checks that the guest may call `task`, and returns the caller.
-    fn may_call(&self, task: &str) -> Result<Arc<dyn TaskCaller>, Failure> {
+    fn may_call(&self, task: &str) -> Result<Arc<dyn TaskCaller>, WitError> {
         if !self.grants.tasks.iter().any(|granted| granted == task || granted == "*") {
             let action = &self.action;
-            return Err(Failure::Denied(format!(
+            return Err(WitError::AccessDenied(format!(
                 "`tasks = [\"{task}\"]` in [action.{action}] lets it call {task}"
             )));
         }
         self.open()?;
         self.task_caller().ok_or_else(|| {
-            Failure::Nobody("a hook of a host that stands by calls no tasks".to_owned())
+            WitError::Unavailable("a hook of a host that stands by calls no tasks".to_owned())
         })
     }
 
-    fn open(&self) -> Result<(), Failure> {
-        let shut = |_| Failure::Nobody("the term of this plugin has ended".to_owned());
+    fn open(&self) -> Result<(), WitError> {
+        let shut = |_| WitError::Unavailable("the term of this plugin has ended".to_owned());
         self.gate().pass().map_err(shut)
     }
 }
 
 impl TasksView<'_> {
-    fn begin(&mut self, order: WitOrder) -> wasmtime::Result<Resource<Pending>> {
-        let (outcome, end) = self.ctx.access.spawner.spawn_cancellable(self.ctx.call(order));
-        let pending = Pending { outcome: PendingState::Waiting(outcome), _end: end };
+    fn start(&mut self, request: WitRequest) -> wasmtime::Result<Resource<PendingCall>> {
+        let (outcome, end) = self.ctx.access.spawner.spawn_cancellable(self.ctx.call(request));
+        let pending = PendingCall { outcome: PendingState::Waiting(outcome), _end: end };
         Ok(self.table.push(pending)?)
     }
 }
 
 impl Host for TasksView<'_> {
-    fn begin(&mut self, order: WitOrder) -> wasmtime::Result<Resource<Pending>> {
-        TasksView::begin(self, order)
+    fn start(&mut self, request: WitRequest) -> wasmtime::Result<Resource<PendingCall>> {
+        TasksView::start(self, request)
     }
 
-    async fn call(&mut self, order: WitOrder) -> wasmtime::Result<Result<WitDone, Failure>> {
-        let outcome = self.ctx.access.spawner.run_in_task(self.ctx.call(order)).await;
-        Ok(outcome.unwrap_or_else(|| Err(instance_lost())).map(WitDone::from))
+    async fn call(
+        &mut self,
+        request: WitRequest,
+    ) -> wasmtime::Result<Result<WitOutcome, WitError>> {
+        let outcome = self.ctx.access.spawner.run_in_task(self.ctx.call(request)).await;
+        Ok(outcome.unwrap_or_else(|| Err(instance_lost())).map(WitOutcome::from))
     }
 
     async fn enqueue(
@@ -166,14 +170,14 @@ impl Host for TasksView<'_> {
         task: String,
         payload: Vec<u8>,
         content_type: Option<String>,
-    ) -> wasmtime::Result<Result<String, Failure>> {
+    ) -> wasmtime::Result<Result<String, WitError>> {
         let access = Arc::clone(&self.ctx.access);
         let queued_call = async move {
             let calls = access.may_call(&task)?;
-            let payload = access.account.hold(payload.into()).map_err(|_| Failure::Busy)?;
+            let payload = access.account.hold(payload.into()).map_err(|_| WitError::Overloaded)?;
             let queued_call = calls.enqueue(&task, payload, content_type).await;
             access.open()?;
-            Ok(queued_call.map_err(Failure::from)?.to_string())
+            Ok(queued_call.map_err(WitError::from)?.to_string())
         };
         Ok(self
             .ctx
@@ -185,15 +189,18 @@ impl Host for TasksView<'_> {
     }
 }
 
-impl HostPending for TasksView<'_> {
-    fn subscribe(&mut self, pending: Resource<Pending>) -> wasmtime::Result<Resource<DynPollable>> {
+impl HostPendingCall for TasksView<'_> {
+    fn subscribe(
+        &mut self,
+        pending: Resource<PendingCall>,
+    ) -> wasmtime::Result<Resource<DynPollable>> {
         subscribe(self.table, pending)
     }
 
-    fn take(
+    fn get(
         &mut self,
-        pending: Resource<Pending>,
-    ) -> wasmtime::Result<Option<Result<WitDone, Failure>>> {
+        pending: Resource<PendingCall>,
+    ) -> wasmtime::Result<Option<Result<WitOutcome, WitError>>> {
         let pending = self.table.get_mut(&pending)?;
         if let PendingState::Waiting(outcome) = &mut pending.outcome {
             match outcome.try_recv() {
@@ -202,18 +209,18 @@ impl HostPending for TasksView<'_> {
             }
         }
         Ok(match std::mem::replace(&mut pending.outcome, PendingState::Taken) {
-            PendingState::Ready(outcome) => Some(outcome.map(WitDone::from)),
+            PendingState::Ready(outcome) => Some(outcome.map(WitOutcome::from)),
             PendingState::Waiting(_) | PendingState::Taken => None,
         })
     }
 
-    fn drop(&mut self, pending: Resource<Pending>) -> wasmtime::Result<()> {
+    fn drop(&mut self, pending: Resource<PendingCall>) -> wasmtime::Result<()> {
         self.table.delete(pending)?;
         Ok(())
     }
 }
 
-impl From<TaskReply> for WitDone {
+impl From<TaskReply> for WitOutcome {
     fn from(done: TaskReply) -> Self {
         Self {
             id: done.id.to_string(),
@@ -225,29 +232,29 @@ impl From<TaskReply> for WitDone {
     }
 }
 
-impl From<QueuedCallFailure> for Failure {
+impl From<QueuedCallFailure> for WitError {
     fn from(fault: QueuedCallFailure) -> Self {
         match fault {
-            QueuedCallFailure::Unknown(text) => Self::Denied(text),
-            QueuedCallFailure::Refused(text) => Self::Refused(text),
-            QueuedCallFailure::Full => Self::Busy,
-            QueuedCallFailure::Shut(text) => Self::Nobody(text),
-            QueuedCallFailure::Uncertain(text) => Self::Lost(text),
+            QueuedCallFailure::Unknown(text) => Self::AccessDenied(text),
+            QueuedCallFailure::Refused(text) => Self::Invalid(text),
+            QueuedCallFailure::Full => Self::Overloaded,
+            QueuedCallFailure::Shut(text) => Self::Unavailable(text),
+            QueuedCallFailure::Uncertain(text) => Self::UnknownOutcome(text),
         }
     }
 }
 
-impl From<CallError> for Failure {
+impl From<CallError> for WitError {
     fn from(error: CallError) -> Self {
         let message = error.to_string();
         match error {
-            CallError::Unknown { .. } | CallError::Unusable { .. } => Self::Denied(message),
-            CallError::Refused { text, .. } => Self::Refused(text),
+            CallError::Unknown { .. } | CallError::Unusable { .. } => Self::AccessDenied(message),
+            CallError::Refused { text, .. } => Self::Invalid(text),
             CallError::Failed { text, .. } => Self::Failed(text),
-            CallError::Late { .. } => Self::Late,
-            CallError::Busy { .. } | CallError::OverBudget(_) => Self::Busy,
-            CallError::Nobody { .. } => Self::Nobody(message),
-            CallError::Lost { .. } => Self::Lost(message),
+            CallError::Late { .. } => Self::Timeout,
+            CallError::Busy { .. } | CallError::OverBudget(_) => Self::Overloaded,
+            CallError::Nobody { .. } => Self::Unavailable(message),
+            CallError::Lost { .. } => Self::UnknownOutcome(message),
         }
     }
 }

@@ -24,7 +24,10 @@ pub mod bindings {
         path: "../../wit",
         inline: "package soloist:host; world term { import soloist:plugin/term@0.1.0; }",
         imports: { default: trappable },
-        with: { "wasi:io/poll": wasmtime_wasi::p2::bindings::io::poll },
+        with: {
+            "wasi:clocks/monotonic-clock": wasmtime_wasi::p2::bindings::clocks::monotonic_clock,
+            "wasi:io/poll": wasmtime_wasi::p2::bindings::io::poll,
+        },
         require_store_data_send: true,
     });
 }
@@ -86,13 +89,13 @@ impl Pollable for EndingPollable {
 /// The term of `gate`, as a WIT record.
 pub fn term_info(gate: &Gate) -> TermInfo {
     let term = gate.term();
-    let remaining = gate.deadline().at().since(BootTime::now()).as_millis();
+    let left = gate.deadline().at().since(BootTime::now());
     TermInfo {
         group: term.group.to_string(),
         host: term.host.to_string(),
         // A create revision is never negative.
         fencing_token: term.fencing_token.0.cast_unsigned(),
-        lease_remaining_ms: remaining.try_into().unwrap_or(u64::MAX),
+        deadline_in: left.as_nanos().try_into().unwrap_or(u64::MAX),
     }
 }
 
@@ -106,7 +109,7 @@ impl Host for TermView<'_> {
         Ok(term_info(self.ctx.access.gate()))
     }
 
-    fn ending(&mut self) -> wasmtime::Result<Resource<DynPollable>> {
+    fn subscribe_ending(&mut self) -> wasmtime::Result<Resource<DynPollable>> {
         self.ctx.ending_interest.register();
         let ending = self.table.push(EndingPollable(self.ctx.access.clone()))?;
         subscribe(self.table, ending)

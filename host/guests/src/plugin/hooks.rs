@@ -16,6 +16,7 @@ mod bindings {
         exports: { default: async },
         with: {
             "soloist:plugin/term": crate::capability::term::bindings::soloist::plugin::term,
+            "wasi:clocks/monotonic-clock": wasmtime_wasi::p2::bindings::clocks::monotonic_clock,
             "wasi:io/poll": wasmtime_wasi::p2::bindings::io::poll,
         },
         require_store_data_send: true,
@@ -70,7 +71,6 @@ impl HooksEntry {
             LeaderChange::StandsBy(leader) => {
                 let group = store.data().gate().term().group.to_string();
                 let leader = leader.as_ref().map(|leader| LeaderRecord {
-                    group: group.clone(),
                     host: leader.host.clone(),
                     fencing_token: leader.fencing_token.cast_unsigned(),
                 });

@@ -21,7 +21,7 @@ use wasi_preview1_component_adapter_provider::{
 use wasmparser::Validator;
 use wit_component::ComponentEncoder;
 
-use super::{PluginError, outline::Outline, plugin_error::BoxError, world};
+use super::{PluginError, outline::Outline, plugin_error::BoxError, wit_changes, world};
 
 /// The export that makes a module a program.
 const START: &str = "_start";
@@ -45,8 +45,12 @@ pub(super) fn lift(file: &Path, module: &[u8]) -> Result<Vec<u8>, PluginError> {
     if takes_all_memory(module, &outline) {
         return Err(PluginError::TakesAllMemory { file: file.to_owned() });
     }
-    encode(module, known, if program { COMMAND } else { REACTOR })
-        .map_err(|source| PluginError::Lift { file: file.to_owned(), source })
+    encode(module, known, if program { COMMAND } else { REACTOR }).map_err(|source| {
+        match wit_changes::of_module(&outline) {
+            changes if changes.is_empty() => PluginError::Lift { file: file.to_owned(), source },
+            changes => PluginError::Interfaces { file: file.to_owned(), changes },
+        }
+    })
 }
 
 /// Refuses a module without a world that the encoder would refuse as well, with a better error.

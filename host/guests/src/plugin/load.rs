@@ -16,6 +16,7 @@ use super::{
     recognise::{as_component, kinds_in},
     vetting::CompileTarget,
     wasi_engine::{SlotCost, WasiEngine},
+    wit_changes,
 };
 use crate::capability;
 use soloist_config::small_file;
@@ -81,8 +82,9 @@ impl Plugin {
         bytes: &[u8],
         sha256: String,
     ) -> Result<Self, PluginError> {
-        let (machine, component) = compile(engine, file, &as_component(file, bytes)?)?;
-        let (kinds, entries) = link(machine, file, &component)?;
+        let bytes = as_component(file, bytes)?;
+        let (machine, component) = compile(engine, file, &bytes)?;
+        let (kinds, entries) = link(machine, file, &component, &bytes)?;
         let weight = SlotCost::of(&component);
         Ok(Self { file: file.to_owned(), sha256: sha256.into(), kinds, entries, weight })
     }
@@ -196,6 +198,7 @@ fn link(
     machine: &WasiEngine,
     file: &Path,
     component: &Component,
+    bytes: &[u8],
 ) -> Result<(Kinds, EntryPoints), PluginError> {
     let ty = component.component_type();
     let exports: Vec<_> = ty.exports(&machine.engine).map(|(name, _)| name.to_owned()).collect();
@@ -213,7 +216,9 @@ fn link(
         return Err(PluginError::Imports { file: file(), imports });
     }
     let link = || EntryPoints::of(&exports, &machine.linker.instantiate_pre(component)?);
-    let entries =
-        link().map_err(|source| PluginError::Link { file: file(), source: source.into() })?;
+    let entries = link().map_err(|source| match wit_changes::of_component(bytes) {
+        changes if changes.is_empty() => PluginError::Link { file: file(), source: source.into() },
+        changes => PluginError::Interfaces { file: file(), changes },
+    })?;
     Ok((kinds, entries))
 }

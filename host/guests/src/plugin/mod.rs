@@ -39,6 +39,8 @@ mod ticker;
 mod vetting;
 mod wasi_engine;
 pub mod wit;
+mod wit_changes;
+mod wit_text;
 mod world;
 
 pub use compile_process::compile_stdin;

@@ -65,6 +65,9 @@ pub enum PluginError {
     /// Resolving its imports: some are not on offer.
     #[error("the plugin {} imports what this host does not offer: {}; build it without, or update the host", file.display(), listed(imports))]
     Imports { file: PathBuf, imports: Vec<String> },
+    /// Lifting or linking: it uses functions or types of soloist that have changed.
+    #[error("the plugin {} was built against another version of the interfaces of soloist: {}; update its interfaces (`soloist plugin bindings`), follow the changes in its code, and build it again; or run it on a host of the version that it was built for", file.display(), changes.join(", "))]
+    Interfaces { file: PathBuf, changes: Vec<String> },
     /// Linking: the names match, but the types do not.
     #[error("cannot link the plugin {}: it was built against interfaces that differ from this host's; build it against released versions", file.display())]
     Link { file: PathBuf, source: BoxError },

@@ -13,7 +13,7 @@ use wasmtime::{
 
 use super::{
     PluginError, digest::sha256, load::read_plugin, outline::Outline, recognise::as_component,
-    vetting::CompileTarget,
+    vetting::CompileTarget, wit_changes,
 };
 use soloist_text::with_causes;
 
@@ -69,9 +69,12 @@ impl Ranker {
         let mut linker = Linker::new(&engine);
         linker.define_unknown_imports_as_traps(&component).map_err(failed)?;
         let entry = linker.instantiate_pre(&component).and_then(StrategyPluginPre::new);
-        let entry = entry.map_err(|_| PluginError::NoStrategy {
-            file: file.to_owned(),
-            exports: Outline::read(&bytes).map(|outline| outline.exports).unwrap_or_default(),
+        let entry = entry.map_err(|_| match wit_changes::of_component(&bytes) {
+            changes if changes.is_empty() => PluginError::NoStrategy {
+                file: file.to_owned(),
+                exports: Outline::read(&bytes).map(|outline| outline.exports).unwrap_or_default(),
+            },
+            changes => PluginError::Interfaces { file: file.to_owned(), changes },
         })?;
         Ok(Self { engine, entry })
     }

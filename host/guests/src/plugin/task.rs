@@ -11,7 +11,7 @@ use wasmtime::{Store, component::InstancePre};
 use crate::capability::GuestState;
 use bindings::{
     Task, TaskPre,
-    exports::soloist::plugin::task::{self as wit, Failure},
+    exports::soloist::plugin::task::{self as wit, Error as WitError},
 };
 use soloist_trace::TraceContext;
 
@@ -104,11 +104,11 @@ impl TaskInstance {
         };
         let done = self.0.soloist_plugin_task().call_handle(store, &call).await?;
         Ok(match done {
-            Ok(wit::Answer { payload, content_type }) => {
+            Ok(wit::Output { payload, content_type }) => {
                 Ok(TaskOutput { payload: payload.into(), content_type })
             }
-            Err(Failure::Refused(text)) => Err(TaskFailure::Refused(text)),
-            Err(Failure::Failed(text)) => Err(TaskFailure::Failed(text)),
+            Err(WitError::Invalid(text)) => Err(TaskFailure::Refused(text)),
+            Err(WitError::Failed(text)) => Err(TaskFailure::Failed(text)),
         })
     }
 }

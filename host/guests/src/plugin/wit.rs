@@ -95,8 +95,15 @@ mod tests {
     fn every_world_resolves() {
         let (resolve, package) = resolve().unwrap();
         let worlds: Vec<_> = resolve.packages[package].worlds.keys().map(String::as_str).collect();
-        let expected =
-            ["imports", "http", "service", "job", "task-plugin", "strategy-plugin", "hooks-plugin"];
+        let expected = [
+            "imports",
+            "http-plugin",
+            "service-plugin",
+            "job-plugin",
+            "task-plugin",
+            "strategy-plugin",
+            "hooks-plugin",
+        ];
         assert_eq!(worlds, expected);
     }
 }

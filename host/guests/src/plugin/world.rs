@@ -10,8 +10,8 @@ use super::{outline::Outline, plugin_error::BoxError, wit};
 
 /// A function that only modules of this world export.
 const MARKER_EXPORTS: &[(&str, &str)] = &[
-    ("wasi:http/incoming-handler@0.2.12#handle", "http"),
-    ("wasi:cli/run@0.2.12#run", "service"),
+    ("wasi:http/incoming-handler@0.2.12#handle", "http-plugin"),
+    ("wasi:cli/run@0.2.12#run", "service-plugin"),
     ("soloist:plugin/task@0.1.0#handle", "task-plugin"),
     ("soloist:plugin/strategy@0.1.0#rank", "strategy-plugin"),
     ("soloist:plugin/hooks@0.1.0#on-leader", "hooks-plugin"),
@@ -44,8 +44,8 @@ mod tests {
     #[test]
     fn a_world_is_known_by_what_is_exported() {
         let http = "wasi:http/incoming-handler@0.2.12#handle";
-        assert_eq!(world(&["memory", http]), Some("http"));
-        assert_eq!(world(&["wasi:cli/run@0.2.12#run", "_initialize"]), Some("service"));
+        assert_eq!(world(&["memory", http]), Some("http-plugin"));
+        assert_eq!(world(&["wasi:cli/run@0.2.12#run", "_initialize"]), Some("service-plugin"));
         assert_eq!(world(&["soloist:plugin/task@0.1.0#handle"]), Some("task-plugin"));
         assert_eq!(world(&["_start", "handle", "wasi:http/incoming-handler@0.2.12"]), None);
     }

@@ -18,7 +18,7 @@
 mod bindings {
     wit_bindgen::generate!({
         path: "../../../wit",
-        world: "http",
+        world: "http-plugin",
         generate_all,
     });
 }

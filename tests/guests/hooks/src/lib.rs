@@ -42,7 +42,7 @@ impl Guest for Hooks {
 
     fn on_standby(group: String, leader: Option<Leader>) {
         match leader {
-            Some(Leader { host, fencing_token, .. }) => {
+            Some(Leader { host, fencing_token }) => {
                 println!("on-standby: {host} leads {group}, fencing token {fencing_token}")
             }
             None => println!("on-standby: nobody leads {group}"),

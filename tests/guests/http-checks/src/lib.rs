@@ -24,7 +24,7 @@ mod streaming;
 mod bindings {
     wit_bindgen::generate!({
         path: "../../../wit",
-        world: "http",
+        world: "http-plugin",
         generate_all,
     });
 }

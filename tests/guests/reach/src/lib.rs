@@ -20,7 +20,7 @@
 mod bindings {
     wit_bindgen::generate!({
         path: "../../../wit",
-        world: "http",
+        world: "http-plugin",
         generate_all,
     });
 }

@@ -19,8 +19,8 @@ use std::{
 };
 
 use bindings::{
-    exports::soloist::plugin::task::{Answer, Call, Failure, Guest},
-    soloist::plugin::tasks::{self, Order},
+    exports::soloist::plugin::task::{Call, Error, Guest, Output},
+    soloist::plugin::tasks::{self, CallRequest},
     wasi::io::poll::poll,
 };
 
@@ -30,11 +30,11 @@ struct Work;
 static CALLS: AtomicU32 = AtomicU32::new(0);
 
 impl Guest for Work {
-    fn handle(call: Call) -> Result<Answer, Failure> {
+    fn handle(call: Call) -> Result<Output, Error> {
         let count = CALLS.fetch_add(1, Ordering::Relaxed) + 1;
         let text = String::from_utf8_lossy(&call.payload).into_owned();
         let (word, rest) = text.split_once(' ').unwrap_or((&text, ""));
-        let number = || rest.parse::<u32>().map_err(|error| Failure::Refused(error.to_string()));
+        let number = || rest.parse::<u32>().map_err(|error| Error::Invalid(error.to_string()));
         let mut form = "text/plain".to_owned();
         let told = match word {
             // An empty payload does nothing, to measure the cost of a call itself.
@@ -45,10 +45,10 @@ impl Guest for Work {
                 format!("{host} {name} {attempt} {} {id}", content_type.unwrap_or_default())
             }
             "count" => count.to_string(),
-            "refuse" => return Err(Failure::Refused("no, thank you".to_owned())),
-            "fail" => return Err(Failure::Failed("not today".to_owned())),
+            "refuse" => return Err(Error::Invalid("no, thank you".to_owned())),
+            "fail" => return Err(Error::Failed("not today".to_owned())),
             "fail-before" if call.attempt < number()? => {
-                return Err(Failure::Failed(format!("attempt {} is too early", call.attempt)));
+                return Err(Error::Failed(format!("attempt {} is too early", call.attempt)));
             }
             "fail-before" => format!("attempt {}", call.attempt),
             "trap" => panic!("told to trap"),
@@ -65,46 +65,46 @@ impl Guest for Work {
                 form = named.to_owned();
                 text.to_owned()
             }
-            "call" => show(tasks::call(&order(rest)))?,
+            "call" => show(tasks::call(&request(rest)))?,
             "enqueue" => {
-                let Order { task, payload, .. } = order(rest);
+                let CallRequest { task, payload, .. } = request(rest);
                 tasks::enqueue(&task, &payload, None)
-                    .map_err(|failure| Failure::Failed(format!("{failure:?}")))?
+                    .map_err(|error| Error::Failed(format!("{error:?}")))?
             }
             "spread" => spread(rest)?,
-            _ => return Err(Failure::Refused(format!("what is `{word}`?"))),
+            _ => return Err(Error::Invalid(format!("what is `{word}`?"))),
         };
-        Ok(Answer { payload: told.into_bytes(), content_type: Some(form) })
+        Ok(Output { payload: told.into_bytes(), content_type: Some(form) })
     }
 }
 
-fn order(text: &str) -> Order {
+fn request(text: &str) -> CallRequest {
     let (task, payload) = text.split_once(' ').unwrap_or((text, ""));
-    Order {
+    CallRequest {
         task: task.to_owned(),
         payload: payload.as_bytes().to_vec(),
         content_type: None,
-        timeout_ms: None,
-        attempts: 1,
+        timeout: None,
+        max_attempts: 1,
     }
 }
 
-fn show(outcome: Result<tasks::Done, tasks::Failure>) -> Result<String, Failure> {
-    let done = outcome.map_err(|failure| Failure::Failed(format!("{failure:?}")))?;
+fn show(outcome: Result<tasks::Outcome, tasks::Error>) -> Result<String, Error> {
+    let done = outcome.map_err(|error| Error::Failed(format!("{error:?}")))?;
     Ok(format!("{} said {}", done.host, String::from_utf8_lossy(&done.payload)))
 }
 
 /// Makes this many calls of a task at once, and tells how many each host ran.
-fn spread(text: &str) -> Result<String, Failure> {
+fn spread(text: &str) -> Result<String, Error> {
     let (count, rest) = text.split_once(' ').unwrap_or((text, ""));
-    let count = count.parse().map_err(|_| Failure::Refused("how often?".to_owned()))?;
-    let calls: Vec<_> = (0..count).map(|_: u32| tasks::begin(&order(rest))).collect();
+    let count = count.parse().map_err(|_| Error::Invalid("how often?".to_owned()))?;
+    let calls: Vec<_> = (0..count).map(|_: u32| tasks::start(&request(rest))).collect();
     let mut hosts: BTreeMap<String, u32> = BTreeMap::new();
     for call in calls {
         poll(&[&call.subscribe()]);
-        match call.take() {
+        match call.get() {
             Some(Ok(done)) => *hosts.entry(done.host).or_default() += 1,
-            other => return Err(Failure::Failed(format!("{other:?}"))),
+            other => return Err(Error::Failed(format!("{other:?}"))),
         }
     }
     Ok(format!("{hosts:?}"))

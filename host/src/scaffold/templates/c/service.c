@@ -25,7 +25,7 @@ int main(void) {
   soloist_plugin_term_term_info_t term;
   soloist_plugin_term_current(&term);
   // Who has asked for it is given time to finish.
-  wasi_io_poll_own_pollable_t ending = soloist_plugin_term_ending();
+  wasi_io_poll_own_pollable_t ending = soloist_plugin_term_subscribe_ending();
   unsigned turn = 0;
   do {
     turn += 1;

@@ -18,7 +18,7 @@ const pause = 1_000_000_000
 func Run() wit.Result[wit.Unit, wit.Unit] {
 	now := term.Current()
 	// Who has asked for it is given time to finish.
-	ending := term.Ending()
+	ending := term.SubscribeEnding()
 	for turn := 1; ; turn++ {
 		fmt.Printf("{{name}}: turn %d (host %s, fencing token %d)\n", turn, now.Host, now.FencingToken)
 		// Whichever comes first.

@@ -11,12 +11,12 @@ import (
 )
 
 // Handle does what one call asks for.
-func Handle(call task.Call) wit.Result[task.Answer, task.Failure] {
+func Handle(call task.Call) wit.Result[task.Output, task.Error] {
 	if !utf8.Valid(call.Payload) {
-		refused := task.MakeFailureRefused("the payload is not UTF-8")
-		return wit.Err[task.Answer](refused)
+		invalid := task.MakeErrorInvalid("the payload is not UTF-8")
+		return wit.Err[task.Output](invalid)
 	}
-	return wit.Ok[task.Answer, task.Failure](task.Answer{
+	return wit.Ok[task.Output, task.Error](task.Output{
 		Payload:     bytes.ToUpper(call.Payload),
 		ContentType: wit.Some("text/plain; charset=utf-8"),
 	})

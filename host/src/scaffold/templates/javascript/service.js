@@ -1,6 +1,6 @@
 // Works as long as its host leads: one turn a second, until the term is ending.
 
-import { current, ending } from 'soloist:plugin/term@0.1.0';
+import { current, subscribeEnding } from 'soloist:plugin/term@0.1.0';
 import { subscribeDuration } from 'wasi:clocks/monotonic-clock@0.2.12';
 import { poll } from 'wasi:io/poll@0.2.12';
 
@@ -11,12 +11,12 @@ export const run = {
   run() {
     const { host, fencingToken } = current();
     // Who has asked for it is given time to finish.
-    const end = ending();
+    const ending = subscribeEnding();
     for (let turn = 1; ; turn += 1) {
       console.log(`{{name}}: turn ${turn} (host ${host}, fencing token ${fencingToken})`);
       // Whichever comes first.
-      poll([end, subscribeDuration(PAUSE)]);
-      if (end.ready()) {
+      poll([ending, subscribeDuration(PAUSE)]);
+      if (ending.ready()) {
         console.log(`{{name}}: the term is ending after turn ${turn}`);
         return;
       }

@@ -6,7 +6,7 @@ export const task = {
     try {
       text = new TextDecoder('utf-8', { fatal: true }).decode(call.payload);
     } catch {
-      throw { tag: 'refused', val: 'the payload is not UTF-8' };
+      throw { tag: 'invalid', val: 'the payload is not UTF-8' };
     }
     return {
       payload: new TextEncoder().encode(text.toUpperCase()),

@@ -14,7 +14,7 @@ class Run(exports.Run):
     def run(self) -> None:
         now = term.current()
         # Who has asked for it is given time to finish.
-        ending = term.ending()
+        ending = term.subscribe_ending()
         for turn in count(1):
             print(f"{{name}}: turn {turn} (host {now.host}, fencing token {now.fencing_token})", flush=True)
             # Whichever comes first.

@@ -1,7 +1,7 @@
 //! Answers every request with the term that it runs under.
 
 mod bindings {
-    wit_bindgen::generate!({ path: "wit", world: "http", generate_all });
+    wit_bindgen::generate!({ path: "wit", world: "http-plugin", generate_all });
 }
 
 use bindings::exports::wasi::http::incoming_handler::Guest;

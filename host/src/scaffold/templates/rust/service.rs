@@ -14,7 +14,7 @@ const PAUSE: u64 = 1_000_000_000;
 fn main() {
     let term = term::current();
     // Who has asked for it is given time to finish.
-    let ending = term::ending();
+    let ending = term::subscribe_ending();
     for turn in 1.. {
         println!("{{name}}: turn {turn} (host {}, fencing token {})", term.host, term.fencing_token);
         // Whichever comes first.

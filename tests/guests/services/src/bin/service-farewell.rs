@@ -17,7 +17,7 @@ use bindings::wasi::keyvalue::store::open;
 fn main() {
     let bucket = open("").expect("a bucket");
     let before = bucket.get("last").expect("to read").unwrap_or_else(|| b"nobody".into());
-    let ending = term::ending();
+    let ending = term::subscribe_ending();
     println!("before: {}", String::from_utf8_lossy(&before));
     ending.block();
     // Long enough to be cut off by a host that does not wait.

@@ -42,7 +42,7 @@ const OFFSET: &str = "offset";
 async fn main() -> Result<()> {
     let mut bot = Bot::from_settings()?;
     // Who has asked for it is given time to finish.
-    let ending = AsyncPollable::new(term::ending());
+    let ending = AsyncPollable::new(term::subscribe_ending());
     // A poll that is cut off here has taken nothing: Telegram keeps its updates for the next one.
     while let Ok(updates) = bot.updates().timeout(ending.wait_for()).await {
         for update in updates {
