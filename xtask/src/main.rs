@@ -18,6 +18,7 @@ mod faketime;
 mod fuzz;
 mod haproxy;
 mod package;
+mod reference;
 mod test;
 mod workspace_package;
 
@@ -88,6 +89,8 @@ enum Task {
     },
     /// Make the archive that a release hands out, in target/package/
     Package,
+    /// Write the pages in docs/reference/ anew, as the program describes itself
+    Reference,
     /// Run every check: format, lints, tests, documentation, dependencies
     Ci,
 }
@@ -108,7 +111,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Setup => setup::run(),
         Task::Plugins => {
             setup::run()?;
-            guests::plugins().map(drop)
+            guests::plugins().and_then(|folder| demo::embed_plugin(&folder))
         }
         Task::Examples => {
             setup::run()?;
@@ -124,6 +127,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         }
         Task::Compose(compose) => compose::run(&compose),
         Task::ComposeInside(inside) => compose::inside(&inside),
+        Task::Reference => reference::run(),
         Task::Deploy => deploy::check(),
         Task::Fuzz { target, seconds } => fuzz::run(target, Duration::from_secs(seconds)),
         Task::Package => package::run(),

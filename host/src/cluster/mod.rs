@@ -9,7 +9,7 @@ mod registrar;
 pub use clock_comparer::ClockComparer;
 pub use commands::{
     CommandAnswer, CommandError, CommandErrorKind, Commands, DrainOrder, HandedOver, PauseOrder,
-    RemoveOrder, ResignOrder,
+    RemoveOrder, SwitchoverOrder,
 };
 pub use peer_client::{CREDENTIAL, LineStream, PASSED_ON, PeerClient, PeerCredentials, PeerError};
 pub(crate) use peer_client::{STRANGER, is_unauthorized};

@@ -8,8 +8,11 @@ use clap::{Args, Subcommand};
 
 use super::ExitError;
 
-/// Measure what a running cluster does
+/// Measure the performance of a running cluster
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  soloist bench tasks")]
 pub(super) struct BenchArgs {
     #[command(subcommand)]
     bench: BenchCommand,

@@ -18,7 +18,7 @@ use crate::{
         ExitError,
         api_client::{ApiClient, HostArgs},
         count::count,
-        tasks,
+        task,
         terminal::{Paint, say, say_json},
     },
 };
@@ -32,13 +32,13 @@ use crate::{
 pub(super) struct BenchTasksArgs {
     /// The task [default: the only one there is]
     task: Option<String>,
-    /// What each call hands over
-    #[arg(default_value = "")]
+    /// The payload of each call [default: empty]
+    #[arg(default_value = "", hide_default_value = true)]
     payload: String,
-    /// How many calls
+    /// The number of calls
     #[arg(long, short = 'n', default_value_t = 1000, value_parser = count(1..=1_000_000_000))]
     calls: usize,
-    /// How many of them at once
+    /// The number of calls at a time
     #[arg(long, short = 'c', default_value_t = 16, value_parser = count(1..=10_000))]
     concurrency: usize,
     /// Print JSON
@@ -71,7 +71,7 @@ pub(super) async fn main(args: BenchTasksArgs) -> Result<(), ExitError> {
     let client = args.host.client()?;
     let task = match args.task {
         Some(task) => task,
-        None => only_task(&tasks::list(&client).await?)?,
+        None => only_task(&task::list(&client).await?)?,
     };
     let call = BenchRequest {
         method: Method::POST,
@@ -102,7 +102,7 @@ pub(super) async fn main(args: BenchTasksArgs) -> Result<(), ExitError> {
     }
     let failed: usize = called.failures.values().sum();
     Err(ExitError::failed(format!("{failed} of {count} calls failed"))
-        .help("what went wrong stands above; `soloist tasks` shows who takes calls"))
+        .help("what went wrong stands above; `soloist task` shows the hosts that take calls"))
 }
 
 /// The exchanges of calls as plain requests: one sequence for each host that runs the task.

@@ -9,14 +9,20 @@ mod new;
 mod plugin_folder;
 mod run;
 
-use std::process::ExitCode;
+use std::{io::ErrorKind, process::ExitCode};
 
 use clap::{Args, Subcommand};
 
 use super::{ExitError, runtime::in_runtime};
+use soloist_guests::plugin::PluginError;
 
-/// Write a plugin, look at one, or run it alone
+/// Start, inspect or run a plugin
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  soloist plugin new hello --lang python
+  soloist plugin inspect hello.wasm
+  soloist plugin run hello.wasm")]
 pub(super) struct PluginArgs {
     #[command(subcommand)]
     command: PluginCommand,
@@ -31,6 +37,20 @@ enum PluginCommand {
     Compile(compile::CompileArgs),
     Inspect(inspect::InspectArgs),
     Run(run::PluginRunArgs),
+}
+
+/// The error for a plugin file that cannot be read or used.
+fn unreadable(error: &PluginError) -> ExitError {
+    let refused = match error {
+        PluginError::Read { source, .. } if source.kind() == ErrorKind::NotFound => {
+            ExitError::missing(error)
+        }
+        PluginError::Read { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
+            ExitError::denied(error)
+        }
+        _ => ExitError::data(error),
+    };
+    refused.with_causes_of(error)
 }
 
 /// Runs the subcommand.
