@@ -127,8 +127,7 @@ async fn a_pause_holds_preference_back(kind: Kind) {
     )
     .await;
     cluster.start_with("b", &priority(2));
-    let next =
-        agrees(cluster.host("b"), |status| status["groups"]["main"]["role"] == "next_leader").await;
+    let next = agrees(cluster.host("b"), |status| status["groups"]["main"]["role"] == "next").await;
     assert_eq!(next["groups"]["main"]["paused"], "paused by ada: new disks", "{next}");
     // The leader had time enough to give way.
     let log = &cluster.host("a").log;
@@ -170,7 +169,7 @@ async fn a_host_that_cannot_follow_in_a_paused_group_is_not_ready(kind: Kind) {
     done(&cluster, "b", &["pause"], "a leader that dies is not replaced").await;
     until_readiness(cluster.host("b"), true, "").await;
     cluster.kill("a").await;
-    until_readiness(cluster.host("b"), false, "`soloist resume` lets one lead").await;
+    until_readiness(cluster.host("b"), false, "`soloist resume` lets a host lead").await;
     done(&cluster, "b", &["resume"], "all groups: resumed").await;
     cluster.leading("b").await;
     until_readiness(cluster.host("b"), true, "").await;
@@ -199,7 +198,7 @@ async fn a_drained_host_stays_out(kind: Kind) {
     cluster.web.until("c", |answer| answer.host == "c").await;
     agrees(cluster.host("a"), drained).await;
     done(&cluster, "a", &["undrain"], "a stands for election again").await;
-    agrees(cluster.host("a"), |status| status["groups"]["main"]["role"] == "next_leader").await;
+    agrees(cluster.host("a"), |status| status["groups"]["main"]["role"] == "next").await;
     until_readiness(cluster.host("a"), true, "").await;
 }
 

@@ -104,7 +104,7 @@ async fn people_read_and_write_state(kind: Kind) {
     desk.refused(&["delete", "web", "stdin", "nothing", "file"], MISSING, "\"nothing\"").await;
     assert_eq!(desk.ok(&["list", "web"]).await, b"empty\ngreeting\n");
     desk.refused(&["delete", "web", "--all"], USAGE, "--yes").await;
-    assert_eq!(desk.ok(&["delete", "web", "--all", "--yes"]).await, b"removed 2 keys\n");
+    assert_eq!(desk.ok(&["delete", "web", "--all", "--yes"]).await, b"deleted 2 keys\n");
     assert_eq!(desk.ok(&["list", "web"]).await, b"");
     assert_eq!(desk.ok(&["get", "no-such-action", "greeting"]).await, b"secret value");
 
@@ -178,6 +178,6 @@ async fn a_list_of_many_pages_is_whole() {
     let desk = Desk::at(&cluster, "a").await;
     let all: String = (1..=2500).map(|n| format!("{n:05}\n")).collect();
     assert_eq!(String::from_utf8_lossy(&desk.ok(&["list", "web"]).await), all);
-    assert_eq!(desk.ok(&["delete", "web", "--all", "--yes"]).await, b"removed 2500 keys\n");
+    assert_eq!(desk.ok(&["delete", "web", "--all", "--yes"]).await, b"deleted 2500 keys\n");
     assert_eq!(desk.ok(&["list", "web"]).await, b"");
 }

@@ -21,8 +21,6 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// The host to ask, the person who gives the command, and the reason.
 #[derive(Debug, Args)]
 struct CommandArgs {
-    #[command(flatten)]
-    host: HostArgs,
     /// The reason, for the log and the status
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     reason: String,
@@ -30,6 +28,9 @@ struct CommandArgs {
     /// SUDO_USER comes before USER]
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
+    // Last: its heading would also stand above what follows.
+    #[command(flatten)]
+    host: HostArgs,
 }
 
 impl CommandArgs {

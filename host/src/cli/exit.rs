@@ -60,7 +60,11 @@ impl ExitKind {
         (Self::Refused, "Refused in the present situation; nothing has changed. Try again later."),
         (Self::Denied, "Access denied: no token, a wrong one, or one whose role does not suffice."),
         (Self::Config, "The settings are wrong, or those of a plugin. A restart does not help."),
-        (Self::Interrupted, "Interrupted by a second signal before it had ended properly."),
+        (
+            Self::Interrupted,
+            "Interrupted by a second signal before it had ended properly. `soloist run` ends with \
+             128 plus N if its host was killed by the signal N.",
+        ),
     ];
 }
 

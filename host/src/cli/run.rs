@@ -37,8 +37,6 @@ Examples:
   soloist run --config /etc/soloist/soloist.toml --log-format json
   soloist run --name a --store etcd://10.0.0.1:2379,10.0.0.2:2379 --listen 10.0.0.11:4000")]
 pub(super) struct RunArgs {
-    #[command(flatten)]
-    settings: SettingsArgs,
     /// The least level to log: error, warn, info, debug or trace; or as in info,soloist=debug
     #[arg(
         long,
@@ -63,6 +61,9 @@ pub(super) struct RunArgs {
     /// Stop when stdin ends
     #[arg(long, env = "SOLOIST_EXIT_WITH_PARENT", hide = true, value_parser = FalseyValueParser::new())]
     exit_with_parent: bool,
+    // Last: its heading would also stand above what follows.
+    #[command(flatten)]
+    settings: SettingsArgs,
 }
 
 /// Runs a host until it is asked to stop: as a child of this process, or within it.
@@ -154,6 +155,7 @@ pub(super) async fn run(
     host::run(config, observer, shutdown).await.map_err(|error| {
         let refusal = match error.category() {
             ErrorCategory::Configuration => ExitError::config(&error),
+            ErrorCategory::Plugin => ExitError::data(&error),
             ErrorCategory::Unavailable => ExitError::unavailable(&error),
             ErrorCategory::Internal => ExitError::broken(&error),
         };

@@ -1,4 +1,4 @@
-//! `soloist bench tasks`: calls per second, their latencies, and which hosts run them.
+//! `soloist bench task`: calls per second, their latencies, and which hosts run them.
 
 use std::time::Duration;
 
@@ -23,12 +23,16 @@ use crate::{
     },
 };
 
-/// Call a task many times by one host, and show who worked and how fast
+/// Call a task many times through one host, and show how fast it was and which hosts ran it
 ///
-/// The same exchanges by plain HTTP/2 are measured beside it: one with the host that is asked,
-/// and one more with the host that works, where that is another. Compare the two, since the
-/// figures themselves are those of this machine.
+/// For comparison the same exchanges are made by plain HTTP/2: one with the host that is asked, and
+/// one more with the host that runs the call, if that is another. Compare the two: the figures
+/// themselves are those of this machine.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  soloist bench task
+  soloist bench task shout hello --calls 10000 --concurrency 32")]
 pub(super) struct BenchTasksArgs {
     /// The task [default: the only one there is]
     task: Option<String>,

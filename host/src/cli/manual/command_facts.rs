@@ -68,7 +68,12 @@ pub(super) fn variables(command: &Command) -> Vec<Variable> {
             let meaning = "The token to show to the host, unless --token-file is given.".to_owned();
             all.push(Variable { name: "SOLOIST_TOKEN".into(), meaning });
         }
-        all.push(Variable { name, meaning: format!("The default of --{flag}.") });
+        let meaning = if argument.get_action().takes_values() {
+            format!("The default of --{flag}.")
+        } else {
+            format!("Stands for --{flag}, unless it is empty, 0 or false.")
+        };
+        all.push(Variable { name, meaning });
     }
     let colours = "If it is set and not empty, output has no colours.".to_owned();
     all.push(Variable { name: "NO_COLOR".into(), meaning: colours });

@@ -133,6 +133,23 @@ mod tests {
         }
     }
 
+    /// A heading that leaked to the options after it would list them as common to all commands.
+    #[test]
+    fn the_common_options_are_the_same_for_all_commands() {
+        let line = line();
+        let under = |command: &Command, heading| {
+            let of = command.get_arguments().filter(|it| it.get_help_heading() == Some(heading));
+            of.filter_map(|it| it.get_long().map(ToOwned::to_owned)).collect::<Vec<_>>()
+        };
+        for command in pages(&line) {
+            let host = under(command, command_facts::HOST_OPTIONS);
+            let all = ["url", "token-file", "ca", "cert", "key"];
+            assert!(host.is_empty() || host == all, "{}: {host:?}", path(command));
+            let settings = under(command, command_facts::SETTINGS_OPTIONS);
+            assert!([0, 10].contains(&settings.len()), "{}: {settings:?}", path(command));
+        }
+    }
+
     #[test]
     fn every_page_has_its_sections_in_their_order() {
         let line = line();

@@ -8,13 +8,13 @@ mod inspect;
 mod new;
 mod plugin_folder;
 mod run;
+mod unreadable;
 
-use std::{io::ErrorKind, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
 use super::{ExitError, runtime::in_runtime};
-use soloist_guests::plugin::PluginError;
 
 /// Start, inspect or run a plugin
 #[derive(Debug, Args)]
@@ -37,20 +37,6 @@ enum PluginCommand {
     Compile(compile::CompileArgs),
     Inspect(inspect::InspectArgs),
     Run(run::PluginRunArgs),
-}
-
-/// The error for a plugin file that cannot be read or used.
-fn unreadable(error: &PluginError) -> ExitError {
-    let refused = match error {
-        PluginError::Read { source, .. } if source.kind() == ErrorKind::NotFound => {
-            ExitError::missing(error)
-        }
-        PluginError::Read { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
-            ExitError::denied(error)
-        }
-        _ => ExitError::data(error),
-    };
-    refused.with_causes_of(error)
 }
 
 /// Runs the subcommand.

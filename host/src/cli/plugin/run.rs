@@ -14,7 +14,7 @@ use toml::{Table, Value};
 
 use super::{
     plugin_folder::{self, PluginFolder},
-    unreadable,
+    unreadable::unreadable,
 };
 use crate::cli::{
     ExitError,

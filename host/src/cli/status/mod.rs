@@ -28,8 +28,6 @@ Examples:
   soloist status --watch --url http://a:4000,http://b:4000
   soloist status --ready")]
 pub(super) struct StatusArgs {
-    #[command(flatten)]
-    host: HostArgs,
     /// Show it again every second
     #[arg(long)]
     watch: bool,
@@ -42,6 +40,9 @@ pub(super) struct StatusArgs {
     /// Check only whether the host is ready, and could lead
     #[arg(long, conflicts_with_all = ["watch", "json"])]
     ready: bool,
+    // Last: its heading would also stand above what follows.
+    #[command(flatten)]
+    host: HostArgs,
 }
 
 /// Asks once, or every second until Ctrl-C.

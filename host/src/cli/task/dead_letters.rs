@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::Value;
 
-use super::{of_tasks, pretty};
+use super::requests::{of_tasks, pretty};
 use crate::{
     api::DeadLetterCount,
     cli::{

@@ -2,20 +2,21 @@
 
 mod call;
 mod dead_letters;
+mod requests;
 
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use http::Method;
-use serde_json::Value;
 
 use self::{
     call::{TaskCallArgs, TaskEnqueueArgs},
     dead_letters::DeadLetterArgs,
+    requests::{of_tasks, pretty},
 };
 use super::{
     ExitError,
-    api_client::{ApiClient, ApiRequest, HostArgs, STORE_PATIENCE},
+    api_client::{ApiClient, HostArgs, STORE_PATIENCE},
     terminal::{Paint, say, say_json},
     text_table::TextTable,
 };
@@ -96,17 +97,6 @@ pub(super) async fn main(args: TaskArgs) -> Result<(), ExitError> {
 /// The tasks that a host knows.
 pub(super) async fn list(client: &ApiClient) -> Result<Vec<TaskEntry>, ExitError> {
     of_tasks(client, Method::GET, &[]).send(STORE_PATIENCE).await?.json()
-}
-
-/// A request to a path below `/v1/tasks`.
-fn of_tasks(client: &ApiClient, method: Method, steps: &[&str]) -> ApiRequest {
-    client.request(method, &[&["v1", "tasks"], steps].concat())
-}
-
-/// JSON as a person reads it, with a line break at its end.
-fn pretty(value: &Value) -> Result<String, ExitError> {
-    let text = serde_json::to_string_pretty(value);
-    text.map(|text| text + "\n").map_err(|error| ExitError::internal("cannot write JSON", &error))
 }
 
 fn show(tasks: &[TaskEntry], paint: Paint) -> String {

@@ -7,7 +7,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
 
-use super::{plugin_folder, unreadable};
+use super::{plugin_folder, unreadable::unreadable};
 use crate::cli::{
     ExitError, ExitKind,
     terminal::{Paint, say, say_json},
