@@ -77,7 +77,7 @@ async fn a_file_that_is_no_database() {
     let cluster = Cluster::new(Kind::Sqlite).await;
     fs::write(cluster.folder.path().join("soloist.db"), "This is no database. ".repeat(100))
         .unwrap();
-    refused_by(&mut cluster.command("a", ""), CONFIG, &["soloist.db"]).await;
+    refused_by(&mut cluster.command("a", ""), UNAVAILABLE, &["soloist.db"]).await;
     let text = fs::read_to_string(cluster.folder.path().join("soloist.db")).unwrap();
     assert!(text.starts_with("This is no database."), "nothing is lost");
 }

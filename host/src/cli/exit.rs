@@ -18,7 +18,7 @@ pub enum ExitKind {
     Data = 65,
     /// What was asked for does not exist.
     Missing = 66,
-    /// Something that is needed does not answer, or is in use.
+    /// Something that is needed does not answer, is in use or refuses to serve.
     Unavailable = 69,
     /// A failure of soloist itself, or of the system.
     Internal = 70,
@@ -53,8 +53,8 @@ impl ExitKind {
         ),
         (
             Self::Unavailable,
-            "Something that is needed does not answer or is in use: the host, the store, an \
-             address. A change may have been made all the same; the message says so.",
+            "Something that is needed does not answer, is in use or refuses to serve: the host, the \
+             store, an address. A change may have been made all the same; the message says so.",
         ),
         (Self::Internal, "A failure of soloist itself, or of the system."),
         (Self::Refused, "Refused in the present situation; nothing has changed. Try again later."),

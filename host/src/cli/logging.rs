@@ -223,7 +223,7 @@ mod tests {
                 "soloist",
                 said("leading", json!({ "event": "leading", "fencing_token": 17, "host": "a" }))
             ),
-            "leading host=a fencing_token=17"
+            "leading fencing_token=17 host=a"
         );
         assert_eq!(
             line(Level::WARN, "soloist", said("session lost", json!({ "error": "timed out" }))),
@@ -241,7 +241,7 @@ mod tests {
         let said = said("leading", json!({ "fencing_token": 17, "time": "forged" }));
         assert_eq!(
             json_line("2026-01-01T00:00:00.000Z".into(), &Level::INFO, "soloist", said).to_string(),
-            r#"{"level":"INFO","message":"leading","target":"soloist","time":"2026-01-01T00:00:00.000Z","fencing_token":17}"#
+            r#"{"fencing_token":17,"level":"INFO","message":"leading","target":"soloist","time":"2026-01-01T00:00:00.000Z"}"#
         );
     }
 }

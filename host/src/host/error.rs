@@ -77,15 +77,15 @@ impl HostError {
     #[must_use]
     pub fn category(&self) -> ErrorCategory {
         match self {
-            Self::Store(error) if error.is_transient() => ErrorCategory::Unavailable,
             Self::Action { .. } => ErrorCategory::Plugin,
-            Self::Store(_) | Self::Tls(_) | Self::Traces(_) | Self::AccessControl(_) => {
-                ErrorCategory::Configuration
-            }
+            Self::Tls(_) | Self::Traces(_) | Self::AccessControl(_) => ErrorCategory::Configuration,
             Self::Engine(EngineError::Linker { .. }) | Self::Measurements(_) | Self::Broken(_) => {
                 ErrorCategory::Internal
             }
-            Self::Engine(_) | Self::Listen { .. } | Self::System(_) => ErrorCategory::Unavailable,
+            // Also of a store that refuses this host: an operator can end that in the store.
+            Self::Store(_) | Self::Engine(_) | Self::Listen { .. } | Self::System(_) => {
+                ErrorCategory::Unavailable
+            }
         }
     }
 }

@@ -21,14 +21,11 @@ pub(super) fn render(command: &Command, line: &Command) -> io::Result<Vec<u8>> {
     // Options have no headings of their own here: those would become sections.
     let plain = command.clone().display_name(name(command)).mut_args(|it| it.help_heading(None));
     let version = line.get_version().unwrap_or_default();
-    let man = Man::new(plain)
-        .title(name(command).to_uppercase())
-        .section(SECTION)
-        .date("")
-        .source(format!("soloist {version}"))
-        .manual("soloist");
-    let mut page = Vec::new();
-    man.render_title(&mut page)?;
+    let man = Man::new(plain);
+    // Without a date, so that a page depends on nothing but the program.
+    let title = name(command).to_uppercase();
+    let mut page =
+        format!(".TH {title} {SECTION} \"\" \"soloist {version}\" \"soloist\"\n").into_bytes();
     man.render_name_section(&mut page)?;
     man.render_synopsis_section(&mut page)?;
     man.render_description_section(&mut page)?;

@@ -48,7 +48,7 @@ Examples:
 pub(super) struct PluginRunArgs {
     /// The plugin: a component, or a core module for WASI preview 1
     file: PathBuf,
-    /// Its settings [default: NAME.toml next to it or in the working folder, if there is one]
+    /// The settings of the plugin [default: NAME.toml next to it or in the working folder, if there is one]
     #[arg(long, value_name = "FILE")]
     settings: Option<PathBuf>,
     /// The address at which it serves HTTP [default: the one in its settings, or 127.0.0.1:3000]
