@@ -26,7 +26,7 @@ const ROUTES: [(&str, &str); 26] = [
     ("GET", "/v1/jobs"),
     ("POST", "/v1/jobs/"),
     ("GET", "/v1/jobs/job/next?"),
-    ("POST", "/v1/resign"),
+    ("POST", "/v1/switchover"),
     ("POST", "/v1/pause"),
     ("POST", "/v1/resume"),
     ("POST", "/v1/drain"),

@@ -10,11 +10,11 @@ use tokio::time::{sleep, timeout};
 use crate::harness::{
     PATIENCE,
     cluster::{Cluster, Kind},
+    exit::CONFIG,
     guests, plugins,
     process::{Process, run, soloist},
 };
 
-const USAGE: i32 = 64;
 /// The number of random settings.
 const TRIES: u64 = 10;
 
@@ -113,7 +113,7 @@ async fn what_is_beyond_its_bounds_is_refused_and_the_bounds_are_told() {
         });
         let file = put(&cluster, &text);
         let ended = run(soloist().args(["config", "check", &file])).await;
-        assert_eq!(ended.status.code(), Some(USAGE), "{}", ended.output);
+        assert_eq!(ended.status.code(), Some(CONFIG), "{}", ended.output);
         assert!(!ended.output.contains("panicked"), "{}", ended.output);
         let told = ended.output.matches("help: write a ").count();
         assert!(wrong > 40 && told == wrong, "{told} of {wrong} are told:\n{}", ended.output);
@@ -145,7 +145,7 @@ async fn starts_if_accepted(seed: u64, settings: &str) -> bool {
     let checked = checked.await;
     assert!(!checked.output.contains("panicked"), "{seed}: {}\n{settings}", checked.output);
     if !checked.status.success() {
-        assert_eq!(checked.status.code(), Some(USAGE), "{seed}: {}", checked.output);
+        assert_eq!(checked.status.code(), Some(CONFIG), "{seed}: {}", checked.output);
         return false;
     }
     let mut command = soloist();

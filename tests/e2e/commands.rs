@@ -4,24 +4,21 @@ use rustix::process::Signal;
 
 use crate::harness::{
     cluster::{Cluster, Kind},
+    exit::{MISSING, REFUSED, UNAVAILABLE},
     process::{Ended, agrees, run, soloist, until_readiness},
 };
 
 crate::on_both_stores!(
-    a_leader_resigns,
+    a_leader_switches_over,
     a_leader_hands_over_to_a_host_that_is_named,
     another_leader_than_the_one_that_is_named_is_no_success,
     what_cannot_be_handed_over_stays,
     a_pause_holds_preference_back,
-    a_frozen_group_is_not_led_anew,
+    a_paused_group_is_not_led_again,
     a_drained_host_stays_out,
-    who_cannot_follow_in_a_frozen_group_is_not_ready,
+    a_host_that_cannot_follow_in_a_paused_group_is_not_ready,
     hosts_are_known_until_they_are_removed,
 );
-
-pub(crate) const MISSING: i32 = 1;
-pub(crate) const REFUSED: i32 = 2;
-pub(crate) const UNAVAILABLE: i32 = 69;
 
 /// Runs `soloist` with `args` against a host.
 pub(crate) async fn tell(cluster: &Cluster, host: &str, args: &[&str]) -> Ended {
@@ -41,11 +38,11 @@ pub(crate) async fn refused(cluster: &Cluster, host: &str, args: &[&str], code: 
     assert!(output.contains(words) && output.contains("help: "), "no {words:?} in:\n{output}");
 }
 
-async fn a_leader_resigns(kind: Kind) {
+async fn a_leader_switches_over(kind: Kind) {
     let cluster = Cluster::of_three(kind).await;
     let before = cluster.web.until("a", |answer| answer.host == "a").await;
     // Any host accepts the command.
-    done(&cluster, "c", &["resign"], "b leads main now").await;
+    done(&cluster, "c", &["switchover"], "b leads main now").await;
     let after = cluster.web.until("b", |answer| answer.host == "b").await;
     assert!(after.fencing_token > before.fencing_token, "{before:?} then {after:?}");
     let log = &cluster.host("a").log;
@@ -55,19 +52,19 @@ async fn a_leader_resigns(kind: Kind) {
     assert!(stopping.to_string().contains("ada asked for it: new disks"), "{log}");
     // The former leader stands again at once, at the end of the queue.
     cluster.waiting("b", &["c", "a"]).await;
-    done(&cluster, "b", &["resign"], "c leads main now").await;
+    done(&cluster, "b", &["switchover"], "c leads main now").await;
     cluster.waiting("c", &["a", "b"]).await;
-    done(&cluster, "b", &["resign"], "a leads main now").await;
+    done(&cluster, "b", &["switchover"], "a leads main now").await;
 }
 
 async fn a_leader_hands_over_to_a_host_that_is_named(kind: Kind) {
     let cluster = Cluster::of_three(kind).await;
-    done(&cluster, "b", &["resign", "--to", "c"], "c leads main now").await;
+    done(&cluster, "b", &["switchover", "--to", "c"], "c leads main now").await;
     cluster.web.until("c", |answer| answer.host == "c").await;
     cluster.host("b").log.event(0, "stepped-back").await;
     // No host is preferred any longer, so the queue stays as it is.
-    done(&cluster, "a", &["resign", "--to", "a"], "a leads main now").await;
-    refused(&cluster, "b", &["resign", "--to", "a"], REFUSED, "a leads main already").await;
+    done(&cluster, "a", &["switchover", "--to", "a"], "a leads main now").await;
+    refused(&cluster, "b", &["switchover", "--to", "a"], REFUSED, "a leads main already").await;
     cluster.leading("a").await;
 }
 
@@ -76,7 +73,7 @@ async fn another_leader_than_the_one_that_is_named_is_no_success(kind: Kind) {
     // A frozen host stays in the queue until its lease is over, and cannot lead.
     cluster.signal("b", Signal::STOP);
     let words = "c leads main now, and not b, which was gone";
-    refused(&cluster, "c", &["resign", "--to", "b"], UNAVAILABLE, words).await;
+    refused(&cluster, "c", &["switchover", "--to", "b"], UNAVAILABLE, words).await;
     cluster.web.until("c", |answer| answer.host == "c").await;
 }
 
@@ -85,9 +82,9 @@ async fn what_cannot_be_handed_over_stays(kind: Kind) {
     cluster.join("a").await;
     let before = cluster.web.until("a", |_| true).await;
     agrees(cluster.host("a"), |status| status["groups"]["main"]["since"].is_string()).await;
-    refused(&cluster, "a", &["resign"], REFUSED, "no other host stands for main").await;
-    refused(&cluster, "a", &["resign", "--group", "man"], MISSING, "no group `man`").await;
-    refused(&cluster, "a", &["resign", "--to", "z"], MISSING, "there is no host `z`").await;
+    refused(&cluster, "a", &["switchover"], REFUSED, "no other host stands for main").await;
+    refused(&cluster, "a", &["switchover", "--group", "man"], MISSING, "no group `man`").await;
+    refused(&cluster, "a", &["switchover", "--to", "z"], MISSING, "there is no host `z`").await;
     refused(&cluster, "a", &["drain", "z"], MISSING, "there is no host `z`").await;
     refused(&cluster, "a", &["resume"], REFUSED, "not paused").await;
     refused(&cluster, "a", &["undrain"], REFUSED, "a is not drained").await;
@@ -97,7 +94,7 @@ async fn what_cannot_be_handed_over_stays(kind: Kind) {
     cluster.start_from("b", &other.replace(":3000", ":3001"));
     cluster.leads("b", "other").await;
     agrees(cluster.host("a"), |status| status["members"][1]["first_seen"].is_string()).await;
-    let args = ["resign", "--to", "b"];
+    let args = ["switchover", "--to", "b"];
     refused(&cluster, "b", &args, REFUSED, "b does not stand for main").await;
     // A host that has died.
     cluster.kill("b").await;
@@ -106,7 +103,7 @@ async fn what_cannot_be_handed_over_stays(kind: Kind) {
     refused(&cluster, "a", &args, REFUSED, "b is not there; it was seen last at").await;
     // A refused command changes nothing and is not logged.
     assert!(cluster.host("a").log.events("command").is_empty(), "{}", cluster.host("a").log);
-    let nobody = ["resign", "--url", "http://127.0.0.1:9"];
+    let nobody = ["switchover", "--url", "http://127.0.0.1:9"];
     refused(&cluster, "a", &nobody, UNAVAILABLE, "no answer").await;
     assert_eq!(cluster.web.until("a", |_| true).await, before);
 }
@@ -122,10 +119,15 @@ async fn a_pause_holds_preference_back(kind: Kind) {
     let mut cluster = Cluster::new(kind).await;
     cluster.start_with("a", &priority(1));
     cluster.leading("a").await;
-    done(&cluster, "a", &["pause", "--group", "main"], "who dies is replaced").await;
+    done(
+        &cluster,
+        "a",
+        &["pause", "--group", "main", "--keep-failover"],
+        "a leader that dies is replaced",
+    )
+    .await;
     cluster.start_with("b", &priority(2));
-    let next =
-        agrees(cluster.host("b"), |status| status["groups"]["main"]["role"] == "next_leader").await;
+    let next = agrees(cluster.host("b"), |status| status["groups"]["main"]["role"] == "next").await;
     assert_eq!(next["groups"]["main"]["paused"], "paused by ada: new disks", "{next}");
     // The leader had time enough to give way.
     let log = &cluster.host("a").log;
@@ -138,18 +140,18 @@ async fn a_pause_holds_preference_back(kind: Kind) {
     assert!(log.event(0, "stopping").await.to_string().contains("b should lead"), "{log}");
 }
 
-async fn a_frozen_group_is_not_led_anew(kind: Kind) {
+async fn a_paused_group_is_not_led_again(kind: Kind) {
     let mut cluster = Cluster::of_three(kind).await;
-    done(&cluster, "b", &["pause", "--freeze"], "a leader that dies is not replaced").await;
-    let frozen = |status: &serde_json::Value| {
+    done(&cluster, "b", &["pause"], "a leader that dies is not replaced").await;
+    let paused = |status: &serde_json::Value| {
         status["groups"]["main"]["role"] == "out"
             && status["groups"]["main"]["next_leader"].is_null()
     };
-    agrees(cluster.host("b"), frozen).await;
-    agrees(cluster.host("c"), frozen).await;
+    agrees(cluster.host("b"), paused).await;
+    agrees(cluster.host("c"), paused).await;
     cluster.web.until("a", |answer| answer.host == "a").await;
-    for command in [&["resign"][..], &["drain", "a"]] {
-        refused(&cluster, "b", command, REFUSED, "main is frozen, by ada").await;
+    for command in [&["switchover"][..], &["drain", "a"]] {
+        refused(&cluster, "b", command, REFUSED, "main is paused, by ada").await;
     }
     cluster.kill("a").await;
     cluster.host("b").log.event(0, "leaderless").await;
@@ -159,15 +161,15 @@ async fn a_frozen_group_is_not_led_anew(kind: Kind) {
     cluster.another_leads("a", &seen).await;
 }
 
-async fn who_cannot_follow_in_a_frozen_group_is_not_ready(kind: Kind) {
+async fn a_host_that_cannot_follow_in_a_paused_group_is_not_ready(kind: Kind) {
     let mut cluster = Cluster::new(kind).await.brief();
     for name in ["a", "b"] {
         cluster.join(name).await;
     }
-    done(&cluster, "b", &["pause", "--freeze"], "a leader that dies is not replaced").await;
+    done(&cluster, "b", &["pause"], "a leader that dies is not replaced").await;
     until_readiness(cluster.host("b"), true, "").await;
     cluster.kill("a").await;
-    until_readiness(cluster.host("b"), false, "`soloist resume` lets one lead").await;
+    until_readiness(cluster.host("b"), false, "`soloist resume` lets a host lead").await;
     done(&cluster, "b", &["resume"], "all groups: resumed").await;
     cluster.leading("b").await;
     until_readiness(cluster.host("b"), true, "").await;
@@ -185,16 +187,18 @@ async fn a_drained_host_stays_out(kind: Kind) {
     let obstacle = status["groups"]["main"]["obstacle"].as_str().expect("an obstacle");
     assert!(obstacle.contains("ada drained this host: new disks"), "{status}");
     until_readiness(cluster.host("a"), false, "drained by ada: new disks").await;
-    refused(&cluster, "c", &["resign", "--to", "a"], REFUSED, "a is drained, by ada").await;
+    refused(&cluster, "c", &["switchover", "--to", "a"], REFUSED, "a is drained, by ada").await;
     // The drain outlasts restarts of this host and of the others.
     cluster.terminate("a").await;
     cluster.start("a");
-    cluster.host("a").log.event(0, "not-ready").await;
+    // An order is no fault, so nobody is paged for it.
+    let ordered = cluster.host("a").log.event(0, "not-ready").await;
+    assert_eq!(ordered["level"], "INFO", "{ordered}");
     cluster.terminate("b").await;
     cluster.web.until("c", |answer| answer.host == "c").await;
     agrees(cluster.host("a"), drained).await;
     done(&cluster, "a", &["undrain"], "a stands for election again").await;
-    agrees(cluster.host("a"), |status| status["groups"]["main"]["role"] == "next_leader").await;
+    agrees(cluster.host("a"), |status| status["groups"]["main"]["role"] == "next").await;
     until_readiness(cluster.host("a"), true, "").await;
 }
 

@@ -158,7 +158,7 @@ async fn a_button_asks_first_and_does_its_work() {
     browser.until(&shows("#order-what", "a ends its term")).await;
     browser.press(ESC).await;
     browser.until("!document.getElementById('order').open").await;
-    let back = "document.activeElement.innerText === 'Resign'";
+    let back = "document.activeElement.innerText === 'Switch over'";
     browser.until(back).await;
     browser.press(ENTER).await;
     browser.until("document.getElementById('order').open").await;
@@ -170,7 +170,7 @@ async fn a_button_asks_first_and_does_its_work() {
     browser.until("!document.getElementById('order').open").await;
     let command = cluster.host("a").log.event(0, "command").await;
     let said = [&command["by"], &command["reason"], &command["command"]];
-    assert_eq!(said, ["dashboard", "new disks", "resign"].map(Value::from).each_ref());
+    assert_eq!(said, ["dashboard", "new disks", "switchover"].map(Value::from).each_ref());
 
     browser.click("[data-host=a] button").await;
     confirm(&browser).await;
@@ -184,7 +184,7 @@ async fn a_button_asks_first_and_does_its_work() {
     browser.click("[data-group=main] button:nth-child(2)").await;
     browser.run("document.getElementById('order-to').value = 'a'", &[]).await;
     browser.click("#order [type=submit]").await;
-    browser.until(&shows("#order-refusal", "a is drained, by dashboard")).await;
+    browser.until(&shows("#order-refusal", "main is paused, by dashboard")).await;
     let refusal = browser.console().await;
     assert!(refusal.len() == 1 && refusal[0].contains("409"), "{refusal:?}");
     browser.end().await;
@@ -220,7 +220,7 @@ async fn the_page_fits_every_screen() {
     let cluster = of_three_on(Kind::Etcd).await;
     // Events for the picture: a leader resigned, and a job failed.
     let order = json!({ "by": "ada", "reason": "new disks" });
-    post(&cluster, "a", "/v1/resign", &order).await;
+    post(&cluster, "a", "/v1/switchover", &order).await;
     cluster.leading("b").await;
     run_report(&cluster, "b").await;
     let browser = at(&cluster, "b").await;

@@ -80,6 +80,35 @@ async fn the_demo_shows_a_leader_kills_it_and_leaves_nothing_behind() {
     assert!(left.is_empty(), "left behind: {left:?}");
 }
 
+/// In an empty folder, as where a release was unpacked.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_program_alone_is_enough_for_the_demo() {
+    let _ports = PORTS.lock().await;
+    let empty = tempfile::TempDir::new().expect("a folder");
+    let mut demo = Process::start(soloist().arg("demo").current_dir(empty.path()));
+    says(&demo, "part of this program: i-am-server").await;
+    let address = url(&demo, "the leader says who it is").await;
+    page(&address, |page| page.starts_with("I am server ")).await;
+    assert!(demo.terminate().await.success(), "{}", demo.log);
+    let left: Vec<_> = std::fs::read_dir(empty.path()).expect("a folder").collect();
+    assert!(left.is_empty(), "left behind: {left:?}");
+}
+
+/// The plugin in the program is what the source builds to, unless it was built by another compiler
+/// than the one here: that makes other bytes of the same source.
+#[test]
+fn the_plugin_of_the_program_is_built_from_its_source() {
+    let embedded = include_bytes!("../../host/src/cli/demo/i-am-server.wasm");
+    let built = std::fs::read(plugins().join("i-am-server.wasm")).expect("it is built");
+    let compiler = |bytes: &[u8]| {
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        text.split_once("/rustc/").map(|(_, rest)| rest.chars().take(40).collect::<String>())
+    };
+    if compiler(embedded) == compiler(&built) {
+        assert!(*embedded == built[..], "run `cargo xtask plugins`, and commit what it changed");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_plugin_of_the_demo_has_something_to_do() {
     let _ports = PORTS.lock().await;
@@ -97,7 +126,7 @@ async fn every_plugin_of_the_demo_has_something_to_do() {
     })
     .await;
     let dashboard = url(&demo, "the dashboard of host a").await;
-    let call = ["call", "factor", "600851475143", "--url", &dashboard];
+    let call = ["task", "call", "factor", "600851475143", "--url", &dashboard];
     let told = run(soloist().args(call)).await;
     assert!(told.output.contains("71 × 839 × 1471 × 6857"), "{}", told.output);
     says(&demo, "12 of 12 done").await;

@@ -32,11 +32,11 @@ async fn a_change_of_leaders_is_told_with_its_cause(kind: Kind) {
         "{led}"
     );
 
-    let by = ["resign", "--by", "ada", "--reason", "new disks"];
+    let by = ["switchover", "--by", "ada", "--reason", "new disks"];
     let done = run(soloist().args(by).env("SOLOIST_URL", format!("http://{a}"))).await;
     assert!(done.status.success(), "{}", done.output);
     let command = of_a.transition("command").await;
-    assert_eq!(command["cause"], "ada: resign main: new disks", "{command}");
+    assert_eq!(command["cause"], "ada: switchover main: new disks", "{command}");
     let stopping = of_a.transition("stopping").await;
     assert_eq!(stopping["cause"], "ada asked for it: new disks", "{stopping}");
     assert_eq!(stopping["fencing_token"], term["fencing_token"], "{stopping}");

@@ -19,10 +19,6 @@ use crate::harness::{
     process::{Ended, run, soloist},
 };
 
-const USAGE: i32 = 64;
-const REFUSED: i32 = 2;
-const UNAVAILABLE: i32 = 69;
-
 /// A cluster whose control API requires credentials, and a client that may have some.
 struct Guarded {
     cluster: Cluster,

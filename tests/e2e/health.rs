@@ -243,7 +243,7 @@ async fn what_one_host_refuses_ends_no_term_of_another(kind: Kind) {
     // A starting host accepts the plugin, and notices the failure only as the leader.
     cluster.start("b");
     cluster.stands("b").await;
-    done(&cluster, "a", &["resign"], "b leads main now").await;
+    done(&cluster, "a", &["switchover"], "b leads main now").await;
     cluster.leading("b").await;
     let b = cluster.host("b").log.clone();
     b.event(0, "parked").await;

@@ -18,6 +18,7 @@ use self::clocks::{a_leader_that_was_a_day_ahead_silences_nothing, most_hosts_ar
 use crate::harness::{
     PATIENCE,
     cluster::{Cluster, Kind},
+    exit::{FAILED, MISSING, USAGE},
     guests,
     process::{agrees, run, soloist},
 };
@@ -249,7 +250,7 @@ async fn a_job_is_run_by_hand_from_any_host(kind: Kind) {
     let fencing_token = token_of(&beats.cluster.leading("a").await);
     let b = format!("http://{}", beats.cluster.host("b").api().await);
     // On a host that does not lead, waiting for the end.
-    let ended = run(soloist().args(["jobs", "run", "beat", "--wait", "--url", &b])).await;
+    let ended = run(soloist().args(["job", "run", "beat", "--wait", "--url", &b])).await;
     assert!(ended.status.success(), "{}", ended.output);
     let history = beats.history("b").await;
     assert_eq!(history.len(), 1);
@@ -264,17 +265,17 @@ async fn a_job_is_run_by_hand_from_any_host(kind: Kind) {
     assert!(ended.output.contains(id) && ended.output.contains(" done after "), "{}", ended.output);
     assert!(ended.output.contains(&format!("  {id} ")), "it printed: {}", ended.output);
 
-    let shown = run(soloist().args(["jobs", "--url", &b])).await.output;
+    let shown = run(soloist().args(["job", "--url", &b])).await.output;
     assert!(shown.contains("beat") && shown.contains("none") && shown.contains("done"), "{shown}");
-    let shown = run(soloist().args(["jobs", "history", "beat", "--url", &b])).await.output;
+    let shown = run(soloist().args(["job", "history", "beat", "--url", &b])).await.output;
     assert!(shown.contains(id) && shown.contains("next when it is asked to"), "{shown}");
-    let shown = run(soloist().args(["jobs", "--json", "--url", &b])).await.output;
+    let shown = run(soloist().args(["job", "--json", "--url", &b])).await.output;
     let list: Value = serde_json::from_str(&shown).expect("JSON");
     assert_eq!(list["jobs"][0]["last"]["id"], id, "{list}");
     assert_eq!(list["jobs"][0]["next"], Value::Null);
 
-    let missing = run(soloist().args(["jobs", "run", "beet", "--url", &b])).await;
-    assert_eq!(missing.status.code(), Some(1), "{}", missing.output);
+    let missing = run(soloist().args(["job", "run", "beet", "--url", &b])).await;
+    assert_eq!(missing.status.code(), Some(MISSING), "{}", missing.output);
     assert!(missing.output.contains("the jobs are beat"), "{}", missing.output);
 }
 
@@ -284,7 +285,7 @@ async fn what_comes_next_is_told_by_any_host(kind: Kind) {
     let b = format!("http://{}", beats.cluster.host("b").api().await);
     let next = |more: &'static str| {
         let mut command = soloist();
-        command.args(["jobs", "next", "beat", "--url", &b]).args(more.split_whitespace());
+        command.args(["job", "next", "beat", "--url", &b]).args(more.split_whitespace());
         async move { run(&mut command).await }
     };
     let shown = next("").await;
@@ -299,16 +300,16 @@ async fn what_comes_next_is_told_by_any_host(kind: Kind) {
     assert!(year.contains(forwards), "{year}");
     let back = "set from 03:00 back to 02:00: the first 02:30 of two";
     assert!(year.contains(back), "{year}");
-    let elsewhere = next("--zone Asia/Kathmandu --json").await.output;
+    let elsewhere = next("--time-zone Asia/Kathmandu --json").await.output;
     let elsewhere: Value = serde_json::from_str(&elsewhere).expect("JSON");
     assert_eq!(elsewhere["zone"], "Asia/Kathmandu", "{elsewhere}");
     let run = &elsewhere["runs"][0];
     assert_eq!(run["id"], format!("beat@{}", run["scheduled"].as_str().expect("a moment")));
     assert!(run["shown"].as_str().is_some_and(|it| it.ends_with(" +05:45")), "{run}");
-    let wrong = next("--zone Asia/Katmandoo").await;
-    assert_eq!(wrong.status.code(), Some(64), "{}", wrong.output);
+    let wrong = next("--time-zone Asia/Katmandoo").await;
+    assert_eq!(wrong.status.code(), Some(USAGE), "{}", wrong.output);
     assert!(wrong.output.contains("did you mean"), "{}", wrong.output);
-    assert_eq!(next("--count 0").await.status.code(), Some(64));
+    assert_eq!(next("--count 0").await.status.code(), Some(USAGE));
 }
 
 async fn a_failing_job_is_seen_by_people(kind: Kind) {
@@ -321,8 +322,8 @@ async fn a_failing_job_is_seen_by_people(kind: Kind) {
     let a = format!("http://{}", beats.cluster.host("a").api().await);
     let up = |status: &Value| state_of(status)["state"] == "running";
     agrees(beats.cluster.host("a"), up).await;
-    let ended = run(soloist().args(["jobs", "run", "beat", "--wait", "--url", &a])).await;
-    assert_eq!(ended.status.code(), Some(2), "{}", ended.output);
+    let ended = run(soloist().args(["job", "run", "beat", "--wait", "--url", &a])).await;
+    assert_eq!(ended.status.code(), Some(FAILED), "{}", ended.output);
     assert!(ended.output.contains("it exited with code 1"), "{}", ended.output);
     let status = beats.cluster.host("a").status().await;
     let beat = state_of(&status);
@@ -336,7 +337,7 @@ async fn a_failing_job_is_seen_by_people(kind: Kind) {
     assert!(metrics.contains(counted), "{metrics}");
     assert!(metrics.contains("soloist_job_seconds_count{action=\"beat\"} 1"), "{metrics}");
     // The job trips only once.
-    let ended = run(soloist().args(["jobs", "run", "beat", "--wait", "--url", &a])).await;
+    let ended = run(soloist().args(["job", "run", "beat", "--wait", "--url", &a])).await;
     assert!(ended.status.success(), "{}", ended.output);
     let status = beats.cluster.host("a").status().await;
     assert_eq!(state_of(&status)["last_error"], Value::Null, "{status}");

@@ -10,6 +10,7 @@ use crate::harness::{
     PATIENCE,
     client::Answer,
     cluster::{Cluster, Kind},
+    exit::{MISSING, REFUSED},
     guests, plugins,
     process::{agrees, run, soloist},
 };
@@ -18,9 +19,6 @@ crate::on_both_stores!(
     what_the_leader_prints_is_had_from_any_host,
     who_follows_is_led_from_leader_to_leader,
 );
-
-const MISSING: i32 = 1;
-const REFUSED: i32 = 2;
 
 /// Three hosts, of which `a` leads; its action prints a line every second.
 async fn of_three(kind: Kind) -> Cluster {
@@ -123,7 +121,7 @@ async fn who_follows_is_led_from_leader_to_leader(kind: Kind) {
     let mut follower = Follower::at(&cluster, "c").await;
     follower.until("a", "unit 2").await;
     let url = format!("http://{}", cluster.host("a").api().await);
-    let resigned = run(soloist().args(["resign", "--url", &url])).await;
+    let resigned = run(soloist().args(["switchover", "--url", &url])).await;
     assert!(resigned.status.success(), "{}", resigned.output);
     // The last lines of a leader come before the first lines of the next.
     follower.until("a", "the term is ending").await;

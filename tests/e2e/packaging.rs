@@ -8,12 +8,10 @@ use serde_json::Value;
 use crate::harness::{
     cluster::{Cluster, Kind},
     etcd::Etcd,
+    exit::{CONFIG, FAILED, UNAVAILABLE},
     plugins,
     process::{Ended, run, soloist},
 };
-
-const USAGE: i32 = 64;
-const UNAVAILABLE: i32 = 69;
 
 /// The output of `soloist` with `args`.
 async fn says(args: &[&str]) -> String {
@@ -35,7 +33,7 @@ async fn the_version_tells_what_plugins_can_count_on() {
 async fn every_shell_has_completions() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let script = says(&["completions", shell]).await;
-        for word in ["soloist", "resign", "advertise"] {
+        for word in ["soloist", "switchover", "advertise"] {
             assert!(script.contains(word), "{shell} does not know {word}");
         }
     }
@@ -57,11 +55,38 @@ async fn every_command_has_a_page() {
         let text = fs::read_to_string(pages.join(page)).unwrap();
         assert!(text.contains(".TH ") && text.contains(word), "{page}:\n{text}");
     }
-    assert!(says(&["man"]).await.contains(".SH SUBCOMMANDS"));
+    assert!(says(&["man"]).await.contains(".SH COMMANDS"));
+    for page in fs::read_dir(&pages).unwrap() {
+        assert_well_formed(&page.unwrap().path()).await;
+    }
     let taken = pages.join("soloist.1");
     let Ended { status, output } = run(soloist().arg("man").arg(taken)).await;
     assert_eq!(status.code(), Some(UNAVAILABLE), "{output}");
     assert!(output.contains("help: "), "{output}");
+}
+
+/// Formats a page as `man` does, with all warnings on; where there is no `man`, structure alone is
+/// checked (`host/src/cli/manual`).
+async fn assert_well_formed(page: &std::path::Path) {
+    let mut man = tokio::process::Command::new("man");
+    man.args(["--warnings", "--encoding=UTF-8", "--pager=cat", "--local-file"]).arg(page);
+    man.stdout(std::process::Stdio::null());
+    match man.output().await {
+        Ok(done) => {
+            let warnings = String::from_utf8_lossy(&done.stderr);
+            assert!(done.status.success() && warnings.is_empty(), "{page:?}: {warnings}");
+        }
+        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{error}"),
+    }
+}
+
+#[tokio::test]
+async fn the_reference_is_what_the_program_says() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/reference/cli.md");
+    let page =
+        fs::read_to_string(page).expect("docs/reference/cli.md: run `cargo xtask reference`");
+    let now = says(&["man", "--format", "markdown"]).await;
+    assert!(now == page, "docs/reference/cli.md is out of date: run `cargo xtask reference`");
 }
 
 #[tokio::test]
@@ -86,7 +111,7 @@ async fn settings_are_checked_without_a_host() {
     };
     let Ended { status, output } = run(&mut check()).await;
     assert!(status.success(), "{output}");
-    assert!(output.contains("host a of cluster test") && output.contains("web"), "{output}");
+    assert!(output.starts_with("ok: host a of cluster test") && output.contains("web"), "{output}");
     let Ended { output, .. } = run(check().args(["--name", "other"])).await;
     assert!(output.contains("host other of cluster test"), "{output}");
 
@@ -94,7 +119,7 @@ async fn settings_are_checked_without_a_host() {
     fs::write(&wrong, "clusster = \"a\"\n").unwrap();
     // A file that is named on the command line takes precedence over the environment variable.
     let Ended { status, output } = run(check().arg(&wrong).env("SOLOIST_CONFIG", &file)).await;
-    assert_eq!(status.code(), Some(USAGE), "{output}");
+    assert_eq!(status.code(), Some(CONFIG), "{output}");
     assert!(output.contains("wrong.toml:1") && output.contains("did you mean `cluster`"));
 }
 
@@ -112,13 +137,17 @@ async fn a_host_is_asked_whether_it_is_well() {
     cluster.start("a");
     let url = format!("http://{}", cluster.host("a").api().await);
     let Ended { status, output } = asks("--ready", url.clone()).await;
-    assert_eq!(status.code(), Some(UNAVAILABLE), "{output}");
+    assert_eq!(status.code(), Some(FAILED), "{output}");
     assert!(output.contains("not ready: no session"), "{output}");
     let Ended { status, output } = asks("--live", url.clone()).await;
     assert!(status.success() && output == "ok\n", "{output}");
 
     cluster.etcd.as_mut().expect("etcd").start().await;
     cluster.leading("a").await;
+    let Ended { status, output } = asks("--live", url.replacen("http", "https", 1)).await;
+    assert_eq!(status.code(), Some(UNAVAILABLE), "{output}");
+    let right = format!("write {url}");
+    assert!(output.contains("speaks no TLS") && output.contains(&right), "{output}");
     let Ended { status, output } = asks("--ready", url).await;
     assert!(status.success() && output == "ok\n", "{output}");
 }

@@ -9,6 +9,7 @@ use tokio::time::{sleep, timeout};
 use crate::harness::{
     PATIENCE, at,
     client::Web,
+    exit::{CONFIG, DATA, FAILED, MISSING, USAGE},
     guests, own_address, plugins,
     process::{Ended, Process, run, soloist},
 };
@@ -46,7 +47,7 @@ async fn a_plugin_is_looked_at_with_its_settings() {
     assert!(seen.output.contains("report.toml it runs as job"), "{}", seen.output);
     fs::write(at("report.toml"), "schedule = \"0 9\"\n").expect("a file");
     let seen = inspect(&at("report.wasm"), &[]).await;
-    assert_eq!(seen.status.code(), Some(1), "{}", seen.output);
+    assert_eq!(seen.status.code(), Some(FAILED), "{}", seen.output);
     for part in ["no host runs it", "report.toml:1:12", "help: "] {
         assert!(seen.output.contains(part), "no {part:?} in:\n{}", seen.output);
     }
@@ -78,7 +79,7 @@ async fn what_could_be_nothing_is_not_compiled() {
     let mut command = soloist();
     command.args(["plugin", "inspect"]).arg(guests().join("exports-nothing.wasm"));
     let seen = run(command.env("XDG_CACHE_HOME", cache.path())).await;
-    assert_eq!(seen.status.code(), Some(1), "{}", seen.output);
+    assert_eq!(seen.status.code(), Some(DATA), "{}", seen.output);
     assert_eq!(files(cache.path()), 0, "{}", seen.output);
 }
 
@@ -94,12 +95,12 @@ fn files(folder: &Path) -> usize {
 #[tokio::test]
 async fn a_plugin_that_cannot_run_is_looked_at_all_the_same() {
     let seen = inspect(&guests().join("needs-unknown.wasm"), &[]).await;
-    assert_eq!(seen.status.code(), Some(1), "{}", seen.output);
+    assert_eq!(seen.status.code(), Some(FAILED), "{}", seen.output);
     for part in ["cannot run it", "example:unknown/thing", "wasi:cli/run"] {
         assert!(seen.output.contains(part), "no {part:?} in:\n{}", seen.output);
     }
     let nothing = inspect(Path::new("nowhere.wasm"), &[]).await;
-    assert_eq!(nothing.status.code(), Some(64), "{}", nothing.output);
+    assert_eq!(nothing.status.code(), Some(MISSING), "{}", nothing.output);
 }
 
 #[tokio::test]
@@ -160,15 +161,15 @@ async fn a_plugin_alone_is_granted_what_flags_say() {
 #[tokio::test]
 async fn a_wrong_flag_of_a_run_is_told() {
     let file = plugins().join("i-am-server.wasm");
-    for (flag, value, word) in [
-        ("--listen", "3000", "127.0.0.1:3000"),
-        ("--folder", "data", "FROM:AT"),
-        ("--set", "state", "state"),
-        ("--set", "max_concurrent_requests = 0", "out of range"),
-        ("--outbound", "ftp://x", "outbound"),
+    for (flag, value, code, word) in [
+        ("--listen", "3000", CONFIG, "127.0.0.1:3000"),
+        ("--folder", "data", USAGE, "FROM:AT"),
+        ("--set", "state", USAGE, "state"),
+        ("--set", "max_concurrent_requests = 0", CONFIG, "out of range"),
+        ("--outbound", "ftp://x", CONFIG, "outbound"),
     ] {
         let ended = run(soloist().args(["plugin", "run"]).arg(&file).args([flag, value])).await;
-        assert_eq!(ended.status.code(), Some(64), "{}", ended.output);
+        assert_eq!(ended.status.code(), Some(code), "{}", ended.output);
         assert!(ended.output.contains(word), "no {word:?} in:\n{}", ended.output);
     }
 }
@@ -188,7 +189,7 @@ async fn what_is_no_plugin_is_called_what_it_is() {
     ] {
         fs::write(&file, bytes).expect("a file");
         let seen = inspect(&file, &[]).await;
-        assert_eq!(seen.status.code(), Some(1), "{}", seen.output);
+        assert_eq!(seen.status.code(), Some(DATA), "{}", seen.output);
         for part in [&format!(": {form}, "), "cannot run it", mend] {
             assert!(seen.output.contains(part), "no {part:?} in:\n{}", seen.output);
         }
@@ -241,7 +242,7 @@ async fn a_plugin_runs_alone_by_the_settings_beside_it() {
     let told = process.log.find(0, "the control address", says("control API on http://")).await;
     let url = told.as_str().and_then(|line| line.split("control API on ").nth(1)).expect("a URL");
     let url = url.split_whitespace().next().expect("a URL");
-    let ran = run(soloist().args(["jobs", "run", "report", "--wait", "--url", url])).await;
+    let ran = run(soloist().args(["job", "run", "report", "--wait", "--url", url])).await;
     assert!(ran.status.success(), "{}\n{}", ran.output, process.log);
     fs::remove_file(&file).expect("a file");
     process.log.find(0, "that it is gone", says("report.wasm is gone")).await;
@@ -254,7 +255,7 @@ async fn a_task_that_runs_alone_says_how_it_is_called() {
     let mut command = soloist();
     command.args(["plugin", "run"]).arg(guests().join("work.wasm"));
     let mut process = Process::start(&mut command);
-    let says = |line: &Value| line.as_str().is_some_and(|line| line.contains("soloist call "));
+    let says = |line: &Value| line.as_str().is_some_and(|line| line.contains("soloist task call "));
     let told = process.log.find(0, "how it is called", says).await;
     let (_, line) = told.as_str().and_then(|line| line.split_once("soloist ")).expect("a line");
     let called = run(soloist().args(line.split_whitespace()).arg("echo hello")).await;
@@ -277,7 +278,7 @@ async fn a_mistake_of_a_run_is_shown_where_a_person_wrote_it() {
     fs::write(file.with_extension("toml"), "max_concurrent_requests = 0\nlisten = 3000\n")
         .expect("a file");
     let ended = run(soloist().args(["plugin", "run"]).arg(&file)).await;
-    assert_eq!(ended.status.code(), Some(64), "{}", ended.output);
+    assert_eq!(ended.status.code(), Some(CONFIG), "{}", ended.output);
     for part in ["web.toml:1:27", "web.toml:2:10"] {
         assert!(ended.output.contains(part), "no {part:?} in:\n{}", ended.output);
     }

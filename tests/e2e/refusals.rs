@@ -5,12 +5,10 @@ use std::{fs, net::TcpListener};
 use crate::harness::{
     cluster::{Cluster, Kind},
     etcd::Etcd,
+    exit::{CONFIG, UNAVAILABLE, USAGE},
     plugins,
     process::run,
 };
-
-const USAGE: i32 = 64;
-const UNAVAILABLE: i32 = 69;
 
 /// Runs host `a` with this addition to valid settings; it must refuse them.
 async fn refused(more: &str, code: i32, words: &[&str]) {
@@ -31,13 +29,13 @@ async fn refused_by(command: &mut tokio::process::Command, code: i32, words: &[&
 
 #[tokio::test]
 async fn an_unknown_key() {
-    refused("lissten = \"x\"\n", USAGE, &["a.toml", "lissten", "listen"]).await;
+    refused("lissten = \"x\"\n", CONFIG, &["a.toml", "lissten", "listen"]).await;
 }
 
 #[tokio::test]
 async fn a_table_written_twice() {
     let more = "[lease]\nttl = \"9s\"\n";
-    refused(more, USAGE, &["a.toml", "lease"]).await;
+    refused(more, CONFIG, &["a.toml", "lease"]).await;
 }
 
 #[tokio::test]
@@ -48,7 +46,7 @@ async fn a_ttl_below_the_minimum_of_the_store() {
     fs::write(&file, cluster.configuration("").replace("ttl = \"2s\"", "ttl = \"1s\"")).unwrap();
     let mut command = crate::harness::process::soloist();
     command.arg("run").arg("--config").arg(&file);
-    refused_by(&mut command, USAGE, &["low.toml:4", "ttl", "2s"]).await;
+    refused_by(&mut command, CONFIG, &["low.toml:4", "ttl", "2s"]).await;
 }
 
 #[tokio::test]
@@ -59,7 +57,7 @@ async fn an_impossible_timing() {
     fs::write(&file, odd).unwrap();
     let mut command = crate::harness::process::soloist();
     command.arg("run").arg("--config").arg(&file);
-    refused_by(&mut command, USAGE, &["odd.toml", "stop"]).await;
+    refused_by(&mut command, CONFIG, &["odd.toml", "stop"]).await;
 }
 
 #[tokio::test]
@@ -79,7 +77,7 @@ async fn a_file_that_is_no_database() {
     let cluster = Cluster::new(Kind::Sqlite).await;
     fs::write(cluster.folder.path().join("soloist.db"), "This is no database. ".repeat(100))
         .unwrap();
-    refused_by(&mut cluster.command("a", ""), USAGE, &["soloist.db"]).await;
+    refused_by(&mut cluster.command("a", ""), UNAVAILABLE, &["soloist.db"]).await;
     let text = fs::read_to_string(cluster.folder.path().join("soloist.db")).unwrap();
     assert!(text.starts_with("This is no database."), "nothing is lost");
 }
@@ -123,11 +121,11 @@ async fn checked(settings: &str, plugins_there: &[&str]) -> (Option<i32>, String
 async fn two_groups_at_one_address_are_found_by_a_check() {
     let settings = "[action.one]\ngroup = \"a\"\n[action.two]\ngroup = \"b\"\n";
     let (code, text) = checked(settings, &["one", "two"]).await;
-    assert_eq!(code, Some(USAGE), "{text}");
+    assert_eq!(code, Some(CONFIG), "{text}");
     assert!(text.contains("one and two cannot both listen"), "{text}");
     let settings = "[action.one]\nkinds = [\"service\"]\n";
     let (code, text) = checked(settings, &["one"]).await;
-    assert_eq!(code, Some(USAGE), "{text}");
+    assert_eq!(code, Some(CONFIG), "{text}");
     assert!(text.contains("to be run as service"), "{text}");
 }
 
@@ -138,7 +136,7 @@ async fn a_check_needs_no_secrets_and_tells_all_mistakes_at_once() {
     assert_eq!(code, Some(0), "{text}");
     let bad = "store = \"etcd:10.0.0.1:2379\"\n[lease]\nttl = 5\n[action.one]\nmax_concurrent_requests = 0\n";
     let (code, text) = checked(bad, &["one"]).await;
-    assert_eq!(code, Some(USAGE), "{text}");
+    assert_eq!(code, Some(CONFIG), "{text}");
     for part in ["soloist.toml:1:9", "write `etcd://10.0.0.1:2379`", ":3:7", ":5:27"] {
         assert!(text.contains(part), "no {part:?} in:\n{text}");
     }
@@ -152,7 +150,7 @@ async fn a_check_tells_what_plugins_cannot_be_with_the_rest_and_where() {
                kinds = [\"task\"]\n[action.three]\ngroup = \"a\"\npath = \"/x\"\n\
                [action.four]\ngroup = \"a\"\npath = \"/x\"\n";
     let (code, text) = checked(bad, &["one", "two", "three", "four"]).await;
-    assert_eq!(code, Some(USAGE), "{text}");
+    assert_eq!(code, Some(CONFIG), "{text}");
     for part in [
         ":2:7",
         "one has a schedule and no program",
@@ -190,14 +188,14 @@ async fn settings_that_are_not_there_are_called_so() {
     let web = plugins().join("i-am-server.wasm");
     let mut command = crate::harness::process::soloist();
     command.args(["plugin", "run"]).arg(web).args(["--settings", "nope.toml"]);
-    refused_by(&mut command, USAGE, &["there is no file `nope.toml`", "leave --settings out"])
+    refused_by(&mut command, CONFIG, &["there is no file `nope.toml`", "leave --settings out"])
         .await;
 }
 
 #[tokio::test]
 async fn the_settings_of_an_action_are_not_those_of_a_host() {
     let (code, text) = checked("schedule = \"@daily\"\nmax_attempts = 3\n", &["one"]).await;
-    assert_eq!(code, Some(USAGE), "{text}");
+    assert_eq!(code, Some(CONFIG), "{text}");
     assert!(text.contains("holds the settings of an action"), "{text}");
     assert_eq!(text.matches("error:").count(), 1, "{text}");
 }

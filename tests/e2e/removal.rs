@@ -4,8 +4,9 @@ use rustix::process::Signal;
 use serde_json::Value;
 use tokio::join;
 
+use crate::harness::exit::{REFUSED, UNAVAILABLE};
 use crate::{
-    commands::{REFUSED, UNAVAILABLE, done, refused, tell},
+    commands::{done, refused, tell},
     harness::{
         cluster::{Cluster, Kind},
         process::{agrees, readiness},
@@ -50,7 +51,7 @@ async fn a_host_that_is_removed_leaves_and_stays_out_until_it_is_admitted(kind: 
     assert!(!ready && why.contains("soloist admit a"), "{why}");
     let status = agrees(cluster.host("a"), |status| status["removed"].is_object()).await;
     assert!(status["host"]["obstacle"].is_string(), "{status}");
-    let args = ["resign", "--to", "a"];
+    let args = ["switchover", "--to", "a"];
     refused(&cluster, "b", &args, REFUSED, "a is removed, by ada").await;
     cluster.terminate("b").await;
     cluster.web.until("c", |answer| answer.host == "c").await;
@@ -58,7 +59,7 @@ async fn a_host_that_is_removed_leaves_and_stays_out_until_it_is_admitted(kind: 
     let log = &cluster.host("a").log;
     assert!(log.events("standby").is_empty() && log.events("leaving").is_empty(), "{log}");
     done(&cluster, "a", &["admit", "a"], "a may join again").await;
-    agrees(cluster.host("a"), |status| status["groups"]["main"]["role"] == "next_leader").await;
+    agrees(cluster.host("a"), |status| status["groups"]["main"]["role"] == "next").await;
     assert!(readiness(cluster.host("a")).await.0);
 }
 

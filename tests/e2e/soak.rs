@@ -64,7 +64,7 @@ async fn changes_of_leadership_leave_nothing_behind(kind: Kind) {
     let began = Instant::now();
     for change in 0..changes() {
         cluster.waiting(leader, &[next_leader]).await;
-        let url = format!("http://{}/v1/resign", cluster.host(leader).api().await);
+        let url = format!("http://{}/v1/switchover", cluster.host(leader).api().await);
         let seen = cluster.host(next_leader).log.len();
         let order = json!({ "group": "main", "by": "soak" });
         let answer = client.post(url).json(&order).send().await.expect("an answer");

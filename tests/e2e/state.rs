@@ -7,15 +7,11 @@ use tokio::{io::AsyncWriteExt, time::timeout};
 use crate::harness::{
     PATIENCE,
     cluster::{Cluster, Kind},
+    exit::{DATA, MISSING, REFUSED, UNAVAILABLE, USAGE},
     process::soloist,
 };
 
 crate::on_both_stores!(people_read_and_write_state, state_outlives_leaders_and_restarts);
-
-const MISSING: i32 = 1;
-const REFUSED: i32 = 2;
-const USAGE: i32 = 64;
-const UNAVAILABLE: i32 = 69;
 
 /// `soloist state` against one host.
 struct Desk(String);
@@ -68,48 +64,48 @@ async fn people_read_and_write_state(kind: Kind) {
     cluster.join_with("a", &plain).await;
     let desk = Desk::at(&cluster, "a").await;
     // An action that runs, but has no state.
-    desk.refused(&["put", "plain", "k", "v"], REFUSED, "plain keeps no state").await;
-    desk.refused(&["put", "plain", "k", "v"], REFUSED, "write `state = true`").await;
+    desk.refused(&["set", "plain", "k", "v"], REFUSED, "plain keeps no state").await;
+    desk.refused(&["set", "plain", "k", "v"], REFUSED, "write `state = true`").await;
     // An action that no host runs: its state may exist before and after it.
-    assert_eq!(desk.ok(&["ls", "web"]).await, b"");
+    assert_eq!(desk.ok(&["list", "web"]).await, b"");
     let unknown = "there is no action no-such-action";
-    desk.refused(&["ls", "no-such-action"], MISSING, unknown).await;
+    desk.refused(&["list", "no-such-action"], MISSING, unknown).await;
     for action in ["web", "no-such-action"] {
-        assert_eq!(desk.ok(&["put", action, "greeting", "secret value"]).await, b"");
+        assert_eq!(desk.ok(&["set", action, "greeting", "secret value"]).await, b"");
         assert_eq!(desk.ok(&["get", action, "greeting"]).await, b"secret value");
     }
     let binary: Vec<u8> = (0..=255).collect();
-    desk.ok_with(&["put", "web", "stdin", "-"], &binary).await;
+    desk.ok_with(&["set", "web", "stdin", "-"], &binary).await;
     assert_eq!(desk.ok(&["get", "web", "stdin"]).await, binary);
     let file = cluster.folder.path().join("value");
     std::fs::write(&file, &binary).unwrap();
     let file = file.to_str().expect("UTF-8");
-    desk.ok(&["put", "web", "file", "--file", file]).await;
+    desk.ok(&["set", "web", "file", "--file", file]).await;
     assert_eq!(desk.ok(&["get", "web", "file"]).await, binary);
-    desk.ok(&["put", "web", "empty", ""]).await;
+    desk.ok(&["set", "web", "empty", ""]).await;
     assert_eq!(desk.ok(&["get", "web", "empty"]).await, b"");
     for odd in ["..", ".", "a/../b", "ü b", "100%", "q?k=v&x#y", "+"] {
-        desk.ok(&["put", "odd", odd, odd]).await;
+        desk.ok(&["set", "odd", odd, odd]).await;
         assert_eq!(desk.ok(&["get", "odd", odd]).await, odd.as_bytes());
     }
     assert_eq!(
-        String::from_utf8_lossy(&desk.ok(&["ls", "odd"]).await),
+        String::from_utf8_lossy(&desk.ok(&["list", "odd"]).await),
         "+\n.\n..\n100%\na/../b\nq?k=v&x#y\nü b\n"
     );
 
     desk.refused(&["get", "web", "nothing"], MISSING, "web keeps no key \"nothing\"").await;
-    desk.refused(&["rm", "web", "nothing"], MISSING, "web keeps no key \"nothing\"").await;
-    desk.refused(&["ls", "a/b"], USAGE, "`a/b` is not a name").await;
-    let output = desk.run(&["put", "web", "large", "-"], &vec![0; 300_000]).await;
-    assert_eq!(output.status.code(), Some(USAGE));
+    desk.refused(&["delete", "web", "nothing"], MISSING, "web keeps no key \"nothing\"").await;
+    desk.refused(&["list", "a/b"], USAGE, "`a/b` is not a name").await;
+    let output = desk.run(&["set", "web", "large", "-"], &vec![0; 300_000]).await;
+    assert_eq!(output.status.code(), Some(DATA));
     assert!(String::from_utf8_lossy(&output.stderr).contains("longer than 262144 bytes"));
 
     // Existing keys are removed although another one does not exist.
-    desk.refused(&["rm", "web", "stdin", "nothing", "file"], MISSING, "\"nothing\"").await;
-    assert_eq!(desk.ok(&["ls", "web"]).await, b"empty\ngreeting\n");
-    desk.refused(&["rm", "web", "--all"], USAGE, "--yes").await;
-    assert_eq!(desk.ok(&["rm", "web", "--all", "--yes"]).await, b"removed 2 keys\n");
-    assert_eq!(desk.ok(&["ls", "web"]).await, b"");
+    desk.refused(&["delete", "web", "stdin", "nothing", "file"], MISSING, "\"nothing\"").await;
+    assert_eq!(desk.ok(&["list", "web"]).await, b"empty\ngreeting\n");
+    desk.refused(&["delete", "web", "--all"], USAGE, "--yes").await;
+    assert_eq!(desk.ok(&["delete", "web", "--all", "--yes"]).await, b"deleted 2 keys\n");
+    assert_eq!(desk.ok(&["list", "web"]).await, b"");
     assert_eq!(desk.ok(&["get", "no-such-action", "greeting"]).await, b"secret value");
 
     let log = &cluster.host("a").log;
@@ -126,13 +122,13 @@ async fn state_outlives_leaders_and_restarts(kind: Kind) {
     cluster.join("b").await;
     // Every host accepts the commands, whichever leads.
     let (leader, standby) = (Desk::at(&cluster, "a").await, Desk::at(&cluster, "b").await);
-    leader.ok(&["put", "kept", "by the leader", "1"]).await;
-    standby.ok(&["put", "kept", "by a standby", "2"]).await;
+    leader.ok(&["set", "kept", "by the leader", "1"]).await;
+    standby.ok(&["set", "kept", "by a standby", "2"]).await;
     let all: &[u8] = b"by a standby\nby the leader\n";
-    assert_eq!(leader.ok(&["ls", "kept"]).await, all);
+    assert_eq!(leader.ok(&["list", "kept"]).await, all);
     cluster.kill("a").await;
     cluster.leading("b").await;
-    assert_eq!(standby.ok(&["ls", "kept"]).await, all);
+    assert_eq!(standby.ok(&["list", "kept"]).await, all);
     cluster.terminate("b").await;
     if let Some(etcd) = &mut cluster.etcd {
         etcd.kill().await;
@@ -140,7 +136,7 @@ async fn state_outlives_leaders_and_restarts(kind: Kind) {
     }
     cluster.join("c").await;
     let desk = Desk::at(&cluster, "c").await;
-    assert_eq!(desk.ok(&["ls", "kept"]).await, all);
+    assert_eq!(desk.ok(&["list", "kept"]).await, all);
     assert_eq!(desk.ok(&["get", "kept", "by the leader"]).await, b"1");
     assert_eq!(desk.ok(&["get", "kept", "by a standby"]).await, b"2");
 }
@@ -150,10 +146,10 @@ async fn a_store_that_is_lost_is_told() {
     let mut cluster = Cluster::new(Kind::Etcd).await.brief();
     cluster.join("a").await;
     let desk = Desk::at(&cluster, "a").await;
-    desk.ok(&["put", "kept", "k", "1"]).await;
+    desk.ok(&["set", "kept", "k", "1"]).await;
     cluster.etcd.as_mut().expect("etcd").kill().await;
     let endpoint = cluster.etcd.as_ref().expect("etcd").endpoint();
-    for args in [&["ls", "kept"][..], &["get", "kept", "k"], &["put", "kept", "k", "2"]] {
+    for args in [&["list", "kept"][..], &["get", "kept", "k"], &["set", "kept", "k", "2"]] {
         desk.refused(args, UNAVAILABLE, &endpoint).await;
     }
     // The commands may be done before the host itself has noticed the loss of its store.
@@ -161,14 +157,14 @@ async fn a_store_that_is_lost_is_told() {
     cluster.etcd.as_mut().expect("etcd").start().await;
     cluster.host("a").log.event(0, "store-back").await;
     assert_eq!(desk.ok(&["get", "kept", "k"]).await, b"1");
-    desk.ok(&["put", "kept", "k", "2"]).await;
+    desk.ok(&["set", "kept", "k", "2"]).await;
 }
 
 #[tokio::test]
 async fn nobody_to_ask_for_state() {
     let desk = Desk("http://127.0.0.1:9".into());
-    desk.refused(&["ls", "web"], UNAVAILABLE, "127.0.0.1:9").await;
-    Desk("nonsense".into()).refused(&["ls", "web"], USAGE, "`nonsense` is not a URL").await;
+    desk.refused(&["list", "web"], UNAVAILABLE, "127.0.0.1:9").await;
+    Desk("nonsense".into()).refused(&["list", "web"], USAGE, "`nonsense` is not a URL").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -181,7 +177,7 @@ async fn a_list_of_many_pages_is_whole() {
     rusqlite::Connection::open(file).unwrap().execute(sql, []).unwrap();
     let desk = Desk::at(&cluster, "a").await;
     let all: String = (1..=2500).map(|n| format!("{n:05}\n")).collect();
-    assert_eq!(String::from_utf8_lossy(&desk.ok(&["ls", "web"]).await), all);
-    assert_eq!(desk.ok(&["rm", "web", "--all", "--yes"]).await, b"removed 2500 keys\n");
-    assert_eq!(desk.ok(&["ls", "web"]).await, b"");
+    assert_eq!(String::from_utf8_lossy(&desk.ok(&["list", "web"]).await), all);
+    assert_eq!(desk.ok(&["delete", "web", "--all", "--yes"]).await, b"deleted 2500 keys\n");
+    assert_eq!(desk.ok(&["list", "web"]).await, b"");
 }

@@ -8,11 +8,10 @@ use crate::harness::{
     CALM_TTL, TTL, certificates,
     cluster::Cluster,
     etcd::Etcd,
+    exit::UNAVAILABLE,
     process::{agrees, run},
     proxy::Proxy,
 };
-
-const USAGE: i32 = 64;
 
 /// An etcd that requires certificates, and the proxy address that its own certificate is valid for.
 async fn secure() -> (Etcd, Proxy) {
@@ -57,7 +56,7 @@ async fn a_host_that_is_not_let_in_does_not_start() {
         (lacking, "authority.pem: name a file in PEM"),
     ] {
         let ended = run(&mut cluster.command("a", &tls)).await;
-        assert_eq!(ended.status.code(), Some(USAGE), "{}", ended.output);
+        assert_eq!(ended.status.code(), Some(UNAVAILABLE), "{}", ended.output);
         assert!(ended.output.contains(words), "no {words:?} in:\n{}", ended.output);
     }
 }

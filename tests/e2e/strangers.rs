@@ -13,11 +13,11 @@ use crate::harness::{
     etcd::{etcdctl, etcdctl_in_a_shell},
     etcd_cluster::EtcdCluster,
     events::Events,
+    exit::REFUSED,
     process::{Process, agrees, run, soloist, until_readiness},
 };
 
 const QUEUE: &str = "/soloist/test/election/main";
-const REFUSED: i32 = 2;
 
 /// The group `main` in a status.
 fn main(status: &Value) -> &Value {
@@ -95,7 +95,7 @@ async fn a_stranger_that_was_elected_is_named_and_can_be_removed() {
     let shown = soloist_at(a, &["status"]).await.output;
     let command = group["strangers"][0]["remove"].as_str().expect("a command");
     assert!(shown.contains(command) && shown.contains("nobody has led main"), "{shown}");
-    let resign = soloist_at(a, &["resign"]).await;
+    let resign = soloist_at(a, &["switchover"]).await;
     assert_eq!(resign.status.code(), Some(REFUSED), "{}", resign.output);
     assert!(resign.output.contains(&format!("help: run `{command}`")), "{}", resign.output);
 
@@ -126,7 +126,7 @@ async fn a_stranger_in_the_queue_is_no_next_leader() {
     assert!(group["strangers"][0]["lease"].is_null(), "{group}");
     let warning = a.log.event(0, "stranger").await;
     assert_eq!(warning["remove"], group["strangers"][0]["remove"], "{warning}");
-    for order in [&["resign"][..], &["resign", "--to", "c"], &["drain", "a"]] {
+    for order in [&["switchover"][..], &["switchover", "--to", "c"], &["drain", "a"]] {
         let refused = soloist_at(cluster.host("c"), order).await;
         assert_eq!(refused.status.code(), Some(REFUSED), "{order:?}: {}", refused.output);
         assert!(refused.output.contains("nobody would lead main then"), "{}", refused.output);

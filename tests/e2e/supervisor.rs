@@ -11,6 +11,7 @@ use tokio::{
 use crate::harness::{
     client::Answer,
     cluster::{Cluster, Kind},
+    exit::{CONFIG, INTERRUPTED, UNAVAILABLE},
     guests, plugins,
     process::{NO_SUPERVISOR, Process, run, soloist},
 };
@@ -145,7 +146,7 @@ async fn the_second_signal_ends_both_at_once(kind: Kind) {
             break status;
         }
     };
-    assert_eq!(status.code(), Some(130), "{log}");
+    assert_eq!(status.code(), Some(INTERRUPTED), "{log}");
     host.gone().await;
     // The session was revoked all the same.
     soon(&cluster, "b").await;
@@ -313,7 +314,7 @@ async fn refuses_alike(command: &mut Command, code: i32) {
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_settings_are_told_as_without_a_supervisor() {
     let cluster = Cluster::new(Kind::Sqlite).await;
-    refuses_alike(&mut cluster.command("a", "lissten = \"x\"\n"), 64).await;
+    refuses_alike(&mut cluster.command("a", "lissten = \"x\"\n"), CONFIG).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -325,5 +326,5 @@ async fn a_taken_address_is_told_as_without_a_supervisor() {
     let file = cluster.folder.path().join("a.toml");
     let mut command = soloist();
     command.arg("run").arg("--config").arg(file).args(["--listen", &listen]);
-    refuses_alike(&mut command, 69).await;
+    refuses_alike(&mut command, UNAVAILABLE).await;
 }

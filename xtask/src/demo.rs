@@ -2,11 +2,12 @@
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 use std::thread;
 
 use anyhow::{Context, Result, anyhow};
-use soloist_devtools::{guests, soloist, wasm_target};
+use soloist_devtools::{guests, paths, soloist, wasm_target};
 
 /// Builds everything and replaces this process by `soloist demo`, which gets the arguments `extra`.
 pub(crate) fn run(extra: &[OsString]) -> Result<()> {
@@ -27,4 +28,17 @@ pub(crate) fn run(extra: &[OsString]) -> Result<()> {
     // Replaces this process, so that Ctrl-C and all other signals reach the demo directly.
     let error = demo.exec();
     Err(error).with_context(|| format!("cannot start {}", program.display()))
+}
+
+/// The plugin that is part of the program, for a demo without any other.
+const EMBEDDED: &str = "host/src/cli/demo/i-am-server.wasm";
+
+/// Renews the plugin that is part of the program from those built in `plugins`.
+pub(crate) fn embed_plugin(plugins: &Path) -> Result<()> {
+    let place = paths::repo().join(EMBEDDED);
+    let name = place.file_name().context("it has a name")?;
+    if guests::put(&plugins.join(name), &place)? {
+        eprintln!("renewed {EMBEDDED}: commit it");
+    }
+    Ok(())
 }

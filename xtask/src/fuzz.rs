@@ -39,7 +39,7 @@ const REQUESTS: [(u8, &str); 22] = [
     (8, "work?all=true"),
     (9, "/job"),
     (11, "\n\n{\"group\": \"main\", \"to\": \"b\", \"by\": \"me\", \"reason\": \"why\"}"),
-    (12, "\n\n{\"group\": \"main\", \"freeze\": true, \"by\": \"me\"}"),
+    (12, "\n\n{\"group\": \"main\", \"keep_failover\": true, \"by\": \"me\"}"),
     (13, "\n\n{\"group\": \"main\", \"reason\": \"why\"}"),
     (14, "\n\n{\"host\": \"b\", \"by\": \"me\"}"),
     (15, "\n\n{}"),
@@ -62,7 +62,11 @@ const ROWS: [(u8, u8, &str); 12] = [
         5,
         r#"{"first_seen": 1, "last_seen": 2, "member": {"name": "b", "url": "javascript:alert(1)"}}"#,
     ),
-    (0, 7, r#"{"by": "\u202e", "reason": "why", "since": 18446744073709551615, "freeze": true}"#),
+    (
+        0,
+        7,
+        r#"{"by": "\u202e", "reason": "why", "since": 18446744073709551615, "keep_failover": true}"#,
+    ),
     (0, 9, r#"{"by": "me", "reason": "why", "since": 1}"#),
     (
         1,

@@ -113,7 +113,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Setup => setup::run(),
         Task::Plugins => {
             setup::run()?;
-            guests::plugins().map(drop)
+            guests::plugins().and_then(|folder| demo::embed_plugin(&folder))
         }
         Task::Examples => {
             setup::run()?;

@@ -17,9 +17,9 @@ pub enum GapReason {
     Unknown,
     /// No host stands for election.
     Nobody,
-    /// People keep all hosts from standing.
-    Frozen {
-        /// Who froze the group, and why.
+    /// A pause keeps all hosts from standing.
+    Paused {
+        /// Who paused the group, and why.
         by: String,
         /// The command that lets hosts stand again.
         resume: String,
@@ -43,8 +43,8 @@ impl fmt::Display for GapReason {
                      not know",
             ),
             Self::Nobody => f.write_str("no host stands for election"),
-            Self::Frozen { by, resume } => {
-                write!(f, "nobody may, it is frozen by {by}; `{resume}` lets one lead")
+            Self::Paused { by, resume } => {
+                write!(f, "a pause by {by} stops failover; `{resume}` lets a host lead")
             }
             Self::Stranger(it) => {
                 write!(f, "{it} heads its queue; `{}` removes that", it.remove)
@@ -97,14 +97,14 @@ impl GapReason {
                 Some(Self::Silent { host, key })
             }
             (None, Some(stranger)) => Some(Self::Stranger(Arc::clone(stranger))),
-            (None, None) => Some(Self::frozen(group, roster).unwrap_or(Self::Nobody)),
+            (None, None) => Some(Self::paused(group, roster).unwrap_or(Self::Nobody)),
         }
     }
 
-    fn frozen(group: &Group, roster: &Roster) -> Option<Self> {
-        let freeze = roster.notes.pause_of(group).filter(|pause| pause.freeze)?;
-        let by = with_reason(&freeze.order.by, &freeze.order.reason);
-        Some(Self::Frozen { by, resume: roster.notes.resume_command(group) })
+    fn paused(group: &Group, roster: &Roster) -> Option<Self> {
+        let pause = roster.notes.pause_of(group).filter(|pause| !pause.keep_failover)?;
+        let by = with_reason(&pause.order.by, &pause.order.reason);
+        Some(Self::Paused { by, resume: roster.notes.resume_command(group) })
     }
 
     /// The text for several groups that have this reason in common.

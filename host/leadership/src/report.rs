@@ -125,7 +125,12 @@ pub(crate) fn obstacles(before: &HostView, now: &HostView, host: &str, journal: 
         let why = |view: &GroupView| view.bar.clone().or_else(|| view.obstacle.clone());
         match (why(before), why(now)) {
             (before, Some(reason)) if before.as_ref() != Some(&reason) => {
-                warn!(event = "not-ready", %group, "cannot lead {group}: {reason}");
+                // What an operator or a strategy wants is no fault.
+                if now.bar.is_some() {
+                    info!(event = "not-ready", %group, "does not stand for {group}: {reason}");
+                } else {
+                    warn!(event = "not-ready", %group, "cannot lead {group}: {reason}");
+                }
                 journal.record(Transition::of("not-ready", host).in_group(group).because(reason));
             }
             (Some(_), None) => {

@@ -1,8 +1,8 @@
 //! Commands for the cluster: handing over, pausing, draining, removing.
 //!
 //! ```text
-//! POST   /v1/resign            {"group", "to", "by", "reason"}
-//! POST   /v1/pause             {"group", "freeze", "by", "reason"}
+//! POST   /v1/switchover        {"group", "to", "by", "reason"}
+//! POST   /v1/pause             {"group", "keep_failover", "by", "reason"}
 //! POST   /v1/resume            {"group", "by", "reason"}
 //! POST   /v1/drain, /undrain   {"host", "by", "reason"}
 //! POST   /v1/remove            {"host", "force", "by", "reason"}
@@ -24,7 +24,7 @@ use serde::de::DeserializeOwned;
 use super::{api_error::ApiError, request_body, required_role::OPERATE, routes::ApiRoutes};
 use crate::cluster::{
     CommandAnswer, CommandError, Commands, DrainOrder, PASSED_ON, PauseOrder, RemoveOrder,
-    ResignOrder,
+    SwitchoverOrder,
 };
 
 /// The greatest body of a command, in bytes.
@@ -35,7 +35,7 @@ type CommandResponse = Result<Json<CommandAnswer>, ApiError>;
 
 pub(super) fn routes(commands: Arc<Commands>) -> ApiRoutes {
     ApiRoutes::new()
-        .post("/v1/resign", OPERATE, resign)
+        .post("/v1/switchover", OPERATE, switchover)
         .post("/v1/pause", OPERATE, pause)
         .post("/v1/resume", OPERATE, resume)
         .post("/v1/drain", OPERATE, drain)
@@ -45,9 +45,9 @@ pub(super) fn routes(commands: Arc<Commands>) -> ApiRoutes {
         .with(commands)
 }
 
-async fn resign(State(to): CommandsState, headers: HeaderMap, body: Body) -> CommandResponse {
-    let order: ResignOrder = read(body).await?;
-    answer(to.resign(order, headers.contains_key(PASSED_ON)).await)
+async fn switchover(State(to): CommandsState, headers: HeaderMap, body: Body) -> CommandResponse {
+    let order: SwitchoverOrder = read(body).await?;
+    answer(to.switchover(order, headers.contains_key(PASSED_ON)).await)
 }
 
 async fn pause(State(to): CommandsState, body: Body) -> CommandResponse {

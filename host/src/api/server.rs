@@ -82,19 +82,19 @@ DELETE /v1/state/ACTION?all=true   all of them
 GET /v1/jobs                       the jobs of this host, as JSON, each with its next and last run
 GET /v1/jobs/NAME                  what is kept of a job's runs
 GET /v1/jobs/NAME/next             its next runs, and what becomes of them when clocks are set; ?count=N&zone=ZONE
-POST /v1/jobs/NAME/run             has it run now; ?wait=true answers when it has ended; `soloist jobs` does the same
+POST /v1/jobs/NAME/run             has it run now; ?wait=true answers when it has ended; `soloist job` does the same
 GET /v1/clock                      what this host's clock shows; hosts compare theirs
 
-POST /v1/resign                    the leader of {\"group\"} hands over, to the host {\"to\"} or to the next in line
-POST /v1/pause, /v1/resume         no changes by preference in {\"group\"}, or in all; {\"freeze\": true}: none at all
+POST /v1/switchover                the leader of {\"group\"} hands over, to the host {\"to\"} or to the next in line
+POST /v1/pause, /v1/resume         no change of leadership in {\"group\"}, or in all; {\"keep_failover\": true}: none by preference
 POST /v1/drain, /v1/undrain        {\"host\"}, or this one, gives everything up and stays out
 POST /v1/remove                    forgets {\"host\"}; {\"force\": true}: it leaves, and is kept out
 POST /v1/admit                     lets {\"host\"} join again
-Each takes JSON with {\"by\"} and {\"reason\"}; `soloist resign`, `pause`, `drain`, `remove` do the same.
+Each takes JSON with {\"by\"} and {\"reason\"}; `soloist switchover`, `pause`, `drain`, `remove` do the same.
 
 GET /v1/tasks                      the tasks, and the hosts that take calls of each, as JSON
-POST /v1/tasks/TASK                calls one with the body; ?timeout=5s&attempts=3; `soloist call` does the same
-POST /v1/tasks/TASK?mode=enqueue      has it kept until it is done; `soloist enqueue` does the same
+POST /v1/tasks/TASK                calls one with the body; ?timeout=5s&attempts=3; `soloist task call` does the same
+POST /v1/tasks/TASK?mode=enqueue      has it kept until it is done; `soloist task enqueue` does the same
 GET /v1/tasks/TASK/ID              how a queued call stands; /answer: its answer
 GET, POST, DELETE /v1/tasks/TASK/dead   what was given up, tried again, taken away; ?id=ID
 

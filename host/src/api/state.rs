@@ -214,7 +214,7 @@ fn which_key() -> ApiError {
 }
 
 fn missing(action: &str, key: &str) -> ApiError {
-    let help = format!("`soloist state ls {action}` lists the keys that there are");
+    let help = format!("`soloist state list {action}` lists the keys that there are");
     ApiError::new(StatusCode::NOT_FOUND, format!("{action} keeps no key {key:?}"), help)
 }
 

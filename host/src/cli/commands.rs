@@ -1,4 +1,4 @@
-//! `soloist resign`, `pause`, `resume`, `drain`, `undrain`, `remove` and `admit`: commands to a
+//! `soloist switchover`, `pause`, `resume`, `drain`, `undrain`, `remove` and `admit`: commands to a
 //! cluster.
 
 use std::time::Duration;
@@ -10,38 +10,50 @@ use serde::Serialize;
 use super::{
     ExitError,
     api_client::HostArgs,
+    operator::operator,
     terminal::{sanitize, say},
 };
-use crate::cluster::{CommandAnswer, DrainOrder, PauseOrder, RemoveOrder, ResignOrder};
+use crate::cluster::{CommandAnswer, DrainOrder, PauseOrder, RemoveOrder, SwitchoverOrder};
 
-/// How long a command may take: a drain, followed by a take-over.
+/// How long a command may take: a drain, followed by a switchover.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Whom to ask, and what to say of oneself.
+/// The host to ask, the person who gives the command, and the reason.
 #[derive(Debug, Args)]
 struct CommandArgs {
+    /// The reason, for the log and the status
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    reason: String,
+    /// The person who gives the command [default: the user and the machine, as in ada@desk;
+    /// SUDO_USER comes before USER]
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
+    // Last: its heading would also stand above what follows.
     #[command(flatten)]
     host: HostArgs,
-    /// Why; it stands in the log and in the status
-    #[arg(long, default_value = "")]
-    reason: String,
-    /// Who wants it (default: who is logged in here, as in `ada@desk`)
-    #[arg(long, value_name = "WHO")]
-    by: Option<String>,
 }
 
 impl CommandArgs {
     /// The host to ask, the person who gives the command, and the reason.
     fn into_parts(self) -> (HostArgs, String, String) {
-        (self.host, self.by.unwrap_or_else(whoami), self.reason)
+        (self.host, self.by.unwrap_or_else(operator), self.reason)
     }
 }
 
-/// Hand the leadership of a group over, and wait until another host leads
+/// Hand the leadership of a group over to another host
+///
+/// The leader drains and ends its term, and the command returns when the other host leads. With
+/// --to the named host becomes the next in line first; a host that cannot lead is refused, and
+/// nothing changes.
 #[derive(Debug, Args)]
-pub(super) struct ResignArgs {
+#[command(after_help = "\
+Examples:
+  soloist switchover
+  soloist switchover --to c --reason 'new disks in a'
+  soloist switchover --group reports")]
+pub(super) struct SwitchoverArgs {
     /// The group
-    #[arg(long, default_value = "main")]
+    #[arg(long, value_name = "GROUP", default_value = "main")]
     group: String,
     /// The host that is to lead [default: the next in line]
     #[arg(long, value_name = "HOST")]
@@ -50,33 +62,52 @@ pub(super) struct ResignArgs {
     asking: CommandArgs,
 }
 
-/// Let no leadership change by preference, as for maintenance
+/// Stop all automatic changes of leadership, as for maintenance
 ///
-/// Who dies is still replaced, unless --freeze is given.
+/// The leader goes on leading. A leader that dies is not replaced before `soloist resume`, unless
+/// --keep-failover is given; then only changes by preference stop. A switchover or a drain of the
+/// leader is refused meanwhile.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  soloist pause --reason 'the network is being rebuilt'
+  soloist pause --keep-failover --group reports")]
 pub(super) struct PauseArgs {
-    /// The group [default: all of them]
-    #[arg(long)]
+    /// The group [default: all groups]
+    #[arg(long, value_name = "GROUP")]
     group: Option<String>,
-    /// Do not replace a leader that dies, either
+    /// Stop changes by preference only: a leader that dies is still replaced
     #[arg(long)]
-    freeze: bool,
+    keep_failover: bool,
     #[command(flatten)]
     asking: CommandArgs,
 }
 
-/// Take a pause back
+/// End a pause
+///
+/// A pause of one group and a pause of all groups are ended separately.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  soloist resume
+  soloist resume --group reports")]
 pub(super) struct ResumeArgs {
-    /// The group [default: the pause of all of them]
-    #[arg(long)]
+    /// The group [default: the pause of all groups]
+    #[arg(long, value_name = "GROUP")]
     group: Option<String>,
     #[command(flatten)]
     asking: CommandArgs,
 }
 
-/// Have a host give everything up and stay out until it is undrained
+/// Make a host hand over all it leads, and keep it from leading
+///
+/// The host stays in the cluster, and forwards requests; it stands for no election before `soloist
+/// undrain`, even if it is started again. The command returns when the host has handed over.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  soloist drain c --reason 'kernel update'
+  soloist drain                               the host that is asked")]
 pub(super) struct DrainArgs {
     /// The host [default: the one that is asked]
     host: Option<String>,
@@ -84,8 +115,11 @@ pub(super) struct DrainArgs {
     asking: CommandArgs,
 }
 
-/// Let a drained host stand for election again
+/// Let a drained host lead again
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  soloist undrain c")]
 pub(super) struct UndrainArgs {
     /// The host [default: the one that is asked]
     host: Option<String>,
@@ -93,12 +127,20 @@ pub(super) struct UndrainArgs {
     asking: CommandArgs,
 }
 
-/// Take a host out of the list of those that are known
+/// Remove a host from the list of known hosts
+///
+/// A host that is gone is forgotten; if it is started again, it joins again. A host that is alive
+/// is refused, unless --force is given: then it hands over, leaves, and cannot join again before
+/// `soloist admit`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  soloist remove c
+  soloist remove c --force --reason 'stolen'")]
 pub(super) struct RemoveArgs {
     /// The host
     host: String,
-    /// Make it give everything up and leave if it is alive, and keep it out until it is admitted
+    /// Remove a live host as well, and keep it out until it is admitted
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -107,6 +149,9 @@ pub(super) struct RemoveArgs {
 
 /// Let a host join again that was removed by force
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  soloist admit c")]
 pub(super) struct AdmitArgs {
     /// The host
     host: String,
@@ -114,22 +159,22 @@ pub(super) struct AdmitArgs {
     asking: CommandArgs,
 }
 
-pub(super) async fn resign(args: ResignArgs) -> Result<(), ExitError> {
+pub(super) async fn switchover(args: SwitchoverArgs) -> Result<(), ExitError> {
     let (to, by, reason) = args.asking.into_parts();
     let order =
-        ResignOrder { group: Some(args.group), to: args.to, fencing_token: None, by, reason };
-    tell(&to, "resign", &order).await
+        SwitchoverOrder { group: Some(args.group), to: args.to, fencing_token: None, by, reason };
+    tell(&to, "switchover", &order).await
 }
 
 pub(super) async fn pause(args: PauseArgs) -> Result<(), ExitError> {
     let (to, by, reason) = args.asking.into_parts();
-    let order = PauseOrder { group: args.group, freeze: args.freeze, by, reason };
+    let order = PauseOrder { group: args.group, keep_failover: args.keep_failover, by, reason };
     tell(&to, "pause", &order).await
 }
 
 pub(super) async fn resume(args: ResumeArgs) -> Result<(), ExitError> {
     let (to, by, reason) = args.asking.into_parts();
-    let order = PauseOrder { group: args.group, freeze: false, by, reason };
+    let order = PauseOrder { group: args.group, keep_failover: false, by, reason };
     tell(&to, "resume", &order).await
 }
 
@@ -161,41 +206,4 @@ async fn tell(to: &HostArgs, command: &str, order: &impl Serialize) -> Result<()
     let done: CommandAnswer = question.send(PATIENCE).await?.json()?;
     say(&format!("{}\n", sanitize(&done.done)));
     Ok(())
-}
-
-/// Formats as in `ada@desk`.
-fn whoami() -> String {
-    let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    format!("{}@{machine}", user(std::env::var("USER").ok()))
-}
-
-/// The user of the environment variable, or else of the system.
-fn user(variable: Option<String>) -> String {
-    let uid = nix::unistd::Uid::current();
-    let known = || nix::unistd::User::from_uid(uid).ok().flatten().map(|user| user.name);
-    let named = variable.filter(|name| !name.is_empty()).or_else(known);
-    named.unwrap_or_else(|| format!("uid {uid}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::process::Command;
-
-    use super::*;
-
-    #[test]
-    fn who_has_no_name_in_the_environment_is_who_the_system_says() {
-        assert_eq!(user(Some("ada".into())), "ada");
-        let id = |flags: &str| {
-            let said = Command::new("id").arg(flags).output().unwrap();
-            (said.status.success(), String::from_utf8(said.stdout).unwrap().trim().to_owned())
-        };
-        let known = match id("-un") {
-            (true, name) => name,
-            (false, _) => format!("uid {}", id("-u").1),
-        };
-        for nobody in [None, Some(String::new())] {
-            assert_eq!(user(nobody), known);
-        }
-    }
 }

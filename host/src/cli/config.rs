@@ -22,6 +22,10 @@ use soloist_text::with_causes;
 
 /// Check the settings, rewrite old names in them, or print their schema for an editor
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  soloist config check
+  soloist config schema > soloist.schema.json")]
 pub(super) struct ConfigArgs {
     #[command(subcommand)]
     command: ConfigCommand,
@@ -34,25 +38,34 @@ enum ConfigCommand {
     Schema(SchemaArgs),
 }
 
-/// Check the settings as `soloist run` would, and tell all that is wrong with them
+/// Check the settings as `soloist run` does, and print everything that is wrong with them
 ///
-/// Of each job it tells when it fires next; and it warns of what is right and does nothing.
+/// It prints `ok:` with the host's name and its actions, and for each job its next run; and it
+/// warns of settings that have no effect. The exit code is 78 if anything is wrong.
 ///
-/// That is more than what keeps a host from starting: it goes on without what the
-/// plugins folder holds that makes no action. Of the plugins it is looked at what they export;
-/// whether they can be loaded is for `soloist plugin inspect`. Secrets need not be there.
+/// It is stricter than the start of a host, which goes on without the files in the plugins folder
+/// that make no action. It looks only at what plugins export; `soloist plugin inspect` says whether
+/// a plugin can be loaded. Secrets need not be there.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  soloist config check
+  soloist config check /etc/soloist/soloist.toml --name a")]
 struct CheckArgs {
-    /// The settings file [default: that of --config, or soloist.toml]
+    /// The settings file [default: the one of --config, or soloist.toml]
     file: Option<PathBuf>,
     #[command(flatten)]
     settings: SettingsArgs,
 }
 
-/// Print the JSON Schema of soloist.toml
+/// Print the JSON Schema of soloist.toml, for an editor
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  soloist config schema > soloist.schema.json
+  soloist config schema --action > action.schema.json")]
 struct SchemaArgs {
-    /// That of NAME.toml in the plugins folder
+    /// Print the schema of NAME.toml in the plugins folder instead
     #[arg(long)]
     action: bool,
 }
@@ -79,7 +92,7 @@ fn check(args: CheckArgs) -> Result<(), ExitError> {
     }
     let names: Vec<_> = actions.iter().map(|action| &*action.name).collect();
     let names = if names.is_empty() { "no actions yet".to_owned() } else { names.join(", ") };
-    say(&format!("host {} of cluster {cluster}, store {store}: {names}\n", host.name));
+    say(&format!("ok: host {} of cluster {cluster}, store {store}: {names}\n", host.name));
     let now = std::time::SystemTime::now().into();
     for (action, job) in actions.iter().filter_map(|it| Some((it, it.job.as_ref()?))) {
         say(&format!("{}\n", fires(action, job, now)));

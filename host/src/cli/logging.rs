@@ -20,7 +20,7 @@ use super::{
     log_backlog::{LogBacklog, LogThread},
     terminal::{Paint, sanitize},
 };
-use soloist_text::sanitize_json;
+use soloist_text::{sanitize_json, with_offset};
 
 /// Crates whose `info` level only helps their developers.
 const NOISY: &str = "hyper=warn,hyper_util=warn,h2=warn,tower=warn,tonic=warn,reqwest=warn,\
@@ -30,13 +30,13 @@ const PLUGIN: &str = "plugin";
 /// The field that names an event for machines.
 const EVENT: &str = "event";
 
-/// How the log looks.
+/// The format of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum LogFormat {
-    /// A line for people
+    /// Lines for people
     #[default]
     Text,
-    /// A JSON object a line
+    /// One JSON object a line
     Json,
 }
 
@@ -126,7 +126,7 @@ impl Visit for LogEvent {
 
 /// The format of a line.
 enum LineFormat {
-    /// `08:06:10.123 WARN the session is lost error="timed out"`, with the time in UTC.
+    /// `2026-11-22T08:06:10.123+00:00 WARN the session is lost error="timed out"`.
     Text(Paint),
     /// `{"time":"…","level":"WARN","target":"…","message":"…",…}`
     Json,
@@ -148,7 +148,7 @@ where
         let said = LogEvent::by(event);
         match *self {
             Self::Text(paint) => {
-                let time = paint.paint(now.get(11..23).unwrap_or(&now), Style::new().dimmed());
+                let time = paint.paint(with_offset(&now), Style::new().dimmed());
                 writeln!(writer, "{time} {}", text_line(paint, level, target, said))
             }
             Self::Json => {
@@ -223,7 +223,7 @@ mod tests {
                 "soloist",
                 said("leading", json!({ "event": "leading", "fencing_token": 17, "host": "a" }))
             ),
-            "leading host=a fencing_token=17"
+            "leading fencing_token=17 host=a"
         );
         assert_eq!(
             line(Level::WARN, "soloist", said("session lost", json!({ "error": "timed out" }))),
@@ -241,7 +241,7 @@ mod tests {
         let said = said("leading", json!({ "fencing_token": 17, "time": "forged" }));
         assert_eq!(
             json_line("2026-01-01T00:00:00.000Z".into(), &Level::INFO, "soloist", said).to_string(),
-            r#"{"level":"INFO","message":"leading","target":"soloist","time":"2026-01-01T00:00:00.000Z","fencing_token":17}"#
+            r#"{"fencing_token":17,"level":"INFO","message":"leading","target":"soloist","time":"2026-01-01T00:00:00.000Z"}"#
         );
     }
 }

@@ -15,25 +15,34 @@ use super::{
     terminal::{Paint, sanitize, say, say_json},
 };
 use soloist_guests::capability::{LINES_MAX, LogLine};
+use soloist_text::with_offset;
 
 /// How long a host may take to answer, and how long a followed stream may pause.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Show what an action printed lately, on the host that leads
+///
+/// Any host can be asked. A line has the time (UTC), the host and its fencing token, and the text;
+/// stderr is yellow on a terminal.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  soloist logs web
+  soloist logs web --follow --lines 0
+  soloist logs web --host b --json")]
 pub(super) struct LogsArgs {
     /// The action
     action: String,
-    /// Go on with what it prints from now on, whoever comes to lead
+    /// Go on with new lines as they are printed, also after a change of leader
     #[arg(long, short)]
     follow: bool,
-    /// So many lines at most of what was printed before
+    /// The greatest number of earlier lines
     #[arg(long, short = 'n', value_name = "N", default_value_t = 100, value_parser = count(0..=LINES_MAX as u64))]
     lines: usize,
-    /// What was printed on this host, whoever leads
-    #[arg(long)]
+    /// Show what was printed on this host, whichever host leads
+    #[arg(long, value_name = "HOST")]
     host: Option<String>,
-    /// Print an object of JSON a line
+    /// Print one JSON object a line
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -85,9 +94,9 @@ fn cut_off(client: &ApiClient) -> ExitError {
         .help("follow by another host: --url http://HOST:PORT, or SOLOIST_URL")
 }
 
-/// Formats as in `08:06:10.123 a/17 hello`, with the time in UTC.
+/// Formats as in `2026-11-22T08:06:10.123+00:00 a/17 hello`.
 fn for_people(line: &LogLine, paint: Paint) -> String {
-    let time = line.time.get(11..23).unwrap_or(&line.time);
+    let time = with_offset(&line.time);
     let fencing_token =
         line.fencing_token.map(|fencing_token| format!("/{fencing_token}")).unwrap_or_default();
     let whose =
@@ -96,7 +105,7 @@ fn for_people(line: &LogLine, paint: Paint) -> String {
         "stdout" => sanitize(&line.text),
         _ => paint.paint(sanitize(&line.text), Style::new().yellow()),
     };
-    format!("{} {whose} {text}", paint.paint(sanitize(time), Style::new().dimmed()))
+    format!("{} {whose} {text}", paint.paint(sanitize(&time), Style::new().dimmed()))
 }
 
 #[cfg(test)]
@@ -115,8 +124,11 @@ mod tests {
             stream: "stderr".into(),
             text: "oh \u{1b}[2J".into(),
         };
-        assert_eq!(for_people(&line, Paint::OFF), "08:06:10.123 a/17 oh \\u{1b}[2J");
+        assert_eq!(
+            for_people(&line, Paint::OFF),
+            "2026-11-22T08:06:10.123+00:00 a/17 oh \\u{1b}[2J"
+        );
         let aside = LogLine { fencing_token: None, text: "hm".into(), ..line };
-        assert_eq!(for_people(&aside, Paint::OFF), "08:06:10.123 a hm");
+        assert_eq!(for_people(&aside, Paint::OFF), "2026-11-22T08:06:10.123+00:00 a hm");
     }
 }

@@ -3,7 +3,6 @@
 mod api_client;
 #[cfg(feature = "bench")]
 mod bench;
-mod call;
 mod commands;
 #[cfg(feature = "man")]
 mod completions;
@@ -14,10 +13,13 @@ mod demo;
 #[cfg(feature = "scaffold")]
 mod dev;
 mod exit;
-mod jobs;
+mod job;
 mod log_backlog;
 mod logging;
 mod logs;
+#[cfg(feature = "man")]
+mod manual;
+mod operator;
 mod orphans;
 mod plugin;
 mod run;
@@ -26,7 +28,7 @@ mod settings_args;
 mod signals;
 mod state;
 mod status;
-mod tasks;
+mod task;
 mod temporary_folder;
 mod terminal;
 mod text_table;
@@ -42,17 +44,26 @@ use clap::{Parser, Subcommand};
 pub use exit::{ExitError, ExitKind};
 use runtime::in_runtime;
 
-/// Many hosts stand by, exactly one performs.
+/// Run WebAssembly plugins on exactly one host of a cluster
 ///
-/// Hosts campaign for leadership through etcd or an embedded SQLite store; the
-/// leader runs the WebAssembly components of the plugins folder.
+/// Many hosts stand by, exactly one performs: hosts elect a leader through etcd or an SQLite file,
+/// the leader runs the components of its plugins folder, and another host takes over when it
+/// fails.
+///
+/// Commands about a cluster ask the control API of any host (--url); those about jobs, tasks and
+/// state begin with a noun, and the noun alone lists.
 #[derive(Debug, Parser)]
 #[command(
     name = "soloist",
     version,
     long_version = version::LONG,
     propagate_version = true,
-    arg_required_else_help = true
+    arg_required_else_help = true,
+    after_help = "\
+Examples:
+  soloist demo                                three hosts on this machine
+  soloist run --name a --store etcd://10.0.0.1:2379
+  soloist status --url http://10.0.0.11:4000,http://10.0.0.12:4000"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -61,35 +72,38 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum CliCommand {
-    #[cfg(feature = "bench")]
-    Bench(bench::BenchArgs),
-    Call(call::CallArgs),
-    Enqueue(call::EnqueueArgs),
-    #[cfg(feature = "man")]
-    Completions(completions::CompletionsArgs),
-    Config(config::ConfigArgs),
-    #[cfg(feature = "demo")]
-    Demo(demo::DemoArgs),
-    #[cfg(feature = "scaffold")]
-    Dev(dev::DevArgs),
-    Drain(commands::DrainArgs),
-    Jobs(jobs::JobsArgs),
+    Run(run::RunArgs),
+    Status(status::StatusArgs),
     Logs(logs::LogsArgs),
-    #[cfg(feature = "man")]
-    #[command(hide = true)]
-    Man(completions::ManArgs),
+    #[command(visible_aliases = ["resign", "step-down"])]
+    Switchover(commands::SwitchoverArgs),
     Pause(commands::PauseArgs),
-    Plugin(plugin::PluginArgs),
+    Resume(commands::ResumeArgs),
+    Drain(commands::DrainArgs),
+    #[command(visible_alias = "uncordon")]
+    Undrain(commands::UndrainArgs),
     Remove(commands::RemoveArgs),
     Admit(commands::AdmitArgs),
-    Resign(commands::ResignArgs),
-    Resume(commands::ResumeArgs),
-    Run(run::RunArgs),
+    #[command(visible_alias = "jobs")]
+    Job(job::JobArgs),
+    #[command(visible_alias = "tasks")]
+    Task(task::TaskArgs),
     State(state::StateArgs),
-    Status(status::StatusArgs),
-    Tasks(tasks::TasksArgs),
+    #[command(visible_alias = "plugins")]
+    Plugin(plugin::PluginArgs),
+    #[cfg(feature = "scaffold")]
+    Dev(dev::DevArgs),
+    #[cfg(feature = "demo")]
+    Demo(demo::DemoArgs),
+    Config(config::ConfigArgs),
+    #[command(visible_alias = "tokens")]
     Token(token::TokenArgs),
-    Undrain(commands::UndrainArgs),
+    #[cfg(feature = "bench")]
+    Bench(bench::BenchArgs),
+    #[cfg(feature = "man")]
+    Completions(completions::CompletionsArgs),
+    #[cfg(feature = "man")]
+    Man(manual::ManArgs),
 }
 
 /// Runs the command line of this process, and returns its exit code.
@@ -115,38 +129,34 @@ pub fn main() -> ExitCode {
 fn dispatch(command: CliCommand) -> Result<ExitCode, ExitError> {
     match command {
         CliCommand::Run(args) => run::main(args),
-        #[cfg(feature = "demo")]
-        CliCommand::Demo(args) => in_runtime(demo::main(args)),
+        CliCommand::Status(args) => in_runtime(status::main(args)),
+        CliCommand::Logs(args) => in_runtime(logs::main(args)),
+        CliCommand::Switchover(args) => in_runtime(commands::switchover(args)),
+        CliCommand::Pause(args) => in_runtime(commands::pause(args)),
+        CliCommand::Resume(args) => in_runtime(commands::resume(args)),
+        CliCommand::Drain(args) => in_runtime(commands::drain(args)),
+        CliCommand::Undrain(args) => in_runtime(commands::undrain(args)),
+        CliCommand::Remove(args) => in_runtime(commands::remove(args)),
+        CliCommand::Admit(args) => in_runtime(commands::admit(args)),
+        CliCommand::Job(args) => in_runtime(job::main(args)),
+        CliCommand::Task(args) => in_runtime(task::main(args)),
+        CliCommand::State(args) => in_runtime(state::main(args)),
+        CliCommand::Plugin(args) => plugin::main(args),
         #[cfg(feature = "scaffold")]
         CliCommand::Dev(args) => in_runtime(dev::main(args)),
-        CliCommand::Plugin(args) => plugin::main(args),
+        #[cfg(feature = "demo")]
+        CliCommand::Demo(args) => in_runtime(demo::main(args)),
+        CliCommand::Config(args) => config::main(args).map(|()| ExitKind::Ok.into()),
         CliCommand::Token(args) => token::main(args),
         #[cfg(feature = "bench")]
         CliCommand::Bench(args) => in_runtime(bench::main(args)),
-        CliCommand::Call(args) => in_runtime(call::call(args)),
-        CliCommand::Enqueue(args) => in_runtime(call::enqueue(args)),
         #[cfg(feature = "man")]
         CliCommand::Completions(args) => {
             completions::completions(&args, Cli::command());
             Ok(ExitKind::Ok.into())
         }
-        CliCommand::Config(args) => config::main(args).map(|()| ExitKind::Ok.into()),
         #[cfg(feature = "man")]
-        CliCommand::Man(args) => {
-            completions::man(&args, Cli::command()).map(|()| ExitKind::Ok.into())
-        }
-        CliCommand::Tasks(args) => in_runtime(tasks::main(args)),
-        CliCommand::Drain(args) => in_runtime(commands::drain(args)),
-        CliCommand::Pause(args) => in_runtime(commands::pause(args)),
-        CliCommand::Remove(args) => in_runtime(commands::remove(args)),
-        CliCommand::Admit(args) => in_runtime(commands::admit(args)),
-        CliCommand::Resign(args) => in_runtime(commands::resign(args)),
-        CliCommand::Resume(args) => in_runtime(commands::resume(args)),
-        CliCommand::Undrain(args) => in_runtime(commands::undrain(args)),
-        CliCommand::Jobs(args) => in_runtime(jobs::main(args)),
-        CliCommand::Logs(args) => in_runtime(logs::main(args)),
-        CliCommand::State(args) => in_runtime(state::main(args)),
-        CliCommand::Status(args) => in_runtime(status::main(args)),
+        CliCommand::Man(args) => manual::main(&args, Cli::command()).map(|()| ExitKind::Ok.into()),
     }
 }
 

@@ -26,12 +26,18 @@ use soloist_config::Config;
 use soloist_leadership::SessionObserver;
 use soloist_resources::descriptors;
 
-/// Run a host: stand by, and perform while it leads
+/// Run a host: it stands by, and runs its actions while it leads
+///
+/// A small supervisor process starts the host, gives its leadership back at once if it crashes, and
+/// starts it again. SIGTERM hands over and stops; a second one stops at once.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  soloist run
+  soloist run --config /etc/soloist/soloist.toml --log-format json
+  soloist run --name a --store etcd://10.0.0.1:2379,10.0.0.2:2379 --listen 10.0.0.11:4000")]
 pub(super) struct RunArgs {
-    #[command(flatten)]
-    settings: SettingsArgs,
-    /// What to log: error, warn, info, debug, trace, or as in `info,soloist=debug`
+    /// The least level to log: error, warn, info, debug or trace; or as in info,soloist=debug
     #[arg(
         long,
         env = "SOLOIST_LOG",
@@ -40,11 +46,10 @@ pub(super) struct RunArgs {
         hide_env_values = true
     )]
     log: String,
-    /// How the log looks
+    /// The format of the log
     #[arg(long, env = "SOLOIST_LOG_FORMAT", value_enum, default_value_t, hide_env_values = true)]
     log_format: LogFormat,
-    /// Go without the small parent process that hands over at once, and
-    /// starts the host again, where this one crashes
+    /// Run without the supervisor process, as under a service manager that restarts the host
     #[arg(long, env = "SOLOIST_NO_SUPERVISOR", hide_env_values = true, value_parser = FalseyValueParser::new())]
     no_supervisor: bool,
     /// The supervisor's process: this is the host that it runs
@@ -56,6 +61,9 @@ pub(super) struct RunArgs {
     /// Stop when stdin ends
     #[arg(long, env = "SOLOIST_EXIT_WITH_PARENT", hide = true, value_parser = FalseyValueParser::new())]
     exit_with_parent: bool,
+    // Last: its heading would also stand above what follows.
+    #[command(flatten)]
+    settings: SettingsArgs,
 }
 
 /// Runs a host until it is asked to stop: as a child of this process, or within it.
@@ -146,9 +154,10 @@ pub(super) async fn run(
 ) -> Result<(), ExitError> {
     host::run(config, observer, shutdown).await.map_err(|error| {
         let refusal = match error.category() {
-            ErrorCategory::Configuration => ExitError::usage(&error),
+            ErrorCategory::Configuration => ExitError::config(&error),
+            ErrorCategory::Plugin => ExitError::data(&error),
             ErrorCategory::Unavailable => ExitError::unavailable(&error),
-            ErrorCategory::Internal => ExitError::failed(&error),
+            ErrorCategory::Internal => ExitError::broken(&error),
         };
         refusal.with_causes_of(&error)
     })

@@ -23,8 +23,11 @@ use soloist_text::hex;
 /// The number of random bytes; this many cannot be guessed.
 const BYTES: usize = 32;
 
-/// Make tokens that open the control API
+/// Make tokens for the control API
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  soloist token new ada --role operate")]
 pub(super) struct TokenArgs {
     #[command(subcommand)]
     command: TokenCommand,
@@ -35,15 +38,20 @@ enum TokenCommand {
     New(TokenNewArgs),
 }
 
-/// Make a token: it goes to stdout, this once, and the line for the settings to stderr
+/// Make a token, and print it together with its line for the settings
 ///
-/// With --file the token is kept there, and the line goes to stdout.
+/// The token goes to stdout, this once, and the line for the settings to stderr. With --file the
+/// token is written there, and the line goes to stdout. Hosts keep only the hash of a token.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  soloist token new ada --role operate
+  soloist token new grafana --role read --file grafana.token")]
 struct TokenNewArgs {
-    /// Who gets it
+    /// The name of the person or program that gets it
     name: String,
-    /// What it opens: `read` looks at everything, `operate` changes everything
-    #[arg(long)]
+    /// What it permits: `read` to look at everything, `operate` to change everything as well
+    #[arg(long, value_name = "ROLE")]
     role: ApiRole,
     /// Write the token into a new file that only this user can read, and not to stdout
     #[arg(long, value_name = "FILE")]
@@ -78,7 +86,7 @@ fn random() -> Result<String, ExitError> {
     ring::default_provider()
         .secure_random
         .fill(&mut bytes)
-        .map_err(|_| ExitError::failed("the system has no random numbers").help("try again"))?;
+        .map_err(|_| ExitError::broken("the system has no random numbers").help("try again"))?;
     Ok(format!("soloist_{}", hex(&bytes)))
 }
 

@@ -13,7 +13,7 @@ pub use address_watch::AddressWatch;
 pub use clock_comparer::ClockComparer;
 pub use commands::{
     CommandAnswer, CommandError, CommandErrorKind, Commands, DrainOrder, HandedOver, PauseOrder,
-    RemoveOrder, ResignOrder,
+    RemoveOrder, SwitchoverOrder,
 };
 pub use peer_client::{
     CREDENTIAL, LineStream, MisdirectedRequest, PASSED_ON, PeerAddress, PeerClient,

@@ -62,8 +62,10 @@ pub enum HostError {
 /// What kind of error kept the host from starting; decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorCategory {
-    /// The settings or a plugin must be mended.
+    /// The settings are wrong.
     Configuration,
+    /// A plugin cannot be used.
+    Plugin,
     /// Something that the host needs is not available.
     Unavailable,
     /// A bug in soloist.
@@ -75,16 +77,15 @@ impl HostError {
     #[must_use]
     pub fn category(&self) -> ErrorCategory {
         match self {
-            Self::Store(error) if error.is_transient() => ErrorCategory::Unavailable,
-            Self::Action { .. }
-            | Self::Store(_)
-            | Self::Tls(_)
-            | Self::Traces(_)
-            | Self::AccessControl(_) => ErrorCategory::Configuration,
+            Self::Action { .. } => ErrorCategory::Plugin,
+            Self::Tls(_) | Self::Traces(_) | Self::AccessControl(_) => ErrorCategory::Configuration,
             Self::Engine(EngineError::Linker { .. }) | Self::Measurements(_) | Self::Broken(_) => {
                 ErrorCategory::Internal
             }
-            Self::Engine(_) | Self::Listen { .. } | Self::System(_) => ErrorCategory::Unavailable,
+            // Also of a store that refuses this host: an operator can end that in the store.
+            Self::Store(_) | Self::Engine(_) | Self::Listen { .. } | Self::System(_) => {
+                ErrorCategory::Unavailable
+            }
         }
     }
 }

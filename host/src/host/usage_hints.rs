@@ -8,7 +8,7 @@ use soloist_guests::plugin::Kind;
 use soloist_stores::Roster;
 
 /// The command for each kind of action that answers no HTTP requests.
-const COMMANDS: [(Kind, &str); 2] = [(Kind::Task, "call"), (Kind::Job, "jobs run")];
+const COMMANDS: [(Kind, &str); 2] = [(Kind::Task, "task call"), (Kind::Job, "job run")];
 
 /// Logs for each task and job of `programme` the command line that runs it by the host at `url`.
 /// Waits until that would work: until the store shows that `host` takes calls of its tasks.

@@ -62,9 +62,9 @@ impl ProjectKind {
             }
             Self::Service => "The host that leads runs it, and its lines stand in that host's log.",
             Self::Job => {
-                "The host that leads runs it by the `schedule` in `{{name}}.toml`, and whenever\n`soloist jobs run {{name}}` asks for it."
+                "The host that leads runs it by the `schedule` in `{{name}}.toml`, and whenever\n`soloist job run {{name}}` asks for it."
             }
-            Self::Task => "Any host does it when it is called: `soloist call {{name}} hello`.",
+            Self::Task => "Any host does it when it is called: `soloist task call {{name}} hello`.",
         }
     }
 }

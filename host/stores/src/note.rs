@@ -75,7 +75,7 @@ impl Notes {
     #[must_use]
     pub fn pause_of(&self, group: &Group) -> Option<&Pause> {
         let pauses = self.paused.get(group).into_iter().chain(&self.pause);
-        pauses.max_by_key(|pause| pause.freeze)
+        pauses.max_by_key(|pause| !pause.keep_failover)
     }
 
     /// The command that ends the pause of `group`. A pause of the group and one of the whole
@@ -183,8 +183,9 @@ mod tests {
     use super::*;
     use crate::operator_order::OperatorOrder;
 
-    fn pause(freeze: bool) -> Pause {
-        Pause { order: OperatorOrder { by: "ada".into(), reason: String::new(), since: 1 }, freeze }
+    fn pause(keep_failover: bool) -> Pause {
+        let order = OperatorOrder { by: "ada".into(), reason: String::new(), since: 1 };
+        Pause { order, keep_failover }
     }
 
     #[test]
@@ -206,15 +207,15 @@ mod tests {
     #[test]
     fn a_note_stands_until_it_is_taken_away() {
         let mut notes = Notes::default();
-        let json = Note::Pause(pause(true)).json().unwrap();
+        let json = Note::Pause(pause(false)).json().unwrap();
         notes.set("holds/pause/main", Some(&json));
-        assert_eq!(notes.pause_of(&Group::main()), Some(&pause(true)));
+        assert_eq!(notes.pause_of(&Group::main()), Some(&pause(false)));
         assert_eq!(notes.pause_of(&Group::from("other")), None);
         notes.set("holds/pause/main", Some(b"no JSON"));
         assert_eq!(notes, Notes::default());
-        notes.set("holds/pause", Some(&Note::Pause(pause(false)).json().unwrap()));
+        notes.set("holds/pause", Some(&Note::Pause(pause(true)).json().unwrap()));
         notes.set("holds/pause/main", Some(&json));
-        assert!(notes.pause_of(&Group::main()).unwrap().freeze, "the stricter one holds");
+        assert!(!notes.pause_of(&Group::main()).unwrap().keep_failover, "the stricter one holds");
         notes.set("holds/pause", None);
         notes.set("holds/pause/main", None);
         assert_eq!(notes, Notes::default());

@@ -31,13 +31,14 @@ pub struct Removal {
     pub order: OperatorOrder,
 }
 
-/// Leaderships are not to move by preference.
+/// Leaderships are to stay where they are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pause {
     /// Who ordered it.
     #[serde(flatten)]
     pub order: OperatorOrder,
-    /// Whether a leader that dies is not to be replaced either.
+    /// Whether a leader that dies is replaced all the same, so that only changes by preference
+    /// stop.
     #[serde(default)]
-    pub freeze: bool,
+    pub keep_failover: bool,
 }

@@ -31,6 +31,12 @@ pub fn rfc3339(ms: u64) -> String {
     humantime::format_rfc3339_millis(moment).to_string()
 }
 
+/// A time of RFC 3339 in UTC with its offset as a number, as in `2026-12-01T10:03:06.195+00:00`.
+#[must_use]
+pub fn with_offset(time: &str) -> String {
+    time.strip_suffix('Z').map_or_else(|| time.to_owned(), |time| format!("{time}+00:00"))
+}
+
 /// A statement, with its reason if there is one.
 pub fn with_reason(what: &str, reason: &str) -> String {
     if reason.is_empty() { what.to_owned() } else { format!("{what}: {reason}") }
@@ -115,6 +121,8 @@ mod tests {
     #[test]
     fn every_number_is_a_moment() {
         assert_eq!(rfc3339(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(with_offset(&rfc3339(0)), "1970-01-01T00:00:00.000+00:00");
+        assert_eq!(with_offset("none"), "none");
         for late in [LAST_MS, LAST_MS + 1, u64::MAX] {
             assert_eq!(rfc3339(late), "9999-12-31T23:59:59.999Z");
         }

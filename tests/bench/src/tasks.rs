@@ -1,5 +1,5 @@
 //! Calls of a task that does nothing, over three hosts, in turns with the same exchanges over plain
-//! HTTP/2. `soloist bench tasks` does the measuring.
+//! HTTP/2. `soloist bench task` does the measuring.
 
 use std::fs;
 use std::net::SocketAddr;

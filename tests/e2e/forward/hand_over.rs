@@ -171,7 +171,7 @@ async fn restarts_lose_no_request(kind: Kind) {
 /// leader.
 async fn resign(all: &Forwarding, asked: &str) {
     let seen = all.cluster.lengths();
-    let url = format!("http://{}/v1/resign", all.cluster.host(asked).api().await);
+    let url = format!("http://{}/v1/switchover", all.cluster.host(asked).api().await);
     let answer = Client::new().post(url).send().await.unwrap();
     let (status, done) = (answer.status(), answer.text().await.unwrap());
     assert_eq!(status, 200, "{done}");

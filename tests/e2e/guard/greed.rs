@@ -70,7 +70,7 @@ async fn a_host_with_too_few_files_does_not_start() {
     for supervised in [false, true] {
         cluster.supervised = supervised;
         let Ended { status, output } = run(&mut with_files(&cluster.command("a", ""), 255)).await;
-        assert_eq!(status.code(), Some(69), "{output}");
+        assert_eq!(status.code(), Some(crate::harness::exit::UNAVAILABLE), "{output}");
         assert!(output.contains("may have 255 files open") && output.contains("ulimit -n"));
     }
 }

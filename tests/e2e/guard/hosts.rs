@@ -5,7 +5,7 @@ use std::fs;
 use reqwest::Client;
 
 use super::*;
-use crate::harness::guests;
+use crate::harness::{exit::UNAVAILABLE, guests};
 
 crate::on_both_stores!(
     hosts_let_each_other_in_by_their_token,
@@ -42,8 +42,8 @@ async fn hosts_let_each_other_in_by_their_token(kind: Kind) {
         assert_eq!(guarded.web(host).await, (200, "I am server a\n".to_owned()), "{host}");
     }
     // Calls of tasks, runs of jobs, commands.
-    guarded.done("b", &["call", "work", "who"], "a work 1").await;
-    guarded.done("b", &["resign", "--to", "b"], "b leads main now").await;
+    guarded.done("b", &["task", "call", "work", "who"], "a work 1").await;
+    guarded.done("b", &["switchover", "--to", "b"], "b leads main now").await;
     guarded.agrees("a", |status| status["groups"]["main"]["leader"] == "b").await;
     assert_eq!(guarded.web("a").await, (200, "I am server b\n".to_owned()));
     // The hosts' token appears in no log.
@@ -69,10 +69,10 @@ async fn a_host_with_another_token_is_a_stranger(kind: Kind) {
     guarded.agrees("b", |status| status["groups"]["main"]["leader"] == "a").await;
     let (code, text) = guarded.web("b").await;
     assert!(code == 502 && text.contains("`peer_token`"), "{code} {text}");
-    let refused = guarded.ask("b", &["call", "work", "who"]).await;
+    let refused = guarded.ask("b", &["task", "call", "work", "who"]).await;
     assert_eq!(refused.status.code(), Some(UNAVAILABLE), "{}", refused.output);
     assert!(refused.output.contains("`peer_token`"), "{}", refused.output);
-    let refused = guarded.ask("b", &["resign"]).await;
+    let refused = guarded.ask("b", &["switchover"]).await;
     assert_eq!(refused.status.code(), Some(UNAVAILABLE), "{}", refused.output);
     assert!(refused.output.contains("`peer_token`"), "{}", refused.output);
 }

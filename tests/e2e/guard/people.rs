@@ -6,6 +6,7 @@ use reqwest::Client;
 use tokio::time::{sleep, timeout};
 
 use super::*;
+use crate::harness::exit::{CONFIG, DENIED, MISSING, USAGE};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_opens_what_its_role_may() {
@@ -18,12 +19,12 @@ async fn a_token_opens_what_its_role_may() {
     let ops = fs::read_to_string(guarded.file("ops.token")).unwrap();
     let by_variable = vec![("SOLOIST_TOKEN", ops.trim().to_owned())];
     for (shown, args, code, words) in [
-        (vec![], "status", REFUSED, "--token-file"),
+        (vec![], "status", DENIED, "--token-file"),
         (by_file("eve.token"), "status", 0, "main"),
-        (by_file("eve.token"), "jobs", 0, ""),
-        (by_file("eve.token"), "pause", REFUSED, "takes the role `operate`"),
-        (by_file("none.token"), "status", USAGE, "none.token"),
-        (vec![("SOLOIST_TOKEN", "soloist_wrong".to_owned())], "status", REFUSED, "does not know"),
+        (by_file("eve.token"), "job", 0, ""),
+        (by_file("eve.token"), "pause", DENIED, "takes the role `operate`"),
+        (by_file("none.token"), "status", MISSING, "none.token"),
+        (vec![("SOLOIST_TOKEN", "soloist_wrong".to_owned())], "status", DENIED, "does not know"),
         (vec![("SOLOIST_TOKEN", "ü".to_owned())], "status", USAGE, "SOLOIST_TOKEN"),
         (by_variable, "pause", 0, "no leadership changes"),
         (by_file("ops.token"), "resume", 0, ""),
@@ -67,7 +68,7 @@ async fn tokens_are_given_and_taken_back_while_the_host_runs() {
         };
         timeout(PATIENCE, asked).await.expect("the file takes effect");
     };
-    comes_to(REFUSED).await;
+    comes_to(DENIED).await;
     put(&format!("{ops}\n{eve}\n"));
     comes_to(0).await;
     // An unreadable file changes nothing, and is reported.
@@ -81,7 +82,7 @@ async fn tokens_are_given_and_taken_back_while_the_host_runs() {
     };
     timeout(PATIENCE, asked).await.expect("a warning");
     put(&format!("{ops}\n"));
-    comes_to(REFUSED).await;
+    comes_to(DENIED).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,7 +92,7 @@ async fn where_others_reach_it_the_control_api_has_to_be_guarded() {
     let file = guarded.file("open.toml");
     fs::write(&file, &open).unwrap();
     let ended = run(soloist().arg("run").arg("--config").arg(&file)).await;
-    assert_eq!(ended.status.code(), Some(USAGE), "{}", ended.output);
+    assert_eq!(ended.status.code(), Some(CONFIG), "{}", ended.output);
     for words in ["open.toml", "0.0.0.0:0", "whatever anybody asks", "help: ", "insecure = true"] {
         assert!(ended.output.contains(words), "no {words:?} in {}", ended.output);
     }

@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::*;
+use crate::harness::exit::{DENIED, UNAVAILABLE, USAGE};
 use crate::harness::{certificates, guests};
 
 crate::on_both_stores!(hosts_and_people_know_each_other_by_certificates);
@@ -56,8 +57,8 @@ async fn hosts_and_people_know_each_other_by_certificates(kind: Kind) {
         let url = format!("http://{}/", guarded.addresses[host]);
         assert_eq!(told(reqwest::Client::new().get(url)).await.1, "I am server a\n", "{host}");
     }
-    guarded.done("b", &["call", "work", "who"], "a work 1").await;
-    guarded.done("b", &["resign", "--to", "b"], "b leads main now").await;
+    guarded.done("b", &["task", "call", "work", "who"], "a work 1").await;
+    guarded.done("b", &["switchover", "--to", "b"], "b leads main now").await;
     guarded
         .agrees("a", |status| {
             let url = status["groups"]["main"]["leader_url"].as_str();
@@ -74,7 +75,7 @@ async fn hosts_and_people_know_each_other_by_certificates(kind: Kind) {
     };
     for (shown, code, words) in [
         // No certificate.
-        (vec![authority.clone()], REFUSED, "has to know who asks"),
+        (vec![authority.clone()], DENIED, "has to know who asks"),
         // A certificate of another authority.
         (shown("intruder"), UNAVAILABLE, "no answer from https://"),
         // Without the authority of the host's certificate.
@@ -89,6 +90,12 @@ async fn hosts_and_people_know_each_other_by_certificates(kind: Kind) {
     guarded.scheme = "http";
     let plain = guarded.ask("a", &["status"]).await;
     assert_eq!(plain.status.code(), Some(UNAVAILABLE), "{}", plain.output);
+    let right = format!("write {}", guarded.url("a").await.replacen("http://", "https://", 1));
+    assert!(
+        plain.output.contains("speaks TLS") && plain.output.contains(&right),
+        "{right}: {}",
+        plain.output
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,7 +108,7 @@ async fn a_certificate_may_be_for_looking_only() {
     let looked = guarded.ask_with("person", &["status"]).await;
     assert!(looked.status.success(), "{}", looked.output);
     let refused = guarded.ask_with("person", &["pause"]).await;
-    assert_eq!(refused.status.code(), Some(REFUSED), "{}", refused.output);
+    assert_eq!(refused.status.code(), Some(DENIED), "{}", refused.output);
     assert!(refused.output.contains("whoever asks has `read`"), "{}", refused.output);
     // A token grants more, with or without a certificate.
     guarded.show("ops.token");

@@ -9,6 +9,7 @@ pub(crate) mod disk;
 pub(crate) mod etcd;
 pub(crate) mod etcd_cluster;
 pub(crate) mod events;
+pub(crate) mod exit;
 pub(crate) mod log;
 pub(crate) mod process;
 pub(crate) mod proxy;

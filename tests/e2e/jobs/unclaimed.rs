@@ -7,15 +7,15 @@ use serde_json::Value;
 use super::Beats;
 use crate::harness::{
     cluster::Kind,
+    exit::UNAVAILABLE,
     process::{Ended, run, soloist, until_readiness},
 };
 
 /// The exit code for a service that is unavailable.
-const UNAVAILABLE: i32 = 69;
 
 async fn asked(beats: &Beats, args: &[&str]) -> Ended {
     let url = format!("http://{}", beats.cluster.host("b").api().await);
-    run(soloist().arg("jobs").args(args).args(["--url", &url])).await
+    run(soloist().arg("job").args(args).args(["--url", &url])).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

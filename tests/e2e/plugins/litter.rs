@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::{Folder, guest, server};
 use crate::harness::{
     cluster::{Cluster, Kind},
+    exit::{CONFIG, REFUSED},
     plugins,
     process::{Ended, Process, run},
 };
@@ -135,10 +136,12 @@ async fn what_is_refused_says_why_when_it_is_asked_for() {
     folder.start("a").await;
     folder.0.host("a").log.event(0, "session").await;
     let url = format!("http://{}", folder.0.host("a").api().await);
-    for args in [&["jobs", "run", "report"][..], &["jobs", "next", "report"], &["call", "report"]] {
+    for args in
+        [&["job", "run", "report"][..], &["job", "next", "report"], &["task", "call", "report"]]
+    {
         let mut command = crate::harness::process::soloist();
         let Ended { status, output } = run(command.args(args).env("SOLOIST_URL", &url)).await;
-        assert_eq!(status.code(), Some(2), "{args:?}: {output}");
+        assert_eq!(status.code(), Some(REFUSED), "{args:?}: {output}");
         for part in ["the action report is refused: 101 is out of range", "help: mend that"] {
             assert!(output.contains(part), "{args:?}: no {part:?} in:\n{output}");
         }
@@ -153,7 +156,7 @@ async fn whoever_checks_is_told_of_all() {
     fs::write(&file, cluster.configuration("")).expect("a file");
     let mut command = crate::harness::process::soloist();
     let Ended { status, output } = run(command.args(["config", "check"]).arg(&file)).await;
-    assert_eq!(status.code(), Some(64), "{output}");
+    assert_eq!(status.code(), Some(CONFIG), "{output}");
     for part in ["settled.toml:1", "`stat`", "directory.wasm", "dangling.wasm", "日本"] {
         assert!(output.contains(part), "no {part:?} in:\n{output}");
     }

@@ -14,6 +14,7 @@ use crate::harness::{
     crowd::Crowd,
     etcd::Etcd,
     etcd_cluster::EtcdCluster,
+    exit::UNAVAILABLE,
     process::{Process, agrees},
 };
 
@@ -210,7 +211,7 @@ async fn a_host_that_crashes_while_its_login_is_refused_comes_back() {
     change("another").await;
     cluster.host("a").supervised(0).await.signal(Signal::KILL);
     let log = cluster.host("a").log.clone();
-    assert_eq!(log.event(0, "not-back").await["code"], 64, "{log}");
+    assert_eq!(log.event(0, "not-back").await["code"], UNAVAILABLE, "{log}");
     log.event(0, "restarting").await;
     change("secret").await;
     cluster.web.until("a", |answer| answer.fencing_token > before.fencing_token).await;

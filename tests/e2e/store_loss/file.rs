@@ -28,6 +28,7 @@ use crate::harness::{
     at,
     client::Web,
     cluster::{Cluster, Kind},
+    exit::UNAVAILABLE,
     own_address,
     process::{agrees, run},
 };
@@ -35,7 +36,6 @@ use crate::harness::{
 /// How long a host may take to notice that its files are no longer the store's, and to stop.
 const AT_MOST_TWO: Duration = Duration::from_millis(250 + 500);
 /// The exit code of a host with wrong settings.
-const USAGE: i32 = 64;
 
 /// A cluster of hosts with their own addresses.
 struct Apart {
@@ -83,7 +83,7 @@ impl Apart {
     async fn refuses(&self, mut command: Command, words: &[&str]) {
         let fencing_token = self.fencing_token().await;
         let ended = run(&mut command).await;
-        assert_eq!(ended.status.code(), Some(USAGE), "{}", ended.output);
+        assert_eq!(ended.status.code(), Some(UNAVAILABLE), "{}", ended.output);
         for word in words {
             assert!(ended.output.contains(word), "no {word:?} in:\n{}", ended.output);
         }
@@ -274,7 +274,7 @@ async fn who_uses_the_file_with_another_log_ends_the_term_and_is_told_of() {
     not_ready(a).await;
     let command = apart.cluster.command_from("b", &apart.of_b(&apart.file()));
     let ended = run(&mut { command }).await;
-    assert_eq!(ended.status.code(), Some(USAGE), "{}", ended.output);
+    assert_eq!(ended.status.code(), Some(UNAVAILABLE), "{}", ended.output);
     assert!(ended.output.contains(said), "{}", ended.output);
     mark(F_UNLCK);
     apart.hears_newer_than(before).await;

@@ -73,7 +73,7 @@ async fn led_anew(cluster: &mut Cluster, keep: impl AsyncFnOnce(&Cluster)) {
     keep(cluster).await;
     for leader in ["b", "a"] {
         let url = format!("http://{}", cluster.host("a").api().await);
-        let resigned = run(soloist().arg("resign").env("SOLOIST_URL", url)).await;
+        let resigned = run(soloist().arg("switchover").env("SOLOIST_URL", url)).await;
         assert!(resigned.status.success(), "{}", resigned.output);
         cluster.web.until(leader, |answer| answer.host == leader).await;
     }

@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
+use crate::harness::exit::UNAVAILABLE;
 use crate::{
-    commands::{UNAVAILABLE, refused},
+    commands::refused,
     harness::{
         cluster::{Cluster, Kind},
         process::{Process, agrees, run, soloist},

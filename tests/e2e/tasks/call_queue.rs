@@ -17,6 +17,7 @@ use crate::harness::{
     PATIENCE, TTL,
     cluster::{Cluster, Kind},
     etcd_cluster::EtcdCluster,
+    exit::MISSING,
     process::{Ended, run, soloist},
 };
 
@@ -113,24 +114,24 @@ async fn what_fails_too_often_is_a_dead_letter(kind: Kind) {
     let url = control(&cluster, "a").await;
     let tell = |args: Vec<String>| {
         let url = url.clone();
-        async move { run(soloist().arg("tasks").args(args).env("SOLOIST_URL", url)).await }
+        async move { run(soloist().arg("task").args(args).env("SOLOIST_URL", url)).await }
     };
     let args = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-    let Ended { status, output } = tell(args(&["dead", "list", "work"])).await;
+    let Ended { status, output } = tell(args(&["dead-letters", "list", "work"])).await;
     assert!(status.success(), "{output}");
     assert!(output.contains(&refused) && output.contains("no, thank you"), "{output}");
-    let Ended { output, .. } = tell(args(&["dead", "replay", "work", &failed])).await;
+    let Ended { output, .. } = tell(args(&["dead-letters", "retry", "work", &failed])).await;
     assert!(output.contains("1 in the queue again"), "{output}");
     until(&a, &failed, "dead").await;
-    let Ended { output, .. } = tell(args(&["dead", "purge", "work", "--all"])).await;
-    assert!(output.contains("2 taken away"), "{output}");
+    let Ended { output, .. } = tell(args(&["dead-letters", "delete", "work", "--all"])).await;
+    assert!(output.contains("2 deleted"), "{output}");
     let Ended { status, output } = tell(args(&["show", "work", &refused])).await;
-    assert!(status.code() == Some(1) && output.contains("help: "), "{output}");
-    let Ended { output, .. } = tell(args(&["dead", "list", "work"])).await;
+    assert!(status.code() == Some(MISSING) && output.contains("help: "), "{output}");
+    let Ended { output, .. } = tell(args(&["dead-letters", "list", "work"])).await;
     assert!(output.contains("no dead letters of work"), "{output}");
-    for command in ["list", "replay"] {
-        let Ended { status, output } = tell(args(&["dead", command, "wrok"])).await;
-        assert!(status.code() == Some(1) && output.contains("wrok"), "{command}: {output}");
+    for command in ["list", "retry"] {
+        let Ended { status, output } = tell(args(&["dead-letters", command, "wrok"])).await;
+        assert!(status.code() == Some(MISSING) && output.contains("wrok"), "{command}: {output}");
     }
 }
 
@@ -207,7 +208,7 @@ async fn a_plugin_enqueues(kind: Kind) {
     assert_eq!(until(&a, &id, "done").await["answer"], "again");
     let url = control(&cluster, "a").await;
     let Ended { status, output } =
-        run(soloist().args(["enqueue", "work", "echo by hand", "--url", &url])).await;
+        run(soloist().args(["task", "enqueue", "work", "echo by hand", "--url", &url])).await;
     assert!(status.success(), "{output}");
     assert_eq!(until(&a, output.trim(), "done").await["answer"], "by hand");
 }

@@ -8,6 +8,7 @@ use super::{Caller, Outcome, control, counts, start, take_calls, three, under_wa
 use crate::harness::{
     PATIENCE,
     cluster::{Cluster, Kind},
+    exit::{DATA, FAILED, MISSING, UNAVAILABLE, USAGE},
     process::{Ended, run, soloist},
 };
 
@@ -133,27 +134,32 @@ async fn people_call_by_command(kind: Kind) {
         let url = url.clone();
         async move { run(soloist().args(args).env("SOLOIST_URL", url)).await }
     };
-    let Ended { status, output } = tell(&["call", "work", "echo well done"]).await;
+    let Ended { status, output } = tell(&["task", "call", "work", "echo well done"]).await;
     assert!(status.success() && output.contains("well done"), "{output}");
     assert!(output.lines().any(|line| line.ends_with(" worked")), "{output}");
-    let Ended { status, output } = tell(&["call", "--quiet", "work", "echo x"]).await;
+    let Ended { status, output } = tell(&["task", "call", "--quiet", "work", "echo x"]).await;
     assert!(status.success() && output == "x", "{output:?}");
-    let Ended { output, .. } = tell(&["call", "--attempts", "2", "work", "fail-before 2"]).await;
+    let Ended { output, .. } =
+        tell(&["task", "call", "--attempts", "2", "work", "fail-before 2"]).await;
     assert!(output.contains("attempt 2") && output.contains("at attempt 2"), "{output}");
-    let Ended { output, .. } = tell(&["tasks"]).await;
+    let Ended { output, .. } = tell(&["task"]).await;
     assert!(output.contains("work") && output.contains("a, b, c"), "{output}");
     for (args, code, words) in [
-        (&["call", "rest"][..], 1, "there is no task rest"),
-        (&["call", "work", "refuse"], 64, "no, thank you"),
-        (&["call", "work", "trap"], 70, "it trapped"),
-        (&["call", "--timeout", "200ms", "work", "spin"], 69, "it was not done within 200ms"),
+        (&["task", "call", "rest"][..], MISSING, "there is no task rest"),
+        (&["task", "call", "work", "refuse"], DATA, "no, thank you"),
+        (&["task", "call", "work", "trap"], FAILED, "it trapped"),
+        (
+            &["task", "call", "--timeout", "200ms", "work", "spin"],
+            UNAVAILABLE,
+            "it was not done within 200ms",
+        ),
     ] {
         let Ended { status, output } = tell(args).await;
         assert_eq!(status.code(), Some(code), "{args:?}: {output}");
         assert!(output.contains(words) && output.contains("help: "), "no {words:?} in:\n{output}");
     }
-    let Ended { status, output } = tell(&["call", "--attempts", "0", "work"]).await;
-    assert_eq!(status.code(), Some(64), "{output}");
+    let Ended { status, output } = tell(&["task", "call", "--attempts", "0", "work"]).await;
+    assert_eq!(status.code(), Some(USAGE), "{output}");
     assert!(output.contains("0 is not in 1..=100"), "{output}");
 }
 

@@ -1,6 +1,7 @@
 //! `cargo xtask reference`: the pages in `docs/reference/`, which the program and its interfaces
 //! describe. One function makes one page; a test compares it.
 
+mod cli;
 mod settings;
 mod wit;
 
@@ -13,7 +14,8 @@ use soloist_devtools::paths;
 type MakePage = fn() -> Result<String>;
 
 /// The pages, and what makes them.
-const PAGES: [(&str, MakePage); 2] = [("settings.md", settings::page), ("wit.md", wit::page)];
+const PAGES: [(&str, MakePage); 3] =
+    [("cli.md", cli::page), ("settings.md", settings::page), ("wit.md", wit::page)];
 
 /// Writes all pages.
 pub(crate) fn run() -> Result<()> {

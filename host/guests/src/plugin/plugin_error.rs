@@ -73,6 +73,21 @@ pub enum PluginError {
     Link { file: PathBuf, source: BoxError },
 }
 
+impl PluginError {
+    /// Whether the file is no plugin at all, in contrast to a plugin that this host cannot run.
+    #[must_use]
+    pub const fn is_no_plugin(&self) -> bool {
+        matches!(
+            self,
+            Self::NotAFile { .. }
+                | Self::NotWasm { .. }
+                | Self::NoStart { .. }
+                | Self::NoKind { .. }
+                | Self::NoStrategy { .. }
+        )
+    }
+}
+
 fn listed(names: &[String]) -> String {
     if names.is_empty() {
         return "nothing".to_owned();

@@ -154,6 +154,6 @@ pub fn bar(host: &str, group: &Group, roster: &Roster) -> Option<String> {
     if let Some((what, order)) = kept_out(host, roster) {
         return Some(with_reason(&format!("{} {what} this host", order.by), &order.reason));
     }
-    let Pause { order, .. } = roster.notes.pause_of(group).filter(|pause| pause.freeze)?;
-    Some(with_reason(&format!("{} froze it", order.by), &order.reason))
+    let Pause { order, .. } = roster.notes.pause_of(group).filter(|pause| !pause.keep_failover)?;
+    Some(with_reason(&format!("{} paused it", order.by), &order.reason))
 }

@@ -134,7 +134,7 @@ impl Strategist {
             return;
         }
         let (name, by) = (&self.host, &removal.order.by);
-        warn!(
+        info!(
             event = "leaving",
             by, "{by} removed this host from the cluster; `soloist admit {name}` lets it in again"
         );

@@ -132,7 +132,7 @@ async fn there_is_no_way_around() {
         (&get, "/v1/status/"),
         (&get, "/livez/../v1/status"),
         (&get, "/livez/v1/status"),
-        (&get, "/v1/resign"),
+        (&get, "/v1/switchover"),
         (&Method::POST, "/livez"),
         (&Method::PATCH, "/v1/status"),
         (&Method::HEAD, "/v1/status"),

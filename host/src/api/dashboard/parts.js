@@ -52,23 +52,23 @@ export function groups(status, told, order) {
     const obstacle = add(element, "p", "note warn");
     const buttons = add(element, "p", "buttons");
     let now;
-    const resign = button(buttons, "Resign", () => order({
-      title: `${now.leader} gives up ${now.name}`,
+    const switchover = button(buttons, "Switch over", () => order({
+      title: `Switch ${now.name} over`,
       what: `${now.leader} ends its term, and ${now.next_leader ?? "the next in line"} leads ${now.name}.`,
-      verb: "Resign", path: "/v1/resign", body: { group: now.name },
+      verb: "Switch over", path: "/v1/switchover", body: { group: now.name },
     }));
-    const transfer = button(buttons, "Transfer", () => order({
-      title: `Hand ${now.name} over`,
+    const choose = button(buttons, "Switch over to…", () => order({
+      title: `Switch ${now.name} over to a host`,
       what: `${now.leader} ends its term when the host that you name is next in line, and that host leads.`,
-      verb: "Transfer", path: "/v1/resign", body: { group: now.name }, to: now.others,
+      verb: "Switch over", path: "/v1/switchover", body: { group: now.name }, to: now.others,
     }));
     const pause = button(buttons, "Pause", () => order(now.paused ? {
       title: `Resume ${now.name}`,
-      what: `Who leads ${now.name} may change by preference again.`,
+      what: `Leadership of ${now.name} changes by itself again: by failover, and by preference.`,
       verb: "Resume", path: "/v1/resume", body: { group: now.name },
     } : {
       title: `Pause ${now.name}`,
-      what: `Who leads ${now.name} does not change by preference any more. A leader that dies is still replaced.`,
+      what: `Leadership of ${now.name} no longer changes by itself. A leader that dies is not replaced until you resume.`,
       verb: "Pause", path: "/v1/pause", body: { group: now.name },
     }));
     return (group) => {
@@ -88,8 +88,8 @@ export function groups(status, told, order) {
       paused.hidden = !group.paused;
       obstacle.hidden = !group.obstacle;
       write(pause, group.paused ? "Resume" : "Pause");
-      resign.disabled = !group.leader || !group.next_leader;
-      transfer.disabled = !group.leader || group.others.length === 0;
+      switchover.disabled = !group.leader || !group.next_leader;
+      choose.disabled = !group.leader || group.others.length === 0;
       const left = group.lease_remaining_ms;
       const full = Math.max(left ?? 0, bars.get(group.name)?.full ?? 1);
       bars.set(group.name, { bar, words, left, told: group.told, full, leader: group.leader });

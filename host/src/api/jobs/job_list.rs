@@ -1,4 +1,4 @@
-//! The JSON of `GET /v1/jobs`, for the server and for `soloist jobs`. Times are RFC 3339 in UTC.
+//! The JSON of `GET /v1/jobs`, for the server and for `soloist job`. Times are RFC 3339 in UTC.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};

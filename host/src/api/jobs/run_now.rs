@@ -99,7 +99,7 @@ async fn run_here(source: &JobApi, name: &str, wait: bool) -> Result<Response, A
         Ok(record) => Ok(Json(record).into_response()),
         Err(_) => Err(unavailable(
             format!("the leadership changed while {} ran, which interrupted it", record.id),
-            format!("`soloist jobs history {name}` shows what is known of it; it is not run again"),
+            format!("`soloist job history {name}` shows what is known of it; it is not run again"),
         )),
     }
 }
@@ -112,7 +112,7 @@ impl JobApi {
         unavailable(
             format!("no run of {name} could be claimed in the store within {CLAIM:?}{why}"),
             format!(
-                "mend that and ask again; `soloist jobs history {name}` shows whether the last \
+                "mend that and ask again; `soloist job history {name}` shows whether the last \
                  try was claimed all the same"
             ),
         )
@@ -138,7 +138,7 @@ async fn run_on_leader(
         }
         let why = with_causes(&error);
         let what = format!("the leader {} does not answer at {}: {why}", leader.host, leader.url);
-        unavailable(what, "the job may have been run: `soloist jobs` shows whether it was")
+        unavailable(what, "the job may have been run: `soloist job` shows whether it was")
     })?;
     let code = StatusCode::from_u16(code).unwrap_or(StatusCode::BAD_GATEWAY);
     Ok((code, [(header::CONTENT_TYPE, "application/json")], body).into_response())

@@ -157,17 +157,17 @@ async fn an_order_that_is_not_understood_changes_nothing() {
     for (body, words) in [
         (r#"{"grup": "main"}"#, "unknown field `grup`"),
         (r#"{"group": 7}"#, "invalid type"),
-        ("resign!", "no order"),
+        ("switch!", "no order"),
     ] {
-        let request = reqwest::Client::new().post(format!("{}/v1/resign", server.url));
+        let request = reqwest::Client::new().post(format!("{}/v1/switchover", server.url));
         let answer = request.body(body).send().await.unwrap();
         assert_eq!(answer.status(), 400, "{body}");
         let text = answer.text().await.unwrap();
         assert!(text.contains(words) && text.contains("help"), "{text}");
     }
     // This command is understood, but the host has not seen its cluster yet.
-    assert_eq!(server.ask(Method::POST, "/v1/resign").await.0, 503);
-    let page = reqwest::Client::new().post(format!("{}/v1/resign", server.url));
+    assert_eq!(server.ask(Method::POST, "/v1/switchover").await.0, 503);
+    let page = reqwest::Client::new().post(format!("{}/v1/switchover", server.url));
     let page = page.header("sec-fetch-site", "cross-site").send().await.unwrap();
     assert_eq!(page.status(), 403);
 }

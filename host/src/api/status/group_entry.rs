@@ -32,7 +32,7 @@ pub struct GroupEntry {
     /// The strategy by which this host prefers leaders.
     #[serde(default)]
     pub strategy: String,
-    /// Who paused or froze it, and why.
+    /// Who paused it, and why.
     #[serde(default)]
     pub paused: Option<String>,
     /// The hosts whose settings differ from this host's in whether the group is spread.

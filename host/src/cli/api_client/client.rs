@@ -1,13 +1,13 @@
-//! A client for one host.
+//! A client for the control API of a host, or of the first of several that answers.
 
 use std::{sync::Arc, time::Duration};
 
 #[cfg(feature = "bench")]
 use http::HeaderMap;
-use http::{Method, Uri};
+use http::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{request::ApiRequest, response::ApiResponse};
+use super::{host_list::HostList, request::ApiRequest, response::ApiResponse};
 use crate::{
     api::{ErrorBody, Status},
     cli::{ExitError, terminal::say},
@@ -20,33 +20,28 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// to fail.
 pub(crate) const STORE_PATIENCE: Duration = Duration::from_secs(30);
 
-/// A client for one host.
+/// A client for the control API of a host, or of the first of several that answers.
 #[derive(Clone)]
 pub(crate) struct ApiClient {
-    url: Arc<str>,
+    hosts: Arc<HostList>,
     peers: PeerClient,
 }
 
 impl ApiClient {
-    /// The client for the host at `url`. No proxy is used: hosts are near.
-    pub(crate) fn new(url: &str, passport: &PeerCredentials) -> Result<Self, ExitError> {
-        let url = url.trim_end_matches('/');
-        let is_base = |uri: &Uri| {
-            let spoken = matches!(uri.scheme_str(), Some("http" | "https"));
-            spoken && uri.host().is_some_and(|host| !host.is_empty()) && uri.query().is_none()
-        };
-        if !url.parse().is_ok_and(|uri| is_base(&uri)) {
-            return Err(ExitError::usage(format!("`{url}` is not a URL"))
-                .help("write http://HOST:PORT, as in http://127.0.0.1:4000"));
-        }
+    /// The client for the hosts at `urls`. No proxy is used: hosts are near.
+    pub(crate) fn new<'a>(
+        urls: impl IntoIterator<Item = &'a str>,
+        passport: &PeerCredentials,
+    ) -> Result<Self, ExitError> {
+        let hosts = Arc::new(HostList::new(urls)?);
         let peers = PeerClient::new(passport)
             .map_err(|error| ExitError::usage(&error).with_causes_of(&error))?;
-        Ok(Self { url: url.into(), peers })
+        Ok(Self { hosts, peers })
     }
 
-    /// The URL of the host.
+    /// The URL of the host that answered last, or of the first one.
     pub(crate) fn url(&self) -> &str {
-        &self.url
+        self.hosts.current()
     }
 
     /// The underlying client, for requests over connections of their own.
@@ -67,20 +62,21 @@ impl ApiClient {
     pub(crate) fn request(&self, method: Method, steps: &[&str]) -> ApiRequest {
         let step = |step: &&str| format!("/{}", utf8_percent_encode(step, NON_ALPHANUMERIC));
         let path: String = steps.iter().map(step).collect();
-        ApiRequest::new(&self.url, &self.peers, method, path)
+        ApiRequest::new(&self.hosts, &self.peers, method, path)
     }
 
     /// Asks for the health of the host at the path `probe`; prints the answer if it is healthy.
     pub(crate) async fn check_probe(&self, probe: &str) -> Result<(), ExitError> {
         let answer = self.request(Method::GET, &[probe]).send_raw(PATIENCE).await?;
-        let (url, code, word) = (&self.url, answer.status(), answer.text()?);
+        let (url, code) = (answer.url().to_owned(), answer.status());
+        let word = answer.text()?;
         if code.is_success() {
             say(&word);
             return Ok(());
         }
         // A host that is starting answers with an error body, as everywhere else.
         let word = serde_json::from_str(&word).map_or(word, |ErrorBody { error, .. }| error);
-        let refusal = ExitError::unavailable(format!("{url} is not ready: {}", word.trim_end()));
+        let refusal = ExitError::failed(format!("{url} is not ready: {}", word.trim_end()));
         Err(refusal.help("`soloist status` shows its store and its groups; its log says more"))
     }
 

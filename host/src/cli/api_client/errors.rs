@@ -15,19 +15,15 @@ pub(crate) fn parse<T: DeserializeOwned>(url: &str, text: &[u8]) -> Result<T, Ex
 pub(super) fn refusal(code: StatusCode, ErrorBody { error, help }: ErrorBody) -> ExitError {
     let exit = match code {
         StatusCode::NOT_FOUND => ExitError::missing,
-        StatusCode::BAD_REQUEST
-        | StatusCode::MISDIRECTED_REQUEST
-        | StatusCode::PAYLOAD_TOO_LARGE
-        | StatusCode::UNPROCESSABLE_ENTITY => ExitError::usage,
-        StatusCode::CONFLICT | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            ExitError::refused
-        }
+        StatusCode::BAD_REQUEST | StatusCode::MISDIRECTED_REQUEST => ExitError::usage,
+        StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY => ExitError::data,
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ExitError::denied,
+        StatusCode::CONFLICT | StatusCode::TOO_MANY_REQUESTS => ExitError::refused,
         StatusCode::SERVICE_UNAVAILABLE
-        | StatusCode::TOO_MANY_REQUESTS
         | StatusCode::BAD_GATEWAY
         | StatusCode::REQUEST_TIMEOUT
         | StatusCode::GATEWAY_TIMEOUT => ExitError::unavailable,
-        _ => ExitError::failed,
+        _ => ExitError::broken,
     };
     exit(error).help(help)
 }
@@ -39,8 +35,25 @@ pub(super) fn unexpected_answer(url: &str, error: &dyn std::error::Error) -> Exi
         .help("does another server listen there, or another version of soloist?")
 }
 
+/// The help when the response to a change was lost.
+pub(super) const MAY_BE_DONE: &str = "it may have been done all the same: look before you ask \
+     again (`soloist status`, or what shows what was to change)";
+
 /// The error for a host that does not answer.
 pub(super) fn no_answer(url: &str, error: &PeerError) -> ExitError {
+    match Protocol::of_failed(error) {
+        Some(spoken) if url.starts_with("http://") && spoken == Protocol::Tls => {
+            let right = url.replacen("http://", "https://", 1);
+            return ExitError::unavailable(format!("the host at {url} speaks TLS"))
+                .help(format!("write {right}"));
+        }
+        Some(spoken) if url.starts_with("https://") && spoken == Protocol::Plain => {
+            let right = url.replacen("https://", "http://", 1);
+            return ExitError::unavailable(format!("the host at {url} speaks no TLS"))
+                .help(format!("write {right}"));
+        }
+        _ => {}
+    }
     let exit = ExitError::unavailable(format!("no answer from {url}")).caused_by(error);
     if with_causes(error).contains(soloist_tls::OF_AUTHORITY) {
         return exit.help(
@@ -50,16 +63,36 @@ pub(super) fn no_answer(url: &str, error: &PeerError) -> ExitError {
     }
     if with_causes(error).contains("certificate") {
         return exit.help(
-            "--ca FILE names who has signed its certificate, --cert and --key FILE what to show",
+            "--ca FILE names the authorities that sign its certificate, --cert and --key FILE \
+             what to show",
         );
     }
-    // The messages of rustls and hyper when one side speaks TLS and the other does not.
-    let said = with_causes(error);
-    if said.contains("InvalidContentType") {
-        return exit.help("it speaks no TLS there: write --url http://HOST:PORT");
+    exit.help(
+        "is soloist running there? Other hosts: --url http://HOST:PORT,http://HOST:PORT, or \
+         SOLOIST_URL",
+    )
+}
+
+/// Whether the host speaks TLS where the URL says that it does not, or the other way round: then
+/// it has not understood the request.
+pub(super) fn is_other_protocol(error: &PeerError) -> bool {
+    Protocol::of_failed(error).is_some()
+}
+
+/// The protocol that a host turned out to speak.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    Plain,
+    Tls,
+}
+
+impl Protocol {
+    /// By the messages of rustls and hyper when one side speaks TLS and the other does not.
+    fn of_failed(error: &PeerError) -> Option<Self> {
+        let said = with_causes(error);
+        if said.contains("InvalidContentType") {
+            return Some(Self::Plain);
+        }
+        said.contains("invalid HTTP version").then_some(Self::Tls)
     }
-    if said.contains("invalid HTTP version") {
-        return exit.help("it may speak TLS there: write --url https://HOST:PORT");
-    }
-    exit.help("is soloist running there? Another host: --url http://HOST:PORT, or SOLOIST_URL")
 }

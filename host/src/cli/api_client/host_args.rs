@@ -11,13 +11,22 @@ use soloist_config::{Secret, TlsFiles, small_file};
 /// The environment variable that holds the token itself.
 const TOKEN: &str = "SOLOIST_TOKEN";
 
-/// Which host is asked, and what it is shown.
+/// The hosts to ask, and the credentials to show them.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "The host to ask")]
 pub(crate) struct HostArgs {
-    /// The control API of any host
-    #[arg(long, env = "SOLOIST_URL", default_value = "http://127.0.0.1:4000", global = true)]
-    pub(crate) url: String,
-    /// The file that holds the token to show; or SOLOIST_TOKEN is the token
+    /// The control API of a host; several, with commas between them or by repeating this, are
+    /// tried in turn until one answers
+    #[arg(
+        long = "url",
+        env = "SOLOIST_URL",
+        value_name = "URL",
+        value_delimiter = ',',
+        default_value = "http://127.0.0.1:4000",
+        global = true
+    )]
+    urls: Vec<String>,
+    /// The file with the token to show; SOLOIST_TOKEN may hold the token itself instead
     #[arg(
         long,
         env = "SOLOIST_TOKEN_FILE",
@@ -26,14 +35,13 @@ pub(crate) struct HostArgs {
         global = true
     )]
     token_file: Option<PathBuf>,
-    /// The certificates (PEM) of who has signed that of the host [default: those that browsers
-    /// trust]
+    /// The CA certificates (PEM) that sign the host's certificate [default: Mozilla's root store]
     #[arg(long, env = "SOLOIST_CA", value_name = "FILE", hide_env_values = true, global = true)]
     ca: Option<PathBuf>,
-    /// The certificate (PEM) to show
+    /// The client certificate (PEM) to show
     #[arg(long, env = "SOLOIST_CERT", value_name = "FILE", hide_env_values = true, global = true)]
     cert: Option<PathBuf>,
-    /// Its private key (PEM)
+    /// The private key (PEM) of the client certificate
     // `key` is a key of the state, for the commands that take one.
     #[arg(
         id = "key_file",
@@ -47,7 +55,7 @@ pub(crate) struct HostArgs {
 }
 
 impl HostArgs {
-    /// The client for this host.
+    /// The client for these hosts.
     pub(crate) fn client(&self) -> Result<ApiClient, ExitError> {
         let own = match (&self.cert, &self.key) {
             (Some(cert), Some(key)) => {
@@ -61,7 +69,7 @@ impl HostArgs {
         };
         let passport =
             PeerCredentials { ca: self.ca.clone(), certificate: own, token: self.token()? };
-        ApiClient::new(&self.url, &passport)
+        ApiClient::new(self.urls.iter().map(String::as_str), &passport)
     }
 
     fn token(&self) -> Result<Option<Secret>, ExitError> {
@@ -73,8 +81,7 @@ impl HostArgs {
             };
         };
         let text = small_file::read_named(file).map_err(|error| {
-            ExitError::usage(format!("cannot read the token in {}", file.display()))
-                .caused_by(&error)
+            ExitError::of_file(format!("cannot read the token in {}", file.display()), &error)
                 .help("name a file that this user can read, with a token as `soloist token new` prints it")
         })?;
         token(&text, &file.display().to_string()).map(Some)

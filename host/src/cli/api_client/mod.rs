@@ -2,7 +2,9 @@
 
 mod client;
 mod errors;
+mod failed_hosts;
 mod host_args;
+mod host_list;
 mod request;
 mod response;
 

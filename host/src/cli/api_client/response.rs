@@ -21,6 +21,11 @@ impl ApiResponse {
         Self { url, answer }
     }
 
+    /// The URL of the host that answered.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Its status code.
     pub(super) fn status(&self) -> StatusCode {
         self.answer.status()

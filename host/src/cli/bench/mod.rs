@@ -8,8 +8,11 @@ use clap::{Args, Subcommand};
 
 use super::ExitError;
 
-/// Measure what a running cluster does
+/// Measure the performance of a running cluster
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  soloist bench task")]
 pub(super) struct BenchArgs {
     #[command(subcommand)]
     bench: BenchCommand,
@@ -17,11 +20,12 @@ pub(super) struct BenchArgs {
 
 #[derive(Debug, Subcommand)]
 enum BenchCommand {
-    Tasks(tasks::BenchTasksArgs),
+    #[command(visible_alias = "tasks")]
+    Task(tasks::BenchTasksArgs),
 }
 
 pub(super) async fn main(args: BenchArgs) -> Result<(), ExitError> {
     match args.bench {
-        BenchCommand::Tasks(args) => tasks::main(args).await,
+        BenchCommand::Task(args) => tasks::main(args).await,
     }
 }

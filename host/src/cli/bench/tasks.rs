@@ -1,4 +1,4 @@
-//! `soloist bench tasks`: calls per second, their latencies, and which hosts run them.
+//! `soloist bench task`: calls per second, their latencies, and which hosts run them.
 
 use std::time::Duration;
 
@@ -18,27 +18,31 @@ use crate::{
         ExitError,
         api_client::{ApiClient, HostArgs},
         count::count,
-        tasks,
+        task,
         terminal::{Paint, say, say_json},
     },
 };
 
-/// Call a task many times by one host, and show who worked and how fast
+/// Call a task many times through one host, and show how fast it was and which hosts ran it
 ///
-/// The same exchanges by plain HTTP/2 are measured beside it: one with the host that is asked,
-/// and one more with the host that works, where that is another. Compare the two, since the
-/// figures themselves are those of this machine.
+/// For comparison the same exchanges are made by plain HTTP/2: one with the host that is asked, and
+/// one more with the host that runs the call, if that is another. Compare the two: the figures
+/// themselves are those of this machine.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  soloist bench task
+  soloist bench task shout hello --calls 10000 --concurrency 32")]
 pub(super) struct BenchTasksArgs {
     /// The task [default: the only one there is]
     task: Option<String>,
-    /// What each call hands over
-    #[arg(default_value = "")]
+    /// The payload of each call [default: empty]
+    #[arg(default_value = "", hide_default_value = true)]
     payload: String,
-    /// How many calls
+    /// The number of calls
     #[arg(long, short = 'n', default_value_t = 1000, value_parser = count(1..=1_000_000_000))]
     calls: usize,
-    /// How many of them at once
+    /// The number of calls at a time
     #[arg(long, short = 'c', default_value_t = 16, value_parser = count(1..=10_000))]
     concurrency: usize,
     /// Print JSON
@@ -71,7 +75,7 @@ pub(super) async fn main(args: BenchTasksArgs) -> Result<(), ExitError> {
     let client = args.host.client()?;
     let task = match args.task {
         Some(task) => task,
-        None => only_task(&tasks::list(&client).await?)?,
+        None => only_task(&task::list(&client).await?)?,
     };
     let call = BenchRequest {
         method: Method::POST,
@@ -102,7 +106,7 @@ pub(super) async fn main(args: BenchTasksArgs) -> Result<(), ExitError> {
     }
     let failed: usize = called.failures.values().sum();
     Err(ExitError::failed(format!("{failed} of {count} calls failed"))
-        .help("what went wrong stands above; `soloist tasks` shows who takes calls"))
+        .help("what went wrong stands above; `soloist task` shows the hosts that take calls"))
 }
 
 /// The exchanges of calls as plain requests: one sequence for each host that runs the task.

@@ -78,10 +78,10 @@ fn banner(
     }
     line("", &format!("{}/", settings.neighbour()), "a neighbour: what it was told and sent");
     if settings.has("factor") {
-        line("try", &format!("soloist call factor 600851475143 --url {first}"), "");
+        line("try", &format!("soloist task call factor 600851475143 --url {first}"), "");
     }
     if settings.has("fan-out") {
-        line("", &format!("soloist jobs history fan-out --url {first}"), "");
+        line("", &format!("soloist job history fan-out --url {first}"), "");
     }
     match kill_every {
         Some(every) => {

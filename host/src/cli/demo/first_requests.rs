@@ -73,7 +73,7 @@ struct DemoClient(Vec<ApiClient>);
 impl DemoClient {
     fn new(hosts: &[DemoHostConfig]) -> Result<Self, ExitError> {
         let client =
-            |host: &DemoHostConfig| ApiClient::new(&host.url(), &PeerCredentials::default());
+            |host: &DemoHostConfig| ApiClient::new([&*host.url()], &PeerCredentials::default());
         hosts.iter().map(client).collect::<Result<_, _>>().map(Self)
     }
 

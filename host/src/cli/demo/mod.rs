@@ -8,6 +8,7 @@ mod demo_folder;
 mod demo_host;
 mod demo_host_config;
 mod demo_output;
+mod demo_plugins;
 mod demo_ports;
 mod demo_settings;
 mod first_requests;
@@ -48,22 +49,30 @@ const SETTLED: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Run three hosts on this machine, and watch one take over from another
+///
+/// It needs nothing else, and leaves nothing behind: store and settings are in a temporary folder.
+/// Ctrl-C ends it.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  soloist demo
+  soloist demo --kill-leader-every 10s
+  soloist demo --plugins my-plugins")]
 pub(super) struct DemoArgs {
-    /// The folder of the plugins
-    #[arg(long, env = "SOLOIST_PLUGINS", value_name = "DIR", default_value = "plugins")]
-    plugins: PathBuf,
-    /// Kill the leader again and again, as in `10s`
-    #[arg(long, value_name = "TIME", value_parser = span::<SECOND, DAY>)]
+    /// The plugins folder [default: plugins, or without one a plugin that is part of this program]
+    #[arg(long, env = "SOLOIST_PLUGINS", value_name = "DIR", hide_env_values = true)]
+    plugins: Option<PathBuf>,
+    /// Kill the leader again and again after this time, 1s to 24h
+    #[arg(long, value_name = "DURATION", value_parser = span::<SECOND, DAY>)]
     kill_leader_every: Option<Duration>,
 }
 
 /// Runs the demo until Ctrl-C.
 pub(super) async fn main(args: DemoArgs) -> Result<(), ExitError> {
-    let scratch = DemoFolder::set_up(&args.plugins)?;
+    let scratch = DemoFolder::set_up(args.plugins.as_deref())?;
     let (signal, _second) = Signals::listen(false)?.split();
     let show = DemoOutput::new();
-    compile(&args.plugins, &scratch.settings, show).await;
+    compile(&scratch.plugins, &scratch.settings, show).await;
     let result = perform(&scratch, args.kill_leader_every, show, signal).await;
     scratch.remove()?;
     result
@@ -90,12 +99,12 @@ async fn perform(
     show: DemoOutput,
     signal: impl Future<Output = &'static str>,
 ) -> Result<(), ExitError> {
-    let DemoFolder { hosts, settings, taken, .. } = scratch;
+    let DemoFolder { hosts, settings, notes, .. } = scratch;
     let stop = CancellationToken::new();
     let mut running = JoinSet::new();
     let mut kills = BTreeMap::new();
     show.banner(hosts, settings, kill_every);
-    taken.iter().for_each(|taken| show.note(taken));
+    notes.iter().for_each(|note| show.note(note));
     for host in hosts {
         let (kill, killed) = mpsc::channel(1);
         kills.insert(host.name, kill);
@@ -191,7 +200,7 @@ async fn kill_leaders(
 /// The leader of the first group that has one, as seen by the first host that answers.
 async fn leader(hosts: &[DemoHostConfig]) -> Option<String> {
     for host in hosts {
-        let client = ApiClient::new(&host.url(), &PeerCredentials::default()).ok()?;
+        let client = ApiClient::new([&*host.url()], &PeerCredentials::default()).ok()?;
         if let Ok(status) = client.status().await {
             return status.groups.into_values().find_map(|group| group.leader);
         }

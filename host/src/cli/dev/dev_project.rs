@@ -100,7 +100,7 @@ impl DevProject {
         };
         made.filter(|file| file.is_file()).ok_or_else(|| {
             let expected = self.output.as_deref().unwrap_or(Path::new(CARGO_OUTPUT));
-            ExitError::usage(format!("the build made no {}", expected.display()))
+            ExitError::missing(format!("the build made no {}", expected.display()))
                 .help(format!("name the file that it makes: `output` in {FILE}, or --output FILE"))
         })
     }
@@ -125,7 +125,7 @@ fn check_folder(folder: &Path) -> Result<(), ExitError> {
         ExitError::usage(format!("{shown} is no folder"))
             .help("name the folder of a project; `soloist plugin run FILE` runs a plugin")
     } else {
-        ExitError::usage(format!("there is no folder {shown}")).help(
+        ExitError::missing(format!("there is no folder {shown}")).help(
             "name the folder of a project, or go there and name none; `soloist plugin new NAME` \
              makes one",
         )
@@ -133,7 +133,7 @@ fn check_folder(folder: &Path) -> Result<(), ExitError> {
 }
 
 fn unknown(folder: &Path, problem: &str) -> ExitError {
-    ExitError::usage(format!("{}: {problem}", folder.display())).help(format!(
+    ExitError::config(format!("{}: {problem}", folder.display())).help(format!(
         "write `build = \"COMMAND\"` and `output = \"FILE.wasm\"` into its {FILE}, or give \
          --build COMMAND --output FILE; `soloist plugin new NAME` makes a project that has it"
     ))

@@ -19,23 +19,28 @@ use self::{
 };
 use super::{ExitError, signals::Signals, terminal::remark};
 
-/// Build a plugin and run it, and do so again whenever a file of it changes
+/// Build and run a plugin, again at each change of its files
 ///
-/// In the folder of a project. How it is built stands in its `dev.toml`, which `soloist plugin
-/// new` writes; a project of cargo needs none. It runs as by `soloist plugin run`, with the
-/// settings of its NAME.toml; what git ignores is not looked at.
+/// The project's `dev.toml`, which `soloist plugin new` writes, says how it is built; a cargo
+/// project needs none. The plugin runs as with `soloist plugin run`, with the settings of its
+/// NAME.toml. Files that git ignores are not watched.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  soloist dev
+  soloist dev hello -- --state --listen 127.0.0.1:8080
+  soloist dev --build make --output hello.wasm")]
 pub(super) struct DevArgs {
     /// The project's folder
     #[arg(value_name = "DIR", default_value = ".")]
     folder: PathBuf,
-    /// The command that builds it, for a shell [default: `build` in dev.toml]
+    /// The shell command that builds it [default: `build` in dev.toml]
     #[arg(long, value_name = "COMMAND")]
     build: Option<String>,
-    /// The file that the build makes, from the project's folder [default: `output` in dev.toml]
+    /// The file that the build makes, relative to the project [default: `output` in dev.toml]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Handed to `soloist plugin run`, as in `-- --state --listen 127.0.0.1:8080`
+    /// Flags for `soloist plugin run`
     #[arg(last = true, value_name = "FLAGS")]
     flags: Vec<OsString>,
 }

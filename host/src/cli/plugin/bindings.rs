@@ -9,18 +9,21 @@ use crate::scaffold::{self, Language, ProjectKind};
 
 /// Write the interfaces of this version into a project, with bindings for C and Go
 ///
-/// `plugin new` has done so for a new project. This is for one that is older
-/// than this version of soloist, or was begun by hand. It replaces `wit/` and
-/// `gen/`.
+/// `soloist plugin new` does so for a new project. This is for a project that is older than this
+/// version of soloist, or was begun by hand. It replaces `wit/` and `gen/`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  soloist plugin bindings hello
+  soloist plugin bindings --lang c --kind task")]
 pub(super) struct BindingsArgs {
-    /// The project
+    /// The project's folder
     #[arg(value_name = "DIR", default_value = ".")]
     folder: PathBuf,
-    /// The language [default: as its dev.toml says]
+    /// The language [default: the one in its dev.toml]
     #[arg(long, value_enum)]
     lang: Option<Language>,
-    /// What the plugin is [default: as its dev.toml says]
+    /// The kind of plugin [default: the one in its dev.toml]
     #[arg(long, value_enum)]
     kind: Option<ProjectKind>,
 }

@@ -10,7 +10,7 @@ use soloist_guests::plugin::{
     CompileLimits, CompileTarget, PluginEngine, compile_stdin, die_with_parent,
 };
 
-/// Compile a plugin that comes by stdin, within limits
+/// Compile a plugin from stdin, within limits (internal)
 #[derive(Debug, Args)]
 #[command(hide = true)]
 pub(super) struct CompileArgs {
@@ -42,7 +42,7 @@ pub(super) fn main(args: CompileArgs) -> Result<ExitCode, ExitError> {
         Some(functions) => PluginEngine::with_functions(args.cache, functions),
         None => PluginEngine::new(args.cache),
     };
-    let engine = engine.map_err(|error| ExitError::failed(&error).with_causes_of(&error))?;
+    let engine = engine.map_err(|error| ExitError::broken(&error).with_causes_of(&error))?;
     let limits = CompileLimits { seconds: args.seconds, memory: args.memory };
     let craft = if args.strategy { CompileTarget::Strategy } else { CompileTarget::Action };
     compile_stdin(&engine, craft, limits).map_err(failed)?;

@@ -8,6 +8,7 @@ mod inspect;
 mod new;
 mod plugin_folder;
 mod run;
+mod unreadable;
 
 use std::process::ExitCode;
 
@@ -15,8 +16,13 @@ use clap::{Args, Subcommand};
 
 use super::{ExitError, runtime::in_runtime};
 
-/// Write a plugin, look at one, or run it alone
+/// Start, inspect or run a plugin
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  soloist plugin new hello --lang python
+  soloist plugin inspect hello.wasm
+  soloist plugin run hello.wasm")]
 pub(super) struct PluginArgs {
     #[command(subcommand)]
     command: PluginCommand,

@@ -10,21 +10,26 @@ use clap::Args;
 use super::super::{ExitError, ExitKind, terminal::say};
 use crate::scaffold::{Language, Project, ProjectKind, ScaffoldError, Template};
 
-/// Start a plugin: write a small project that builds as it stands
+/// Start a plugin: write a small project that builds without changes
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  soloist plugin new hello
+  soloist plugin new report --lang go --kind job
+  soloist plugin new billing --template webhook-receiver --in services")]
 pub(super) struct PluginNewArgs {
-    /// The plugin's name, and that of its folder
+    /// The name of the plugin and of its folder
     name: String,
     /// The language [default: rust]
     #[arg(long, value_enum)]
     lang: Option<Language>,
-    /// What it is to become [default: http]
+    /// The kind of plugin [default: http]
     #[arg(long, value_enum)]
     kind: Option<ProjectKind>,
-    /// Begin with something whole, in Rust; it has a kind of its own
+    /// Start from a complete example, in Rust, with its own kind
     #[arg(long, value_enum)]
     template: Option<Template>,
-    /// The folder to make the project's folder in
+    /// The folder in which the project's folder is made
     #[arg(long = "in", value_name = "DIR", default_value = ".")]
     parent: PathBuf,
 }

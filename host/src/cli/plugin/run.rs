@@ -12,7 +12,10 @@ use clap::Args;
 use tokio::time::sleep;
 use toml::{Table, Value};
 
-use super::plugin_folder::{self, PluginFolder};
+use super::{
+    plugin_folder::{self, PluginFolder},
+    unreadable::unreadable,
+};
 use crate::cli::{
     ExitError,
     logging::{self, LogFormat},
@@ -34,36 +37,39 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// Run a plugin alone, under a term of its own that ends with Ctrl-C
 ///
-/// It has the settings that lie beside it (NAME.toml), or in the working folder, and what the
-/// flags add; nothing else is granted to it. State is kept in a temporary store, which is
-/// removed in the end.
+/// Its settings are those of NAME.toml, next to it or in the working folder, and of the flags;
+/// nothing else is granted to it. State is kept in a temporary store, which is removed at the end.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  soloist plugin run hello.wasm
+  soloist plugin run hello.wasm --listen 127.0.0.1:8080 --state --watch
+  soloist plugin run poller.wasm --outbound https://example.com --folder ./data:/data:rw")]
 pub(super) struct PluginRunArgs {
     /// The plugin: a component, or a core module for WASI preview 1
     file: PathBuf,
-    /// Its settings [default: NAME.toml beside it, or in the working folder, if there is one]
+    /// The settings of the plugin [default: NAME.toml next to it or in the working folder, if there is one]
     #[arg(long, value_name = "FILE")]
     settings: Option<PathBuf>,
-    /// Where it answers, if it answers requests [default: as its settings say, or
-    /// 127.0.0.1:3000]
+    /// The address at which it serves HTTP [default: the one in its settings, or 127.0.0.1:3000]
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
     /// Let it keep state (wasi:keyvalue)
     #[arg(long)]
     state: bool,
-    /// Let it send requests there, as in `https://example.com`; again for more
+    /// Let it send requests to this URL, as in https://example.com; may be repeated
     #[arg(long, value_name = "URL")]
     outbound: Vec<String>,
-    /// Let it see a folder, as in `./data:/data`; `:rw` at the end lets it write
+    /// Let it read a folder, as in ./data:/data; with :rw at the end also write; may be repeated
     #[arg(long, value_name = "FROM:AT", value_parser = plugin_folder::folder)]
     folder: Vec<Value>,
-    /// Take up the file again whenever it changes
+    /// Load the file again whenever it changes
     #[arg(long)]
     watch: bool,
     /// Any other setting of an action, as in `max_hold = "1s"`; again for more
     #[arg(long, value_name = "KEY = VALUE", value_parser = setting)]
     set: Vec<Table>,
-    /// What to log: error, warn, info, debug, trace, or as in `info,soloist=debug`
+    /// The least level to log: error, warn, info, debug or trace; or as in info,soloist=debug
     #[arg(long, value_name = "FILTER", default_value = LOG)]
     log: String,
     /// Where compiled functions are kept for the next time [default: with the store]
@@ -134,8 +140,7 @@ pub(super) async fn main(args: PluginRunArgs) -> Result<(), ExitError> {
     let _log = logging::start(LogFormat::Text, &args.log)?;
     let (shutdown, _second) = Signals::listen(args.exit_with_parent)?.split();
     // Read first, since the settings would be reported as wrong if the plugin is missing.
-    let plugin = plugin::read_plugin(&args.file)
-        .map_err(|error| ExitError::usage(&error).with_causes_of(&error))?;
+    let plugin = plugin::read_plugin(&args.file).map_err(|error| unreadable(&error))?;
     let scratch = PluginFolder::set_up(&args.file, &plugin, args.settings()?)?;
     let overrides = Overrides {
         config: Some(scratch.settings()),

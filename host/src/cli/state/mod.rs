@@ -21,8 +21,15 @@ use super::{
 };
 use soloist_stores::VALUE_MAX;
 
-/// Look at what actions keep in the store, and change it
+/// Read and change the state that actions keep in the store
+///
+/// Any host can be asked about any action, whether it leads or not, and whether the action runs
+/// there or not.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  soloist state list counter
+  soloist state get counter total")]
 pub(super) struct StateArgs {
     #[command(flatten)]
     host: HostArgs,
@@ -32,36 +39,50 @@ pub(super) struct StateArgs {
 
 #[derive(Debug, Subcommand)]
 enum StateCommand {
-    Ls(LsArgs),
-    Get(GetArgs),
-    Put(PutArgs),
-    Rm(RmArgs),
+    #[command(visible_alias = "ls")]
+    List(StateListArgs),
+    Get(StateGetArgs),
+    Set(StateSetArgs),
+    #[command(visible_alias = "rm")]
+    Delete(StateDeleteArgs),
 }
 
-/// List the keys of an action, one a line, control characters escaped
+/// List the keys of an action, one a line
 ///
-/// Where nothing is kept for it and the host knows no such action, the exit code is 1.
+/// Control characters are escaped. The exit code is 66 if there are no keys and the host knows no
+/// such action.
 #[derive(Debug, Args)]
-struct LsArgs {
+#[command(after_help = "\
+Examples:
+  soloist state list counter")]
+struct StateListArgs {
     /// The action
     action: String,
 }
 
-/// Print a value as it is, with nothing added
+/// Print a value unchanged, with nothing added
 #[derive(Debug, Args)]
-struct GetArgs {
+#[command(after_help = "\
+Examples:
+  soloist state get counter total
+  soloist state get photos cover > cover.jpg")]
+struct StateGetArgs {
     /// The action
     action: String,
     /// The key
     key: String,
 }
 
-/// Put a value, whether the key exists or not
+/// Set a value, whether the key exists or not
 ///
-/// No leadership guards this: a running action may overwrite it, and does not
-/// learn of it.
+/// No leadership guards this write: a running action may overwrite the value, and is not notified
+/// of it.
 #[derive(Debug, Args)]
-struct PutArgs {
+#[command(after_help = "\
+Examples:
+  soloist state set counter total 17
+  soloist state set photos cover --file cover.jpg")]
+struct StateSetArgs {
     /// The action
     action: String,
     /// The key
@@ -74,18 +95,22 @@ struct PutArgs {
     file: Option<PathBuf>,
 }
 
-/// Remove keys
+/// Delete keys
 #[derive(Debug, Args)]
-struct RmArgs {
+#[command(after_help = "\
+Examples:
+  soloist state delete counter total yesterday
+  soloist state delete counter --all --yes")]
+struct StateDeleteArgs {
     /// The action
     action: String,
     /// The keys
     #[arg(value_name = "KEY", required_unless_present = "all")]
     keys: Vec<String>,
-    /// Remove all keys of the action
+    /// Delete all keys of the action
     #[arg(long, conflicts_with = "keys")]
     all: bool,
-    /// Do not ask first
+    /// Do not ask for confirmation
     #[arg(long, requires = "all")]
     yes: bool,
 }
@@ -94,14 +119,14 @@ struct RmArgs {
 pub(super) async fn main(args: StateArgs) -> Result<(), ExitError> {
     let client = StateClient::new(args.host.client()?);
     match args.command {
-        StateCommand::Ls(LsArgs { action }) => list(&client, &action).await,
-        StateCommand::Get(GetArgs { action, key }) => {
+        StateCommand::List(StateListArgs { action }) => list(&client, &action).await,
+        StateCommand::Get(StateGetArgs { action, key }) => {
             hand_out(&client.get(&action, &key).await?);
             Ok(())
         }
-        StateCommand::Put(args) => client.put(&args.action, &args.key, args.read()?).await,
-        StateCommand::Rm(args) if args.all => remove_all(&client, &args).await,
-        StateCommand::Rm(args) => remove(&client, &args).await,
+        StateCommand::Set(args) => client.set(&args.action, &args.key, args.read()?).await,
+        StateCommand::Delete(args) if args.all => delete_all(&client, &args).await,
+        StateCommand::Delete(args) => delete(&client, &args).await,
     }
 }
 
@@ -120,11 +145,11 @@ async fn list(client: &StateClient, action: &str) -> Result<(), ExitError> {
     }
 }
 
-/// Removes the keys that exist, and then reports those that do not.
-async fn remove(client: &StateClient, args: &RmArgs) -> Result<(), ExitError> {
+/// Deletes the keys that exist, and then reports those that do not.
+async fn delete(client: &StateClient, args: &StateDeleteArgs) -> Result<(), ExitError> {
     let mut missing = None;
     for key in &args.keys {
-        match client.remove(&args.action, key).await {
+        match client.delete(&args.action, key).await {
             Err(error) if error.is_missing() => missing = missing.or(Some(error)),
             answer => answer?,
         }
@@ -132,32 +157,32 @@ async fn remove(client: &StateClient, args: &RmArgs) -> Result<(), ExitError> {
     missing.map_or(Ok(()), Err)
 }
 
-async fn remove_all(client: &StateClient, args: &RmArgs) -> Result<(), ExitError> {
+async fn delete_all(client: &StateClient, args: &StateDeleteArgs) -> Result<(), ExitError> {
     let action = &args.action;
-    let question = format!("Remove all that {} keeps, in the whole cluster?", sanitize(action));
+    let question = format!("Delete all that {} keeps, in the whole cluster?", sanitize(action));
     if !args.yes {
         match confirm(&question) {
             Some(true) => {}
-            Some(false) => return Err(ExitError::usage("nothing was removed")),
+            Some(false) => return Err(ExitError::failed("nothing was deleted")),
             None => {
-                return Err(ExitError::usage("this removes all keys, and nobody can be asked")
+                return Err(ExitError::usage("this deletes all keys, and nobody can be asked")
                     .help("say --yes, or run it in a terminal"));
             }
         }
     }
-    let removed = client.remove_all(action).await?;
-    say(&format!("removed {removed} {}\n", if removed == 1 { "key" } else { "keys" }));
+    let deleted = client.delete_all(action).await?;
+    say(&format!("deleted {deleted} {}\n", if deleted == 1 { "key" } else { "keys" }));
     Ok(())
 }
 
-impl PutArgs {
+impl StateSetArgs {
     /// The value from the source that the arguments name.
     fn read(&self) -> Result<Vec<u8>, ExitError> {
         match (&self.file, self.value.as_deref()) {
             (Some(path), _) => {
                 let read = File::open(path).and_then(up_to_the_limit);
                 read.map_err(|error| {
-                    ExitError::usage(format!("cannot read {}", path.display())).caused_by(&error)
+                    ExitError::of_file(format!("cannot read {}", path.display()), &error)
                 })
             }
             (None, Some("-")) => up_to_the_limit(io::stdin().lock())

@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// How long it may take to remove all keys of an action.
+/// How long it may take to delete all keys of an action.
 const LONG_PATIENCE: Duration = Duration::from_secs(120);
 
 /// Reads and changes state through a host.
@@ -22,7 +22,7 @@ pub(super) struct StateClient {
 }
 
 #[derive(Deserialize)]
-struct RemovedKeys {
+struct DeletedKeys {
     deleted: u64,
 }
 
@@ -61,7 +61,7 @@ impl StateClient {
         Ok(question.send(STORE_PATIENCE).await?.bytes().into())
     }
 
-    pub(super) async fn put(
+    pub(super) async fn set(
         &self,
         action: &str,
         key: &str,
@@ -71,16 +71,16 @@ impl StateClient {
         question.send(STORE_PATIENCE).await.map(drop)
     }
 
-    pub(super) async fn remove(&self, action: &str, key: &str) -> Result<(), ExitError> {
+    pub(super) async fn delete(&self, action: &str, key: &str) -> Result<(), ExitError> {
         let question = self.of(Method::DELETE, action).option("key", key);
         question.send(STORE_PATIENCE).await.map(drop)
     }
 
-    /// Removes all keys of an action, and returns how many there were.
-    pub(super) async fn remove_all(&self, action: &str) -> Result<u64, ExitError> {
+    /// Deletes all keys of an action, and returns how many there were.
+    pub(super) async fn delete_all(&self, action: &str) -> Result<u64, ExitError> {
         let question = self.of(Method::DELETE, action).option("all", "true");
-        let removed: RemovedKeys = question.send(LONG_PATIENCE).await?.json()?;
-        Ok(removed.deleted)
+        let deleted: DeletedKeys = question.send(LONG_PATIENCE).await?.json()?;
+        Ok(deleted.deleted)
     }
 
     /// The key is not part of the path, where `..` would be removed. An action name that would

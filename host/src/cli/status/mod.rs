@@ -17,23 +17,32 @@ use super::{
 
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 
-/// Show who leads, who is there, and what runs
+/// Show the cluster: groups and their leaders, hosts, and actions
+///
+/// With --live or --ready it is a health check: the exit code is 0 or 1, and 69 if the host does
+/// not answer.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  soloist status
+  soloist status --watch --url http://a:4000,http://b:4000
+  soloist status --ready")]
 pub(super) struct StatusArgs {
-    #[command(flatten)]
-    host: HostArgs,
-    /// Show it again each second
+    /// Show it again every second
     #[arg(long)]
     watch: bool,
-    /// Print the answer as it is
+    /// Print JSON
     #[arg(long)]
     json: bool,
-    /// Ask only whether its process serves; the exit code tells, for health checks
+    /// Check only whether the process serves
     #[arg(long, conflicts_with_all = ["ready", "watch", "json"])]
     live: bool,
-    /// Ask only whether it could lead
+    /// Check only whether the host is ready, and could lead
     #[arg(long, conflicts_with_all = ["watch", "json"])]
     ready: bool,
+    // Last: its heading would also stand above what follows.
+    #[command(flatten)]
+    host: HostArgs,
 }
 
 /// Asks once, or every second until Ctrl-C.

@@ -17,11 +17,11 @@ pub(super) fn check_next_is_host(roster: &Roster, group: &Group) -> Result<(), C
     }
 }
 
-/// Refuses a command for a frozen group: no host would take it over.
-pub(super) fn check_not_frozen(roster: &Roster, group: &Group) -> Result<(), CommandError> {
+/// Refuses a command for a group whose pause stops failover: no host would take it over.
+pub(super) fn check_not_paused(roster: &Roster, group: &Group) -> Result<(), CommandError> {
     match roster.notes.pause_of(group) {
-        Some(pause) if pause.freeze => {
-            let error = format!("{group} is frozen, by {}", pause.order.by);
+        Some(pause) if !pause.keep_failover => {
+            let error = format!("{group} is paused, by {}", pause.order.by);
             let help = format!("run `{}` first", roster.notes.resume_command(group));
             Err(CommandError::refused(error, help))
         }

@@ -10,10 +10,10 @@ pub(super) fn one_line(text: String) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST).collect()
 }
 
-/// The command to a group's leader to hand over.
+/// The command to a group's leader for a switchover.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct ResignOrder {
+pub struct SwitchoverOrder {
     /// The group; `main`, if none is named.
     pub group: Option<String>,
     /// The host that is to lead; the next in line, if none is named.
@@ -28,14 +28,14 @@ pub struct ResignOrder {
     pub reason: String,
 }
 
-/// The command to pause changes of leadership by preference, or to resume them.
+/// The command to pause changes of leadership, or to resume them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PauseOrder {
     /// The group; all of them, if none is named.
     pub group: Option<String>,
-    /// Whether even a leader that dies is not to be replaced.
-    pub freeze: bool,
+    /// Whether a leader that dies is replaced all the same.
+    pub keep_failover: bool,
     /// Who gives the command.
     pub by: String,
     /// Why, in their words.

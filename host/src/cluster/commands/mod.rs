@@ -13,7 +13,7 @@ mod checks;
 mod command_error;
 mod message;
 mod removal;
-mod resign;
+mod switchover;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -23,7 +23,7 @@ use tracing::info;
 use self::message::one_line;
 pub use self::{
     command_error::{CommandError, CommandErrorKind},
-    message::{CommandAnswer, DrainOrder, HandedOver, PauseOrder, RemoveOrder, ResignOrder},
+    message::{CommandAnswer, DrainOrder, HandedOver, PauseOrder, RemoveOrder, SwitchoverOrder},
 };
 use super::peer_client::PeerClient;
 use soloist_heart::{Group, HeartEvent, clock::unix_ms};
@@ -55,22 +55,25 @@ pub struct Commands {
 }
 
 impl Commands {
-    /// Pauses changes of leadership by preference, in one group or in all of them.
+    /// Pauses changes of leadership, in one group or in all of them.
     ///
     /// # Errors
     /// There is no such group, or the store does not answer.
     pub async fn pause(&self, order: PauseOrder) -> Result<CommandAnswer, CommandError> {
         let roster = self.roster()?;
         let group = self.group_or_all(&roster, order.group)?;
-        let (what, freeze) = (all_or(group.as_ref()), order.freeze);
-        let command = if freeze { "pause --freeze" } else { "pause" };
-        let pause =
-            Pause { order: self.journal_order(command, &what, order.by, order.reason), freeze };
+        let (what, keep_failover) = (all_or(group.as_ref()), order.keep_failover);
+        let command = if keep_failover { "pause --keep-failover" } else { "pause" };
+        let order = self.journal_order(command, &what, order.by, order.reason);
+        let pause = Pause { order, keep_failover };
         let undo = format!("soloist resume{}", group_option(group.as_ref()));
         self.note(&NoteTopic::Pause(group), &Note::Pause(pause), &undo).await?;
-        let rest =
-            if freeze { "a leader that dies is not replaced" } else { "who dies is replaced" };
-        Ok(CommandAnswer::new(format!("{what}: no leadership changes by preference, and {rest}")))
+        let done = if keep_failover {
+            "no leadership changes by preference; a leader that dies is replaced"
+        } else {
+            "no leadership changes; a leader that dies is not replaced"
+        };
+        Ok(CommandAnswer::new(format!("{what}: {done}")))
     }
 
     /// Ends a pause.
@@ -93,7 +96,7 @@ impl Commands {
     /// Makes a host give up all leaderships and not stand any more.
     ///
     /// # Errors
-    /// There is no such host, the store does not answer, or the host leads a group that is frozen
+    /// There is no such host, the store does not answer, or the host leads a group that is paused
     /// or that nobody would lead then, since a stranger is next in its queue.
     pub async fn drain(&self, order: DrainOrder) -> Result<CommandAnswer, CommandError> {
         let roster = self.roster()?;
@@ -102,7 +105,7 @@ impl Commands {
             roster.leader(group).is_some_and(|leader| leader.candidate.host == host)
         };
         for group in roster.groups.keys().filter(leads) {
-            checks::check_not_frozen(&roster, group)?;
+            checks::check_not_paused(&roster, group)?;
             // A group without any candidate that is next in line is no obstacle: people may want to
             // drain the last host.
             checks::check_next_is_host(&roster, group)?;

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{ANSWER_MAX, PeerAddress, PeerClient, PeerError, is_unauthorized};
-use crate::cluster::commands::{CommandAnswer, CommandError, CommandErrorKind, ResignOrder};
+use crate::cluster::commands::{CommandAnswer, CommandError, CommandErrorKind, SwitchoverOrder};
 use soloist_heart::clock::ClockReport;
 
 /// The header that names the forwarding host. A request that has it is not forwarded again.
@@ -30,16 +30,16 @@ pub(in crate::cluster) struct GroupStatus {
 }
 
 impl PeerClient {
-    /// Forwards the command to resign from `host` to another one.
-    pub(in crate::cluster) async fn resign(
+    /// Forwards the command for a switchover from `host` to another one.
+    pub(in crate::cluster) async fn switchover(
         &self,
         to: PeerAddress<'_>,
         host: &str,
-        order: &ResignOrder,
+        order: &SwitchoverOrder,
         within: Duration,
     ) -> Result<Result<CommandAnswer, CommandError>, PeerError> {
         let body = serde_json::to_vec(order).map_err(PeerError::Malformed)?;
-        let mut request = request(Method::POST, to.url, "/v1/resign", body.into())?;
+        let mut request = request(Method::POST, to.url, "/v1/switchover", body.into())?;
         to.write(&mut request, host);
         put_header(&mut request, header::CONTENT_TYPE.as_str(), "application/json");
         let answer = self.send_as_host(request, Some(within)).await?;

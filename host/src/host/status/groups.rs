@@ -49,8 +49,7 @@ impl HostStatusSource {
                 of_host.or(here.bar.as_ref()).or(here.obstacle.as_ref()).cloned()
             }),
             strategy: config.strategy.to_string(),
-            paused: pause
-                .map(|pause| by_whom(if pause.freeze { "frozen" } else { "paused" }, &pause.order)),
+            paused: pause.map(|pause| by_whom("paused", &pause.order)),
             spread_differs: now
                 .and_then(|roster| leadership::spread_disagreement(name, group, config, roster)),
             leaderless: leaderless(group, &gaps),
@@ -73,7 +72,7 @@ fn role(role: leadership::GroupRole, is_next: bool) -> GroupRole {
 fn leaderless(group: &Group, gaps: &Gaps) -> Option<LeaderlessEntry> {
     let Gap { since_unix, reason, .. } = gaps.long_gap(group)?;
     let (key, lease) = match reason {
-        GapReason::Unknown | GapReason::Nobody | GapReason::Frozen { .. } => (None, None),
+        GapReason::Unknown | GapReason::Nobody | GapReason::Paused { .. } => (None, None),
         GapReason::Stranger(it) => (Some(it.key.to_string()), it.lease),
         GapReason::Silent { key, .. } => (Some(key.key.to_string()), Some(key.lease)),
     };

@@ -56,14 +56,14 @@ impl HostStatusSource {
         let gaps = self.context.gaps.borrow();
         let in_the_way = gaps.groups.iter().find_map(|(group, gap)| match &gap.reason {
             // The host at the head of the queue may be about to say that it leads.
-            GapReason::Silent { .. } | GapReason::Frozen { .. }
+            GapReason::Silent { .. } | GapReason::Paused { .. }
                 if gaps.blamed_gap(group).is_none() =>
             {
                 None
             }
             reason @ (GapReason::Stranger(_)
             | GapReason::Silent { .. }
-            | GapReason::Frozen { .. }) => Some((group, reason)),
+            | GapReason::Paused { .. }) => Some((group, reason)),
             GapReason::Unknown | GapReason::Nobody => None,
         });
         match in_the_way {

@@ -274,7 +274,7 @@ fn no_task(task: &str, tasks: &CallQueueSettingsByTask) -> CallQueueError {
 }
 
 fn no_dead_letter(key: &QueuedCallKey) -> CallQueueError {
-    let help = format!("`soloist tasks dead list {}` shows those that there are", key.task);
+    let help = format!("`soloist task dead-letters list {}` shows those that there are", key.task);
     CallQueueError::new(CallQueueErrorKind::NotFound, format!("no dead letter {key}"), help)
 }
 

@@ -196,7 +196,7 @@ impl QueuedCallAttempt {
         self.dead_letter_log.report_text(error, |told| {
             warn!(
                 event = "dead-letter", %task, %id, attempts, error,
-                "a queued call of {task} is a dead letter: `soloist tasks dead list {task}`{told}"
+                "a queued call of {task} is a dead letter: `soloist task dead-letters list {task}`{told}"
             );
         });
     }

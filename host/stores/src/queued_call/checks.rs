@@ -56,7 +56,7 @@ pub(crate) fn check_capacity(
         return Ok(());
     }
     let mend = if dead > queued {
-        format!(": `soloist tasks dead replay {task}`, or `purge`")
+        format!(": `soloist task dead-letters retry {task}`, or `delete`")
     } else {
         String::new()
     };
@@ -76,7 +76,7 @@ mod tests {
             |queued, dead| check_capacity("resize", queued, dead, 3).unwrap_err().to_string();
         assert!(told(3, 0).ends_with("0 dead letters, 3 together at most"));
         assert!(told(1, 2).contains("1 queued calls to do and 2 dead letters"));
-        assert!(told(1, 2).contains("soloist tasks dead replay resize"));
+        assert!(told(1, 2).contains("soloist task dead-letters retry resize"));
         assert!(check_capacity("resize", 0, 0, 0).is_err());
     }
 

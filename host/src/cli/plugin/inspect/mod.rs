@@ -7,7 +7,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
 
-use super::plugin_folder;
+use super::{plugin_folder, unreadable::unreadable};
 use crate::cli::{
     ExitError, ExitKind,
     terminal::{Paint, say, say_json},
@@ -17,9 +17,14 @@ use soloist_guests::plugin::{Inspection, PluginEngine};
 
 /// Show what a plugin is, what it imports, and whether this host can run it
 ///
-/// Nothing of the plugin runs. The settings that lie beside it (NAME.toml), or in the working
-/// folder, are checked as well. The exit code is 1 for one that this host cannot run.
+/// Nothing of the plugin runs. Its settings (NAME.toml, next to it or in the working folder) are
+/// checked as well. The exit code is 1 for a plugin that this host cannot run, 65 for a file that
+/// is no plugin.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  soloist plugin inspect hello.wasm
+  soloist plugin inspect hello.wasm --json")]
 pub(crate) struct InspectArgs {
     /// The plugin: a component, or a core module for WASI preview 1
     file: PathBuf,
@@ -31,9 +36,8 @@ pub(crate) struct InspectArgs {
 /// Inspects the plugin, and prints the report.
 pub(crate) fn main(args: &InspectArgs) -> Result<ExitCode, ExitError> {
     let engine = PluginEngine::for_this_program(None)
-        .map_err(|error| ExitError::failed(&error).with_causes_of(&error))?;
-    let inspection = Inspection::of(&engine, &args.file)
-        .map_err(|error| ExitError::usage(&error).with_causes_of(&error))?;
+        .map_err(|error| ExitError::broken(&error).with_causes_of(&error))?;
+    let inspection = Inspection::of(&engine, &args.file).map_err(|error| unreadable(&error))?;
     let mut report = InspectReport::of(&args.file.display().to_string(), &inspection);
     if report.runs && !report.strategy {
         report.settings = plugin_folder::settings_file(&args.file)
@@ -47,5 +51,10 @@ pub(crate) fn main(args: &InspectArgs) -> Result<ExitCode, ExitError> {
     } else {
         say(&show::text(&report, Paint::stdout()));
     }
-    Ok(if report.runs { ExitKind::Ok } else { ExitKind::Missing }.into())
+    Ok(match &inspection.verdict {
+        _ if report.runs => ExitKind::Ok,
+        Err(error) if error.is_no_plugin() => ExitKind::Data,
+        _ => ExitKind::Failed,
+    }
+    .into())
 }

@@ -9,7 +9,7 @@ use crate::world::{LONG, TestHost, World, next, queue, soon};
 pub(crate) async fn notes_stand_until_they_are_erased(world: &World) {
     let (one, other) = (world.host("a").await, world.host("b").await);
     let order = || OperatorOrder { by: "ada".into(), reason: "new disks".into(), since: 7 };
-    let pause = |freeze| Note::Pause(Pause { order: order(), freeze });
+    let pause = |keep_failover| Note::Pause(Pause { order: order(), keep_failover });
     let drain = Drain { order: order() };
     let group = NoteTopic::Pause(Some(Group::main()));
     soon(one.store.write_note(&group, &pause(false))).await.unwrap();
@@ -21,7 +21,7 @@ pub(crate) async fn notes_stand_until_they_are_erased(world: &World) {
     let roster = other.roster(|roster| !roster.notes.drained.is_empty()).await;
     assert_eq!(
         roster.notes.pause_of(&Group::main()),
-        Some(&Pause { order: order(), freeze: true })
+        Some(&Pause { order: order(), keep_failover: true })
     );
     assert_eq!(roster.notes.pause_of(&Group::from("other")), None);
     assert_eq!(roster.notes.drained.get("a"), Some(&drain));
@@ -47,7 +47,7 @@ pub(crate) async fn a_watch_shows_what_a_fresh_look_does(world: &World) {
     }
     let known = NoteTopic::Pause(None);
     let order = OperatorOrder { by: "ada".into(), reason: String::new(), since: 7 };
-    let note = Note::Pause(Pause { order, freeze: false });
+    let note = Note::Pause(Pause { order, keep_failover: false });
     soon(watcher.store.write_note(&known, &note)).await.unwrap();
     let (gone, left) = (campaigns.remove(1), campaigns);
     soon(gone.1.store.revoke(gone.1.lease)).await.unwrap();

@@ -1,4 +1,4 @@
-//! `soloist call` and `soloist enqueue`: run a task on whichever host has capacity.
+//! `soloist task call` and `soloist task enqueue`: run a task on whichever host has capacity.
 
 use std::{
     io::{Read, stdin},
@@ -10,10 +10,10 @@ use clap::{Args, value_parser};
 use http::Method;
 use serde::Deserialize;
 
-use super::{
-    ExitError,
-    api_client::{ApiRequest, ApiResponse, HostArgs, STORE_PATIENCE},
-    terminal::{end_line, hand_out, remark, sanitize, say},
+use crate::cli::{
+    ExitError, ExitKind,
+    api_client::{ApiClient, ApiRequest, ApiResponse, STORE_PATIENCE},
+    terminal::{end_line, hand_out, remark, sanitize, say, say_json},
 };
 use soloist_config::{DAY, MS, span};
 use soloist_guests::capability::ATTEMPTS_MAX;
@@ -23,41 +23,50 @@ const WAY: Duration = Duration::from_secs(5);
 /// The greatest time limit that the settings of a task allow.
 const LONGEST: Duration = Duration::from_millis(DAY);
 
-/// Have a task done, by whichever host has time, and print the result
+/// Call a task, wait, and print its result
 ///
-/// The result goes to stdout as it is, on a terminal with an end of its line, and who worked
-/// to stderr.
+/// The host with the least work runs it. The result goes to stdout unchanged, and the name of the
+/// host that ran it to stderr. The exit code is 1 if the task failed, 65 if it refused the payload,
+/// 69 if it was not done in time.
 #[derive(Debug, Args)]
-pub(super) struct CallArgs {
+#[command(after_help = "\
+Examples:
+  soloist task call shout hello
+  soloist task call resize --file photo.jpg --content-type image/jpeg > small.jpg
+  echo 600851475143 | soloist task call factor -")]
+pub(super) struct TaskCallArgs {
     /// The task
     task: String,
     #[command(flatten)]
     payload: PayloadArgs,
-    /// How long it may take, as in 5s [default: what the task's settings say]
-    #[arg(long, value_name = "SPAN", value_parser = span::<MS, DAY>)]
+    /// The time limit of an attempt, 1ms to 24h [default: the task's `call_timeout`]
+    #[arg(long, value_name = "DURATION", value_parser = span::<MS, DAY>)]
     timeout: Option<Duration>,
-    /// How often it is tried, if the task says that it failed
-    #[arg(long, default_value_t = 1, value_parser = value_parser!(u32).range(1..=ATTEMPTS_MAX.into()))]
+    /// The number of attempts in all, if the task fails
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u32).range(1..=ATTEMPTS_MAX.into()))]
     attempts: u32,
-    /// Do not say who worked
+    /// Do not print the name of the host that ran it
     #[arg(long, short)]
     quiet: bool,
-    #[command(flatten)]
-    host: HostArgs,
 }
 
-/// Have a task kept in the store until some host has done it, and print its id
+/// Enqueue a call of a task, and print its id
 ///
-/// It is done at least once, whoever lives. `soloist tasks show TASK ID` tells what became
-/// of it.
+/// The call is kept in the store until a host has done it, even if hosts die: it is done at least
+/// once. `soloist task show TASK ID` shows its state and result.
 #[derive(Debug, Args)]
-pub(super) struct EnqueueArgs {
+#[command(after_help = "\
+Examples:
+  soloist task enqueue resize --file photo.jpg
+  soloist task enqueue mail 'to: ada@example.com'")]
+pub(super) struct TaskEnqueueArgs {
     /// The task
     task: String,
     #[command(flatten)]
     payload: PayloadArgs,
-    #[command(flatten)]
-    host: HostArgs,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// A queued call that was stored.
@@ -66,22 +75,22 @@ struct EnqueuedCall {
     id: String,
 }
 
-/// What is handed over.
+/// The payload of a call.
 #[derive(Debug, Args)]
 struct PayloadArgs {
-    /// What is handed over; `-` is what comes on stdin
-    #[arg(default_value = "", conflicts_with = "file")]
+    /// The payload; `-` reads it from stdin [default: empty]
+    #[arg(default_value = "", hide_default_value = true, conflicts_with = "file")]
     payload: String,
-    /// Hand over the content of a file
-    #[arg(long)]
+    /// The file that holds the payload
+    #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// The form of that, as in application/json
+    /// The media type of the payload, as in application/json
     #[arg(long, value_name = "TYPE")]
     content_type: Option<String>,
 }
 
-pub(super) async fn call(args: CallArgs) -> Result<(), ExitError> {
-    let client = args.host.client()?;
+/// Calls the task, and prints its result.
+pub(super) async fn call(client: &ApiClient, args: TaskCallArgs) -> Result<(), ExitError> {
     let question = client.request(Method::POST, &["v1", "tasks", &args.task]);
     let mut question = question.option("attempts", &args.attempts.to_string());
     if let Some(timeout) = args.timeout {
@@ -89,7 +98,7 @@ pub(super) async fn call(args: CallArgs) -> Result<(), ExitError> {
         question = question.option("timeout", &timeout.replace(' ', ""));
     }
     let patience = args.timeout.unwrap_or(LONGEST).saturating_add(WAY);
-    let answer = args.payload.put(question)?.send(patience).await?;
+    let answer = args.payload.put(question)?.send(patience).await.map_err(failure_of_task)?;
     let worked = worked(&answer);
     let bytes = answer.bytes();
     hand_out(&bytes);
@@ -100,11 +109,24 @@ pub(super) async fn call(args: CallArgs) -> Result<(), ExitError> {
     Ok(())
 }
 
-pub(super) async fn enqueue(args: EnqueueArgs) -> Result<(), ExitError> {
-    let client = args.host.client()?;
+/// A call that a host answers with an internal error is one that the task failed at.
+fn failure_of_task(error: ExitError) -> ExitError {
+    match error.exit() {
+        ExitKind::Internal => error.with_exit(ExitKind::Failed),
+        _ => error,
+    }
+}
+
+/// Stores the call, and prints its id.
+pub(super) async fn enqueue(client: &ApiClient, args: TaskEnqueueArgs) -> Result<(), ExitError> {
     let question = client.request(Method::POST, &["v1", "tasks", &args.task]);
     let question = args.payload.put(question.option("mode", "enqueue"))?;
-    let queued_call: EnqueuedCall = question.send(STORE_PATIENCE).await?.json()?;
+    let answer = question.send(STORE_PATIENCE).await?;
+    if args.json {
+        say_json(&(answer.text()? + "\n"));
+        return Ok(());
+    }
+    let queued_call: EnqueuedCall = answer.json()?;
     say(&format!("{}\n", sanitize(&queued_call.id)));
     Ok(())
 }
@@ -116,9 +138,7 @@ impl PayloadArgs {
 
     fn read(&self) -> Result<Vec<u8>, ExitError> {
         let unreadable = |what: String| {
-            move |error: std::io::Error| {
-                ExitError::usage(format!("cannot read {what}")).caused_by(&error)
-            }
+            move |error: std::io::Error| ExitError::of_file(format!("cannot read {what}"), &error)
         };
         if let Some(file) = &self.file {
             return std::fs::read(file).map_err(unreadable(file.display().to_string()));

@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use super::{
-    CommandAnswer, Commands, HandedOver, ResignOrder,
-    checks::{check_next_is_host, check_not_frozen, last_seen},
+    CommandAnswer, Commands, HandedOver, SwitchoverOrder,
+    checks::{check_next_is_host, check_not_paused, last_seen},
     command_error::CommandError,
 };
 use crate::cluster::peer_client::PeerError;
@@ -21,10 +21,11 @@ impl Commands {
     /// whether another host has forwarded the command.
     ///
     /// # Errors
-    /// There is no such group or host, nobody leads, nobody can take over, or it took too long.
-    pub async fn resign(
+    /// There is no such group or host, it is paused, nobody leads, nobody can take over, or it took
+    /// too long.
+    pub async fn switchover(
         &self,
-        order: ResignOrder,
+        order: SwitchoverOrder,
         passed_on: bool,
     ) -> Result<CommandAnswer, CommandError> {
         let mut roster = self.roster()?;
@@ -48,10 +49,11 @@ impl Commands {
                     help,
                 ));
             }
-            let order = ResignOrder { fencing_token: Some(leader.key.fencing_token.0), ..order };
+            let order =
+                SwitchoverOrder { fencing_token: Some(leader.key.fencing_token.0), ..order };
             return self.forward(&leader.candidate, &order).await;
         }
-        check_not_frozen(&roster, &group)?;
+        check_not_paused(&roster, &group)?;
         match &order.to {
             Some(host) => self.check_can_lead(&roster, &group, host).await?,
             None if roster.next_leader(&group).is_none() => {
@@ -60,7 +62,7 @@ impl Commands {
             None => {}
         }
         let (leader, to) = (leader.clone(), order.to.clone());
-        let asker = self.journal_order("resign", group.as_str(), order.by, order.reason);
+        let asker = self.journal_order("switchover", group.as_str(), order.by, order.reason);
         if let Some(host) = &to {
             self.set_next_leader(&leader, host).await?;
         }
@@ -71,11 +73,11 @@ impl Commands {
     async fn forward(
         &self,
         leader: &Candidate,
-        order: &ResignOrder,
+        order: &SwitchoverOrder,
     ) -> Result<CommandAnswer, CommandError> {
         // The leader answers only when the hand-over is done.
         let within = self.patience * 2 + Duration::from_secs(5);
-        match self.peers.resign(leader.into(), &self.member.name, order, within).await {
+        match self.peers.switchover(leader.into(), &self.member.name, order, within).await {
             Ok(answer) => answer,
             Err(PeerError::Misdirected(misdirected)) => {
                 let misdirected = misdirected.to_leader();
@@ -154,7 +156,7 @@ impl Commands {
         let since = leader.candidate.since.unwrap_or_else(unix_ms);
         let says =
             |next_leader| Candidate { next_leader, since: Some(since), ..leader.candidate.clone() };
-        let undo = "soloist resign, to the host that should lead";
+        let undo = "soloist switchover, to the host that should lead";
         let doubt = |error| CommandError::store(&error, undo);
         let named = says(Some(host.to_owned()));
         self.store.proclaim(&leader.key, &named).await.map_err(doubt)?;
@@ -200,11 +202,11 @@ impl Commands {
         let now = self.wait_until(leads).await;
         let Some(next) = now.as_ref().and_then(|roster| roster.leader(&group)) else {
             let error = format!("{from} has given {group} up, and nobody leads it yet");
-            return Err(CommandError::timeout(error, &format!("soloist resign --to {from}")));
+            return Err(CommandError::timeout(error, &format!("soloist switchover --to {from}")));
         };
         let (host, fencing_token) = (next.candidate.host.clone(), next.key.fencing_token.0);
         if let Some(to) = to.filter(|to| *to != host) {
-            let again = format!("soloist resign --group {group} --to {to}");
+            let again = format!("soloist switchover --group {group} --to {to}");
             return Err(CommandError::unavailable(
                 format!("{host} leads {group} now, and not {to}, which was gone"),
                 format!("run `{again}` when `soloist status` shows that {to} stands again"),

@@ -1,0 +1,20 @@
+//! The error for a plugin file that cannot be read or used.
+
+use std::io::ErrorKind;
+
+use crate::cli::ExitError;
+use soloist_guests::plugin::PluginError;
+
+/// The error for a plugin file that cannot be read or used.
+pub(super) fn unreadable(error: &PluginError) -> ExitError {
+    let refused = match error {
+        PluginError::Read { source, .. } if source.kind() == ErrorKind::NotFound => {
+            ExitError::missing(error)
+        }
+        PluginError::Read { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
+            ExitError::denied(error)
+        }
+        _ => ExitError::data(error),
+    };
+    refused.with_causes_of(error)
+}
