@@ -33,6 +33,7 @@ mod lifecycle;
 mod logs;
 mod metrics;
 mod namesakes;
+mod openapi;
 mod packaging;
 mod plugin;
 mod plugins;

@@ -18,6 +18,7 @@ mod faketime;
 mod fuzz;
 mod haproxy;
 mod package;
+mod reference;
 mod test;
 mod workspace_package;
 
@@ -56,6 +57,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Write the pages in docs/reference/ from the source
+    Reference,
     /// Test the dashboard in Chromium, and take the pictures in docs/ anew
     Pictures,
     /// Measure soloist beside what else one could use
@@ -117,6 +120,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         }
         Task::Demo { arguments } => demo::run(&arguments),
         Task::Test { arguments } => test::run(&arguments),
+        Task::Reference => reference::write(),
         Task::Pictures => browser::pictures(),
         Task::Bench { arguments } => workspace_package::exec(workspace_package::BENCH, &arguments),
         Task::Faults { arguments } => {

@@ -83,7 +83,7 @@ struct PayloadArgs {
 pub(super) async fn call(args: CallArgs) -> Result<(), ExitError> {
     let client = args.host.client()?;
     let question = client.request(Method::POST, &["v1", "tasks", &args.task]);
-    let mut question = question.option("attempts", &args.attempts.to_string());
+    let mut question = question.option("max_attempts", &args.attempts.to_string());
     if let Some(timeout) = args.timeout {
         let timeout = humantime::format_duration(timeout).to_string();
         question = question.option("timeout", &timeout.replace(' ', ""));
@@ -102,8 +102,8 @@ pub(super) async fn call(args: CallArgs) -> Result<(), ExitError> {
 
 pub(super) async fn enqueue(args: EnqueueArgs) -> Result<(), ExitError> {
     let client = args.host.client()?;
-    let question = client.request(Method::POST, &["v1", "tasks", &args.task]);
-    let question = args.payload.put(question.option("mode", "enqueue"))?;
+    let question = client.request(Method::POST, &["v1", "tasks", &args.task, "queue"]);
+    let question = args.payload.put(question)?;
     let queued_call: EnqueuedCall = question.send(STORE_PATIENCE).await?.json()?;
     say(&format!("{}\n", sanitize(&queued_call.id)));
     Ok(())

@@ -13,7 +13,6 @@ use super::{
     text_table::{TableCell, TextTable},
 };
 use crate::api::{DeadLetterCount, TaskEntry};
-use soloist_text::rfc3339;
 
 /// How many dead letters are listed at most.
 const LETTERS: usize = 1000;
@@ -78,10 +77,10 @@ pub(super) async fn main(args: TasksArgs) -> Result<(), ExitError> {
         None if json => say_json(&get(&[]).send(STORE_PATIENCE).await?.text()?),
         None => say(&show(&list(&client).await?, Paint::stdout())),
         Some(TasksCommand::Show { task, id }) => {
-            say_json(&pretty(&get(&[&task, &id]).send(STORE_PATIENCE).await?.json()?)?);
+            say_json(&pretty(&get(&[&task, "queue", &id]).send(STORE_PATIENCE).await?.json()?)?);
         }
         Some(TasksCommand::Dead(DeadLetterCommand::List { task })) => {
-            let letters = get(&[&task, "dead"]).option("limit", &LETTERS.to_string());
+            let letters = get(&[&task, "dead-letters"]).option("limit", &LETTERS.to_string());
             let letters: Vec<Value> = letters.send(STORE_PATIENCE).await?.json()?;
             if json {
                 say_json(&pretty(&letters.into())?);
@@ -117,10 +116,10 @@ async fn deal(
     id: Option<String>,
     done: &str,
 ) -> Result<(), ExitError> {
-    let mut letters = of_tasks(client, method, &[task, "dead"]);
-    if let Some(id) = id {
-        letters = letters.option("id", &id);
-    }
+    let id = id.as_deref();
+    let retry = (method == Method::POST).then_some("retry");
+    let steps: Vec<_> = [task, "dead-letters"].into_iter().chain(id).chain(retry).collect();
+    let letters = of_tasks(client, method, &steps);
     let dealt: DeadLetterCount = letters.send(STORE_PATIENCE).await?.json()?;
     say(&format!("{} {done}\n", dealt.count));
     Ok(())
@@ -135,15 +134,15 @@ fn show(tasks: &[TaskEntry], paint: Paint) -> String {
     if tasks.is_empty() {
         return "no tasks: a plugin that exports soloist:plugin/task makes one\n".to_owned();
     }
-    let mut table = TextTable::new(["TASK", "HOSTS", "ON", "TIMEOUT"]);
+    let mut table = TextTable::new(["TASK", "HOSTS", "NEEDS", "TIMEOUT"]);
     for task in tasks {
         let hosts: Vec<_> = task.hosts.iter().map(|host| &**host).collect();
         let hosts = if hosts.is_empty() { "none".to_owned() } else { hosts.join(", ") };
-        let timeout = Duration::from_millis(task.timeout_ms);
+        let timeout = Duration::from_millis(task.call_timeout_ms);
         table.row([
             (&task.name).into(),
             hosts.into(),
-            task.on.as_deref().unwrap_or("any").into(),
+            task.require_label.as_deref().unwrap_or("any").into(),
             humantime::format_duration(timeout).to_string().into(),
         ]);
     }
@@ -157,10 +156,9 @@ fn dead(task: &str, letters: &[Value]) -> String {
     let mut table = TextTable::new(["ID", "GIVEN UP", "ATTEMPTS", "WHY"]);
     for letter in letters {
         let text = |key: &str| letter[key].as_str().unwrap_or_default();
-        let at = letter["ended"].as_u64().map(rfc3339).unwrap_or_default();
         table.row([
             text("id").into(),
-            at.into(),
+            text("ended_at").into(),
             TableCell::from(letter["attempts"].to_string()),
             text("error").lines().next().unwrap_or_default().into(),
         ]);

@@ -92,7 +92,7 @@ pub(super) async fn main(args: JobsArgs) -> Result<(), ExitError> {
             let question = client.of(Method::GET, &[&name, "next"]);
             let mut question = question.option("count", &count.to_string());
             if let Some(zone) = &zone {
-                question = question.option("zone", zone);
+                question = question.option("time_zone", zone);
             }
             let answer = client.ask(question).await?;
             client.print(&answer, |future: &JobFuture| show::next(future, now(), Paint::stdout()))
