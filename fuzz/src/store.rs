@@ -68,7 +68,7 @@ const NAMES: [&str; 12] = [
 ];
 
 /// The requests after each input; `x` and `k` are names that rows may have.
-const PATHS: [&str; 17] = [
+const PATHS: [&str; 18] = [
     "/",
     "/livez",
     "/readyz",
@@ -83,9 +83,10 @@ const PATHS: [&str; 17] = [
     "/v1/jobs",
     "/v1/jobs/job",
     "/v1/tasks",
-    "/v1/tasks/work/x",
-    "/v1/tasks/work/x/answer",
-    "/v1/tasks/work/dead",
+    "/v1/tasks/work/queue/x",
+    "/v1/tasks/work/queue/x/result",
+    "/v1/tasks/work/dead-letters",
+    "/v1/tasks/work/dead-letters/x",
 ];
 
 static FILE: Mutex<Option<Connection>> = Mutex::new(None);

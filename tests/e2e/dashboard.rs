@@ -125,7 +125,7 @@ async fn leadership_moves_on_the_page_while_the_leader_is_killed() {
     browser.until(&format!("{link} === 'http://{}/'", cluster.web_at)).await;
     browser.until(&shows("[data-group=main] .facts", "b, then c")).await;
     // A member that ends before another host has recorded it would be forgotten.
-    agrees(cluster.host("b"), |status| status["members"][0]["first_seen"].is_string()).await;
+    agrees(cluster.host("b"), |status| status["hosts"][0]["first_seen_at"].is_string()).await;
     cluster.kill("a").await;
     browser.until(&leads("b")).await;
     browser.until("document.querySelector('[data-host=b]').matches('.leads')").await;
@@ -307,7 +307,7 @@ async fn door(api: SocketAddr) -> (SocketAddr, JoinHandle<()>) {
 async fn pass(State(api): State<SocketAddr>, request: Request) -> Response {
     let token = request.headers().get(header::AUTHORIZATION);
     if request.uri().path().starts_with("/v1/") && token.is_none_or(|it| it != "Bearer sesame") {
-        return (StatusCode::UNAUTHORIZED, r#"{"error": "no token", "help": ""}"#).into_response();
+        return (StatusCode::UNAUTHORIZED, r#"{"detail": "no token", "help": ""}"#).into_response();
     }
     let asked = Client::new().get(format!("http://{api}{}", request.uri()));
     let accept = request.headers().get(header::ACCEPT).expect("a browser says it");

@@ -62,7 +62,7 @@ async fn a_lost_leader_is_told_as_seen(kind: Kind) {
     let mut of_c = Events::of(cluster.host("c").api().await).await;
     of_c.transition("following").await;
     // A member that ends before another host has recorded it would be forgotten.
-    let known = |status: &serde_json::Value| status["members"][0]["first_seen"].is_string();
+    let known = |status: &serde_json::Value| status["hosts"][0]["first_seen_at"].is_string();
     of_c.status(known).await;
     cluster.kill("a").await;
     let ended = of_c.transition("ended").await;
@@ -72,7 +72,7 @@ async fn a_lost_leader_is_told_as_seen(kind: Kind) {
     );
     let next = of_c.transition("following").await;
     assert_eq!(next["host"], "b", "{next}");
-    let gone = |status: &serde_json::Value| status["members"][0]["live"] == false;
+    let gone = |status: &serde_json::Value| status["hosts"][0]["live"] == false;
     of_c.status(gone).await;
 }
 

@@ -85,7 +85,7 @@ impl Ordered {
         ordered.start("b").await;
         ordered.start("c").await;
         // A leader that hands over must know the other hosts.
-        let all = |status: &Value| status["members"].as_array().is_some_and(|it| it.len() == 3);
+        let all = |status: &Value| status["hosts"].as_array().is_some_and(|it| it.len() == 3);
         agrees(ordered.0.host("a"), all).await;
         ordered
     }
@@ -170,7 +170,7 @@ async fn what_fails_everywhere_is_parked_and_the_rest_goes_on(kind: Kind) {
     let work = ordered.action(&answer.host, "work", running).await;
     assert_eq!(work["last_error"], Value::Null);
     for host in HOSTS.into_iter().filter(|host| *host != answer.host) {
-        ordered.action(host, "work", |work| work["state"] == "ready").await;
+        ordered.action(host, "work", |work| work["state"] == "standby").await;
     }
     assert_eq!(ordered.0.web.until("the neighbour", |_| true).await, answer);
     assert_eq!(ordered.terms(), [1, 1, 1]);

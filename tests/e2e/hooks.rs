@@ -66,7 +66,7 @@ async fn hands_over(kind: Kind, settings: &str, reason: &str) {
     cluster.start_with("c", &hook("", "", ""));
     let third = |status: &Value| status["groups"]["main"]["role"] == "standby";
     agrees(cluster.host("c"), third).await;
-    agrees(cluster.host("a"), |status| status["members"].as_array().map(Vec::len) == Some(3)).await;
+    agrees(cluster.host("a"), |status| status["hosts"].as_array().map(Vec::len) == Some(3)).await;
     let url = format!("http://{}/v1/switchover", cluster.host("b").api().await);
     assert_eq!(reqwest::Client::new().post(url).send().await.unwrap().status(), 200);
     let end = cluster.host("a").log.event(0, "draining").await;

@@ -47,12 +47,12 @@ async fn whatever_stands_there_a_host_goes_on() {
     }
     file.execute("UPDATE counter SET revision = revision + 1", ()).unwrap();
     let known = |status: &Value| {
-        let members = status["members"].as_array().unwrap();
-        members.iter().any(|member| member["name"] == "evil" && member["drained"].is_string())
+        let members = status["hosts"].as_array().unwrap();
+        members.iter().any(|member| member["name"] == "evil" && member["drained"]["by"].is_string())
     };
     let status = agrees(cluster.host("a"), known).await;
     assert_eq!(status["groups"]["main"]["leader"], "a");
-    assert!(status["groups"]["main"]["paused"].as_str().unwrap().contains("<b>"), "{status}");
+    assert!(status["groups"]["main"]["paused"]["by"].as_str().unwrap().contains("<b>"), "{status}");
     let api = cluster.host("a").api().await;
     for path in ["/v1/status", "/v1/events", "/metrics", "/readyz", "/v1/tasks", "/v1/jobs"] {
         let answer = reqwest::get(format!("http://{api}{path}")).await.unwrap();

@@ -8,7 +8,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::PathBuf,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use serde_json::{Value, json};
@@ -30,6 +30,7 @@ crate::on_both_stores!(
     a_job_is_run_by_hand_from_any_host,
     what_comes_next_is_told_by_any_host,
     a_failing_job_is_seen_by_people,
+    the_last_success_of_a_job_outlives_its_leader,
     a_leader_that_was_a_day_ahead_silences_nothing,
     most_hosts_are_right,
 );
@@ -141,7 +142,7 @@ impl Seen {
                 );
                 // While a run is in progress, this may be the time when it was claimed.
                 let told = before["outcome"] != "running";
-                let same = before["started"] == run["started"];
+                let same = before["started_at"] == run["started_at"];
                 assert!(same || !told, "begun twice: {before} {run}");
             }
         }
@@ -152,12 +153,13 @@ impl Seen {
         let moment = |run: &Value, key: &str| -> chrono::DateTime<chrono::Utc> {
             run[key].as_str().and_then(|text| text.parse().ok()).expect("a moment")
         };
-        let late = |run| (moment(run, "started") - moment(run, "scheduled")).num_milliseconds();
+        let late =
+            |run| (moment(run, "started_at") - moment(run, "scheduled_at")).num_milliseconds();
         self.0.values().map(late).collect()
     }
 
     fn missed(&self) -> u64 {
-        self.0.values().filter_map(|run| run["missed"].as_u64()).sum()
+        self.0.values().filter_map(|run| run["missed_runs"].as_u64()).sum()
     }
 }
 
@@ -238,7 +240,9 @@ async fn killed_leaders_and_missed_runs_that_are_all_run(kind: Kind) {
     assert_eq!(seen.missed(), 0, "none is dropped");
     // Every second between the first and the last run has its run.
     let moments: Vec<chrono::DateTime<chrono::Utc>> = (seen.0.values())
-        .map(|run| run["scheduled"].as_str().and_then(|text| text.parse().ok()).expect("a moment"))
+        .map(|run| {
+            run["scheduled_at"].as_str().and_then(|text| text.parse().ok()).expect("a moment")
+        })
         .collect();
     for pair in moments.windows(2) {
         assert_eq!((pair[1] - pair[0]).num_seconds(), 1, "{pair:?}");
@@ -271,8 +275,8 @@ async fn a_job_is_run_by_hand_from_any_host(kind: Kind) {
     assert!(shown.contains(id) && shown.contains("next when it is asked to"), "{shown}");
     let shown = run(soloist().args(["job", "--json", "--url", &b])).await.output;
     let list: Value = serde_json::from_str(&shown).expect("JSON");
-    assert_eq!(list["jobs"][0]["last"]["id"], id, "{list}");
-    assert_eq!(list["jobs"][0]["next"], Value::Null);
+    assert_eq!(list["jobs"][0]["last_run"]["id"], id, "{list}");
+    assert_eq!(list["jobs"][0]["next_run_at"], Value::Null);
 
     let missing = run(soloist().args(["job", "run", "beet", "--url", &b])).await;
     assert_eq!(missing.status.code(), Some(MISSING), "{}", missing.output);
@@ -302,14 +306,47 @@ async fn what_comes_next_is_told_by_any_host(kind: Kind) {
     assert!(year.contains(back), "{year}");
     let elsewhere = next("--time-zone Asia/Kathmandu --json").await.output;
     let elsewhere: Value = serde_json::from_str(&elsewhere).expect("JSON");
-    assert_eq!(elsewhere["zone"], "Asia/Kathmandu", "{elsewhere}");
+    assert_eq!(elsewhere["time_zone"], "Asia/Kathmandu", "{elsewhere}");
     let run = &elsewhere["runs"][0];
-    assert_eq!(run["id"], format!("beat@{}", run["scheduled"].as_str().expect("a moment")));
-    assert!(run["shown"].as_str().is_some_and(|it| it.ends_with(" +05:45")), "{run}");
+    assert_eq!(run["id"], format!("beat@{}", run["scheduled_at"].as_str().expect("a moment")));
+    assert!(run["local_time"].as_str().is_some_and(|it| it.ends_with(" +05:45")), "{run}");
     let wrong = next("--time-zone Asia/Katmandoo").await;
     assert_eq!(wrong.status.code(), Some(USAGE), "{}", wrong.output);
     assert!(wrong.output.contains("did you mean"), "{}", wrong.output);
     assert_eq!(next("--count 0").await.status.code(), Some(USAGE));
+}
+
+/// The value of the metric on a host, if it has it.
+async fn last_success(cluster: &Cluster, host: &str) -> Option<f64> {
+    let url = format!("http://{}/metrics", cluster.host(host).api().await);
+    let text = reqwest::get(url).await.expect("an answer").text().await.expect("a text");
+    let name = "soloist_job_last_success_timestamp_seconds{action=\"beat\"} ";
+    text.lines().find_map(|line| line.strip_prefix(name)?.parse().ok())
+}
+
+async fn the_last_success_of_a_job_outlives_its_leader(kind: Kind) {
+    let mut beats = Beats::of_two(kind, "schedule = \"none\"\n").await;
+    assert_eq!(last_success(&beats.cluster, "a").await, None);
+    let url = format!("http://{}", beats.cluster.host("b").api().await);
+    let ended = run(soloist().args(["jobs", "run", "beat", "--wait", "--url", &url])).await;
+    assert!(ended.status.success(), "{}", ended.output);
+    // The runner notes it just after the client hears of it.
+    let seen = timeout(PATIENCE, async {
+        loop {
+            if let Some(seen) = last_success(&beats.cluster, "a").await {
+                return seen;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let seen = seen.await.expect("a success");
+    let now = SystemTime::UNIX_EPOCH.elapsed().expect("after 1970").as_secs_f64();
+    assert!((0.0..PATIENCE.as_secs_f64()).contains(&(now - seen)), "{seen} is not {now}");
+    assert_eq!(last_success(&beats.cluster, "b").await, None, "it has not led");
+    beats.cluster.terminate("a").await;
+    beats.cluster.leading("b").await;
+    agrees(beats.cluster.host("b"), |status| state_of(status)["state"] == "running").await;
+    assert_eq!(last_success(&beats.cluster, "b").await, Some(seen));
 }
 
 async fn a_failing_job_is_seen_by_people(kind: Kind) {
@@ -335,7 +372,10 @@ async fn a_failing_job_is_seen_by_people(kind: Kind) {
     let metrics = metrics.text().await.expect("a text");
     let counted = "soloist_job_runs_total{action=\"beat\",outcome=\"failed\"} 1";
     assert!(metrics.contains(counted), "{metrics}");
-    assert!(metrics.contains("soloist_job_seconds_count{action=\"beat\"} 1"), "{metrics}");
+    assert!(
+        metrics.contains("soloist_job_run_duration_seconds_count{action=\"beat\"} 1"),
+        "{metrics}"
+    );
     // The job trips only once.
     let ended = run(soloist().args(["job", "run", "beat", "--wait", "--url", &a])).await;
     assert!(ended.status.success(), "{}", ended.output);

@@ -69,9 +69,9 @@ async fn what_the_leader_prints_is_had_from_any_host(kind: Kind) {
     let reason = of_nobody.text().await.expect("text");
     assert!(reason.contains("no host `z`") && reason.contains("a, b, c"), "{reason}");
     // For a known host that is gone, the answer says where its lines are.
-    agrees(cluster.host("a"), |status| status["members"][2]["first_seen"].is_string()).await;
+    agrees(cluster.host("a"), |status| status["hosts"][2]["first_seen_at"].is_string()).await;
     cluster.kill("c").await;
-    agrees(cluster.host("a"), |status| status["members"][2]["live"] == false).await;
+    agrees(cluster.host("a"), |status| status["hosts"][2]["live"] == false).await;
     let url = format!("http://{}", cluster.host("a").api().await);
     let gone = run(soloist().args(["logs", "count", "--host", "c", "--url", &url])).await;
     assert_eq!(gone.status.code(), Some(REFUSED), "{}", gone.output);

@@ -36,6 +36,7 @@ mod logs;
 mod metrics;
 mod migrate;
 mod namesakes;
+mod openapi;
 mod packaging;
 mod plugin;
 mod plugins;

@@ -15,7 +15,7 @@ crate::on_both_stores!(
 
 /// The name, the address and the liveness of each member in a status.
 fn members(status: &Value) -> Vec<(&str, &str, bool)> {
-    let members = status["members"].as_array().expect("members").iter();
+    let members = status["hosts"].as_array().expect("members").iter();
     members.map(|it| (text(&it["name"]), text(&it["url"]), it["live"] == true)).collect()
 }
 

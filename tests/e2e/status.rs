@@ -15,9 +15,9 @@ async fn every_host_knows_the_cluster(kind: Kind) {
     let leader_url = format!("http://{}", cluster.host("a").api().await);
     for (name, role) in [("a", "leader"), ("b", "next_leader"), ("c", "standby")] {
         let status = agrees(cluster.host(name), |status| {
-            status["members"].as_array().is_some_and(|members| members.len() == 3)
+            status["hosts"].as_array().is_some_and(|members| members.len() == 3)
                 && status["groups"]["main"]["next_leader"] == "b"
-                && status["groups"]["main"]["since"].is_string()
+                && status["groups"]["main"]["leading_since"].is_string()
         })
         .await;
         let group = &status["groups"]["main"];
@@ -30,13 +30,13 @@ async fn every_host_knows_the_cluster(kind: Kind) {
             group["fencing_token"].as_i64().is_some_and(|fencing_token| fencing_token > 0),
             "{status}"
         );
-        assert_eq!(group["lease_remaining_ms"].is_u64(), name == "a", "{status}");
+        assert_eq!(group["deadline_in_ms"].is_u64(), name == "a", "{status}");
         let members: Vec<_> =
-            status["members"].as_array().expect("members").iter().map(|m| &m["name"]).collect();
+            status["hosts"].as_array().expect("members").iter().map(|m| &m["name"]).collect();
         assert_eq!(members, ["a", "b", "c"], "{status}");
         let action = &status["actions"][0];
         assert_eq!((&action["name"], &action["kind"]), (&"web".into(), &"http".into()), "{status}");
-        let state = if name == "a" { "running" } else { "ready" };
+        let state = if name == "a" { "running" } else { "standby" };
         assert_eq!(action["state"], state, "{status}");
         assert_eq!(action["sha256"].as_str().map(str::len), Some(64), "{status}");
     }

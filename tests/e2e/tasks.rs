@@ -60,7 +60,7 @@ async fn take_calls(cluster: &Cluster, host: &str, hosts: &[&str]) {
 /// Waits until `host` executes `count` calls of `work`.
 async fn under_way(cluster: &Cluster, host: &str, count: usize) {
     let url = format!("{}/metrics", control(cluster, host).await);
-    let wanted = format!("soloist_task_load{{task=\"work\"}} {count}\n");
+    let wanted = format!("soloist_task_calls_in_flight{{task=\"work\"}} {count}\n");
     let seen = timeout(PATIENCE, async {
         while !reqwest::get(&url).await.unwrap().text().await.unwrap().contains(&wanted) {
             sleep(Duration::from_millis(20)).await;

@@ -41,11 +41,11 @@ async fn host(request: Request) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let steps: Vec<_> = path.trim_matches('/').split('/').collect();
     let moment = "2026-11-22T08:06:10.123Z";
-    let job = json!({ "name": HURT, "group": HURT, "schedule": HURT, "missed": HURT, "next": moment,
-                      "last": null });
-    let record = json!({ "id": HURT, "scheduled": moment, "by_hand": true, "missed": 1,
-        "host": HURT, "fencing_token": 7, "started": moment, "ended": moment, "attempt": 1,
-        "outcome": "failed", "exit": 1, "error": HURT, "output": format!("{HURT}\n{HURT}") });
+    let job = json!({ "name": HURT, "group": HURT, "schedule": HURT, "catch_up": HURT,
+                      "next_run_at": moment, "last_run": null });
+    let record = json!({ "id": HURT, "scheduled_at": moment, "by_hand": true, "missed_runs": 1,
+        "host": HURT, "fencing_token": 7, "started_at": moment, "ended_at": moment, "attempt": 1,
+        "outcome": "failed", "exit_code": 1, "error": HURT, "output": format!("{HURT}\n{HURT}") });
     let answer = match (method, &steps[1..]) {
         (Method::GET, ["status"]) => status(),
         (Method::GET, ["logs", _]) => {
@@ -57,20 +57,23 @@ async fn host(request: Request) -> Response {
         (Method::GET, ["jobs"]) => json!({ "jobs": [job] }),
         (Method::GET, ["jobs", _]) => json!({ "job": job, "runs": [record] }),
         (Method::GET, ["jobs", _, "next"]) => {
-            let run = json!({ "id": HURT, "scheduled": moment, "due": moment, "shown": HURT,
+            let run = json!({ "id": HURT, "scheduled_at": moment, "due_at": moment, "local_time": HURT,
                                  "remark": HURT });
-            json!({ "name": HURT, "schedule": HURT, "zone": HURT, "runs": [run] })
+            json!({ "name": HURT, "schedule": HURT, "time_zone": HURT, "runs": [run] })
         }
         (Method::POST, ["jobs", _, "run"]) => record,
-        (Method::GET, ["tasks"]) => json!([{ "name": HURT, "on": HURT, "idempotent": false,
-                                             "timeout_ms": u64::MAX, "hosts": [HURT] }]),
-        (Method::GET, ["tasks", _, "dead"]) => {
-            json!([{ "id": HURT, "attempts": HURT, "ended": u64::MAX, "error": HURT }])
+        (Method::GET, ["tasks"]) => {
+            json!([{ "name": HURT, "require_label": HURT, "idempotent": false,
+                                             "call_timeout_ms": u64::MAX, "hosts": [HURT] }])
         }
-        (Method::GET, ["tasks", ..]) => json!({ "id": HURT, "answer": HURT }),
+        (Method::GET, ["tasks", _, "dead-letters"]) => {
+            json!([{ "id": HURT, "attempts": HURT, "ended_at": HURT, "error": HURT }])
+        }
+        (Method::GET, ["tasks", ..]) => json!({ "id": HURT, "result": HURT }),
         (Method::POST, ["tasks", ..]) => json!({ "id": HURT, "task": HURT }),
         _ => {
-            let refusal = json!({ "error": HURT, "help": HURT }).to_string();
+            let refusal =
+                json!({ "title": HURT, "status": 409, "detail": HURT, "help": HURT }).to_string();
             return (StatusCode::CONFLICT, refusal).into_response();
         }
     };

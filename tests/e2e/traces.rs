@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
 use crate::harness::{
-    PATIENCE,
+    PATIENCE, at,
     client::Answer,
     cluster::{Cluster, Kind},
     collector::{Collector, PASSWORD, Span},
-    guests,
+    guests, own_address,
     target::Target,
 };
 
@@ -64,15 +64,46 @@ async fn a_request_is_one_trace_from_the_client_to_what_the_plugin_asks() {
     fetch(&base, &target, "/asked").await;
 
     let came = target.until("the request", |came| came.len() == 1).await;
-    let forwarded = below(&collector, CALLER, "forward GET web", "b").await;
-    let answered = below(&collector, &forwarded.id, "GET web", "a").await;
+    let forwarded = below(&collector, CALLER, "GET /leader/web", "b").await;
+    let answered = below(&collector, &forwarded.id, "GET /leader/web", "a").await;
     let asked = below(&collector, &answered.id, "GET", "a").await;
     assert_eq!(came[0].parent, Some(format!("00-{TRACE}-{}-01", asked.id)));
-    assert_eq!(answered.about("url.path"), "/fetch");
+    assert_eq!(answered.about("url.path"), "/leader/web/fetch");
+    assert_eq!(answered.about("url.scheme"), "http");
+    assert_eq!(answered.about("http.route"), "/leader/web");
+    let b = cluster.host("b").api().await;
+    let served_at =
+        format!("{}:{}", answered.about("server.address"), answered.about("server.port"));
+    assert_eq!(served_at, b.to_string(), "the host that the client has asked");
+    let a = cluster.host("a").api().await;
+    assert_eq!(forwarded.about("url.full"), format!("http://{a}/"));
+    let sent_to = format!("{}:{}", asked.about("server.address"), asked.about("server.port"));
+    assert_eq!(target.url("/"), format!("http://{sent_to}/"));
+    assert_eq!(asked.about("url.full"), target.url("/"));
     assert_eq!(answered.about("soloist.fencing_token"), fencing_token);
     assert_eq!(answered.about("http.response.status_code"), "200");
-    assert_eq!(asked.about("url.path"), "", "others have fencing tokens in their paths");
+    assert_eq!(asked.about("url.path"), "", "others have tokens in their paths");
     assert!(!answered.failed && !asked.failed);
+    assert_eq!((answered.about("error.type"), &*answered.namespace), ("", "test"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_says_how() {
+    let (target, collector) = (Target::started().await, Collector::started().await);
+    let (mut cluster, outbound) = reaching("reach.wasm", &target).await;
+    let closed = at(own_address(), 9);
+    let more = format!("{outbound}{}", traces(&cluster, &collector));
+    cluster.join_with("a", &more.replace("\"]\n", &format!("\", \"http://{closed}\"]\n"))).await;
+    cluster.web.until_any_at("/", "an answer", |_| true).await;
+    let url = format!("http://{}/fetch?http://{closed}/", cluster.web_at);
+    let answer = Client::new().get(url).header("traceparent", parent()).send().await;
+    let status = answer.expect("an answer").status();
+    assert!(status.is_server_error(), "{status}");
+    let answered = below(&collector, CALLER, "GET /", "a").await;
+    assert!(answered.failed);
+    assert_eq!(answered.about("error.type"), status.as_str());
+    let asked = below(&collector, &answered.id, "GET", "a").await;
+    assert!(asked.failed && asked.about("error.type").contains("Connection"), "{asked:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

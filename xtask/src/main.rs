@@ -91,8 +91,6 @@ enum Task {
     Reference,
     /// Make the archive that a release hands out, in target/package/
     Package,
-    /// Write the pages in docs/reference/ anew, as the program describes itself
-    Reference,
     /// Run every check: format, lints, tests, documentation, dependencies
     Ci,
 }
@@ -129,7 +127,6 @@ fn run(task: Task) -> anyhow::Result<()> {
         }
         Task::Compose(compose) => compose::run(&compose),
         Task::ComposeInside(inside) => compose::inside(&inside),
-        Task::Reference => reference::run(),
         Task::Deploy => deploy::check(),
         Task::Fuzz { target, seconds } => fuzz::run(target, Duration::from_secs(seconds)),
         Task::Reference => reference::run(),

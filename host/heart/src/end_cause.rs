@@ -80,6 +80,19 @@ impl EndCause {
         }
     }
 
+    /// The words of all causes.
+    pub const WORDS: [&str; 9] = [
+        "shutdown",
+        "action_failed",
+        "asked",
+        "commanded",
+        "preferred",
+        "deadline_passed",
+        "lease_gone",
+        "key_gone",
+        "store_changed",
+    ];
+
     /// Whether the session ends too, and with it every key attached to its lease.
     #[must_use]
     pub(super) const fn ends_the_session(&self) -> bool {
@@ -124,5 +137,27 @@ impl fmt::Display for EndCause {
             Self::KeyGone => f.write_str("its candidacy was deleted from the store"),
             Self::StoreChanged { seen } => f.write_str(seen),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cause_has_its_word_among_all() {
+        let text = String::new;
+        let causes = [
+            EndCause::Shutdown,
+            EndCause::ActionFailed { action: text(), reason: text() },
+            EndCause::Asked { by: text(), reason: text() },
+            EndCause::Commanded { by: text(), reason: text() },
+            EndCause::Preferred { host: text() },
+            EndCause::DeadlinePassed,
+            EndCause::LeaseGone,
+            EndCause::KeyGone,
+            EndCause::StoreChanged { seen: text() },
+        ];
+        assert_eq!(causes.map(|cause| cause.word()), EndCause::WORDS);
     }
 }

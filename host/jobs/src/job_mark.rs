@@ -5,7 +5,11 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{claimed_spans::ClaimedSpans, job_run::JobRun, run_record::RunRecord};
+use crate::{
+    claimed_spans::ClaimedSpans,
+    job_run::JobRun,
+    run_record::{RunOutcome, RunRecord},
+};
 
 /// Up to when the runs of a job are settled. It is stored next to the records.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +25,9 @@ pub struct JobMark {
     pub count: u64,
     /// The run of the latest record, and the fencing token under which it was claimed.
     pub latest: Option<(String, i64)>,
+    /// When the latest successful run ended, as far as the claim that wrote the mark knew.
+    #[serde(default)]
+    pub last_success: Option<DateTime<Utc>>,
 }
 
 impl JobMark {
@@ -28,7 +35,7 @@ impl JobMark {
     #[must_use]
     pub fn new(now: DateTime<Utc>, schedule: &str, count: u64) -> Self {
         let (claimed, schedule) = (ClaimedSpans::default(), schedule.to_owned());
-        Self { settled: now, claimed, schedule, count, latest: None }
+        Self { settled: now, claimed, schedule, count, latest: None, last_success: None }
     }
 
     /// Up to when runs are settled, by a clock that shows `now`. If that is before the time that
@@ -49,11 +56,23 @@ impl JobMark {
     pub fn complete_from(&mut self, records: &[RunRecord]) {
         if self.claimed.is_empty() {
             let scheduled =
-                || records.iter().filter(|record| !record.by_hand).map(|it| it.scheduled);
+                || records.iter().filter(|record| !record.by_hand).map(|it| it.scheduled_at);
             let bounds = scheduled().min().zip(scheduled().max());
             self.claimed =
                 bounds.map_or_else(ClaimedSpans::default, |(a, b)| ClaimedSpans::all(a, b));
         }
+    }
+
+    /// Notes the successful runs among `records`. Each claim writes to the mark what its leader
+    /// knew, so that the last success outlives its record.
+    pub fn note_successes(&mut self, records: &[RunRecord]) {
+        let done = records.iter().filter(|record| record.outcome == RunOutcome::Done);
+        self.note_success(done.filter_map(|record| record.ended_at).max());
+    }
+
+    /// Notes that a run has succeeded at this moment.
+    pub fn note_success(&mut self, at: Option<DateTime<Utc>>) {
+        self.last_success = self.last_success.max(at);
     }
 
     /// Whether the mark is for this schedule, so that a leader goes on from it.
@@ -83,7 +102,8 @@ impl JobMark {
             (run.scheduled, claimed)
         };
         let (schedule, latest) = (self.schedule.clone(), Some((run.id.clone(), fencing_token)));
-        Self { settled, claimed, schedule, count: self.count + 1, latest }
+        let (count, last_success) = (self.count + 1, self.last_success);
+        Self { settled, claimed, schedule, count, latest, last_success }
     }
 
     /// Whether a claim that is based on this mark may replace `stored`: nothing else was claimed

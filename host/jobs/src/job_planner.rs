@@ -91,8 +91,15 @@ impl JobPlanner {
     }
 
     /// Notes that a run was claimed, which made this mark. Dropped runs stay dropped.
-    pub fn claimed(&mut self, mark: JobMark) {
+    pub fn claimed(&mut self, mut mark: JobMark) {
+        // A run may have succeeded while the claim was on its way.
+        mark.note_success(self.mark.last_success);
         (self.mark, self.missed) = (mark, 0);
+    }
+
+    /// Notes that a run has succeeded at this moment. The next claim writes that to the store.
+    pub fn succeeded(&mut self, at: DateTime<Utc>) {
+        self.mark.note_success(Some(at));
     }
 
     /// Notes that a claimed run could not start in time, and was dropped.

@@ -3,10 +3,11 @@
 use std::fmt;
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The state of a run, or how it ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RunOutcome {
     /// It was started, and has not ended as far as is known.
@@ -24,6 +25,9 @@ pub enum RunOutcome {
 }
 
 impl RunOutcome {
+    /// How a run that has begun can end.
+    pub const ENDS: [Self; 4] = [Self::Done, Self::Failed, Self::Replaced, Self::Interrupted];
+
     /// The name of the outcome, as it is shown.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -45,30 +49,30 @@ impl fmt::Display for RunOutcome {
 }
 
 /// A run that was claimed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RunRecord {
     /// Tells it from every other run; the guest gets it as well.
     pub id: String,
     /// When it should have started.
-    pub scheduled: DateTime<Utc>,
+    pub scheduled_at: DateTime<Utc>,
     /// Whether a person asked for it.
     pub by_hand: bool,
     /// How many runs before it were missed and dropped.
-    pub missed: u64,
+    pub missed_runs: u64,
     /// The host that started it.
     pub host: String,
     /// The fencing token of the term in which it was started.
     pub fencing_token: i64,
     /// When it was started; until that is known, when it was claimed.
-    pub started: DateTime<Utc>,
+    pub started_at: DateTime<Utc>,
     /// When it ended, or when a later leader found that it had ended.
-    pub ended: Option<DateTime<Utc>>,
+    pub ended_at: Option<DateTime<Utc>>,
     /// The number of the latest attempt, starting at 1.
     pub attempt: usize,
     /// Its state, or how it ended.
     pub outcome: RunOutcome,
     /// The exit code of the program, if it exited.
-    pub exit: Option<i32>,
+    pub exit_code: Option<i32>,
     /// The error of the latest attempt.
     pub error: Option<String>,
     /// The end of the output of the latest attempt.

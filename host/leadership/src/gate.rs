@@ -73,6 +73,9 @@ pub enum GateShut {
 }
 
 impl GateShut {
+    /// The words of all reasons.
+    pub const WORDS: [&str; 3] = [Self::Draining.word(), Self::Closed.word(), Self::Expired.word()];
+
     /// A fixed one-word name of the reason, for machines to read.
     #[must_use]
     pub const fn word(self) -> &'static str {

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use ::http::{HeaderValue, Response, StatusCode, header};
 
 use super::{limited_body::BodyDefect, limits::RESPONSE_HEADERS, response_abort::ResponseAbort};
-use crate::http::{BAD_BODY, plain_response, too_large, unknown_path};
+use crate::http::{
+    BAD_BODY, BAD_BODY_HELP, CLOSED_HELP, Problem, TOO_LARGE_HELP, UNKNOWN_PATH_HELP, too_large,
+    unknown_path,
+};
 use soloist_guests::capability::PoolExhausted;
 use soloist_leadership::GateShut;
 use soloist_text::with_causes;
@@ -14,19 +17,19 @@ use soloist_text::with_causes;
 #[derive(Clone, Debug, thiserror::Error)]
 pub(super) enum ActionRefusal {
     /// The term is ending; the guest may have started.
-    #[error("{0}; ask again, the next leader answers")]
+    #[error("{0}")]
     Shut(#[from] GateShut),
     /// The term is ending; no guest has seen anything of the request.
-    #[error("{0}; ask again, the next leader answers")]
+    #[error("{0}")]
     NotBegun(GateShut),
-    #[error("too many requests at once; ask again in a moment")]
+    #[error("too many requests at once")]
     Busy,
     /// The action exists and must not answer.
     #[error("{0}")]
     Closed(Arc<str>),
     #[error("{}", unknown_path(.0))]
     Nowhere(String),
-    #[error("the target of the request is none; ask for a path, such as `/`")]
+    #[error("the target of the request is none")]
     NoTarget,
     #[error("{BAD_BODY}")]
     BadBody,
@@ -36,7 +39,7 @@ pub(super) enum ActionRefusal {
     FilesHang(#[from] PoolExhausted),
     #[error("the plugin did not answer in time")]
     Timeout,
-    #[error("the plugin failed before it answered; the log of this host says why")]
+    #[error("the plugin failed before it answered")]
     Failed,
     #[error("the plugin answered with an error: {0}")]
     Error(String),
@@ -44,9 +47,9 @@ pub(super) enum ActionRefusal {
     BrokenOff(String),
     #[error("the plugin answered with the status {0}, which announces an answer and is none")]
     NotFinal(StatusCode),
-    #[error("the plugin answered with {0} headers; {RESPONSE_HEADERS} are the most that pass")]
+    #[error("the plugin answered with {0} headers, and {RESPONSE_HEADERS} are the most that pass")]
     Headers(usize),
-    #[error("wasi:http has no upgrades: ask again without the header `upgrade`")]
+    #[error("wasi:http has no upgrades")]
     Upgrade,
 }
 
@@ -99,9 +102,30 @@ impl ActionRefusal {
         }
     }
 
+    /// What the client, or whoever runs the host, can do.
+    const fn help(&self) -> &'static str {
+        match self {
+            Self::Shut(_) | Self::NotBegun(_) => "ask again, the next leader answers",
+            Self::Busy | Self::FilesHang(_) => "ask again in a moment",
+            Self::Closed(_) => CLOSED_HELP,
+            Self::Nowhere(_) => UNKNOWN_PATH_HELP,
+            Self::NoTarget => "ask for a path, such as `/`",
+            Self::BadBody => BAD_BODY_HELP,
+            Self::TooLarge(_) => TOO_LARGE_HELP,
+            Self::Timeout
+            | Self::Failed
+            | Self::Error(_)
+            | Self::BrokenOff(_)
+            | Self::NotFinal(_)
+            | Self::Headers(_) => "the log of this host says more",
+            Self::Upgrade => "ask again without the header `upgrade`",
+        }
+    }
+
     /// The response that the client gets; `text` makes its body.
     pub(super) fn response<B>(&self, text: impl FnOnce(String) -> B) -> Response<B> {
-        let mut response = plain_response(self.status(), text(format!("{self}\n")));
+        let problem = Problem::new(self.status(), self.to_string(), self.help());
+        let mut response = problem.action_response(text);
         let headers = response.headers_mut();
         // The next leader is only reached through a new connection, and the rest of a body that is
         // too large or broken is not read.

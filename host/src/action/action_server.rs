@@ -22,13 +22,13 @@ use super::{
     response_body::ResponseBody,
     version_context::VersionContext,
 };
-use crate::http::RequestBody;
+use crate::http::{MatchedRoute, RequestBody, is_over_tls};
 use soloist_config::IpNetwork;
 use soloist_guests::{capability::TermHeaders, plugin::HttpEntry};
 use soloist_heart::clock::BootTime;
 use soloist_leadership::{Gate, GateShut};
 use soloist_telemetry::measure::{self, RequestMetrics};
-use soloist_trace::{KeyValue, SpanRole, TraceContext, TraceSpan};
+use soloist_trace::{KeyValue, SpanRole, TraceContext, TraceSpan, served_request};
 
 /// Answers the requests of one action under one term.
 pub(super) struct ActionServer {
@@ -103,14 +103,17 @@ impl ActionServer {
         let parent = TraceContext::extract(request.headers());
         let span = TraceSpan::begin(SpanRole::Server, parent, || {
             let (action, term) = (&self.version.action, self.gate().term());
-            let about = vec![
-                KeyValue::new("http.request.method", request.method().to_string()),
-                KeyValue::new("url.path", request.uri().path().to_owned()),
+            let route = request.extensions().get::<MatchedRoute>();
+            let route = route.map_or("/", |route| &route.0);
+            let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+            let (name, mut about) =
+                served_request(method, uri, headers, route, is_over_tls(request));
+            about.extend([
                 KeyValue::new("soloist.action", Arc::clone(action.name())),
                 KeyValue::new("soloist.group", term.group.to_string()),
                 KeyValue::new("soloist.fencing_token", term.fencing_token.0),
-            ];
-            (format!("{} {}", request.method(), action.name()).into(), about)
+            ]);
+            (name.into(), about)
         });
         span.inject(request.headers_mut());
         if let Some(context) = span.context() {

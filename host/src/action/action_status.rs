@@ -10,9 +10,9 @@ use soloist_heart::Group;
 /// What an action is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ActionState {
-    /// It can be started; this host does not lead its group.
+    /// It is prepared to start; this host does not lead its group.
     #[default]
-    Ready,
+    Standby,
     /// It was started and does not answer yet.
     Starting,
     /// It runs.
@@ -40,7 +40,7 @@ impl ActionState {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Ready => "ready",
+            Self::Standby => "standby",
             Self::Starting => "starting",
             Self::Running => "running",
             Self::Restarting => "restarting",
@@ -110,7 +110,7 @@ impl LiveStatusCell {
         let mut progress = self.lock();
         progress.runs = progress.runs.saturating_sub(1);
         if progress.runs == 0 {
-            (progress.state, progress.job_trouble) = (ActionState::Ready, None);
+            (progress.state, progress.job_trouble) = (ActionState::Standby, None);
         }
     }
 

@@ -11,8 +11,8 @@ use super::{
     action_refusal::ActionRefusal, action_server::ActionServer, response_body::ResponseBody,
 };
 use crate::http::{
-    ConnectionInfo, EarlyResponse, OverTls, PathMap, RequestBody, RequestHandler, set_forwarded,
-    strip_prefix,
+    ConnectionInfo, EarlyResponse, MatchedRoute, OverTls, PathMap, RequestBody, RequestHandler,
+    set_forwarded, strip_prefix,
 };
 use soloist_guests::capability::TermHeaders;
 use soloist_leadership::Gate;
@@ -109,6 +109,7 @@ impl TermRoutes {
         };
         set_forwarded(request.headers_mut(), info, server.trusted_proxies());
         if let Some((taken, path)) = prefix {
+            request.extensions_mut().insert(MatchedRoute(Arc::clone(&path)));
             strip_prefix(&mut request, taken, Some(&path)).ok_or(ActionRefusal::NoTarget)?;
         }
         Ok((server, token, request.map(RequestBody::Streaming)))

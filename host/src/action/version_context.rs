@@ -153,7 +153,7 @@ impl VersionContext {
         if self.reports.start_outcome.borrow().is_none() {
             self.action.live_status().lock().last_error = None;
             if let Some(won) = self.reports.won_at {
-                measure::taken_over(self.action.group().as_str(), BootTime::now().since(won));
+                measure::term_started(self.action.group().as_str(), BootTime::now().since(won));
             }
         }
         self.set_state(ActionState::Running);

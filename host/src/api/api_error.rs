@@ -3,20 +3,12 @@
 //! Every error of the layers below is turned into one [`ApiError`] (`error_sources.rs`).
 
 use axum::{
-    Json,
+    body::Body,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde::{Deserialize, Serialize};
 
-/// The body of every error response, as JSON.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ErrorBody {
-    /// What is wrong.
-    pub error: String,
-    /// What to do next.
-    pub help: String,
-}
+use crate::http::Problem;
 
 const BASIC: HeaderValue = HeaderValue::from_static("Basic realm=\"soloist\", charset=\"UTF-8\"");
 
@@ -24,7 +16,10 @@ const BASIC: HeaderValue = HeaderValue::from_static("Basic realm=\"soloist\", ch
 #[derive(Clone, Debug)]
 pub(super) struct ApiError {
     code: StatusCode,
-    reason: ErrorBody,
+    /// What is wrong.
+    detail: String,
+    /// What to do next.
+    help: String,
     /// After how many seconds the client may try again (RFC 9110, section 10.2.3).
     retry_after: Option<HeaderValue>,
     /// Asks for credentials, with these further parameters of the challenge (RFC 9110, section
@@ -34,8 +29,8 @@ pub(super) struct ApiError {
 
 impl ApiError {
     pub(super) fn new(code: StatusCode, error: impl Into<String>, help: impl Into<String>) -> Self {
-        let reason = ErrorBody { error: error.into(), help: help.into() };
-        Self { code, reason, retry_after: None, challenge: None }
+        let (detail, help) = (error.into(), help.into());
+        Self { code, detail, help, retry_after: None, challenge: None }
     }
 
     /// The request is malformed.
@@ -63,14 +58,14 @@ impl ApiError {
 
     /// Appends `more` to the description of what is wrong.
     pub(super) fn append(mut self, more: &str) -> Self {
-        self.reason.error += more;
+        self.detail += more;
         self
     }
 }
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut response = (self.code, Json(self.reason)).into_response();
+        let mut response = Problem::new(self.code, self.detail, self.help).response(Body::from);
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
         }

@@ -28,8 +28,13 @@ const ANOTHER_SITE: HeaderValue =
     HeaderValue::from_static("sandbox allow-downloads allow-forms allow-popups allow-scripts");
 
 /// The types that browsers display without running anything.
-const SHOWN: [&str; 4] =
-    ["application/json", "text/plain", "text/event-stream", "application/x-ndjson"];
+const SHOWN: [&str; 5] = [
+    "application/json",
+    "application/problem+json",
+    "text/plain",
+    "text/event-stream",
+    "application/x-ndjson",
+];
 
 /// Headers that affect the whole address, so that a plugin may not set them: service workers
 /// outside of its path, clearing of browser data, enforced HTTPS, and alternative addresses.

@@ -1,157 +1,104 @@
-//! Queued calls: tasks that are kept in the store until they are done.
+//! Queued calls: calls of tasks that are kept in the store until they are done.
 //!
 //! ```text
-//! POST   /v1/tasks/TASK?mode=enqueue     enqueues the body, and answers with the id at once
-//! GET    /v1/tasks/TASK/ID               how a queued call stands, and its answer if that is text
-//! GET    /v1/tasks/TASK/ID/answer        its answer as it is
-//! GET    /v1/tasks/TASK/dead             what was given up; ?after=ID&limit=N
-//! POST   /v1/tasks/TASK/dead             tries all of that again; ?id=ID: one
-//! DELETE /v1/tasks/TASK/dead             takes it away for good; ?id=ID: one
+//! POST   /v1/tasks/TASK/queue               enqueues the body, and answers with the id at once
+//! GET    /v1/tasks/TASK/queue/ID            the state of a queued call, and its result if it is text
+//! GET    /v1/tasks/TASK/queue/ID/result     its result as it is
 //! ```
 
 use axum::{
     Json,
-    body::Bytes,
-    extract::State,
+    extract::{Request, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde::{Deserialize, Serialize};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::{
     api_error::ApiError,
     extract::{Path, Query},
+    queued_call_view::QueuedCallView,
     required_role::{OPERATE, READ},
+    route_doc::RouteDoc,
     routes::ApiRoutes,
     task_api::{self, TaskApi, insert_header},
+    tasks::{self, CallQuery},
 };
-use crate::tasks::{CALL, call_queue::QueuedCallEntry};
+use crate::tasks::CALL;
 use soloist_guests::plugin::TaskOutput;
 use soloist_stores::{QueuedCallKey, QueuedCallResult};
 
-/// How many dead letters a page lists by default, and at most.
-const PAGE: usize = 100;
-const PAGE_MAX: usize = 1000;
+const ENQUEUE: RouteDoc =
+    RouteDoc::new("Keeps a call in the store until it is done, with the body as its payload.")
+        .takes_bytes()
+        .answers::<EnqueuedCall>()
+        .status(202)
+        .errors(&[400, 404, 409, 413, 429, 503]);
+const LOOK: RouteDoc = RouteDoc::new("The state of a queued call, and its result if that is text.")
+    .answers::<QueuedCallView>()
+    .errors(&[404, 503]);
+const RESULT: RouteDoc = RouteDoc::new("The result of a queued call, as it is.")
+    .answers_as("*/*")
+    .errors(&[404, 409, 503]);
 
-/// A queued call, and its answer if that is text.
-#[derive(Serialize)]
-struct QueuedCallView {
-    #[serde(flatten)]
-    entry: QueuedCallEntry,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    answer: Option<String>,
-}
-
-/// Selects dead letters.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DeadLetterQuery {
-    id: Option<String>,
-    after: Option<String>,
-    limit: Option<usize>,
-}
-
-/// How many dead letters a command affected.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct DeadLetterCount {
-    /// The number of dead letters.
-    pub count: usize,
+/// A queued call that was stored.
+#[derive(Debug, Serialize, JsonSchema)]
+struct EnqueuedCall {
+    /// Its id, unique within its task.
+    id: String,
+    /// The task that it calls.
+    task: String,
 }
 
 pub(super) fn routes(api: TaskApi) -> ApiRoutes {
     ApiRoutes::new()
-        .get("/v1/tasks/{task}/dead", READ, dead)
-        .post("/v1/tasks/{task}/dead", OPERATE, replay)
-        .delete("/v1/tasks/{task}/dead", OPERATE, purge)
-        .get("/v1/tasks/{task}/{id}", READ, look)
-        .get("/v1/tasks/{task}/{id}/answer", READ, answer)
+        .post("/v1/tasks/{task}/queue", OPERATE, enqueue, ENQUEUE)
+        .get("/v1/tasks/{task}/queue/{id}", READ, look, LOOK)
+        .get("/v1/tasks/{task}/queue/{id}/result", READ, result, RESULT)
         .with(api)
 }
 
 /// Stores a queued call; the response has its id and the path to ask for it.
-pub(super) async fn enqueue(
-    api: &TaskApi,
-    task: &str,
-    payload: Bytes,
-    content_type: Option<String>,
+async fn enqueue(
+    State(api): State<TaskApi>,
+    Path(task): Path<String>,
+    Query(terms): Query<CallQuery>,
+    request: Request,
 ) -> Result<Response, ApiError> {
-    let key = api.dispatcher.call_queue().enqueue(task, payload, content_type).await?;
-    let body = Json(serde_json::json!({ "id": key.id, "task": key.task }));
-    let mut response = (StatusCode::ACCEPTED, body).into_response();
+    let action = api.dispatcher.task(&task).map_err(ApiError::from)?;
+    terms.check_for_enqueue()?;
+    let (head, body) = request.into_parts();
+    let payload = tasks::read(&action, body).await?;
+    let content_type = tasks::content_type(&head.headers);
+    let key = api.dispatcher.call_queue().enqueue(action.name(), payload, content_type).await?;
+    let stored = EnqueuedCall { id: key.id.to_string(), task: key.task.to_string() };
+    let mut response = (StatusCode::ACCEPTED, Json(stored)).into_response();
     insert_header(response.headers_mut(), &CALL, &key.id);
-    insert_header(
-        response.headers_mut(),
-        &header::LOCATION,
-        &format!("/v1/tasks/{task}/{}", key.id),
-    );
+    let path = format!("/v1/tasks/{task}/queue/{}", key.id);
+    insert_header(response.headers_mut(), &header::LOCATION, &path);
     Ok(response)
 }
 
 async fn look(
     State(api): State<TaskApi>,
     Path((task, id)): Path<(String, String)>,
-) -> Result<Response, ApiError> {
-    let (entry, answer) = api.dispatcher.call_queue().find(&QueuedCallKey::new(task, id)).await?;
-    let answer = answer.and_then(|answer| String::from_utf8(answer.payload.into()).ok());
-    Ok(Json(QueuedCallView { entry, answer }).into_response())
+) -> Result<Json<QueuedCallView>, ApiError> {
+    let (entry, result) = api.dispatcher.call_queue().find(&QueuedCallKey::new(task, id)).await?;
+    Ok(Json(QueuedCallView::new(entry, result)))
 }
 
-async fn answer(
+async fn result(
     State(api): State<TaskApi>,
     Path((task, id)): Path<(String, String)>,
 ) -> Result<Response, ApiError> {
     let key = QueuedCallKey::new(task, id);
-    let (entry, answer) = api.dispatcher.call_queue().find(&key).await?;
-    let Some(answer) = answer else {
-        let error = format!("{key} has no answer: it is {}", entry.state);
-        let help = format!("GET /v1/tasks/{}/{} tells more of it", key.task, key.id);
+    let (entry, result) = api.dispatcher.call_queue().find(&key).await?;
+    let Some(result) = result else {
+        let error = format!("{key} has no result: it is {}", entry.state);
+        let help = format!("GET /v1/tasks/{}/queue/{} tells more of it", key.task, key.id);
         return Err(ApiError::new(StatusCode::CONFLICT, error, help));
     };
-    let QueuedCallResult { payload, content_type } = answer;
+    let QueuedCallResult { payload, content_type } = result;
     Ok(task_api::task_response(TaskOutput { payload, content_type }))
-}
-
-async fn dead(
-    State(api): State<TaskApi>,
-    Path(task): Path<String>,
-    Query(which): Query<DeadLetterQuery>,
-) -> Result<Response, ApiError> {
-    let limit = which.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX);
-    let letters =
-        api.dispatcher.call_queue().dead_letters(&task, which.after.as_deref(), limit).await?;
-    if letters.is_empty() {
-        check_task_exists(&api, &task)?;
-    }
-    Ok(Json(letters).into_response())
-}
-
-async fn replay(
-    State(api): State<TaskApi>,
-    Path(task): Path<String>,
-    Query(which): Query<DeadLetterQuery>,
-) -> Result<Json<DeadLetterCount>, ApiError> {
-    let count = api.dispatcher.call_queue().replay(&task, which.id.as_deref()).await?;
-    dealt(&api, &task, count)
-}
-
-async fn purge(
-    State(api): State<TaskApi>,
-    Path(task): Path<String>,
-    Query(which): Query<DeadLetterQuery>,
-) -> Result<Json<DeadLetterCount>, ApiError> {
-    let count = api.dispatcher.call_queue().purge(&task, which.id.as_deref()).await?;
-    dealt(&api, &task, count)
-}
-
-fn dealt(api: &TaskApi, task: &str, count: usize) -> Result<Json<DeadLetterCount>, ApiError> {
-    if count == 0 {
-        check_task_exists(api, task)?;
-    }
-    Ok(Json(DeadLetterCount { count }))
-}
-
-/// Checks that the task exists. Needed only when no dead letter was found: a task that is gone
-/// may still have some, but otherwise the name is probably a mistake.
-fn check_task_exists(api: &TaskApi, task: &str) -> Result<(), ApiError> {
-    api.dispatcher.task(task).map(drop).map_err(ApiError::from)
 }

@@ -21,7 +21,10 @@ use axum::{
 };
 use serde::de::DeserializeOwned;
 
-use super::{api_error::ApiError, request_body, required_role::OPERATE, routes::ApiRoutes};
+use super::{
+    api_error::ApiError, request_body, required_role::OPERATE, route_doc::RouteDoc,
+    routes::ApiRoutes,
+};
 use crate::cluster::{
     CommandAnswer, CommandError, Commands, DrainOrder, PASSED_ON, PauseOrder, RemoveOrder,
     SwitchoverOrder,
@@ -30,18 +33,47 @@ use crate::cluster::{
 /// The greatest body of a command, in bytes.
 const ORDER_MAX: usize = 64 << 10;
 
+const REFUSED: &[u16] = &[400, 404, 409, 503, 504];
+const SWITCHOVER: RouteDoc =
+    RouteDoc::new("The leader of a group hands over, and the answer comes when another leads.")
+        .takes::<SwitchoverOrder>()
+        .answers::<CommandAnswer>()
+        .errors(REFUSED);
+const PAUSE: RouteDoc = RouteDoc::new("Pauses changes of leadership, in one group or in all.")
+    .takes::<PauseOrder>()
+    .answers::<CommandAnswer>()
+    .errors(REFUSED);
+const RESUME: RouteDoc =
+    RouteDoc::new("Ends a pause.").takes::<PauseOrder>().answers::<CommandAnswer>().errors(REFUSED);
+const DRAIN: RouteDoc = RouteDoc::new("A host gives everything up and stays out.")
+    .takes::<DrainOrder>()
+    .answers::<CommandAnswer>()
+    .errors(REFUSED);
+const UNDRAIN: RouteDoc = RouteDoc::new("A drained host stands for election again.")
+    .takes::<DrainOrder>()
+    .answers::<CommandAnswer>()
+    .errors(REFUSED);
+const REMOVE: RouteDoc = RouteDoc::new("Takes a host out of the list of those that are known.")
+    .takes::<RemoveOrder>()
+    .answers::<CommandAnswer>()
+    .errors(REFUSED);
+const ADMIT: RouteDoc = RouteDoc::new("A host that was removed by force may join again.")
+    .takes::<DrainOrder>()
+    .answers::<CommandAnswer>()
+    .errors(REFUSED);
+
 type CommandsState = State<Arc<Commands>>;
 type CommandResponse = Result<Json<CommandAnswer>, ApiError>;
 
 pub(super) fn routes(commands: Arc<Commands>) -> ApiRoutes {
     ApiRoutes::new()
-        .post("/v1/switchover", OPERATE, switchover)
-        .post("/v1/pause", OPERATE, pause)
-        .post("/v1/resume", OPERATE, resume)
-        .post("/v1/drain", OPERATE, drain)
-        .post("/v1/undrain", OPERATE, undrain)
-        .post("/v1/remove", OPERATE, remove)
-        .post("/v1/admit", OPERATE, admit)
+        .post("/v1/switchover", OPERATE, switchover, SWITCHOVER)
+        .post("/v1/pause", OPERATE, pause, PAUSE)
+        .post("/v1/resume", OPERATE, resume, RESUME)
+        .post("/v1/drain", OPERATE, drain, DRAIN)
+        .post("/v1/undrain", OPERATE, undrain, UNDRAIN)
+        .post("/v1/remove", OPERATE, remove, REMOVE)
+        .post("/v1/admit", OPERATE, admit, ADMIT)
         .with(commands)
 }
 

@@ -21,10 +21,16 @@ use super::{
     api_error::ApiError,
     live_streams::{ListenerGone, LiveStreams, StreamWriter},
     required_role::READ,
+    route_doc::RouteDoc,
     routes::ApiRoutes,
 };
 use soloist_heart::clock::BootTime;
 use soloist_telemetry::journal::Journal;
+
+const EVENTS: RouteDoc = RouteDoc::new(
+    "The status and each transition, as they change: server-sent events `status` and `transition`.",
+)
+.answers_as("text/event-stream");
 
 /// How often the status is polled.
 const LOOK: Duration = Duration::from_millis(200);
@@ -58,7 +64,7 @@ pub(super) fn routes(
     live: LiveStreams,
 ) -> ApiRoutes {
     let room = EventFeed { source, journal, live, latest: Mutex::default() };
-    ApiRoutes::new().get("/v1/events", READ, events).with(Arc::new(room))
+    ApiRoutes::new().get("/v1/events", READ, events, EVENTS).with(Arc::new(room))
 }
 
 async fn events(State(room): State<Arc<EventFeed>>) -> Result<Response, ApiError> {
@@ -129,13 +135,13 @@ fn event(name: &str, data: &impl Serialize) -> String {
 fn is_like(before: &Status, now: &Status, passed: Duration) -> bool {
     let mut expected = before.clone();
     for (name, group) in &mut expected.groups {
-        let left = now.groups.get(name).and_then(|group| group.lease_remaining_ms);
-        let (Some(was), Some(is)) = (group.lease_remaining_ms, left) else { continue };
+        let left = now.groups.get(name).and_then(|group| group.deadline_in_ms);
+        let (Some(was), Some(is)) = (group.deadline_in_ms, left) else { continue };
         let expected = Duration::from_millis(was).saturating_sub(passed);
         if expected.abs_diff(Duration::from_millis(is)) >= MOVED {
             return false;
         }
-        group.lease_remaining_ms = Some(is);
+        group.deadline_in_ms = Some(is);
     }
     expected == *now
 }
@@ -149,7 +155,7 @@ mod tests {
     fn time_that_passes_is_no_news() {
         let lease = |ms| {
             let mut status = example();
-            status.groups.get_mut("main").unwrap().lease_remaining_ms = ms;
+            status.groups.get_mut("main").unwrap().deadline_in_ms = ms;
             status
         };
         let second = Duration::from_secs(1);

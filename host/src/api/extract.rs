@@ -60,7 +60,11 @@ mod tests {
             let answer = router.call(request).await.unwrap();
             assert_eq!(answer.status(), code, "{uri}");
             let form = &answer.headers()[header::CONTENT_TYPE];
-            assert_eq!(form == "application/json", code == StatusCode::BAD_REQUEST, "{uri}");
+            assert_eq!(
+                form == "application/problem+json",
+                code == StatusCode::BAD_REQUEST,
+                "{uri}"
+            );
         }
     }
 }

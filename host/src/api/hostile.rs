@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Status, StatusSource,
+    OrderEntry, PauseEntry, Status, StatusSource,
     access_control::{AccessControl, tests::everything},
     example,
     server::{
@@ -34,19 +34,20 @@ impl StatusSource for Hostile {
     fn status(&self) -> Status {
         let mut status = example();
         let hurt = || HURT.to_owned();
+        let order = || OrderEntry { by: hurt(), reason: hurt(), since: hurt() };
         (status.cluster, status.store.last_error) = (hurt(), Some(hurt()));
         (status.host.name, status.host.version) = (hurt(), hurt());
         status.host.warnings = vec![hurt()];
         for group in status.groups.values_mut() {
             (group.leader, group.leader_url) = (Some(hurt()), Some(format!("javascript:{HURT}")));
-            (group.obstacle, group.paused, group.standbys) =
-                (Some(hurt()), Some(hurt()), vec![hurt()]);
+            (group.obstacle, group.standbys) = (Some(hurt()), vec![hurt()]);
+            group.paused = Some(PauseEntry { keep_failover: false, order: order() });
         }
         let group = status.groups.values().next().cloned();
         status.groups.extend(group.map(|group| (hurt(), group)));
-        for member in &mut status.members {
-            (member.name, member.url, member.joined) = (hurt(), hurt(), hurt());
-            (member.drained, member.version) = (Some(hurt()), hurt());
+        for member in &mut status.hosts {
+            (member.name, member.url, member.joined_at) = (hurt(), hurt(), hurt());
+            (member.drained, member.version) = (Some(order()), hurt());
             member.labels.insert(hurt(), hurt());
         }
         for action in &mut status.actions {
@@ -120,7 +121,14 @@ fn assert_inert(what: &str, headers: &HeaderMap, own: bool) {
     }
     assert!(policy.ends_with("; sandbox"), "{what}: {policy}");
     let form = text("content-type").split(';').next().unwrap();
-    let shown = ["", "application/json", "text/plain", "text/event-stream", "application/x-ndjson"];
+    let shown = [
+        "",
+        "application/json",
+        "application/problem+json",
+        "text/plain",
+        "text/event-stream",
+        "application/x-ndjson",
+    ];
     let saved = text("content-disposition") == "attachment";
     assert!(shown.contains(&form) || saved, "{what} is shown as {form}");
     assert!(!headers.contains_key("set"), "{what}: {headers:?}");
@@ -135,10 +143,11 @@ async fn whatever_is_asked_for_is_data() {
     let (done, dead) = fill(&*store::open(&file, "test", TTL).unwrap()).await;
     let asked = |method, path: String| (path, method);
     let special = [
-        asked(Method::GET, format!("/v1/tasks/x/{}/answer", done.id)),
-        asked(Method::GET, format!("/v1/tasks/x/{}", done.id)),
-        asked(Method::GET, format!("/v1/tasks/x/{}", dead.id)),
-        asked(Method::GET, "/v1/tasks/x/dead".into()),
+        asked(Method::GET, format!("/v1/tasks/x/queue/{}/result", done.id)),
+        asked(Method::GET, format!("/v1/tasks/x/queue/{}", done.id)),
+        asked(Method::GET, format!("/v1/tasks/x/queue/{}", dead.id)),
+        asked(Method::GET, "/v1/tasks/x/dead-letters".into()),
+        asked(Method::GET, format!("/v1/tasks/x/dead-letters/{}", dead.id)),
         asked(Method::GET, "/v1/state/x/page".into()),
         asked(Method::GET, "/v1/nothing/%3Cscript%3E".into()),
         asked(Method::PATCH, "/v1/status".into()),
@@ -166,7 +175,8 @@ async fn whatever_is_asked_for_is_data() {
     }
     // The type that the guest states is passed on, but only as a download: programs know what
     // they asked for.
-    let answer = client.get(format!("{url}/v1/tasks/x/{}/answer", done.id)).send().await.unwrap();
+    let answer =
+        client.get(format!("{url}/v1/tasks/x/queue/{}/result", done.id)).send().await.unwrap();
     assert_eq!(answer.headers()["content-type"], "text/html");
     assert_eq!(answer.headers()["content-disposition"], "attachment");
     assert_eq!(answer.bytes().await.unwrap(), HURT.as_bytes());

@@ -9,6 +9,7 @@ mod browser_policy;
 mod call_queue;
 mod commands;
 mod dashboard;
+mod dead_letters;
 mod error_sources;
 mod events;
 mod extract;
@@ -18,10 +19,13 @@ mod jobs;
 mod live_streams;
 mod logs;
 mod misdirected;
+mod openapi;
+mod queued_call_view;
 mod request_body;
 mod request_budget;
 mod required_role;
 mod role_table;
+mod route_doc;
 mod routes;
 mod server;
 mod starting;
@@ -32,8 +36,7 @@ mod task_api;
 mod tasks;
 
 pub use access_control::{AccessControl, AccessControlError};
-pub use api_error::ErrorBody;
-pub use call_queue::DeadLetterCount;
+pub use dead_letters::DeadLetterCount;
 pub use jobs::{JobApi, JobEntry, JobFuture, JobHistory, JobList, NEXT_MAX, NextRun};
 pub use logs::LogApi;
 pub use server::{ApiServices, serve};
@@ -42,9 +45,11 @@ pub use state::StateKeys;
 #[cfg(test)]
 pub(crate) use status::tests::example;
 pub use status::{
-    ActionEntry, GroupEntry, GroupRole, HostEntry, LeaderlessEntry, MemberEntry, Status,
-    StoreEntry, StoreState, StrangerEntry,
+    ActionEntry, GroupEntry, GroupRole, HostEntry, KnownHostEntry, LeaderlessEntry, OrderEntry,
+    PauseEntry, Status, StoreEntry, StoreState, StrangerEntry,
 };
 pub use status_source::StatusSource;
 pub use task_api::TaskApi;
 pub use tasks::TaskEntry;
+
+pub use crate::http::Problem;

@@ -1,4 +1,4 @@
-//! The routes of the control API, each with the role that it requires.
+//! The routes of the control API, each with the role that it requires and its description.
 //!
 //! Invariant: no route can be left unprotected. Routes added here state a role; anything else in
 //! the router requires `operate`.
@@ -17,17 +17,19 @@ use super::{
     access_control::{self, AccessControl},
     required_role::RequiredRole,
     role_table::RoleTable,
+    route_doc::RouteDoc,
 };
 
 /// A set of routes that share the state `S`.
 pub(super) struct ApiRoutes<S = ()> {
     router: Router<S>,
     table: RoleTable,
+    docs: Vec<(&'static str, Method, RouteDoc)>,
 }
 
 impl<S: Clone + Send + Sync + 'static> ApiRoutes<S> {
     pub(super) fn new() -> Self {
-        Self { router: Router::new(), table: RoleTable::default() }
+        Self { router: Router::new(), table: RoleTable::default(), docs: Vec::new() }
     }
 
     /// Adds a `GET` route.
@@ -36,8 +38,9 @@ impl<S: Clone + Send + Sync + 'static> ApiRoutes<S> {
         path: &'static str,
         needs: RequiredRole,
         handler: impl Handler<T, S>,
+        doc: RouteDoc,
     ) -> Self {
-        self.add((Method::GET, MethodFilter::GET), path, needs, handler)
+        self.add((Method::GET, MethodFilter::GET), path, needs, handler, doc)
     }
 
     pub(super) fn post<T: 'static>(
@@ -45,8 +48,9 @@ impl<S: Clone + Send + Sync + 'static> ApiRoutes<S> {
         path: &'static str,
         needs: RequiredRole,
         handler: impl Handler<T, S>,
+        doc: RouteDoc,
     ) -> Self {
-        self.add((Method::POST, MethodFilter::POST), path, needs, handler)
+        self.add((Method::POST, MethodFilter::POST), path, needs, handler, doc)
     }
 
     pub(super) fn put<T: 'static>(
@@ -54,8 +58,9 @@ impl<S: Clone + Send + Sync + 'static> ApiRoutes<S> {
         path: &'static str,
         needs: RequiredRole,
         handler: impl Handler<T, S>,
+        doc: RouteDoc,
     ) -> Self {
-        self.add((Method::PUT, MethodFilter::PUT), path, needs, handler)
+        self.add((Method::PUT, MethodFilter::PUT), path, needs, handler, doc)
     }
 
     pub(super) fn delete<T: 'static>(
@@ -63,8 +68,9 @@ impl<S: Clone + Send + Sync + 'static> ApiRoutes<S> {
         path: &'static str,
         needs: RequiredRole,
         handler: impl Handler<T, S>,
+        doc: RouteDoc,
     ) -> Self {
-        self.add((Method::DELETE, MethodFilter::DELETE), path, needs, handler)
+        self.add((Method::DELETE, MethodFilter::DELETE), path, needs, handler, doc)
     }
 
     fn add<T: 'static>(
@@ -73,14 +79,17 @@ impl<S: Clone + Send + Sync + 'static> ApiRoutes<S> {
         path: &'static str,
         needs: RequiredRole,
         handler: impl Handler<T, S>,
+        doc: RouteDoc,
     ) -> Self {
+        self.docs.push((path, method.clone(), doc));
         self.table.0.entry(path).or_default().insert(method, needs);
-        Self { router: self.router.route(path, on(filter, handler)), table: self.table }
+        Self { router: self.router.route(path, on(filter, handler)), ..self }
     }
 
     /// The routes with their state.
     pub(super) fn with(self, state: S) -> ApiRoutes {
-        ApiRoutes { router: self.router.with_state(state), table: self.table }
+        let Self { router, table, docs } = self;
+        ApiRoutes { router: router.with_state(state), table, docs }
     }
 }
 
@@ -90,7 +99,8 @@ impl ApiRoutes {
         for (path, methods) in other.table.0 {
             self.table.0.entry(path).or_default().extend(methods);
         }
-        Self { router: self.router.merge(other.router), table: self.table }
+        self.docs.extend(other.docs);
+        Self { router: self.router.merge(other.router), ..self }
     }
 
     /// Puts all routes behind access control; `around` adds the handlers for unknown paths.
@@ -103,12 +113,12 @@ impl ApiRoutes {
         around(self.router).layer(middleware::from_fn_with_state(doors, access_control::admit))
     }
 
-    /// All routes, for the test that requests each of them.
-    #[cfg(test)]
-    pub(super) fn listed(&self) -> Vec<(&'static str, Method, RequiredRole)> {
-        let rows = self.table.0.iter().flat_map(|(path, methods)| {
-            methods.iter().map(|(method, needs)| (*path, method.clone(), *needs))
-        });
-        rows.collect()
+    /// All routes: path, method, role and description.
+    pub(super) fn listed(
+        &self,
+    ) -> impl Iterator<Item = (&'static str, Method, RequiredRole, &RouteDoc)> {
+        self.docs.iter().map(|(path, method, doc)| {
+            (*path, method.clone(), self.table.required_role(method, Some(path)), doc)
+        })
     }
 }

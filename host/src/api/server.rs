@@ -24,13 +24,15 @@ use super::{
     JobApi,
     access_control::AccessControl,
     api_error::ApiError,
-    browser_policy, call_queue, commands, dashboard, events, jobs,
+    browser_policy, call_queue, commands, dashboard, dead_letters, events, jobs,
     live_streams::LiveStreams,
     logs::{self, LogApi},
     misdirected,
+    openapi,
     request_body::REQUEST_TIME,
     request_budget::RequestBudget,
     required_role::{READ, RequiredRole},
+    route_doc::RouteDoc,
     routes::ApiRoutes,
     state,
     status_source::StatusSource,
@@ -62,6 +64,18 @@ const MAX_STREAMS: u32 = 16 << 10;
 /// Prometheus' text format (prometheus.io/docs/instrumenting/exposition_formats).
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+const LIVEZ: RouteDoc =
+    RouteDoc::new("`ok` as long as the process serves.").answers_as("text/plain");
+const READYZ: RouteDoc = RouteDoc::new(
+    "`ok` when plugins are prepared and the session in the store is live, or why not, as text.",
+)
+.answers_as("text/plain")
+.errors(&[503]);
+const MEASURED: RouteDoc =
+    RouteDoc::new("The metrics of this host, for Prometheus.").answers_as("text/plain");
+const STATUS: RouteDoc =
+    RouteDoc::new("The cluster as this host sees it.").answers::<super::Status>();
+
 const INDEX: &str = "\
 soloist: many hosts stand by, exactly one performs.
 
@@ -81,8 +95,9 @@ DELETE /v1/state/ACTION?all=true   all of them
 
 GET /v1/jobs                       the jobs of this host, as JSON, each with its next and last run
 GET /v1/jobs/NAME                  what is kept of a job's runs
-GET /v1/jobs/NAME/next             its next runs, and what becomes of them when clocks are set; ?count=N&zone=ZONE
-POST /v1/jobs/NAME/run             has it run now; ?wait=true answers when it has ended; `soloist job` does the same
+GET /v1/jobs/NAME/next             its next runs, and what becomes of them when clocks are set; ?count=N&time_zone=ZONE
+POST /v1/jobs/NAME/run             has it run now; ?wait=true answers when it has ended; `soloist job run` does the same
+GET /v1/openapi.json               all of this, for programs (OpenAPI 3.1)
 GET /v1/clock                      what this host's clock shows; hosts compare theirs
 
 POST /v1/switchover                the leader of {\"group\"} hands over, to the host {\"to\"} or to the next in line
@@ -93,10 +108,11 @@ POST /v1/admit                     lets {\"host\"} join again
 Each takes JSON with {\"by\"} and {\"reason\"}; `soloist switchover`, `pause`, `drain`, `remove` do the same.
 
 GET /v1/tasks                      the tasks, and the hosts that take calls of each, as JSON
-POST /v1/tasks/TASK                calls one with the body; ?timeout=5s&attempts=3; `soloist task call` does the same
-POST /v1/tasks/TASK?mode=enqueue      has it kept until it is done; `soloist task enqueue` does the same
-GET /v1/tasks/TASK/ID              how a queued call stands; /answer: its answer
-GET, POST, DELETE /v1/tasks/TASK/dead   what was given up, tried again, taken away; ?id=ID
+POST /v1/tasks/TASK                calls one with the body; ?timeout=5s&max_attempts=3; `soloist task call` does the same
+POST /v1/tasks/TASK/queue           keeps a call of it until it is done; `soloist task enqueue` does the same
+GET /v1/tasks/TASK/queue/ID         the state of a queued call; /result: its result
+GET, DELETE /v1/tasks/TASK/dead-letters, …/ID        the calls that were given up, or one of them
+POST /v1/tasks/TASK/dead-letters/retry, …/ID/retry   puts them into the queue again
 
 /leader/ACTION/PATH                what the leader's action answers at /PATH, from any host
 ";
@@ -243,11 +259,12 @@ fn routes(services: ApiServices, live: LiveStreams) -> Router {
 pub(super) fn all_routes(services: ApiServices, live: LiveStreams) -> ApiRoutes {
     let ApiServices { source, state, journal, commands, jobs, logs, tasks, .. } = services;
     let (news, actions) = (Arc::clone(&source), jobs.programme.clone());
-    ApiRoutes::new()
-        .get("/livez", RequiredRole::Nothing, || async { "ok\n" })
-        .get("/readyz", RequiredRole::Nothing, ready)
-        .get("/metrics", READ, metrics)
-        .get("/v1/status", READ, status)
+    let document = openapi::SharedDocument::default();
+    let routes = ApiRoutes::new()
+        .get("/livez", RequiredRole::Nothing, || async { "ok\n" }, LIVEZ)
+        .get("/readyz", RequiredRole::Nothing, ready, READYZ)
+        .get("/metrics", READ, metrics, MEASURED)
+        .get("/v1/status", READ, status, STATUS)
         .with(source)
         .and(dashboard::routes(INDEX))
         .and(events::routes(news, journal, live.clone()))
@@ -255,8 +272,13 @@ pub(super) fn all_routes(services: ApiServices, live: LiveStreams) -> ApiRoutes 
         .and(state::routes(state, actions))
         .and(commands::routes(commands))
         .and(call_queue::routes(tasks.clone()))
+        .and(dead_letters::routes(tasks.clone()))
         .and(tasks::routes(tasks))
         .and(jobs::routes(jobs))
+        .and(openapi::routes(Arc::clone(&document)));
+    // The description has all routes, its own among them.
+    document.get_or_init(|| openapi::document(&routes));
+    routes
 }
 
 async fn ready(State(source): State<SharedStatusSource>) -> Response {

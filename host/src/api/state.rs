@@ -25,8 +25,8 @@ use axum::{
     http::{StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use tokio::sync::watch;
 use tracing::info;
 
@@ -35,6 +35,7 @@ use super::{
     extract::{Path, Query},
     request_body,
     required_role::{OPERATE, READ},
+    route_doc::RouteDoc,
     routes::ApiRoutes,
 };
 use crate::action::Programme;
@@ -44,8 +45,34 @@ use soloist_stores::{BATCH_MAX, StateStore, StateWrite, VALUE_MAX, WriteGuard};
 /// How many keys a page lists, by default and at most.
 const PAGE: usize = 1000;
 
+const KEYS: RouteDoc =
+    RouteDoc::new("The keys of an action's state in byte order; with `?key=`, one value as it is.")
+        .query::<StateQuery>()
+        .answers::<StateKeys>()
+        .errors(&[400, 404, 503]);
+const VALUE: RouteDoc = RouteDoc::new("One value, as it is.")
+    .answers_as("application/octet-stream")
+    .errors(&[400, 404, 503]);
+const PUT: RouteDoc = RouteDoc::new("Sets a value to the body.")
+    .query::<StateQuery>()
+    .takes_bytes()
+    .errors(&[400, 408, 409, 413, 503]);
+const DELETE_ALL: RouteDoc =
+    RouteDoc::new("Deletes all keys of an action's state, with `?all=true`; with `?key=`, one.")
+        .query::<StateQuery>()
+        .answers::<DeletedKeys>()
+        .errors(&[400, 404, 503]);
+const DELETE: RouteDoc = RouteDoc::new("Deletes one key.").errors(&[400, 404, 503]);
+
+/// How many keys were deleted.
+#[derive(Serialize, JsonSchema)]
+struct DeletedKeys {
+    /// The number of keys.
+    deleted: usize,
+}
+
 /// The response of `GET /v1/state/<action>`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StateKeys {
     /// The name of the action.
     pub action: String,
@@ -69,20 +96,26 @@ pub(super) fn routes(state: Arc<dyn StateStore>, actions: ProgrammeReceiver) -> 
             put(store, asked, body).await
         }
     };
-    for path in ["/v1/state/{action}", "/v1/state/{action}/{*key}"] {
+    let paths =
+        [("/v1/state/{action}", KEYS, DELETE_ALL), ("/v1/state/{action}/{*key}", VALUE, DELETE)];
+    for (path, reading, deleting) in paths {
         routes = routes
-            .get(path, READ, read)
-            .put(path, OPERATE, put.clone())
-            .delete(path, OPERATE, delete);
+            .get(path, READ, read, reading)
+            .put(path, OPERATE, put.clone(), PUT)
+            .delete(path, OPERATE, delete, deleting);
     }
     routes.with(state)
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 struct StateQuery {
+    /// The key, if the path does not name it.
     key: Option<String>,
+    /// Only keys after this one.
     after: Option<String>,
+    /// How many keys, from 1 to 1000; 1000 by default.
     limit: Option<usize>,
+    /// Whether all keys are to be deleted.
     #[serde(default)]
     all: bool,
 }
@@ -205,7 +238,7 @@ async fn delete_all(store: SharedStateStore, action: &str) -> Result<Response, A
         event = "state-deleted",
         action, deleted, "a person deleted all {deleted} keys of {action}"
     );
-    Ok(Json(json!({ "deleted": deleted })).into_response())
+    Ok(Json(DeletedKeys { deleted }).into_response())
 }
 
 fn which_key() -> ApiError {

@@ -2,8 +2,7 @@
 //!
 //! ```text
 //! GET    /v1/tasks                       the tasks, and the hosts that accept calls of each
-//! POST   /v1/tasks/TASK                  calls it with the body; ?timeout=5s&attempts=3;
-//!                                        ?mode=enqueue puts it into the queue (`call_queue.rs`)
+//! POST   /v1/tasks/TASK                  calls it with the body; ?timeout=5s&max_attempts=3
 //! ```
 //!
 //! The response is the task's output, unchanged. Its headers name the host that ran it
@@ -15,17 +14,18 @@ use axum::{
     Json,
     body::{Body, Bytes},
     extract::{Request, State},
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
     api_error::ApiError,
-    call_queue,
     extract::{Path, Query},
     request_body,
     required_role::{OPERATE, READ},
+    route_doc::RouteDoc,
     routes::ApiRoutes,
     task_api::{TaskApi, insert_header, task_response},
 };
@@ -41,43 +41,47 @@ use soloist_guests::{
 use soloist_resources::budget::ClientCharge;
 use soloist_trace::TraceContext;
 
+const LIST: RouteDoc = RouteDoc::new("The tasks, and the hosts that accept calls of each.")
+    .answers::<Vec<TaskEntry>>();
+const CALLED: RouteDoc = RouteDoc::new(
+    "Calls a task with the body, on whichever host has capacity, and answers with its output.",
+)
+.query::<CallQuery>()
+.takes_bytes()
+.answers_as("*/*")
+.errors(&[400, 404, 409, 413, 422, 429, 500, 502, 503, 504]);
+
 /// A task and the hosts that run it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TaskEntry {
     /// Its name.
     pub name: String,
     /// The label that hosts need to run it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub on: Option<String>,
+    pub require_label: Option<String>,
     /// Whether a call may run twice.
     pub idempotent: bool,
     /// How long a call may take, in milliseconds.
-    pub timeout_ms: u64,
+    pub call_timeout_ms: u64,
     /// The hosts that accept calls of it.
     pub hosts: BTreeSet<Arc<str>>,
 }
 
 /// The parameters of a call.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct CallQuery {
+pub(super) struct CallQuery {
+    /// How long it may take, as in `5s`; at most what the settings of the task say.
     timeout: Option<String>,
-    attempts: Option<u32>,
-    #[serde(default)]
-    mode: CallMode,
-}
-
-/// Whether the client waits for the output.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum CallMode {
-    #[default]
-    Call,
-    Enqueue,
+    /// How often it is tried in all; 1 by default.
+    max_attempts: Option<u32>,
 }
 
 pub(super) fn routes(api: TaskApi) -> ApiRoutes {
-    ApiRoutes::new().get("/v1/tasks", READ, list).post("/v1/tasks/{task}", OPERATE, call).with(api)
+    ApiRoutes::new()
+        .get("/v1/tasks", READ, list, LIST)
+        .post("/v1/tasks/{task}", OPERATE, call, CALLED)
+        .with(api)
 }
 
 async fn list(State(api): State<TaskApi>) -> Json<Vec<TaskEntry>> {
@@ -85,9 +89,9 @@ async fn list(State(api): State<TaskApi>) -> Json<Vec<TaskEntry>> {
         let task = &action.config().task;
         TaskEntry {
             name: action.name().to_string(),
-            on: task.require_label.as_ref().map(|label| format!("{}={}", label.name, label.value)),
+            require_label: task.require_label.as_ref().map(|label| format!("{}={}", label.name, label.value)),
             idempotent: task.idempotent,
-            timeout_ms: soloist_text::millis(task.call_timeout),
+            call_timeout_ms: soloist_text::millis(task.call_timeout),
             hosts: api.dispatcher.hosts(action),
         }
     };
@@ -104,17 +108,12 @@ async fn call(
     let (head, body) = request.into_parts();
     let tab = head.extensions.get::<ClientCharge>();
     let payload = read(&action, body).await?;
-    let content_type = head.headers.get(header::CONTENT_TYPE);
-    let content_type = content_type.and_then(|form| form.to_str().ok()).map(ToOwned::to_owned);
+    let content_type = content_type(&head.headers);
     let trace = TraceContext::extract(&head.headers);
     if let Some(ForwardedCall { id, attempt, within }) = ForwardedCall::read(&head.headers) {
         let name = Arc::clone(action.name());
         let call = TaskCall { id, name, payload, content_type, attempt, trace };
         return Ok(perform(&api, &call, within).await);
-    }
-    if terms.mode == CallMode::Enqueue {
-        terms.check_for_enqueue()?;
-        return call_queue::enqueue(&api, action.name(), payload, content_type).await;
     }
     let (within, attempts) = (terms.within()?, terms.attempts()?);
     let account = action.account().clone();
@@ -139,7 +138,13 @@ async fn perform(api: &TaskApi, call: &TaskCall, within: Duration) -> Response {
     }
 }
 
-async fn read(action: &Action, body: Body) -> Result<Bytes, ApiError> {
+/// The content type of a payload, if it is text.
+pub(super) fn content_type(headers: &HeaderMap) -> Option<String> {
+    headers.get(header::CONTENT_TYPE)?.to_str().ok().map(ToOwned::to_owned)
+}
+
+/// Reads the payload of a call.
+pub(super) async fn read(action: &Action, body: Body) -> Result<Bytes, ApiError> {
     let most = action.config().limits.max_body_size;
     let large = || {
         let error = format!("the payload is too long: {} takes {most} bytes", action.name());
@@ -154,12 +159,13 @@ async fn read(action: &Action, body: Body) -> Result<Bytes, ApiError> {
 }
 
 impl CallQuery {
-    fn check_for_enqueue(&self) -> Result<(), ApiError> {
-        if self.timeout.is_none() && self.attempts.is_none() {
+    /// Refuses what a queued call takes from the settings of its task.
+    pub(super) fn check_for_enqueue(&self) -> Result<(), ApiError> {
+        if self.timeout.is_none() && self.max_attempts.is_none() {
             return Ok(());
         }
-        let error = "`timeout` and `attempts` are for calls";
-        let help = "`call_timeout` and `max_attempts` in the task's settings are for queued calls";
+        let error = "`timeout` and `max_attempts` are for calls that wait";
+        let help = "`call_timeout` and `max_attempts` in the task's settings apply to queued calls";
         Err(ApiError::new(StatusCode::BAD_REQUEST, error, help))
     }
 
@@ -170,7 +176,7 @@ impl CallQuery {
     }
 
     fn attempts(&self) -> Result<u32, ApiError> {
-        match self.attempts.unwrap_or(1) {
+        match self.max_attempts.unwrap_or(1) {
             attempts @ 1..=ATTEMPTS_MAX => Ok(attempts),
             other => Err(ApiError::bad_request(format!(
                 "{other} attempts are out of range: write 1 to {ATTEMPTS_MAX}"

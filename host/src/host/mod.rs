@@ -45,7 +45,7 @@ pub async fn run(
     watchdog.spawn(notifier.clone().run_watchdog(stopped.clone()));
     let _stopped = stopped.clone().drop_guard();
     let exporter = (config.traces.as_ref())
-        .map(|traces| TraceExporter::start(traces, &config.host.name))
+        .map(|traces| TraceExporter::start(traces, &config.cluster, &config.host.name))
         .transpose()
         .map_err(HostError::Traces)?;
     let thread = ElectionThread::start().map_err(HostError::System)?;

@@ -4,7 +4,7 @@ use ::http::{HeaderValue, Response, StatusCode, header};
 
 use super::{
     limits::{REQUEST_HEAD_SIZE, REQUEST_HEADERS, TARGET_MAX},
-    plain_response::plain_response,
+    problem::Problem,
 };
 
 /// Why the host answers a request itself, before any action sees it.
@@ -13,25 +13,23 @@ pub(crate) enum EarlyResponse {
     /// The client asks whether there is a server (RFC 9110, section 9.3.7).
     #[error("there is one")]
     Asterisk,
-    #[error("the request names no valid host, or more than one; send one `host` header")]
+    #[error("the request names no valid host, or more than one")]
     InvalidHost,
-    #[error("the target of the request is none; ask for a path, such as `/`")]
+    #[error("the target of the request is none")]
     InvalidTarget,
-    #[error(
-        "the target of the request is longer than {TARGET_MAX} bytes; send less of it, or a body"
-    )]
+    #[error("the target of the request is longer than {TARGET_MAX} bytes")]
     TargetTooLong,
-    #[error("the request has more than {REQUEST_HEADERS} headers; send fewer")]
+    #[error("the request has more than {REQUEST_HEADERS} headers")]
     TooManyHeaders,
-    #[error("the head of the request is larger than {REQUEST_HEAD_SIZE} bytes; send less of it")]
+    #[error("the head of the request is larger than {REQUEST_HEAD_SIZE} bytes")]
     HeadersTooLarge,
-    #[error("`transfer-encoding` names a coding twice; send `chunked` once")]
+    #[error("`transfer-encoding` names a coding twice")]
     DuplicateCoding,
-    #[error("`transfer-encoding` names a coding that nobody knows here; send `chunked` alone")]
+    #[error("`transfer-encoding` names a coding that nobody knows here")]
     UnknownCoding,
-    #[error("`expect` asks for what nobody does here; `100-continue` is done, or leave it out")]
+    #[error("`expect` asks for what nobody does here")]
     Expectation,
-    #[error("no tunnels are made here: `CONNECT` is for proxies")]
+    #[error("no tunnels are made here")]
     Connect,
 }
 
@@ -51,6 +49,22 @@ impl EarlyResponse {
         }
     }
 
+    /// What the client can do.
+    const fn help(self) -> &'static str {
+        match self {
+            Self::Asterisk => "",
+            Self::InvalidHost => "send one `host` header",
+            Self::InvalidTarget => "ask for a path, such as `/`",
+            Self::TargetTooLong => "send less of it, or a body",
+            Self::TooManyHeaders => "send fewer",
+            Self::HeadersTooLarge => "send less of it",
+            Self::DuplicateCoding => "send `chunked` once",
+            Self::UnknownCoding => "send `chunked` alone",
+            Self::Expectation => "`100-continue` is done, or leave it out",
+            Self::Connect => "`CONNECT` is for proxies",
+        }
+    }
+
     /// The response; `text` makes its body.
     pub(crate) fn response<B>(self, text: impl FnOnce(String) -> B) -> Response<B> {
         if self == Self::Asterisk {
@@ -58,7 +72,8 @@ impl EarlyResponse {
             *response.status_mut() = self.status();
             return response;
         }
-        let mut response = plain_response(self.status(), text(format!("{self}\n")));
+        let mut response =
+            Problem::new(self.status(), self.to_string(), self.help()).response(text);
         // Where an invalid request ends is not reliable.
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         response

@@ -24,7 +24,8 @@ mod headers;
 mod http_version;
 mod limits;
 mod path_map;
-mod plain_response;
+mod problem;
+mod refusal_texts;
 mod request_body;
 mod request_handler;
 mod request_service;
@@ -46,8 +47,14 @@ pub(crate) use early_response::EarlyResponse;
 pub(crate) use headers::{
     accepts_trailers, add_forwarded, sanitize_trailers, set_forwarded, strip_hop_by_hop,
 };
-pub(crate) use path_map::{PathMap, strip_prefix};
-pub(crate) use plain_response::{BAD_BODY, has_no_body, plain_response, too_large, unknown_path};
+pub(crate) use path_map::{MatchedRoute, PathMap, strip_prefix};
+pub(crate) use problem::PROBLEM_JSON;
+pub use problem::Problem;
+pub(crate) use refusal_texts::{
+    BAD_BODY, BAD_BODY_HELP, CLOSED_HELP, TOO_LARGE_HELP, UNKNOWN_PATH_HELP, too_large,
+    unknown_path,
+};
 pub(crate) use request_body::{ReplayableBody, RequestBody};
 pub(crate) use request_handler::RequestHandler;
+pub(crate) use request_service::has_no_body;
 pub(crate) use validation::is_host;

@@ -44,6 +44,11 @@ impl<T> PathMap<T> {
     }
 }
 
+/// Marks a request with the path below which it was found: the mount of an action, or its place at
+/// the control address.
+#[derive(Clone, Debug)]
+pub(crate) struct MatchedRoute(pub(crate) Arc<str>);
+
 /// Removes the first `taken` bytes of the request's path, and tells the plugin about them by
 /// `prefix`. `None` if no valid target is left.
 pub(crate) fn strip_prefix<B>(

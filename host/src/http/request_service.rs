@@ -10,7 +10,6 @@ use super::{
     connection_info::ConnectionInfo,
     connection_slots::{ConnectionState, InFlightGuard},
     http_version::HttpVersion,
-    plain_response::has_no_body,
     request_handler::RequestHandler,
     tracked_body::TrackedBody,
     validation,
@@ -74,4 +73,9 @@ impl<A: RequestHandler> RequestService<A> {
         let tracked = |body| TrackedBody::new(has_body.then_some(body), in_flight);
         Ok(response.map(tracked))
     }
+}
+
+/// Whether responses of `status` never have a body (RFC 9110, 15.3.5 and 15.4.5).
+pub(crate) fn has_no_body(status: StatusCode) -> bool {
+    status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
 }

@@ -8,32 +8,34 @@ use super::{RelayBody, unserved_header};
 use crate::{
     action::Unserved,
     cluster::MisdirectedRequest,
-    http::{BAD_BODY, plain_response, too_large, unknown_path},
+    http::{
+        BAD_BODY, BAD_BODY_HELP, CLOSED_HELP, Problem, TOO_LARGE_HELP, UNKNOWN_PATH_HELP,
+        too_large, unknown_path,
+    },
 };
 
-/// Why a request could not be relayed. Its text is the body of the response.
+/// Why a request could not be relayed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RelayError {
     #[error(
         "nobody leads the group {group} of the action {action}, or nobody could be reached who \
-         does, for {}; ask again: `soloist status` says who leads",
+         does, for {}",
         humantime::format_duration(*held)
     )]
     NoLeader { action: String, group: String, held: Duration },
-    #[error("the term that was asked for is over here; ask the next leader")]
+    #[error("the term that was asked for is over here")]
     TermEnded,
-    #[error("the leadership changed while the request was being sent; send it again")]
+    #[error("the leadership changed while the request was being sent")]
     LeaderChanged,
     #[error("the leader was lost while it answered: {0}; what was asked for may have been done")]
     Lost(String),
     #[error(
-        "the leader broke its answer off and leads on ({0}): the log of the action may say why; \
-         what was asked for may have been done"
+        "the leader broke its answer off and leads on ({0}); what was asked for may have been done"
     )]
     BrokenOff(String),
     #[error("the leader does not answer; what was asked for may have been done")]
     Timeout,
-    #[error("too many requests wait for the leader; ask again in a moment")]
+    #[error("too many requests wait for the leader")]
     Busy,
     /// The address of the leader leads to another host.
     #[error("{0}")]
@@ -43,19 +45,15 @@ pub(super) enum RelayError {
          address of its own"
     )]
     TooManyHops(usize),
-    #[error(
-        "the leader {0} does not let this host in: give all hosts the same `peer_token` in [api], \
-         or certificates of one `client_ca`; and if that is right, write the name in its \
-         `advertise` into its `names` in [host]"
-    )]
+    #[error("the leader {0} does not let this host in")]
     Unauthorized(String),
-    #[error("the leader's address {0} is no URL: mend `advertise` of that host")]
+    #[error("the leader's address {0} is no URL")]
     BadUrl(String),
     #[error("{BAD_BODY}")]
     BadBody,
     #[error("{}", too_large(*.0))]
     TooLarge(u64),
-    #[error("the leader answered with {0}, which is no answer; its log may say why")]
+    #[error("the leader answered with {0}, which is no answer")]
     NotFinal(StatusCode),
     #[error("there is no action {name} that answers requests; there are {known}")]
     UnknownAction { name: String, known: String },
@@ -87,6 +85,33 @@ impl RelayError {
         }
     }
 
+    /// What the client, or whoever runs the hosts, can do.
+    const fn help(&self) -> &'static str {
+        match self {
+            Self::NoLeader { .. } => "ask again; `soloist status` shows who leads",
+            Self::TermEnded => "ask the next leader",
+            Self::LeaderChanged => "send it again",
+            Self::Lost(_) | Self::Timeout => "look whether it was done before you send it again",
+            Self::BrokenOff(_) => "the log of the action may say why",
+            Self::Busy => "ask again in a moment",
+            Self::Loop(_) | Self::TooManyHops(_) => {
+                "set `advertise` of every host to an address of its own"
+            }
+            Self::Unauthorized(_) => {
+                "give all hosts the same `peer_token` in [api], or certificates of one \
+                 `client_ca`; and if that is right, write the name in its `advertise` into its \
+                 `names` in [host]"
+            }
+            Self::BadUrl(_) => "correct `advertise` of that host",
+            Self::BadBody => BAD_BODY_HELP,
+            Self::TooLarge(_) => TOO_LARGE_HELP,
+            Self::NotFinal(_) => "its log may say why",
+            Self::UnknownAction { .. } => "ask for one of them",
+            Self::Refused(_) => CLOSED_HELP,
+            Self::UnknownPath(_) => UNKNOWN_PATH_HELP,
+        }
+    }
+
     /// What a forwarding host may conclude: that another leader may be asked, or may not.
     pub(super) fn unserved(&self) -> Option<Unserved> {
         match self {
@@ -101,7 +126,8 @@ impl RelayError {
     /// The response for the client; with `to_host` for a forwarding host, which also gets the
     /// header by which it may ask another leader.
     pub(super) fn response(&self, to_host: bool) -> Response<RelayBody> {
-        let mut response = plain_response(self.status(), RelayBody::text(format!("{self}\n")));
+        let problem = Problem::new(self.status(), self.to_string(), self.help());
+        let mut response = problem.action_response(RelayBody::text);
         if let Some(unserved) = self.unserved().filter(|_| to_host) {
             unserved_header::mark_unserved(response.headers_mut(), unserved);
         }

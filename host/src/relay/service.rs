@@ -3,7 +3,7 @@
 
 use std::{convert::Infallible, sync::Arc};
 
-use ::http::{Request, Response, StatusCode};
+use ::http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
@@ -21,7 +21,7 @@ use super::{
 use crate::{
     action::Action,
     http::{
-        ConnectionInfo, EarlyResponse, PathMap, RequestHandler, plain_response, set_forwarded,
+        ConnectionInfo, EarlyResponse, MatchedRoute, PathMap, RequestHandler, set_forwarded,
         strip_prefix,
     },
 };
@@ -74,7 +74,8 @@ impl RelayService {
             Ok(found) => found,
             Err(error) => return error.response(from_host),
         };
-        let path = format!("{LEADER}{}", action.name());
+        let path: Arc<str> = format!("{LEADER}{}", action.name()).into();
+        request.extensions_mut().insert(MatchedRoute(Arc::clone(&path)));
         if from_host {
             self.context.client.note_received();
             if headers.probe {
@@ -89,7 +90,7 @@ impl RelayService {
         // The forwarding host has already told the plugin which prefix was taken off.
         let stripped_path = (!from_host).then_some(&*path);
         if strip_prefix(&mut request, taken, stripped_path).is_none() {
-            return RelayError::UnknownPath(path).response(from_host);
+            return RelayError::UnknownPath(path.to_string()).response(from_host);
         }
         let route = RelayRoute { action, standby: StandbyMode::Forward, headers, caller };
         self.relay(route, request).await
@@ -122,7 +123,7 @@ impl RelayService {
         let active = active.borrow();
         match (active.get(action.name()), &headers.target_term) {
             (Some(local), Some((_, fencing_token))) if local.admits_under(*fencing_token) => {
-                plain_response(StatusCode::OK, RelayBody::text("the term goes on\n".to_owned()))
+                Response::new(RelayBody::text("the term goes on\n".to_owned()))
             }
             _ => RelayError::TermEnded.response(true),
         }
@@ -145,6 +146,7 @@ impl RelayService {
             }
             Err(known) => return RelayError::UnknownPath(known).response(false),
         };
+        request.extensions_mut().insert(MatchedRoute(Arc::clone(&path)));
         set_forwarded(request.headers_mut(), caller, &action.config().trusted_proxies);
         if taken > 0 && strip_prefix(&mut request, taken, Some(&path)).is_none() {
             return RelayError::UnknownPath(path.to_string()).response(false);

@@ -48,9 +48,10 @@ impl CallOutcome {
     pub(super) fn record_in(&self, span: &mut TraceSpan) {
         match self {
             Self::Answered(Ok(_)) => {}
-            Self::Answered(Err(error)) => span.fail(error.to_string()),
-            Self::Unreachable(reason) | Self::Lost(reason) => span.fail(reason.clone()),
-            Self::OverBudget(error) => span.fail(error.to_string()),
+            Self::Answered(Err(error)) => span.fail(error.as_str(), error.to_string()),
+            Self::Unreachable(reason) => span.fail("unreachable", reason.clone()),
+            Self::Lost(reason) => span.fail("lost", reason.clone()),
+            Self::OverBudget(error) => span.fail("busy", error.to_string()),
         }
     }
 }

@@ -137,7 +137,7 @@ impl TermTree {
         let took = BootTime::now().since(began);
         let key = self.term.key();
         self.context.standby_hooks.end_term(&key.group);
-        measure::teardown(key.group.as_str(), took);
+        measure::term_stopped(key.group.as_str(), took);
         let (group, fencing_token, took_ms) = (&key.group, key.fencing_token.0, millis(took));
         if took > self.context.stop_timeout {
             warn!(event = "stopped", %group, fencing_token, took_ms, "stopped later than its budget allows");

@@ -23,7 +23,7 @@ async fn answers_under_each_term_with_its_token() {
     let (engine, action) = prepare("i-am-server", free_address());
     assert_eq!(
         (action.kinds().to_string(), action.status().state),
-        ("http".to_owned(), ActionState::Ready)
+        ("http".to_owned(), ActionState::Standby)
     );
     action.preflight().unwrap();
     for fencing_token in [7, 9] {

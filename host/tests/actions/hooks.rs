@@ -91,7 +91,10 @@ impl HookTerm {
         let status = action.status();
         assert_eq!((status.state, status.last_error), (ActionState::Failed, Some(failure.reason)));
         drop(hooks);
-        assert_eq!((action.status().state, self.engine.live_instances()), (ActionState::Ready, 0));
+        assert_eq!(
+            (action.status().state, self.engine.live_instances()),
+            (ActionState::Standby, 0)
+        );
     }
 
     /// Calls the standby hook of `action` with a leader, and returns what it logged.
@@ -181,7 +184,7 @@ async fn a_stop_interrupts_them_at_once() {
         let status = action.status();
         assert_eq!(
             (status.state, status.last_error),
-            (ActionState::Ready, None),
+            (ActionState::Standby, None),
             "it did not fail"
         );
     }
@@ -225,7 +228,7 @@ async fn on_standby_has_neither_state_nor_a_token() {
     assert!(log.text().contains("on-standby: nobody leads main action=aside-term"));
     let error = action.status().last_error.unwrap();
     assert!(error.contains("outside of a term"), "{error}");
-    assert_eq!(action.status().state, ActionState::Ready, "it changes nothing else");
+    assert_eq!(action.status().state, ActionState::Standby, "it changes nothing else");
 
     let order = format!("send {}", backend.address);
     let action = term.action("aside-send", &order, &order, backend.granted());
@@ -266,5 +269,5 @@ async fn an_action_of_hooks_alone_is_done_when_they_are() {
     assert_eq!((action.status().state, action.listen()), (ActionState::Done, None));
     term.gate.close();
     stage.stop().await;
-    assert_eq!(action.status().state, ActionState::Ready);
+    assert_eq!(action.status().state, ActionState::Standby);
 }

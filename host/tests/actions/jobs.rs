@@ -102,14 +102,17 @@ async fn it_fires_by_its_schedule_and_is_told_of_what() {
     let records = kept_until(&world, "three runs", three).await;
     let fencing_token = rig.key.fencing_token.0;
     for record in &records[..3] {
-        let scheduled = moment(record.scheduled);
+        let scheduled = moment(record.scheduled_at);
         assert_eq!(record.id, format!("report@{scheduled}"));
         assert_eq!(record.output, format!("{} {scheduled} 1 {fencing_token}\n", record.id));
         assert_eq!(
-            (record.outcome, record.exit, record.fencing_token),
+            (record.outcome, record.exit_code, record.fencing_token),
             (RunOutcome::Done, Some(0), fencing_token)
         );
-        assert!(record.started >= record.scheduled && record.ended.unwrap() >= record.started);
+        assert!(
+            record.started_at >= record.scheduled_at
+                && record.ended_at.unwrap() >= record.started_at
+        );
     }
     assert_eq!((rig.action.status().state, rig.engine.live_instances()), (ActionState::Running, 0));
     rig.stop().await;
@@ -124,7 +127,7 @@ async fn a_failure_is_shown_until_it_runs_well_and_ends_no_term() {
     let grants = Grants { args: words("trip"), mounts: vec![folder], ..Grants::default() };
     let mut rig = started(&world, granted(grants, on_demand())).await;
     let failed = run(&rig).await;
-    assert_eq!((failed.outcome, failed.exit), (RunOutcome::Failed, Some(1)));
+    assert_eq!((failed.outcome, failed.exit_code), (RunOutcome::Failed, Some(1)));
     let error = rig.action.status().last_error.unwrap();
     assert_eq!(error, format!("{} failed: it exited with code 1", failed.id));
     assert_eq!(rig.action.status().state, ActionState::Running);
@@ -140,19 +143,22 @@ async fn it_is_tried_again_under_the_same_id() {
     let job = JobConfig { max_attempts: 3, ..on_demand() };
     let rig = started(&world, doing("say until 3", job)).await;
     let record = run(&rig).await;
-    assert_eq!((record.outcome, record.attempt, record.exit), (RunOutcome::Done, 3, Some(0)));
+    assert_eq!((record.outcome, record.attempt, record.exit_code), (RunOutcome::Done, 3, Some(0)));
     // Only the output of the last attempt is kept.
     assert!(record.output.starts_with(&record.id) && record.output.lines().count() == 1);
     assert!(record.output.contains(" 3 "), "{}", record.output);
     // Each retry comes after a pause.
-    assert!(record.ended.unwrap() - record.started > chrono::TimeDelta::milliseconds(1400));
+    assert!(record.ended_at.unwrap() - record.started_at > chrono::TimeDelta::milliseconds(1400));
     rig.stop().await;
 
     let world = TestStore::new();
     let job = JobConfig { max_attempts: 2, ..on_demand() };
     let rig = started(&world, doing("until 3", job)).await;
     let record = run(&rig).await;
-    assert_eq!((record.outcome, record.attempt, record.exit), (RunOutcome::Failed, 2, Some(1)));
+    assert_eq!(
+        (record.outcome, record.attempt, record.exit_code),
+        (RunOutcome::Failed, 2, Some(1))
+    );
     assert_eq!(record.output, "not yet\n");
     rig.stop().await;
 }
@@ -233,7 +239,7 @@ async fn what_a_stop_cuts_off_is_interrupted_and_not_run_again() {
     // All missed runs follow, each once.
     for (earlier, later) in records.iter().zip(&records[1..]) {
         assert_eq!(
-            later.scheduled - earlier.scheduled,
+            later.scheduled_at - earlier.scheduled_at,
             chrono::TimeDelta::seconds(1),
             "{records:?}"
         );
@@ -306,7 +312,7 @@ async fn versions_do_not_overlap() {
     .await;
     assert!(records.iter().all(|record| record.outcome != RunOutcome::Interrupted), "{records:?}");
     for (earlier, later) in records.iter().zip(&records[1..]) {
-        assert!(later.started >= earlier.ended.unwrap(), "{records:?}");
+        assert!(later.started_at >= earlier.ended_at.unwrap(), "{records:?}");
     }
     rig.stop().await;
 }

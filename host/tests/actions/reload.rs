@@ -68,7 +68,7 @@ async fn a_stop_in_the_midst_of_a_replacement_leaves_nothing() {
     let new = version(&rig, "i-am-server");
     rig.running.set(std::slice::from_ref(&new));
     rig.stop().await;
-    assert_eq!(new.status().state, soloist::action::ActionState::Ready);
+    assert_eq!(new.status().state, soloist::action::ActionState::Standby);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -221,7 +221,7 @@ impl RunningAction {
         let took = began.elapsed();
         assert!(took < STOP, "the stop took {took:?}");
         assert_eq!((self.tasks.len(), self.engine.live_instances()), (0, 0));
-        assert_eq!(self.action.status().state, ActionState::Ready);
+        assert_eq!(self.action.status().state, ActionState::Standby);
         if let Some(address) = address {
             TcpListener::bind(address).expect("the address is still held");
         }

@@ -93,7 +93,7 @@ pub(crate) async fn a_run_is_claimed_kept_and_ended(world: &World) {
     assert_eq!((mark.settled, mark.count, records.len()), (at(10), 0, 0));
     let (mark, mut page) = leader.claims(&mark, 11).await;
     assert_eq!((mark.settled, mark.count), (at(11), 1));
-    assert_eq!((page.record.outcome, page.record.missed), (RunOutcome::Running, 0));
+    assert_eq!((page.record.outcome, page.record.missed_runs), (RunOutcome::Running, 0));
     page.record.outcome = RunOutcome::Done;
     page.record.output = "hello".to_owned();
     soon(leader.ledger.update(&page)).await.unwrap();
@@ -174,7 +174,7 @@ pub(crate) async fn what_was_under_way_is_interrupted(world: &World) {
     assert_eq!(mark.settled, at(13));
     let outcomes: Vec<_> = records.iter().map(|record| record.outcome).collect();
     assert_eq!(outcomes, [RunOutcome::Done, RunOutcome::Interrupted]);
-    assert_eq!(records[1].ended, Some(at(30)));
+    assert_eq!(records[1].ended_at, Some(at(30)));
     assert_eq!(kept_records(world).await, records);
     // The outcome is written for good.
     assert_eq!(leader.open(40).await.1, records);
@@ -189,7 +189,7 @@ pub(crate) async fn the_latest_are_kept(world: &World) {
     }
     let records = kept_records(world).await;
     assert_eq!(records.len() as u64, RECORDS_MAX);
-    assert_eq!((records[0].scheduled, records[49].scheduled), (at(21), at(70)));
+    assert_eq!((records[0].scheduled_at, records[49].scheduled_at), (at(21), at(70)));
     let ledger = StateClient(world.open().ledger().unwrap());
     assert_eq!(ledger.list(JOB).await.len() as u64, RECORDS_MAX + 1);
 }

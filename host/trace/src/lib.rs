@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!  client ── traceparent ──► host ──► guest ── traceparent ──► server
-//!                             │ span "GET hello"  │ span "GET"
+//!                             │ span "GET /web"   │ span "GET"
 //!                             └────── OTLP ───────┴──► collector
 //! ```
 //!
@@ -14,12 +14,14 @@
 //!   are dropped when it is full.
 
 mod collector_client;
+mod http_attributes;
 mod trace_context;
 mod trace_exporter;
 mod trace_span;
 
 pub use opentelemetry::KeyValue;
 
+pub use self::http_attributes::{SpanDescription, sent_request, served_request};
 pub use self::{trace_context::TraceContext, trace_exporter::TracesError};
 pub use self::{
     trace_exporter::TraceExporter,

@@ -38,8 +38,12 @@ pub enum TracesError {
 pub struct TraceExporter(SdkTracerProvider);
 
 impl TraceExporter {
-    /// Starts to record spans of `host`, which are sent according to `config`.
-    pub fn start(config: &TracesConfig, host: &Arc<str>) -> Result<Self, TracesError> {
+    /// Starts to record spans of `host` of `cluster`, which are sent according to `config`.
+    pub fn start(
+        config: &TracesConfig,
+        cluster: &str,
+        host: &Arc<str>,
+    ) -> Result<Self, TracesError> {
         let endpoint = format!("{}/v1/traces", config.endpoint);
         let trust = ClientTls::new(config.ca.clone(), None).map_err(TracesError::Tls)?;
         let headers = config.headers.iter();
@@ -57,7 +61,7 @@ impl TraceExporter {
         let provider = SdkTracerProvider::builder()
             .with_batch_exporter(exporter)
             .with_sampler(sampler)
-            .with_resource(resource(host))
+            .with_resource(resource(cluster, host))
             .build();
         // There is only one host per process.
         let _ = TRACER.set(provider.tracer("soloist"));
@@ -77,12 +81,13 @@ impl TraceExporter {
 
 /// The attributes of this process on every span. OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES add
 /// to them, or override them (OpenTelemetry Specification, "Resource SDK").
-fn resource(host: &Arc<str>) -> Resource {
+fn resource(cluster: &str, host: &Arc<str>) -> Resource {
     let named = std::env::var_os("OTEL_SERVICE_NAME").is_some();
     let name = (!named).then(|| KeyValue::new("service.name", "soloist"));
     Resource::builder()
         .with_attributes(name)
         .with_attributes([
+            KeyValue::new("service.namespace", cluster.to_owned()),
             KeyValue::new("service.instance.id", Arc::clone(host)),
             KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
         ])

@@ -15,7 +15,7 @@ use super::TraceContext;
 pub(super) static TRACER: OnceLock<SdkTracer> = OnceLock::new();
 
 /// The role of a span in a call.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SpanRole {
     /// Serves a request of a client.
     Server,
@@ -29,6 +29,7 @@ pub enum SpanRole {
 pub struct TraceSpan {
     /// `None` without an exporter.
     recorded: Option<Box<Recorded>>,
+    role: SpanRole,
     context: Option<TraceContext>,
 }
 
@@ -40,7 +41,9 @@ impl TraceSpan {
         parent: Option<TraceContext>,
         about: impl FnOnce() -> (Cow<'static, str>, Vec<KeyValue>),
     ) -> Self {
-        let Some(tracer) = TRACER.get() else { return Self { recorded: None, context: parent } };
+        let Some(tracer) = TRACER.get() else {
+            return Self { recorded: None, role, context: parent };
+        };
         let (name, attributes) = about();
         let kind = match role {
             SpanRole::Server => SpanKind::Server,
@@ -51,12 +54,12 @@ impl TraceSpan {
         let parent = parent.map_or_else(Context::new, |parent| parent.to_parent());
         let recorded = tracer.build_with_context(span, &parent);
         let context = TraceContext::of(recorded.span_context());
-        Self { recorded: Some(recorded.into()), context }
+        Self { recorded: Some(recorded.into()), role, context }
     }
 
     /// A span that is not recorded.
     pub const fn disabled() -> Self {
-        Self { recorded: None, context: None }
+        Self { recorded: None, role: SpanRole::Internal, context: None }
     }
 
     /// The context for what this operation causes.
@@ -79,17 +82,23 @@ impl TraceSpan {
         }
     }
 
-    /// Records the status of the response (OpenTelemetry Semantic Conventions, "HTTP Spans"):
-    /// server errors count as failures.
+    /// Records the status of the response (OpenTelemetry Semantic Conventions, "HTTP Spans"): for a
+    /// server, its own errors are failures; for a client, all errors are.
     pub fn set_response_status(&mut self, status: StatusCode) {
         self.set_attribute("http.response.status_code", i64::from(status.as_u16()));
-        if status.is_server_error() {
-            self.fail("");
+        let is_failed = match self.role {
+            SpanRole::Client => status.is_client_error() || status.is_server_error(),
+            SpanRole::Server | SpanRole::Internal => status.is_server_error(),
+        };
+        if is_failed {
+            self.fail(status.as_str().to_owned(), "");
         }
     }
 
-    /// Marks the operation as failed.
-    pub fn fail(&mut self, why: impl Into<Cow<'static, str>>) {
+    /// Marks the operation as failed. `error` is one of a small number of words (`error.type`), and
+    /// `why` a text for people.
+    pub fn fail(&mut self, error: impl Into<Value>, why: impl Into<Cow<'static, str>>) {
+        self.set_attribute("error.type", error);
         if let Some(span) = &mut self.recorded {
             span.set_status(Status::error(why));
         }

@@ -98,7 +98,8 @@ impl Sample {
         let etcd = metrics(etcd)?;
         let mut renewals = 0.0;
         for (_, control) in hosts {
-            renewals += sum(&metrics(*control)?, "soloist_renewal_seconds_count", "");
+            renewals +=
+                sum(&metrics(*control)?, "soloist_lease_renewal_duration_seconds_count", "");
         }
         let leases = |what| sum(&etcd, &format!("etcd_debugging_lease_{what}_total"), "");
         let messages = "grpc_server_msg_received_total";

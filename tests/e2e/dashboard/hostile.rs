@@ -12,15 +12,11 @@ const PAGE: &str = "<!doctype html><title>hurt</title><script>document.title = '
 async fn answered(cluster: &Cluster, payload: String) -> String {
     let (client, api) = (Client::new(), cluster.host("a").api().await);
     let url = format!("http://{api}/v1/tasks/work");
-    let queued_call = client
-        .post(format!("{url}?mode=enqueue"))
-        .body(payload)
-        .send()
-        .await
-        .expect("a queued call");
+    let queued_call =
+        client.post(format!("{url}/queue")).body(payload).send().await.expect("a queued call");
     let queued_call: Value = queued_call.json().await.expect("JSON");
     let id = queued_call["id"].as_str().expect("an id");
-    let answer = format!("{url}/{id}/answer");
+    let answer = format!("{url}/queue/{id}/result");
     let there = timeout(PATIENCE, async {
         while client.get(&answer).send().await.expect("an answer").status() != StatusCode::OK {
             sleep(Duration::from_millis(20)).await;

@@ -27,6 +27,8 @@ pub(crate) const PASSWORD: &str = "Bearer of-the-collector";
 pub(crate) struct Span {
     /// The host that sent it.
     pub(crate) host: String,
+    /// The cluster of this host.
+    pub(crate) namespace: String,
     pub(crate) name: String,
     pub(crate) trace: String,
     pub(crate) id: String,
@@ -107,17 +109,18 @@ async fn take(
     for of_host in export.resource_spans {
         let resource = about(of_host.resource.unwrap_or_default().attributes);
         assert_eq!(resource["service.name"], "soloist");
-        let host = &resource["service.instance.id"];
+        let of = [&*resource["service.instance.id"], &*resource["service.namespace"]];
         let spans = of_host.scope_spans.into_iter().flat_map(|scope| scope.spans);
-        came.send_modify(|came| came.extend(spans.map(|span| read(host, span))));
+        came.send_modify(|came| came.extend(spans.map(|span| read(of, span))));
     }
     StatusCode::OK
 }
 
-fn read(host: &str, span: wire::Span) -> Span {
+fn read([host, namespace]: [&str; 2], span: wire::Span) -> Span {
     let status = span.status.unwrap_or_default();
     Span {
         host: host.to_owned(),
+        namespace: namespace.to_owned(),
         name: span.name,
         trace: hex(&span.trace_id),
         id: hex(&span.span_id),

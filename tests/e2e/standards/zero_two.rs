@@ -63,7 +63,7 @@ async fn fields(stage: &Stage, target: &str, more: usize, ends: bool) -> Result<
         return reply.told("ok");
     }
     let body = String::from_utf8_lossy(&reply.body);
-    if reply.status != 500 || !body.starts_with("the plugin failed") {
+    if reply.status != 500 || !body.contains("the plugin failed") {
         return Err(format!("{} {body}", reply.status));
     }
     // A repeated error is not logged again.

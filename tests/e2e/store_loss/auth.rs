@@ -72,7 +72,7 @@ async fn a_login_ends(server: &Etcd) {
 /// Waits until a host sees three members.
 async fn sees_three(host: &Process, patience: Duration) {
     let sees = async {
-        while host.status().await["members"].as_array().is_none_or(|it| it.len() != 3) {
+        while host.status().await["hosts"].as_array().is_none_or(|it| it.len() != 3) {
             sleep(Duration::from_millis(20)).await;
         }
     };

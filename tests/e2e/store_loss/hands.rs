@@ -148,9 +148,9 @@ async fn a_watch_that_was_left_behind_recovers() {
 
 /// The names of the live hosts in a status.
 fn live(status: &Value) -> Vec<&str> {
-    let members = status["members"].as_array().expect("members").iter();
+    let members = status["hosts"].as_array().expect("members").iter();
     members
-        .filter(|it| it["live"] == true && !it["first_seen"].is_null())
+        .filter(|it| it["live"] == true && !it["first_seen_at"].is_null())
         .map(|it| text(&it["name"]))
         .collect()
 }
@@ -194,7 +194,7 @@ async fn what_a_leader_has_said_is_said_again() {
     etcd.put(key, said, Some(lease)).await.expect("put");
     let led = |status: &Value| {
         let group = &status["groups"]["main"];
-        group["leader_url"] != "http://elsewhere" && !group["since"].is_null()
+        group["leader_url"] != "http://elsewhere" && !group["leading_since"].is_null()
     };
     agrees(cluster.host("b"), led).await;
     leads_on(cluster.host("a"), before.fencing_token).await;

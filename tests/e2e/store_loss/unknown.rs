@@ -36,8 +36,8 @@ async fn who_leads_is_not_known_without_the_store(kind: Kind) {
             assert!(group[key].is_null(), "{key}: {unknown}");
         }
         assert_eq!(group["last_known_leader"], "a", "{unknown}");
-        assert!(unknown["store"]["seen"].is_string(), "{unknown}");
-        let members = unknown["members"].as_array().expect("members");
+        assert!(unknown["store"]["seen_at"].is_string(), "{unknown}");
+        let members = unknown["hosts"].as_array().expect("members");
         assert!(members.len() == 3 && members.iter().all(|it| it["live"].is_null()), "{unknown}");
         assert_eq!(fencing_token(host).await, "0");
         let url = format!("http://{}", host.api().await);

@@ -33,7 +33,7 @@ crate::on_both_stores!(
 
 /// The state of a queued call, as a host reports it.
 async fn look(at: &Caller, id: &str) -> Value {
-    let url = format!("{}/v1/tasks/work/{id}", at.at);
+    let url = format!("{}/v1/tasks/work/queue/{id}", at.at);
     at.client.get(url).send().await.unwrap().json().await.unwrap()
 }
 
@@ -55,7 +55,7 @@ async fn until(at: &Caller, id: &str, state: &str) -> Value {
 }
 
 async fn enqueue(at: &Caller, payload: &str) -> String {
-    let queued_call = at.call_with("?mode=enqueue", payload).await;
+    let queued_call = at.call_with("/queue", payload).await;
     assert_eq!(queued_call.code, 202, "{queued_call:?}");
     let told: Value = serde_json::from_str(&queued_call.body).unwrap();
     told["id"].as_str().unwrap().to_owned()
@@ -75,8 +75,8 @@ async fn a_queued_call_is_done_and_its_answer_is_kept(kind: Kind) {
     let id = enqueue(&a, "echo well done").await;
     // Every host knows the queued call.
     let done = until(&b, &id, "done").await;
-    assert_eq!((&done["answer"], &done["attempts"]), (&"well done".into(), &1.into()), "{done}");
-    let url = format!("{}/v1/tasks/work/{id}/answer", b.at);
+    assert_eq!((&done["result"], &done["attempts"]), (&"well done".into(), &1.into()), "{done}");
+    let url = format!("{}/v1/tasks/work/queue/{id}/result", b.at);
     let answer = Client::new().get(url).send().await.unwrap();
     assert_eq!(answer.headers()["content-type"], "text/plain");
     assert_eq!(answer.text().await.unwrap(), "well done");
@@ -84,7 +84,7 @@ async fn a_queued_call_is_done_and_its_answer_is_kept(kind: Kind) {
     let ids = enqueue_all(&a, 60, "who").await;
     let mut hosts = BTreeMap::<String, usize>::new();
     for id in &ids {
-        let answer = until(&a, id, "done").await["answer"].as_str().unwrap().to_owned();
+        let answer = until(&a, id, "done").await["result"].as_str().unwrap().to_owned();
         assert!(answer.ends_with(id), "{answer}");
         *hosts.entry(answer.split(' ').next().unwrap().to_owned()).or_default() += 1;
     }
@@ -110,7 +110,7 @@ async fn what_fails_too_often_is_a_dead_letter(kind: Kind) {
     assert_eq!(letter["attempts"], 1, "{letter}");
     let letter = until(&a, &failed, "dead").await;
     assert!(letter["attempts"] == 2 && letter.to_string().contains("not today"), "{letter}");
-    assert_eq!(until(&a, &late, "done").await["answer"], "attempt 2");
+    assert_eq!(until(&a, &late, "done").await["result"], "attempt 2");
     let url = control(&cluster, "a").await;
     let tell = |args: Vec<String>| {
         let url = url.clone();
@@ -142,7 +142,7 @@ async fn only_hosts_with_the_label_do_queued_calls(kind: Kind) {
     let a = Caller::of(&cluster, "a").await;
     for id in enqueue_all(&a, 10, "who").await {
         let done = until(&a, &id, "done").await;
-        assert!(done["answer"].as_str().unwrap().starts_with("b "), "{done}");
+        assert!(done["result"].as_str().unwrap().starts_with("b "), "{done}");
     }
 }
 
@@ -157,7 +157,7 @@ async fn a_host_that_is_killed_leaves_its_queued_calls_to_others(kind: Kind) {
     let mut again = 0;
     for id in &ids {
         let done = until(&a, id, "done").await;
-        assert_ne!(done["answer"], "", "{done}");
+        assert_ne!(done["result"], "", "{done}");
         again += usize::from(done["attempts"] != 1);
     }
     println!("{again} of {} done again", ids.len());
@@ -183,16 +183,16 @@ async fn what_is_too_much_is_refused(kind: Kind) {
         work("max_payload_size = \"20B\"\nmax_queued_calls = 2\nrequire_label = \"name=nobody\"");
     start(&mut cluster, &["a"], &settings).await;
     let a = Caller::of(&cluster, "a").await;
-    let long = a.call_with("?mode=enqueue", "echo twenty-one bytes").await;
+    let long = a.call_with("/queue", "echo twenty-one bytes").await;
     assert!(long.code == 413 && long.body.contains("`max_payload_size`"), "{long:?}");
     enqueue_all(&a, 2, "echo x").await;
-    let full = a.call_with("?mode=enqueue", "echo x").await;
+    let full = a.call_with("/queue", "echo x").await;
     assert_eq!((full.code, full.retry_after.as_deref()), (429, Some("1")), "{full:?}");
     assert!(full.body.contains("`max_queued_calls`"), "{full:?}");
     for (options, words) in [
-        ("?mode=throw", "unknown variant"),
-        ("?mode=enqueue&attempts=3", "are for calls"),
-        ("?made=enqueue", "unknown field"),
+        ("?mode=enqueue", "unknown field"),
+        ("/queue?max_attempts=3", "are for calls that wait"),
+        ("/queue?made=enqueue", "unknown field"),
     ] {
         let wrong = a.call_with(options, "echo x").await;
         assert!(wrong.code == 400 && wrong.body.contains(words), "{options}: {wrong:?}");
@@ -205,12 +205,12 @@ async fn a_plugin_enqueues(kind: Kind) {
     take_calls(&cluster, "a", &["a"]).await;
     let a = Caller::of(&cluster, "a").await;
     let id = a.call("enqueue work echo again").await.body;
-    assert_eq!(until(&a, &id, "done").await["answer"], "again");
+    assert_eq!(until(&a, &id, "done").await["result"], "again");
     let url = control(&cluster, "a").await;
     let Ended { status, output } =
         run(soloist().args(["task", "enqueue", "work", "echo by hand", "--url", &url])).await;
     assert!(status.success(), "{output}");
-    assert_eq!(until(&a, output.trim(), "done").await["answer"], "by hand");
+    assert_eq!(until(&a, output.trim(), "done").await["result"], "by hand");
 }
 
 /// Many queued calls with a three-member etcd, while hosts are killed at random and restarted.

@@ -69,11 +69,11 @@ impl Status {
         let store = &status["store"];
         let role = group["role"].as_str()?;
         let obstacle = text(&group["obstacle"]);
-        let hosts = list(&status["members"]).iter();
-        let hosts = hosts.filter(|host| host["live"] == true && !host["first_seen"].is_null());
+        let hosts = list(&status["hosts"]).iter();
+        let hosts = hosts.filter(|host| host["live"] == true && !host["first_seen_at"].is_null());
         Some(Self {
             leads: role == "leader",
-            stands: matches!(role, "leader" | "standby" | "next_leader")
+            stands: matches!(role, "leader" | "standby" | "next")
                 && obstacle.is_none()
                 && store["state"] == "ok",
             leader: text(&group["leader"]),
@@ -103,13 +103,13 @@ mod tests {
 
     #[test]
     fn a_status_is_read() {
-        let host = |name, live| json!({"name": name, "live": live, "first_seen": "2026"});
+        let host = |name, live| json!({"name": name, "live": live, "first_seen_at": "2026"});
         let status = json!({
             "groups": {"main": {
-                "role": "next_leader", "leader": "a", "fencing_token": 7, "standbys": ["b", "c"],
+                "role": "next", "leader": "a", "fencing_token": 7, "standbys": ["b", "c"],
                 "strangers": [{"key": "x", "remove": "etcdctl del x"}],
             }},
-            "members": [host("a", true), host("b", false), {"name": "c", "live": true}],
+            "hosts": [host("a", true), host("b", false), {"name": "c", "live": true}],
             "store": {"state": "ok", "last_error": null},
         });
         let read = Status::read(&status).unwrap();

@@ -100,7 +100,7 @@ impl<'a> ComposeCluster<'a> {
     pub(super) fn sees(&self, host: &str, count: usize) -> Result<()> {
         until(&format!("{host} sees {count} hosts"), PATIENCE, || {
             let status = self.status(host).ok()?;
-            let members = status["members"].as_array()?;
+            let members = status["hosts"].as_array()?;
             let live = members.iter().filter(|member| member["live"] == true).count();
             (live == count).then_some(())
         })

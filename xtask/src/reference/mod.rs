@@ -1,19 +1,22 @@
 //! `cargo xtask reference`: the pages in `docs/reference/`, which the program and its interfaces
-//! describe. One function makes one page; a test compares it.
+//! describe. A test compares each page with the source.
 
+mod api;
 mod cli;
+mod metrics;
 mod settings;
 mod wit;
 
 use std::fs;
+use std::process::Command;
 
 use anyhow::{Context, Result};
-use soloist_devtools::paths;
+use soloist_devtools::{cmd, paths};
 
 /// Makes the text of a page.
 type MakePage = fn() -> Result<String>;
 
-/// The pages, and what makes them.
+/// The pages that are written here, and what makes them.
 const PAGES: [(&str, MakePage); 3] =
     [("cli.md", cli::page), ("settings.md", settings::page), ("wit.md", wit::page)];
 
@@ -26,5 +29,12 @@ pub(crate) fn run() -> Result<()> {
         fs::write(&place, page).with_context(|| format!("cannot write {}", place.display()))?;
         eprintln!("wrote {}", place.display());
     }
-    Ok(())
+    metrics::write()?;
+    api::write()
+}
+
+/// Runs the test that compares a page with the source, and lets it write the page.
+fn bless(package: &str, test: &str) -> Result<()> {
+    let arguments = ["test", "--quiet", "--package", package, "--lib", test];
+    cmd::run(Command::new("cargo").args(arguments).env("BLESS", "1"))
 }

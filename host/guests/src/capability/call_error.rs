@@ -89,6 +89,9 @@ impl CallError {
         }
     }
 
+    /// The words of all errors.
+    pub const WORDS: [&str; 7] = ["unknown", "refused", "failed", "late", "busy", "nobody", "lost"];
+
     /// What the caller can do next.
     #[must_use]
     pub fn help(&self) -> String {
@@ -100,7 +103,7 @@ impl CallError {
             Self::Unusable { .. } => REFUSED_HELP.to_owned(),
             Self::Refused { .. } => "call it with something else".to_owned(),
             Self::Failed { .. } => {
-                "try again, or ask for several attempts: ?attempts=N, --attempts N".to_owned()
+                "try again, or ask for several attempts: ?max_attempts=N, --attempts N".to_owned()
             }
             Self::Late { .. } => {
                 "`call_timeout` in its settings gives it more time, and so does a longer ?timeout="
@@ -118,5 +121,25 @@ impl CallError {
                 "if doing it twice does no harm, `idempotent = true` in its settings has it tried elsewhere".to_owned()
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_has_its_word_among_all() {
+        let (host, text) = (|| Arc::from("a"), String::new);
+        let errors = [
+            CallError::Unknown { name: text(), known: Vec::new() },
+            CallError::Refused { host: host(), text: text() },
+            CallError::Failed { host: host(), attempt: 1, text: text() },
+            CallError::Late { within: Duration::ZERO },
+            CallError::Busy { hosts: text() },
+            CallError::Nobody { name: host(), reason: None },
+            CallError::Lost { host: host(), reason: text() },
+        ];
+        assert_eq!(errors.map(|error| error.as_str()), CallError::WORDS);
     }
 }

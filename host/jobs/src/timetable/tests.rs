@@ -29,7 +29,14 @@ fn daily(missed: CatchUpPolicy) -> JobConfig {
 
 /// Settled up to `settled`; earlier claims are left out.
 fn mark(settled: DateTime<Utc>, claimed: ClaimedSpans) -> JobMark {
-    JobMark { settled, claimed, schedule: String::new(), count: 0, latest: None }
+    JobMark {
+        settled,
+        claimed,
+        schedule: String::new(),
+        count: 0,
+        latest: None,
+        last_success: None,
+    }
 }
 
 fn settled(at: DateTime<Utc>) -> JobMark {

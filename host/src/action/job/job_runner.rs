@@ -31,8 +31,25 @@ const MAX_CONCURRENT_RUNS: usize = 16;
 /// set.
 const CLOCK_CHECK: Duration = Duration::from_secs(60);
 
-/// What a run that has ended leaves to report: its time, if it was missed after all.
-type EndedRun = Option<DateTime<Utc>>;
+/// What a run that has ended leaves to report.
+enum EndedRun {
+    /// It was scheduled for this moment, and missed after all.
+    Missed(DateTime<Utc>),
+    /// It ended well at this moment.
+    Succeeded(DateTime<Utc>),
+    /// It ended in another way.
+    Other,
+}
+
+impl EndedRun {
+    fn of(record: &RunRecord) -> Self {
+        match (record.outcome, record.ended_at) {
+            (RunOutcome::Missed, _) => Self::Missed(record.scheduled_at),
+            (RunOutcome::Done, Some(at)) => Self::Succeeded(at),
+            _ => Self::Other,
+        }
+    }
+}
 
 /// Runs one job.
 pub(super) struct JobRunner {
@@ -96,6 +113,7 @@ impl JobRunner {
     /// Reports that the job is up, and how its latest run ended.
     fn report_up(&mut self, records: &[RunRecord]) {
         self.version.mark_up(Kind::Job);
+        self.report_success();
         if self.job.schedule.is_over(self.clock.now()) {
             let name = self.version.action.name();
             warn!(
@@ -170,9 +188,23 @@ impl JobRunner {
 
     /// Handles the end of a run.
     fn on_run_end(&mut self, ended: Option<EndedRun>) {
-        if let Some(missed) = ended.flatten() {
-            self.planner.missed_one();
-            self.log_missed(missed, 1);
+        match ended {
+            Some(EndedRun::Missed(at)) => {
+                self.planner.missed_one();
+                self.log_missed(at, 1);
+            }
+            Some(EndedRun::Succeeded(at)) => {
+                self.planner.succeeded(at);
+                self.report_success();
+            }
+            Some(EndedRun::Other) | None => {}
+        }
+    }
+
+    /// Shows in the metrics when a run has last succeeded, on whichever host.
+    fn report_success(&self) {
+        if let Some(at) = self.planner.mark().last_success {
+            measure::job_succeeded(self.version.action.name(), at);
         }
     }
 
@@ -297,11 +329,11 @@ impl JobRunner {
         let task = self.tasks.spawn(async move {
             let ended = attempts.run(page).await;
             drop(running);
-            let record = ended?;
-            let missed = (record.outcome == RunOutcome::Missed).then_some(record.scheduled);
+            let Some(record) = ended else { return EndedRun::Other };
+            let ended = EndedRun::of(&record);
             // Usually nobody waits for it.
             let _ = tell.send(record);
-            missed
+            ended
         });
         self.under_way.push(task);
         TriggeredRun { record, end }

@@ -57,7 +57,7 @@ impl RunAttempts {
                 page.record.error = Some("a later run took its place".to_owned());
             }
         }
-        page.record.ended = Some(self.clock.now());
+        page.record.ended_at = Some(self.clock.now());
         // A guest that was interrupted by the end of its term has not failed.
         self.version.gate().pass().ok()?;
         self.log_end(&page.record, BootTime::now().since(began));
@@ -85,7 +85,7 @@ impl RunAttempts {
             self.version.gate().pass().map_err(|_| TermOver)?;
             let record = &mut page.record;
             record.output = tail.text();
-            (record.exit, record.error) = (end.exit, end.error);
+            (record.exit_code, record.error) = (end.exit, end.error);
             if record.error.is_none() {
                 record.outcome = RunOutcome::Done;
                 return Ok(());
@@ -124,13 +124,13 @@ impl RunAttempts {
             (page.record.outcome, page.record.error) = (RunOutcome::Missed, Some(why));
             return Ok(None);
         }
-        let held_up = now - page.record.started > GRACE;
-        page.record.started = now;
+        let held_up = now - page.record.started_at > GRACE;
+        page.record.started_at = now;
         if held_up {
             // Written only after a delay; otherwise the record is written soon enough at the
             // run's end.
             self.ledger.update(page).await?;
-            page.record.started = self.clock.now();
+            page.record.started_at = self.clock.now();
         }
         self.log_begin(&page.record);
         Ok(Some(slot))
@@ -158,7 +158,7 @@ impl RunAttempts {
         let mut span = self.span(record);
         let end = self.run_once(record, tail, slot, &span).await;
         if let Some(error) = &end.error {
-            span.fail(error.clone());
+            span.fail(if end.exit.is_some() { "exit_code" } else { "failed" }, error.clone());
         }
         end
     }
@@ -258,7 +258,7 @@ pub(super) fn describe_failure(record: &RunRecord) -> String {
 fn environment(record: &RunRecord) -> Vec<(&'static str, String)> {
     vec![
         ("SOLOIST_RUN_ID", record.id.clone()),
-        ("SOLOIST_SCHEDULED", moment(record.scheduled)),
+        ("SOLOIST_SCHEDULED", moment(record.scheduled_at)),
         ("SOLOIST_ATTEMPT", record.attempt.to_string()),
         ("SOLOIST_FENCING_TOKEN", record.fencing_token.to_string()),
     ]

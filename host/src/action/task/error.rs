@@ -23,6 +23,17 @@ pub enum TaskError {
 }
 
 impl TaskError {
+    /// The error in one word, for machines to read.
+    pub(crate) const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Refused(_) => "refused",
+            Self::Failed(_) => "failed",
+            Self::Late(_) => "late",
+            Self::Busy => "busy",
+            Self::Leaving => "leaving",
+        }
+    }
+
     /// What the task itself says about it, if anything.
     pub(crate) fn text(&self) -> &str {
         match self {

@@ -117,7 +117,7 @@ impl TaskPool {
         let done = self.action.run(Box::pin(self.handle(call, trace))).await;
         let done = self.outcome_of(done);
         if let Err(error) = &done {
-            span.fail(error.to_string());
+            span.fail(error.as_str(), error.to_string());
         }
         done
     }

@@ -8,7 +8,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::*;
 use crate::api::{
-    ErrorBody,
+    Problem,
     server::{
         all_routes, serve,
         tests::{fake, idle, services},
@@ -54,8 +54,7 @@ pub(in crate::api) fn everything() -> Vec<(String, Method, RequiredRole)> {
             |step: &str| if step.starts_with('{') { "x".to_owned() } else { step.to_owned() };
         path.split('/').map(step).collect::<Vec<_>>().join("/")
     };
-    let rows =
-        routes.listed().into_iter().map(|(path, method, needs)| (filled(path), method, needs));
+    let rows = routes.listed().map(|(path, method, needs, _)| (filled(path), method, needs));
     let actions = [
         ("/leader/web/x".to_owned(), Method::GET, READ),
         ("/leader/web/x".to_owned(), Method::POST, OPERATE),
@@ -71,8 +70,8 @@ async fn refused(answer: Response, code: u16, challenge: &str, what: &str) {
     let [bearer, basic] = &challenges[..] else { panic!("{what}: {challenges:?}") };
     assert_eq!(bearer, &format!("Bearer realm=\"soloist\"{challenge}"), "{what}");
     assert_eq!(basic, "Basic realm=\"soloist\", charset=\"UTF-8\"", "{what}");
-    let reason: ErrorBody = answer.json().await.unwrap();
-    assert!(!reason.error.is_empty() && reason.help.contains("token"), "{what}: {reason:?}");
+    let reason: Problem = answer.json().await.unwrap();
+    assert!(!reason.detail.is_empty() && reason.help.contains("token"), "{what}: {reason:?}");
 }
 
 const UNKNOWN: &str = ", error=\"invalid_token\"";
@@ -177,8 +176,8 @@ async fn a_name_of_another_site_is_no_name_of_this_host() {
             let ask = || server.request(&Method::GET, path).bearer_auth("operator");
             let answer = ask().header("host", "evil.example").send().await.unwrap();
             assert_eq!(answer.status(), 421, "{path}");
-            let reason: ErrorBody = answer.json().await.unwrap();
-            assert!(reason.error.contains("evil.example") && reason.help.contains("`names`"));
+            let reason: Problem = answer.json().await.unwrap();
+            assert!(reason.detail.contains("evil.example") && reason.help.contains("`names`"));
             assert_ne!(ask().header("host", "localhost").send().await.unwrap().status(), 421);
         }
         let probe = server.request(&Method::GET, "/livez").header("host", "any.example");

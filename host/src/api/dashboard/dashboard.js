@@ -73,20 +73,20 @@ function line(up, why, heard) {
   const old = state.status ? ` What you see is from ${clock(heard)}.` : "";
   const text = `Cut off from ${state.status?.host.name ?? "this host"}: ${why}.${old} Trying again.`;
   if (words.textContent !== text) words.textContent = text;
-  const others = (state.status?.members ?? []).filter(
-    (member) => member.live && member.name !== state.status.host.name,
+  const others = (state.status?.hosts ?? []).filter(
+    (host) => host.live && host.name !== state.status.host.name,
   );
   // Whoever is about to follow one keeps it under the finger.
   if (box.hidden) elsewhere.replaceChildren(...(others.length ? ["Or look from ", ...links(others), "."] : []));
   box.hidden = false;
 }
 
-function links(members) {
-  return members.flatMap((member, index) => {
+function links(hosts) {
+  return hosts.flatMap((host, index) => {
     const link = document.createElement("a");
-    link.textContent = member.name;
+    link.textContent = host.name;
     // An address is what a host says of itself: nothing but a web page may come of it.
-    if (/^https?:/.test(member.url)) link.href = member.url;
+    if (/^https?:/.test(host.url)) link.href = host.url;
     return index ? [", ", link] : [link];
   });
 }

@@ -27,7 +27,7 @@ export async function request(method, path, body, signal) {
 /** The same, with what it answers. */
 export async function ask(method, path, body) {
   const answer = await request(method, path, body);
-  const data = await answer.json().catch(() => ({ error: `the host answers ${answer.status}` }));
+  const data = await answer.json().catch(() => ({ detail: `the host answers ${answer.status}` }));
   return { ok: answer.ok, data };
 }
 
@@ -71,7 +71,7 @@ export async function lines(path, { take, begun, signal }) {
     const answer = await request("GET", path, null, AbortSignal.any(signals));
     if (!answer.ok) {
       const refusal = await answer.json().catch(() => ({}));
-      throw new Error(refusal.error ?? `it answers ${answer.status}`);
+      throw new Error(refusal.detail ?? `it answers ${answer.status}`);
     }
     heard();
     begun?.();

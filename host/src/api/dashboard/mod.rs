@@ -17,13 +17,19 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{browser_policy::DashboardFile, required_role::READ, routes::ApiRoutes};
+use super::{
+    browser_policy::DashboardFile, required_role::READ, route_doc::RouteDoc, routes::ApiRoutes,
+};
 
 /// What the page may do (W3C: Content Security Policy Level 3, Trusted Types).
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
                       connect-src 'self'; base-uri 'none'; form-action 'none'; \
                       frame-ancestors 'none'; require-trusted-types-for 'script'; \
                       trusted-types 'none'";
+const INDEX: RouteDoc =
+    RouteDoc::new("The dashboard, for browsers; for others a list of what there is.")
+        .answers_as("text/html");
+const PART: RouteDoc = RouteDoc::new("A part of the dashboard.").answers_as("*/*");
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
@@ -52,9 +58,12 @@ pub(super) fn routes(index: &'static str) -> ApiRoutes {
             ([(header::VARY, "accept")], index).into_response()
         }
     };
-    FILES.iter().fold(ApiRoutes::new().get("/", READ, page), |routes, &(path, form, content)| {
-        routes.get(path, READ, move || async move { file(form, content) })
-    })
+    FILES.iter().fold(
+        ApiRoutes::new().get("/", READ, page, INDEX),
+        |routes, &(path, form, content)| {
+            routes.get(path, READ, move || async move { file(form, content) }, PART)
+        },
+    )
 }
 
 fn wants_html(headers: &HeaderMap) -> bool {

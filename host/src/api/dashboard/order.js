@@ -34,7 +34,7 @@ export function order({ title, verb, what, path, body = {}, to = null, reason = 
     const named = to ? { to: at("order-to").value } : {};
     const sent = { ...body, ...by, ...named };
     const answer = await ask("POST", path, Object.keys(sent).length ? sent : null).catch(
-      (error) => ({ ok: false, data: { error: error.message } }),
+      (error) => ({ ok: false, data: { detail: error.message } }),
     );
     submit.disabled = false;
     write(submit, verb);
@@ -43,8 +43,8 @@ export function order({ title, verb, what, path, body = {}, to = null, reason = 
       done();
       return;
     }
-    const { error, help } = answer.data;
-    write(refusal, help ? `${error}. ${help}` : error);
+    const { detail, help } = answer.data;
+    write(refusal, help ? `${detail}. ${help}` : detail);
     refusal.hidden = false;
   });
 }

@@ -13,6 +13,9 @@ export const who = (group, store) => {
   return group.last_known_leader ? `unknown (last seen: ${group.last_known_leader})` : "unknown";
 };
 
+/** What people have ordered, and why. */
+const ordered = (what, { by, reason }) => [`${what} by ${by}`, reason].filter(Boolean).join(": ");
+
 /** Who would lead next, in their order. */
 const queue = ([next, ...others]) => [next, others.join(", ")].filter(Boolean).join(", then ");
 
@@ -28,7 +31,7 @@ const bars = new Map();
 
 export function groups(status, told, order) {
   const others = (leader) =>
-    status.members.filter((host) => host.live && host.name !== leader).map((host) => host.name);
+    status.hosts.filter((host) => host.live && host.name !== leader).map((host) => host.name);
   const entries = Object.entries(status.groups).map(([name, group]) => (
     { name, ...group, who: who(group, status.store), others: others(group.leader), told }
   ));
@@ -79,18 +82,18 @@ export function groups(status, told, order) {
       write(leads, `leads ${group.name}${group.role === "leader" ? ", and is the host that shows you this" : ""}`);
       write(next, queue(group.standbys) || (group.leader ? "nobody" : "–"));
       write(token, group.fencing_token ?? "–");
-      moment(since, group.since, "for");
+      moment(since, group.leading_since, "for");
       write(strategy, group.strategy || "–");
       write(gap, unled(group));
       gap.hidden = !gap.textContent;
-      write(paused, group.paused);
+      write(paused, group.paused && ordered("paused", group.paused) + (group.paused.keep_failover ? " (failover goes on)" : ""));
       write(obstacle, group.obstacle && `This host does not stand: ${group.obstacle}`);
       paused.hidden = !group.paused;
       obstacle.hidden = !group.obstacle;
       write(pause, group.paused ? "Resume" : "Pause");
       switchover.disabled = !group.leader || !group.next_leader;
       choose.disabled = !group.leader || group.others.length === 0;
-      const left = group.lease_remaining_ms;
+      const left = group.deadline_in_ms;
       const full = Math.max(left ?? 0, bars.get(group.name)?.full ?? 1);
       bars.set(group.name, { bar, words, left, told: group.told, full, leader: group.leader });
     };
@@ -104,23 +107,23 @@ export function leases(up) {
     const unknown = left == null || !up;
     bar.parentElement.classList.toggle("unknown", unknown);
     if (unknown) {
-      const known = leader && up ? `lease: known on ${leader}` : "";
+      const known = leader && up ? `deadline: known on ${leader}` : "";
       write(words, known);
       continue;
     }
     const rest = Math.max(0, left - (performance.now() - told));
     bar.style.width = `${(100 * rest) / full}%`;
-    write(words, `lease: ${(rest / 1000).toFixed(1)} s left without a renewal`);
+    write(words, `deadline in ${(rest / 1000).toFixed(1)} s without a renewal`);
   }
 }
 
 export function hosts(status, order) {
-  const members = status.members.map((host) => ({ ...host, groups: led(status, host.name) }));
-  for (const [name, why] of Object.entries(status.removed ?? {})) {
-    if (members.some((host) => host.name === name)) continue;
-    members.push({ name, removed: why, live: false, groups: [], labels: {}, url: "", version: "" });
+  const all = status.hosts.map((host) => ({ ...host, groups: led(status, host.name) }));
+  for (const [name, removed] of Object.entries(status.removed ?? {})) {
+    if (all.some((host) => host.name === name)) continue;
+    all.push({ name, removed, live: false, groups: [], labels: {}, url: "", version: "" });
   }
-  list(at("hosts"), members, (host) => host.name, "li", (element) => {
+  list(at("hosts"), all, (host) => host.name, "li", (element) => {
     const name = add(element, "div", "title");
     const state = add(add(element, "div"), "span", "state");
     const what = add(element, "div", "what");
@@ -150,8 +153,8 @@ export function hosts(status, order) {
       write(state, host.live ? draining || "live" : absent);
       state.className = `state ${!host.live ? "" : host.drained ? "warn" : "up"}`;
       const labels = Object.entries(host.labels).map(([key, value]) => `${key}=${value}`);
-      if (host.live) write(words, host.drained || (groups.length ? `leads ${named(groups)}` : "stands by"));
-      else write(words, host.removed ?? (host.last_seen ? `seen last at ${clock(host.last_seen)}` : absent));
+      if (host.live) write(words, host.drained ? ordered("drained", host.drained) : (groups.length ? `leads ${named(groups)}` : "stands by"));
+      else write(words, host.removed ? ordered("removed", host.removed) : (host.last_seen_at ? `last seen at ${clock(host.last_seen_at)}` : absent));
       write(more, [host.url, host.version, ...labels].filter(Boolean).join(" · "));
       write(drain, host.removed ? "Admit" : host.drained ? "Undrain" : "Drain");
     };
@@ -160,13 +163,13 @@ export function hosts(status, order) {
 
 const GOOD = ["running", "done"];
 const BAD = ["failed", "parked", "refused"];
-const mood = (state) => (GOOD.includes(state) ? "up" : BAD.includes(state) ? "bad" : state === "ready" ? "" : "warn");
+const mood = (state) => (GOOD.includes(state) ? "up" : BAD.includes(state) ? "bad" : state === "standby" ? "" : "warn");
 
 /** Where a browser finds an action: at its address; at its leader's, if it listens at all of them. */
-function addressOf({ listen, tls, group }, { groups, members }) {
+function addressOf({ listen, tls, group }, { groups, hosts }) {
   const [, host, port] = listen?.match(/^(.*):(\d+)$/) ?? [];
   const everywhere = host === "0.0.0.0" || host === "[::]";
-  const leader = members.find((member) => member.name === groups[group]?.leader);
+  const leader = hosts.find((other) => other.name === groups[group]?.leader);
   const name = everywhere ? leader?.url.match(/^https?:\/\/([^/]*?)(:\d+)?(\/|$)/)?.[1] : host;
   return name ? `${tls ? "https" : "http"}://${name}:${port}` : "";
 }
@@ -231,13 +234,13 @@ export function jobs(all, order) {
       element.dataset.job = job.name;
       write(name, job.name);
       write(schedule, `${job.schedule} · ${job.group}`);
-      moment(due, job.next, "due");
-      const run = job.last;
+      moment(due, job.next_run_at, "due");
+      const run = job.last_run;
       const good = run && ["done", "running"].includes(run.outcome);
       write(outcome, run ? run.outcome : "has not run yet");
       outcome.className = `state ${!run ? "" : good ? "up" : "bad"}`;
       last.hidden = !run;
-      if (run) moment(last, run.started, "at");
+      if (run) moment(last, run.started_at, "at");
       write(error, good ? "" : run?.error);
     };
   });
@@ -245,8 +248,8 @@ export function jobs(all, order) {
 
 export function tasks(status) {
   const hosts = new Map();
-  for (const member of status.members.filter((member) => member.live)) {
-    for (const task of member.tasks ?? []) hosts.set(task, [...(hosts.get(task) ?? []), member.name]);
+  for (const host of status.hosts.filter((it) => it.live)) {
+    for (const task of host.tasks ?? []) hosts.set(task, [...(hosts.get(task) ?? []), host.name]);
   }
   const all = [...hosts].sort().map(([name, by]) => ({ name, by }));
   at("tasks").parentElement.hidden = all.length === 0;

@@ -23,7 +23,7 @@ export function terms(transitions, status) {
   for (const [name, group] of Object.entries(status?.groups ?? {})) {
     const term = found.get(`${name}/${group.fencing_token}`);
     // It may have begun before anybody here looked.
-    if (term && group.since) term.from = group.since;
+    if (term && group.leading_since) term.from = group.leading_since;
   }
   return [...found.values()].sort((one, other) => (one.token < other.token ? 1 : -1));
 }

@@ -70,7 +70,7 @@ impl JobApi {
             // This concerns one job only; the others are still listed.
             Err(error) => {
                 let error = Some(with_causes(&error));
-                JobEntry { error, next: None, ..self.described(&action, job, None, None) }
+                JobEntry { error, next_run_at: None, ..self.described(&action, job, None, None) }
             }
         };
         Ok(Some(entry))
@@ -97,9 +97,9 @@ impl JobApi {
             name: action.name().to_string(),
             group: action.group().to_string(),
             schedule: job.schedule.to_string(),
-            missed: job.catch_up.to_string(),
-            next: upcoming_runs(action.name(), job, mark, now).next().map(|next| next.due),
-            last,
+            catch_up: job.catch_up.to_string(),
+            next_run_at: upcoming_runs(action.name(), job, mark, now).next().map(|next| next.due),
+            last_run: last,
             error: action.status().job_trouble.or_else(over).or_else(|| (self.obstacle)()),
         }
     }

@@ -3,7 +3,7 @@
 //! ```text
 //! GET    /v1/jobs                        the jobs of this host, each with its next and last run
 //! GET    /v1/jobs/<name>                 its recorded runs, the latest first
-//! GET    /v1/jobs/<name>/next?count=10&zone=Europe/Berlin
+//! GET    /v1/jobs/<name>/next?count=10&time_zone=Europe/Berlin
 //!                                        its upcoming runs, and clock changes
 //! POST   /v1/jobs/<name>/run?wait=true   runs it now, on the host that leads
 //! GET    /v1/clock                       this host's clock, which schedules use
@@ -20,7 +20,9 @@ mod run_now;
 use std::sync::Arc;
 
 use axum::{Json, extract::State, http::header, response::IntoResponse};
+use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
+use schemars::{Schema, SchemaGenerator, json_schema};
 
 pub use self::{
     job_api::JobApi,
@@ -30,23 +32,52 @@ use super::{
     api_error::ApiError,
     extract::Path,
     required_role::{OPERATE, READ},
+    route_doc::RouteDoc,
     routes::ApiRoutes,
 };
 use crate::action::RECORDS_MAX;
 use soloist_heart::clock::ClockReport;
+use soloist_jobs::RunRecord;
+
+const LIST: RouteDoc = RouteDoc::new("The jobs of this host, each with its next and last run.")
+    .answers::<JobList>()
+    .errors(&[503]);
+const HISTORY: RouteDoc = RouteDoc::new("The recorded runs of a job, the latest first.")
+    .answers::<JobHistory>()
+    .errors(&[404, 409, 503]);
+const NEXT: RouteDoc = RouteDoc::new("The upcoming runs of a job, and clock changes.")
+    .query::<next_runs::JobNextQuery>()
+    .answers::<JobFuture>()
+    .errors(&[400, 404, 409, 503]);
+const RUN: RouteDoc = RouteDoc::new(
+    "Runs a job now, on the leader of its group: 202 once it has begun, or 200 when it has ended.",
+)
+.query::<run_now::JobRunQuery>()
+.answers::<RunRecord>()
+.errors(&[400, 404, 409, 503])
+.or_status(202);
+const CLOCK: RouteDoc =
+    RouteDoc::new("What the wall clock of this host shows.").answers_with(clock_schema);
 
 /// How many jobs are looked up concurrently.
 const AT_ONCE: usize = 16;
+
+/// The schema of a [`ClockReport`], which comes from a crate that describes nothing.
+fn clock_schema(generator: &mut SchemaGenerator) -> Schema {
+    let mut shows = generator.subschema_for::<DateTime<Utc>>();
+    shows.insert("description".into(), "The time by this host's clock.".into());
+    json_schema!({ "type": "object", "properties": { "shows": shows }, "required": ["shows"] })
+}
 
 type JobsState = State<Arc<JobApi>>;
 
 pub(super) fn routes(source: Arc<JobApi>) -> ApiRoutes {
     ApiRoutes::new()
-        .get("/v1/jobs", READ, list)
-        .get("/v1/jobs/{name}", READ, runs)
-        .get("/v1/jobs/{name}/next", READ, next_runs::next)
-        .post("/v1/jobs/{name}/run", OPERATE, run_now::run)
-        .get("/v1/clock", READ, clock)
+        .get("/v1/jobs", READ, list, LIST)
+        .get("/v1/jobs/{name}", READ, runs, HISTORY)
+        .get("/v1/jobs/{name}/next", READ, next_runs::next, NEXT)
+        .post("/v1/jobs/{name}/run", OPERATE, run_now::run, RUN)
+        .get("/v1/clock", READ, clock, CLOCK)
         .with(source)
 }
 

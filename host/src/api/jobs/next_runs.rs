@@ -8,6 +8,7 @@ use axum::{
     http::{StatusCode, header},
     response::IntoResponse,
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
@@ -21,17 +22,19 @@ use soloist_jobs::{UpcomingRun, upcoming_runs};
 /// How many are listed by default.
 const COUNT: usize = 10;
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct JobNextQuery {
+    /// How many, from 1 to 1000; 10 by default.
     count: Option<usize>,
-    zone: Option<String>,
+    /// The time zone of the local times, as in `Europe/Berlin`; that of the job by default.
+    time_zone: Option<String>,
 }
 
 pub(super) async fn next(
     State(source): State<Arc<JobApi>>,
     Path(name): Path<String>,
-    Query(JobNextQuery { count, zone }): Query<JobNextQuery>,
+    Query(JobNextQuery { count, time_zone: zone }): Query<JobNextQuery>,
 ) -> Result<impl IntoResponse, ApiError> {
     let count = count.unwrap_or(COUNT);
     if !(1..=NEXT_MAX).contains(&count) {
@@ -46,14 +49,14 @@ pub(super) async fn next(
     let (mark, _) = source.records(&name, 0).await?;
     let runs = upcoming_runs(&name, job, mark.as_ref(), source.jobs.clock.now()).take(count);
     let told = |UpcomingRun { run, due }| NextRun {
-        shown: ZonedMoment(run.scheduled, zone).to_string(),
+        local_time: ZonedMoment(run.scheduled, zone).to_string(),
         remark: job.schedule.remark(run.scheduled, zone),
-        scheduled: run.scheduled,
+        scheduled_at: run.scheduled,
         id: run.id,
-        due,
+        due_at: due,
     };
     let (schedule, zone_name) = (job.schedule.to_string(), zone.name().to_owned());
     let runs = runs.map(told).collect();
-    let future = JobFuture { name, schedule, zone: zone_name, runs };
+    let future = JobFuture { name, schedule, time_zone: zone_name, runs };
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(future)))
 }

@@ -8,6 +8,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::time::timeout;
 use tracing::info;
@@ -17,6 +18,7 @@ use crate::{
     action::{TriggerRefusal, TriggeredRun},
     api::extract::{Path, Query},
     cluster::{PASSED_ON, PeerError},
+    http::PROBLEM_JSON,
 };
 use soloist_stores::{Candidate, Roster};
 use soloist_text::with_causes;
@@ -28,9 +30,10 @@ const CLAIM: Duration = Duration::from_secs(10);
 /// How much longer its response may take on the network.
 const WAY: Duration = Duration::from_secs(5);
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct JobRunQuery {
+    /// Whether the answer comes only when the run has ended.
     #[serde(default)]
     wait: bool,
 }
@@ -141,7 +144,8 @@ async fn run_on_leader(
         unavailable(what, "the job may have been run: `soloist job` shows whether it was")
     })?;
     let code = StatusCode::from_u16(code).unwrap_or(StatusCode::BAD_GATEWAY);
-    Ok((code, [(header::CONTENT_TYPE, "application/json")], body).into_response())
+    let form = if code.is_success() { "application/json" } else { PROBLEM_JSON };
+    Ok((code, [(header::CONTENT_TYPE, form)], body).into_response())
 }
 
 fn refused(error: impl Into<String>, help: &str) -> ApiError {

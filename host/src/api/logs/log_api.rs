@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::{body::Bytes, http::StatusCode};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::watch;
 
@@ -31,11 +32,14 @@ pub struct LogApi {
 }
 
 /// Which lines to return, and in which format.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct LogQuery {
+    /// How many of the latest lines; 100 by default.
     pub(super) lines: Option<usize>,
+    /// Whether further lines follow as they are printed.
     pub(super) follow: bool,
+    /// Text, or JSON with an object a line.
     pub(super) format: LogOutput,
     /// Only lines of this host, whether it leads or not.
     pub(super) host: Option<String>,
@@ -45,7 +49,7 @@ pub(super) struct LogQuery {
     pub(super) after: Option<u64>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum LogOutput {
     #[default]

@@ -30,9 +30,16 @@ use super::{
     extract::{Path, Query},
     live_streams::LiveStreams,
     required_role::READ,
+    route_doc::RouteDoc,
     routes::ApiRoutes,
 };
 use crate::cluster::{PASSED_ON, PeerAddress};
+
+const LOGS: RouteDoc =
+    RouteDoc::new("The latest lines that an action printed, on the leader or on one host.")
+        .query::<LogQuery>()
+        .answers_as("text/plain")
+        .errors(&[400, 404, 409, 503]);
 
 #[derive(Clone)]
 struct LogsState {
@@ -41,7 +48,7 @@ struct LogsState {
 }
 
 pub(super) fn routes(source: Arc<LogApi>, live: LiveStreams) -> ApiRoutes {
-    ApiRoutes::new().get("/v1/logs/{action}", READ, logs).with(LogsState { source, live })
+    ApiRoutes::new().get("/v1/logs/{action}", READ, logs, LOGS).with(LogsState { source, live })
 }
 
 async fn logs(

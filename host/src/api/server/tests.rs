@@ -2,6 +2,7 @@
 
 use std::{path::Path, sync::Mutex};
 
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -27,7 +28,7 @@ impl StatusSource for Fake {
     }
 
     fn metrics(&self) -> String {
-        "soloist_leader 1\n".into()
+        "soloist_is_leader 1\n".into()
     }
 
     fn ready(&self) -> Result<(), String> {
@@ -105,7 +106,7 @@ async fn says_what_it_knows() {
     let policy = page.headers()["content-security-policy"].to_str().unwrap().to_owned();
     assert!(policy.contains("script-src 'self'") && !policy.contains("unsafe"), "{policy}");
     assert!(page.text().await.unwrap().starts_with("<!doctype html>"));
-    assert_eq!(server.get("/metrics").await, (200, "soloist_leader 1\n".to_owned()));
+    assert_eq!(server.get("/metrics").await, (200, "soloist_is_leader 1\n".to_owned()));
 }
 
 #[tokio::test]
@@ -122,10 +123,12 @@ async fn refuses_with_a_hint() {
     let server = Server::start().await;
     let (code, body) = server.get("/status").await;
     assert_eq!(code, 404);
-    assert_eq!(
-        body,
-        r#"{"error":"there is nothing at /status","help":"GET / lists what there is"}"#
-    );
+    let expected = json!({
+        "title": "Not Found", "status": 404, "detail": "there is nothing at /status",
+        "help": "GET / lists what there is",
+    });
+    assert_eq!(serde_json::from_str::<Value>(&body).unwrap(), expected);
+    assert_eq!(server.ask(Method::HEAD, "/status").await, (404, String::new()));
     let (code, body) = server.ask(Method::POST, "/v1/status").await;
     assert_eq!(code, 405);
     assert!(body.contains("/v1/status does not take POST"), "{body}");

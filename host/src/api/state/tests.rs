@@ -10,7 +10,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::*;
 use crate::{
     api::{
-        ApiServices, ErrorBody, Status, StatusSource, serve, status::tests::example,
+        ApiServices, Problem, Status, StatusSource, serve, status::tests::example,
         tasks::tests::nothing,
     },
     relay::test_relay,
@@ -107,10 +107,9 @@ async fn answer(request: RequestBuilder) -> (u16, String) {
 }
 
 fn refused((code, body): (u16, String), expected: u16, words: &str) {
-    let reason: ErrorBody =
-        serde_json::from_str(&body).unwrap_or_else(|_| panic!("{code}: {body}"));
+    let reason: Problem = serde_json::from_str(&body).unwrap_or_else(|_| panic!("{code}: {body}"));
     assert_eq!(code, expected, "{reason:?}");
-    assert!(reason.error.contains(words), "{reason:?}");
+    assert!(reason.detail.contains(words), "{reason:?}");
     assert!(!reason.help.is_empty());
 }
 

@@ -1,9 +1,10 @@
 //! The actions in a status.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// An action of this host, or something in its plugins folder that could not become one.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ActionEntry {
     /// Its name.
     pub name: String,

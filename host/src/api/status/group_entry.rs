@@ -1,9 +1,12 @@
 //! The groups in a status.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::PauseEntry;
+
 /// A group, as this host sees it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GroupEntry {
     /// The host that leads; `None` if nobody does, or it is unknown (see
     /// [`StoreEntry::current`](super::StoreEntry::current)).
@@ -23,18 +26,18 @@ pub struct GroupEntry {
     /// The role of this host.
     pub role: GroupRole,
     /// Since when the current leader leads.
-    pub since: Option<String>,
-    /// How long this host may lead without another renewal, in milliseconds; only the leader
-    /// knows.
-    pub lease_remaining_ms: Option<u64>,
+    pub leading_since: Option<String>,
+    /// The time to the deadline by which the term must have ended unless the lease is renewed, in
+    /// milliseconds; only the leader knows it.
+    pub deadline_in_ms: Option<u64>,
     /// Why this host does not stand for election here.
     pub obstacle: Option<String>,
     /// The strategy by which this host prefers leaders.
     #[serde(default)]
     pub strategy: String,
-    /// Who paused it, and why.
+    /// The order that paused changes of its leadership, if it is paused.
     #[serde(default)]
-    pub paused: Option<String>,
+    pub paused: Option<PauseEntry>,
     /// The hosts whose settings differ from this host's in whether the group is spread.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spread_differs: Option<String>,
@@ -47,7 +50,7 @@ pub struct GroupEntry {
 }
 
 /// A group in which nobody performs, as far as this host knows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LeaderlessEntry {
     /// Since when nobody performs.
     pub since: String,
@@ -60,20 +63,20 @@ pub struct LeaderlessEntry {
 }
 
 /// A key in a group's queue that soloist did not write.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StrangerEntry {
     /// Its name in the store.
     pub key: String,
     /// The lease of the key; without one it stays until it is removed.
     pub lease: Option<String>,
     /// When it was seen first.
-    pub seen: String,
+    pub first_seen_at: String,
     /// The command that removes it.
     pub remove: String,
 }
 
 /// The role of a host in a group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum GroupRole {
     /// It leads.

@@ -4,22 +4,25 @@
 
 mod action_entry;
 mod group_entry;
-mod member_entry;
+mod known_host_entry;
+mod order_entry;
 mod store_entry;
 #[cfg(test)]
 pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use action_entry::ActionEntry;
 pub use group_entry::{GroupEntry, GroupRole, LeaderlessEntry, StrangerEntry};
-pub use member_entry::MemberEntry;
+pub use known_host_entry::KnownHostEntry;
+pub use order_entry::{OrderEntry, PauseEntry};
 pub use store_entry::{StoreEntry, StoreState};
 
 /// A host and what it knows of its cluster.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
     /// The cluster's name.
     pub cluster: String,
@@ -30,17 +33,17 @@ pub struct Status {
     /// The groups that have actions here or candidates anywhere, by name.
     pub groups: BTreeMap<String, GroupEntry>,
     /// The present and past hosts, by name.
-    pub members: Vec<MemberEntry>,
-    /// The hosts that were removed by a person, by name, with who did it and why. None of them
+    pub hosts: Vec<KnownHostEntry>,
+    /// The hosts that were removed by a person, by name, with the order that did it. None of them
     /// can join before it is admitted again.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub removed: BTreeMap<String, String>,
+    pub removed: BTreeMap<String, OrderEntry>,
     /// The actions of this host, by name.
     pub actions: Vec<ActionEntry>,
 }
 
 /// The host that answers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HostEntry {
     /// Its name.
     pub name: String,

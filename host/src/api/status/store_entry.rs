@@ -1,9 +1,10 @@
 //! The store in a status.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The store, as this host sees it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StoreEntry {
     /// The address of the store, without secrets.
     pub label: String,
@@ -19,7 +20,7 @@ pub struct StoreEntry {
     pub current: bool,
     /// When the store's state was last current, if it is not now.
     #[serde(default)]
-    pub seen: Option<String>,
+    pub seen_at: Option<String>,
 }
 
 /// The default for hosts of a version without this field.
@@ -28,7 +29,7 @@ const fn yes() -> bool {
 }
 
 /// The relation of a host to its store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum StoreState {
     /// The session is open, and the store would accept a campaign.

@@ -8,15 +8,15 @@ use super::*;
 
 /// Host `a` of two, which leads; `web` has failed once.
 pub(crate) fn example() -> Status {
-    let member = |name: &str| MemberEntry {
+    let member = |name: &str| KnownHostEntry {
         name: name.into(),
         url: format!("http://{name}:4000"),
         labels: BTreeMap::from([("size".into(), "big".into())]),
         tasks: BTreeSet::new(),
-        joined: "2023-11-14T22:13:20.000Z".into(),
+        joined_at: "2023-11-14T22:13:20.000Z".into(),
         live: Some(name == "a"),
-        first_seen: Some("2023-11-14T22:13:20.000Z".into()),
-        last_seen: (name != "a").then(|| "2023-11-14T22:14:20.000Z".into()),
+        first_seen_at: Some("2023-11-14T22:13:20.000Z".into()),
+        last_seen_at: (name != "a").then(|| "2023-11-14T22:14:20.000Z".into()),
         drained: None,
         version: "0.1.0".into(),
     };
@@ -28,8 +28,8 @@ pub(crate) fn example() -> Status {
         next_leader: None,
         standbys: Vec::new(),
         role: GroupRole::Leader,
-        since: Some("2023-11-14T22:15:00.250Z".into()),
-        lease_remaining_ms: Some(4150),
+        leading_since: Some("2023-11-14T22:15:00.250Z".into()),
+        deadline_in_ms: Some(4150),
         obstacle: None,
         strategy: "longest-running".into(),
         paused: None,
@@ -66,10 +66,10 @@ pub(crate) fn example() -> Status {
             state: StoreState::Ok,
             last_error: None,
             current: true,
-            seen: None,
+            seen_at: None,
         },
         groups: BTreeMap::from([("main".into(), group)]),
-        members: vec![member("a"), member("b")],
+        hosts: vec![member("a"), member("b")],
         removed: BTreeMap::new(),
         actions: vec![web],
     }
@@ -81,24 +81,24 @@ fn the_json_is_what_clients_rely_on() {
         let seen = (!live).then_some("2023-11-14T22:14:20.000Z");
         json!({
             "name": name, "url": url, "labels": { "size": "big" },
-            "joined": "2023-11-14T22:13:20.000Z", "live": live, "version": "0.1.0",
-            "first_seen": "2023-11-14T22:13:20.000Z", "last_seen": seen, "drained": null,
+            "joined_at": "2023-11-14T22:13:20.000Z", "live": live, "version": "0.1.0",
+            "first_seen_at": "2023-11-14T22:13:20.000Z", "last_seen_at": seen, "drained": null,
         })
     };
     let expected = json!({
         "cluster": "demo",
         "host": { "name": "a", "listen": "127.0.0.1:4000", "version": "0.1.0" },
         "store": { "label": "sqlite soloist.db", "state": "ok", "last_error": null,
-            "current": true, "seen": null },
+            "current": true, "seen_at": null },
         "groups": {
             "main": {
                 "leader": "a", "leader_url": "http://a:4000", "fencing_token": 17, "next_leader": null,
-                "standbys": [], "role": "leader", "since": "2023-11-14T22:15:00.250Z",
-                "lease_remaining_ms": 4150, "obstacle": null,
+                "standbys": [], "role": "leader", "leading_since": "2023-11-14T22:15:00.250Z",
+                "deadline_in_ms": 4150, "obstacle": null,
                 "strategy": "longest-running", "paused": null,
             },
         },
-        "members": [member("a", "http://a:4000", true), member("b", "http://b:4000", false)],
+        "hosts": [member("a", "http://a:4000", true), member("b", "http://b:4000", false)],
         "actions": [{
             "name": "web", "kind": "http", "group": "main", "state": "running",
             "plugin": "web.wasm", "sha256": "ab12", "restarts": 1,

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use serde::de::DeserializeOwned;
 
-use crate::{api::ErrorBody, cli::ExitError, cluster::PeerError};
+use crate::{api::Problem, cli::ExitError, cluster::PeerError};
 use soloist_text::with_causes;
 
 /// Parses `text`, a response of the host at `url`.
@@ -12,7 +12,7 @@ pub(crate) fn parse<T: DeserializeOwned>(url: &str, text: &[u8]) -> Result<T, Ex
 }
 
 /// The error that a host has answered with.
-pub(super) fn refusal(code: StatusCode, ErrorBody { error, help }: ErrorBody) -> ExitError {
+pub(super) fn refusal(code: StatusCode, Problem { detail, help, .. }: Problem) -> ExitError {
     let exit = match code {
         StatusCode::NOT_FOUND => ExitError::missing,
         StatusCode::BAD_REQUEST | StatusCode::MISDIRECTED_REQUEST => ExitError::usage,
@@ -25,7 +25,7 @@ pub(super) fn refusal(code: StatusCode, ErrorBody { error, help }: ErrorBody) ->
         | StatusCode::GATEWAY_TIMEOUT => ExitError::unavailable,
         _ => ExitError::broken,
     };
-    exit(error).help(help)
+    exit(detail).help(help)
 }
 
 /// The error for a response that no host would give.

@@ -126,7 +126,7 @@ async fn plain_requests(
     let status = client.status().await?;
     let asked = question(client.url())?;
     let mut sequences = Vec::new();
-    for worker in status.members.iter().filter(|it| it.tasks.contains(task)) {
+    for worker in status.hosts.iter().filter(|it| it.tasks.contains(task)) {
         let mut sequence = vec![asked.clone()];
         if worker.name != status.host.name {
             sequence.push(question(&worker.url)?);

@@ -143,7 +143,7 @@ async fn next(client: &JobsClient, args: &JobNextArgs) -> Result<(), ExitError> 
     let question = client.of(Method::GET, &[&args.job, "next"]);
     let mut question = question.option("count", &args.count.to_string());
     if let Some(zone) = &args.time_zone {
-        question = question.option("zone", zone);
+        question = question.option("time_zone", zone);
     }
     let answer = client.ask(question).await?;
     client.print(&answer, |future: &JobFuture| show::next(future, now(), Paint::stdout()))

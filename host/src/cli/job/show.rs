@@ -25,13 +25,13 @@ pub(super) fn jobs(list: &JobList, now: DateTime<Utc>, paint: Paint) -> String {
     let mut table =
         TextTable::new(["JOB", "GROUP", "SCHEDULE", "NEXT", "LAST", "OUTCOME", "ERROR"]);
     for job in &list.jobs {
-        let last = job.last.as_ref();
+        let last = job.last_run.as_ref();
         table.row([
             (&job.name).into(),
             (&job.group).into(),
             (&job.schedule).into(),
-            when(job.next, now),
-            when(last.map(|last| last.started), now),
+            when(job.next_run_at, now),
+            when(last.map(|last| last.started_at), now),
             last.map_or_else(unknown, outcome),
             match &job.error {
                 Some(error) => TableCell::new(sanitize(error), Style::new().red()),
@@ -44,7 +44,7 @@ pub(super) fn jobs(list: &JobList, now: DateTime<Utc>, paint: Paint) -> String {
 
 /// The runs of one job, the latest first, and the output of that one.
 pub(super) fn runs(job: &JobHistory, now: DateTime<Utc>, paint: Paint) -> String {
-    let next = job.job.next.map_or("when it is asked to".to_owned(), |next| both(next, now));
+    let next = job.job.next_run_at.map_or("when it is asked to".to_owned(), |next| both(next, now));
     let mut text =
         format!("{}: {}; next {next}\n", sanitize(&job.job.name), sanitize(&job.job.schedule));
     let Some(latest) = job.runs.first() else {
@@ -63,14 +63,14 @@ pub(super) fn runs(job: &JobHistory, now: DateTime<Utc>, paint: Paint) -> String
     ]);
     for record in &job.runs {
         table.row([
-            ago(record.started, now).into(),
+            ago(record.started_at, now).into(),
             (&record.id).into(),
             outcome(record),
-            record.ended.map_or_else(unknown, |ended| span(ended - record.started).into()),
+            record.ended_at.map_or_else(unknown, |ended| span(ended - record.started_at).into()),
             record.attempt.to_string().into(),
             (&record.host).into(),
             record.fencing_token.to_string().into(),
-            if record.missed == 0 { unknown() } else { record.missed.to_string().into() },
+            if record.missed_runs == 0 { unknown() } else { record.missed_runs.to_string().into() },
             error(record),
         ]);
     }
@@ -84,17 +84,17 @@ pub(super) fn runs(job: &JobHistory, now: DateTime<Utc>, paint: Paint) -> String
 
 /// The upcoming runs of one job.
 pub(super) fn next(future: &JobFuture, now: DateTime<Utc>, paint: Paint) -> String {
-    let JobFuture { name, schedule, zone, runs } = future;
+    let JobFuture { name, schedule, time_zone, runs } = future;
     let mut text = format!("{}: {}\n", sanitize(name), sanitize(schedule));
     if runs.is_empty() {
         return text + "it does not fire by itself any more\n";
     }
-    let mut table = TextTable::new([&*format!("TIME IN {zone}"), "UTC", "BEGINS", "REMARK"]);
+    let mut table = TextTable::new([&*format!("TIME IN {time_zone}"), "UTC", "BEGINS", "REMARK"]);
     for run in runs {
         table.row([
-            (&run.shown).into(),
-            moment(run.scheduled).into(),
-            ago(run.due, now).into(),
+            (&run.local_time).into(),
+            moment(run.scheduled_at).into(),
+            ago(run.due_at, now).into(),
             TableCell::new(run.remark.as_deref().unwrap_or_default(), Style::new().yellow()),
         ]);
     }
@@ -104,7 +104,7 @@ pub(super) fn next(future: &JobFuture, now: DateTime<Utc>, paint: Paint) -> Stri
 
 /// A run that was requested.
 pub(super) fn run(record: &RunRecord) -> String {
-    let took = record.ended.map(|ended| format!(" after {}", span(ended - record.started)));
+    let took = record.ended_at.map(|ended| format!(" after {}", span(ended - record.started_at)));
     let mut text =
         format!("{} {}{}\n", sanitize(&record.id), record.outcome, took.unwrap_or_default());
     text.extend(record.output.lines().map(|line| format!("  {}\n", sanitize(line))));
@@ -167,16 +167,16 @@ mod tests {
     fn record() -> RunRecord {
         RunRecord {
             id: "report@2026-11-22T03:00:00Z".into(),
-            scheduled: at("2026-11-22T03:00:00Z"),
+            scheduled_at: at("2026-11-22T03:00:00Z"),
             by_hand: false,
-            missed: 2,
+            missed_runs: 2,
             host: "a".into(),
             fencing_token: 17,
-            started: at("2026-11-22T03:00:00.004Z"),
-            ended: Some(at("2026-11-22T03:01:23.5Z")),
+            started_at: at("2026-11-22T03:00:00.004Z"),
+            ended_at: Some(at("2026-11-22T03:01:23.5Z")),
             attempt: 3,
             outcome: RunOutcome::Failed,
-            exit: Some(7),
+            exit_code: Some(7),
             error: Some("it exited with code 7".into()),
             output: "one\n\u{1b}[31mtwo\n".into(),
         }
@@ -187,17 +187,21 @@ mod tests {
             name: "report".into(),
             group: "main".into(),
             schedule: "0 3 * * * Europe/Berlin".into(),
-            missed: "skip".into(),
-            next: Some(at("2026-11-23T02:00:00Z")),
-            last,
+            catch_up: "skip".into(),
+            next_run_at: Some(at("2026-11-23T02:00:00Z")),
+            last_run: last,
             error: None,
         }
     }
 
     #[test]
     fn jobs_at_a_glance() {
-        let asked =
-            JobEntry { name: "asked".into(), schedule: "none".into(), next: None, ..job(None) };
+        let asked = JobEntry {
+            name: "asked".into(),
+            schedule: "none".into(),
+            next_run_at: None,
+            ..job(None)
+        };
         let list = JobList { jobs: vec![asked, job(Some(record()))] };
         assert_eq!(
             jobs(&list, at("2026-11-22T03:02:00Z"), Paint::OFF),
@@ -217,8 +221,8 @@ report  main   0 3 * * * Europe/Berlin  in 22h 58m (2026-11-23T02:00:00Z)  1m 59
             "\
 report: 0 3 * * * Europe/Berlin; next in 22h 58m (2026-11-23T02:00:00Z)
 
-STARTED     RUN                       OUTCOME  TOOK    ATTEMPT  HOST  FENCING TOKEN  MISSED  ERROR
-1m 59s ago  report@2026-11-22T03:00:00Z  failed   1m 23s  3        a     17     2       it exited with code 7
+STARTED     RUN                          OUTCOME  TOOK    ATTEMPT  HOST  FENCING TOKEN  MISSED  ERROR
+1m 59s ago  report@2026-11-22T03:00:00Z  failed   1m 23s  3        a     17             2       it exited with code 7
 
 report@2026-11-22T03:00:00Z printed:
   one
@@ -234,15 +238,15 @@ report@2026-11-22T03:00:00Z printed:
     fn what_comes_next_of_one() {
         let run = |day: &str, shown: &str, remark: Option<&str>| NextRun {
             id: format!("report@{day}"),
-            scheduled: at(day),
-            due: at(day),
-            shown: shown.into(),
+            scheduled_at: at(day),
+            due_at: at(day),
+            local_time: shown.into(),
             remark: remark.map(str::to_owned),
         };
         let mut future = JobFuture {
             name: "report".into(),
             schedule: "30 2 * * * Europe/Berlin".into(),
-            zone: "Europe/Berlin".into(),
+            time_zone: "Europe/Berlin".into(),
             runs: vec![
                 run("2026-03-28T01:30:00Z", "Sat 2026-03-28 02:30:00 +01:00", None),
                 run("2026-03-29T01:00:00Z", "Sun 2026-03-29 03:00:00 +02:00", Some("set")),
@@ -267,7 +271,7 @@ Sun 2026-03-29 03:00:00 +02:00  2026-03-29T01:00:00Z  in 1day  set
     fn one_that_was_asked_for() {
         let running = RunRecord {
             outcome: RunOutcome::Running,
-            ended: None,
+            ended_at: None,
             output: String::new(),
             ..record()
         };

@@ -92,7 +92,7 @@ struct PayloadArgs {
 /// Calls the task, and prints its result.
 pub(super) async fn call(client: &ApiClient, args: TaskCallArgs) -> Result<(), ExitError> {
     let question = client.request(Method::POST, &["v1", "tasks", &args.task]);
-    let mut question = question.option("attempts", &args.attempts.to_string());
+    let mut question = question.option("max_attempts", &args.attempts.to_string());
     if let Some(timeout) = args.timeout {
         let timeout = humantime::format_duration(timeout).to_string();
         question = question.option("timeout", &timeout.replace(' ', ""));
@@ -119,8 +119,8 @@ fn failure_of_task(error: ExitError) -> ExitError {
 
 /// Stores the call, and prints its id.
 pub(super) async fn enqueue(client: &ApiClient, args: TaskEnqueueArgs) -> Result<(), ExitError> {
-    let question = client.request(Method::POST, &["v1", "tasks", &args.task]);
-    let question = args.payload.put(question.option("mode", "enqueue"))?;
+    let question = client.request(Method::POST, &["v1", "tasks", &args.task, "queue"]);
+    let question = args.payload.put(question)?;
     let answer = question.send(STORE_PATIENCE).await?;
     if args.json {
         say_json(&(answer.text()? + "\n"));

@@ -14,7 +14,6 @@ use crate::{
         text_table::{TableCell, TextTable},
     },
 };
-use soloist_text::rfc3339;
 
 /// How many dead letters are listed at most.
 const LETTERS: usize = 1000;
@@ -98,7 +97,7 @@ pub(super) async fn main(client: &ApiClient, args: DeadLetterArgs) -> Result<(),
 }
 
 async fn list(client: &ApiClient, args: &DeadLetterListArgs) -> Result<(), ExitError> {
-    let letters = of_tasks(client, Method::GET, &[&args.task, "dead"]);
+    let letters = of_tasks(client, Method::GET, &[&args.task, "dead-letters"]);
     let letters = letters.option("limit", &LETTERS.to_string());
     let letters: Vec<Value> = letters.send(STORE_PATIENCE).await?.json()?;
     if args.json {
@@ -117,10 +116,10 @@ async fn change(
     id: Option<String>,
     done: &str,
 ) -> Result<(), ExitError> {
-    let mut letters = of_tasks(client, method, &[task, "dead"]);
-    if let Some(id) = id {
-        letters = letters.option("id", &id);
-    }
+    let id = id.as_deref();
+    let retry = (method == Method::POST).then_some("retry");
+    let steps: Vec<_> = [task, "dead-letters"].into_iter().chain(id).chain(retry).collect();
+    let letters = of_tasks(client, method, &steps);
     let changed: DeadLetterCount = letters.send(STORE_PATIENCE).await?.json()?;
     say(&format!("{} {done}\n", changed.count));
     Ok(())
@@ -133,10 +132,9 @@ fn show(task: &str, letters: &[Value]) -> String {
     let mut table = TextTable::new(["ID", "FAILED AT", "ATTEMPTS", "ERROR"]);
     for letter in letters {
         let text = |key: &str| letter[key].as_str().unwrap_or_default();
-        let at = letter["ended"].as_u64().map(rfc3339).unwrap_or_default();
         table.row([
             text("id").into(),
-            at.into(),
+            text("ended_at").into(),
             TableCell::from(letter["attempts"].to_string()),
             text("error").lines().next().unwrap_or_default().into(),
         ]);

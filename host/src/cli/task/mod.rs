@@ -86,7 +86,7 @@ pub(super) async fn main(args: TaskArgs) -> Result<(), ExitError> {
         TaskCommand::Call(args) => call::call(&client, args).await?,
         TaskCommand::Enqueue(args) => call::enqueue(&client, args).await?,
         TaskCommand::Show(TaskShowArgs { task, id }) => {
-            let asked = of_tasks(&client, Method::GET, &[&task, &id]);
+            let asked = of_tasks(&client, Method::GET, &[&task, "queue", &id]);
             say_json(&pretty(&asked.send(STORE_PATIENCE).await?.json()?)?);
         }
         TaskCommand::DeadLetters(args) => dead_letters::main(&client, args).await?,
@@ -103,15 +103,15 @@ fn show(tasks: &[TaskEntry], paint: Paint) -> String {
     if tasks.is_empty() {
         return "no tasks: a plugin that exports soloist:plugin/task makes one\n".to_owned();
     }
-    let mut table = TextTable::new(["TASK", "HOSTS", "ON", "TIMEOUT"]);
+    let mut table = TextTable::new(["TASK", "HOSTS", "NEEDS", "TIMEOUT"]);
     for task in tasks {
         let hosts: Vec<_> = task.hosts.iter().map(|host| &**host).collect();
         let hosts = if hosts.is_empty() { "none".to_owned() } else { hosts.join(", ") };
-        let timeout = Duration::from_millis(task.timeout_ms);
+        let timeout = Duration::from_millis(task.call_timeout_ms);
         table.row([
             (&task.name).into(),
             hosts.into(),
-            task.on.as_deref().unwrap_or("any").into(),
+            task.require_label.as_deref().unwrap_or("any").into(),
             humantime::format_duration(timeout).to_string().into(),
         ]);
     }

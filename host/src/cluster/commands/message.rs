@@ -1,5 +1,6 @@
 //! Commands and their results as JSON.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The longest name or reason of a person that is kept, in characters.
@@ -11,7 +12,7 @@ pub(super) fn one_line(text: String) -> String {
 }
 
 /// The command to a group's leader for a switchover.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SwitchoverOrder {
     /// The group; `main`, if none is named.
@@ -29,7 +30,7 @@ pub struct SwitchoverOrder {
 }
 
 /// The command to pause changes of leadership, or to resume them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PauseOrder {
     /// The group; all of them, if none is named.
@@ -43,7 +44,7 @@ pub struct PauseOrder {
 }
 
 /// The command to drain a host, to undrain it, or to admit it again.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DrainOrder {
     /// The host; the one that is asked, if none is named.
@@ -55,7 +56,7 @@ pub struct DrainOrder {
 }
 
 /// The command to remove a host.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RemoveOrder {
     /// The host.
@@ -69,7 +70,7 @@ pub struct RemoveOrder {
 }
 
 /// The result of a command that was carried out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CommandAnswer {
     /// What was done, as a text for people.
     pub done: String,
@@ -79,7 +80,7 @@ pub struct CommandAnswer {
 }
 
 /// A change of leadership.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HandedOver {
     /// The group.
     pub group: String,

@@ -49,7 +49,7 @@ impl PeerClient {
         let kind = CommandErrorKind::of_code(answer.status().as_u16());
         let reason: Value = serde_json::from_slice(answer.body()).map_err(PeerError::Malformed)?;
         let text = |key: &str| reason[key].as_str().unwrap_or_default().to_owned();
-        Ok(Err(CommandError { kind, error: text("error"), help: text("help") }))
+        Ok(Err(CommandError { kind, error: text("detail"), help: text("help") }))
     }
 
     /// What the status of another host says of `group`, asked by `host`; none if it does not

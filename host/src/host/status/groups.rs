@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{HostStatusSource, leader::leader, orders::by_whom};
+use super::{HostStatusSource, leader::leader, orders::order_entry};
 use crate::{
-    api::{GroupEntry, GroupRole, LeaderlessEntry, StrangerEntry},
+    api::{GroupEntry, GroupRole, LeaderlessEntry, PauseEntry, StrangerEntry},
     term::{Gap, Gaps},
 };
 use soloist_config::GroupConfig;
@@ -42,14 +42,17 @@ impl HostStatusSource {
             next_leader,
             standbys: standbys.map(|standby| standby.candidate.host.clone()).collect(),
             role,
-            since: leader.and_then(|leader| leader.candidate.since).map(rfc3339),
-            lease_remaining_ms: remaining.map(|left| left.as_millis().try_into().unwrap_or(0)),
+            leading_since: leader.and_then(|leader| leader.candidate.since).map(rfc3339),
+            deadline_in_ms: remaining.map(|left| left.as_millis().try_into().unwrap_or(0)),
             obstacle: here.and_then(|here| {
                 let of_host = view.obstacle.as_ref();
                 of_host.or(here.bar.as_ref()).or(here.obstacle.as_ref()).cloned()
             }),
             strategy: config.strategy.to_string(),
-            paused: pause.map(|pause| by_whom("paused", &pause.order)),
+            paused: pause.map(|pause| PauseEntry {
+                keep_failover: pause.keep_failover,
+                order: order_entry(&pause.order),
+            }),
             spread_differs: now
                 .and_then(|roster| leadership::spread_disagreement(name, group, config, roster)),
             leaderless: leaderless(group, &gaps),
@@ -84,7 +87,7 @@ fn strangers(strangers: &[Arc<ForeignCandidate>], gaps: &Gaps) -> Vec<StrangerEn
     let entry = |it: &Arc<ForeignCandidate>| StrangerEntry {
         key: it.key.to_string(),
         lease: it.lease.map(|lease| lease.to_string()),
-        seen: rfc3339(gaps.strangers_seen.get(it).copied().unwrap_or_else(unix_ms)),
+        first_seen_at: rfc3339(gaps.strangers_seen.get(it).copied().unwrap_or_else(unix_ms)),
         remove: it.remove.to_string(),
     };
     strangers.iter().map(entry).collect()

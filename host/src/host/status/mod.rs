@@ -2,8 +2,9 @@
 
 mod actions;
 mod groups;
+mod hosts;
 mod leader;
-mod members;
+mod measurements;
 mod orders;
 mod readiness;
 
@@ -20,8 +21,7 @@ use soloist_heart::{
     Group, LeaseId,
     clock::{BootTime, ClockVerdict},
 };
-use soloist_leadership::{GroupRole, HostView, KnownRoster, RehearsalResult};
-use soloist_telemetry::measure;
+use soloist_leadership::{HostView, KnownRoster, RehearsalResult};
 use soloist_text::rfc3339;
 
 /// Reads everything and changes nothing.
@@ -46,28 +46,14 @@ impl StatusSource for HostStatusSource {
             host: self.host(&view),
             store: self.store(&view, &known),
             groups: groups.into_iter().map(entry).collect(),
-            members: members::members(&known),
-            removed: members::removed(&known),
+            hosts: hosts::hosts(&known),
+            removed: hosts::removed(&known),
             actions: self.actions(known.now()),
         }
     }
 
     fn metrics(&self) -> String {
-        let view = self.view.borrow().clone();
-        let known = self.context.roster_view.current();
-        let gaps = self.context.gaps.borrow().clone();
-        for (group, here) in &view.groups {
-            let fencing_token =
-                leader::leader(group, &known, &gaps).map(|leader| leader.key.fencing_token.0);
-            measure::group(group.as_str(), here.role == GroupRole::Leader, fencing_token);
-            measure::leaderless(group.as_str(), gaps.duration(group));
-        }
-        measure::instances(self.context.engine.live_instances());
-        let refused = self.context.programme.borrow().refused.len();
-        measure::refused_actions(refused + self.refused_strategies.len());
-        for task in self.pools.offers().borrow().iter() {
-            measure::task_load(task, self.pools.load(task));
-        }
+        self.measure();
         self.context.measurements.render()
     }
 
@@ -104,9 +90,9 @@ impl HostStatusSource {
             }
             (Some(_), _) => (StoreState::Ok, error),
         };
-        let (current, seen) = (known.now().is_some(), known.seen().map(rfc3339));
+        let (current, seen_at) = (known.now().is_some(), known.seen().map(rfc3339));
         let label = self.context.store.label().to_owned();
-        StoreEntry { label, state, last_error, current, seen }
+        StoreEntry { label, state, last_error, current, seen_at }
     }
 }
 

@@ -1,9 +1,11 @@
-//! Texts about what people have ordered.
+//! What people have ordered, as a status shows it.
 
+use crate::api::OrderEntry;
 use soloist_stores::OperatorOrder;
-use soloist_text::with_reason;
+use soloist_text::rfc3339;
 
-/// What people have ordered, as in `drained by ada: new disks`.
-pub(super) fn by_whom(what: &str, order: &OperatorOrder) -> String {
-    with_reason(&format!("{what} by {}", order.by), &order.reason)
+/// The entry of an order that is in force.
+pub(super) fn order_entry(order: &OperatorOrder) -> OrderEntry {
+    let OperatorOrder { by, reason, since } = order.clone();
+    OrderEntry { by, reason, since: rfc3339(since) }
 }

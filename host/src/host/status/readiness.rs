@@ -1,6 +1,6 @@
 //! Whether this host is ready to lead, for `/readyz`.
 
-use super::{HostStatusSource, orders::by_whom, session};
+use super::{HostStatusSource, orders::order_entry, session};
 
 use soloist_leadership::{GapReason, HostView, RehearsalResult};
 
@@ -50,7 +50,7 @@ impl HostStatusSource {
     fn check_permitted(&self) -> Result<(), String> {
         let (known, name) = (self.context.roster_view.current(), &self.context.member.name);
         if let Some(drain) = known.now().and_then(|roster| roster.notes.drained.get(name)) {
-            let drained = by_whom("drained", &drain.order);
+            let drained = order_entry(&drain.order).sentence("drained");
             return Err(format!("{drained}; `soloist undrain {name}` lets it stand again"));
         }
         let gaps = self.context.gaps.borrow();

@@ -22,7 +22,7 @@ use crate::{
     },
 };
 use soloist_telemetry::measure;
-use soloist_trace::{KeyValue, SpanRole, TraceContext, TraceSpan};
+use soloist_trace::{KeyValue, SpanRole, TraceContext, TraceSpan, sent_request};
 
 impl RelayedRequest {
     /// Has the action answer that runs here, under a term of this host.
@@ -56,7 +56,7 @@ impl RelayedRequest {
         let (mut response, connection) = match self.send(leader, request).await? {
             Ok(forwarded) => forwarded,
             Err(ForwardError::Unreachable(reason)) => {
-                span.fail(reason.clone());
+                span.fail("unreachable", reason.clone());
                 tracing::debug!(leader = leader.name, reason, "the leader cannot be reached");
                 return Ok(AttemptResult::Unreachable);
             }
@@ -65,7 +65,7 @@ impl RelayedRequest {
                 return Err(RelayError::BadBody);
             }
             Err(ForwardError::Broken(reason)) => {
-                span.fail(reason.clone());
+                span.fail("lost", reason.clone());
                 return Ok(AttemptResult::Lost(reason));
             }
         };
@@ -160,13 +160,15 @@ impl RelayedRequest {
     /// The trace span of forwarding the request to `leader`.
     fn span(&self, leader: &KnownLeader, request: &Request<RequestBody>) -> TraceSpan {
         TraceSpan::begin(SpanRole::Client, TraceContext::extract(request.headers()), || {
-            let (method, action) = (request.method().to_string(), self.action.name());
-            let about = vec![
-                KeyValue::new("http.request.method", method.clone()),
+            let action = self.action.name();
+            let (method, mut about) = sent_request(request.method(), request.uri());
+            let template = format!("{LEADER}{action}");
+            about.extend([
+                KeyValue::new("url.template", template.clone()),
                 KeyValue::new("soloist.action", Arc::clone(action)),
                 KeyValue::new("soloist.leader", leader.name.clone()),
-            ];
-            (format!("forward {method} {action}").into(), about)
+            ]);
+            (format!("{method} {template}").into(), about)
         })
     }
 

@@ -35,6 +35,7 @@ pub use call_queue_service::{
     CallQueueError, CallQueueErrorKind, CallQueueService, QueuedCallEntry,
 };
 pub use call_queue_worker::CallQueueWorker;
+pub(crate) use queued_call_attempt::ATTEMPT_OUTCOMES;
 pub use queued_call_executor::QueuedCallExecutor;
 
 use crate::action::TaskError;

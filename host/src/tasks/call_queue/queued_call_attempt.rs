@@ -47,6 +47,9 @@ pub(super) enum AttemptEnd {
     SessionGone(LeaseId),
 }
 
+/// How attempts end, as labels of metrics: done, back in the queue, or given up.
+pub(crate) const ATTEMPT_OUTCOMES: [&str; 3] = ["done", "again", "dead"];
+
 /// What is written to the store about an attempt.
 enum AttemptOutcome {
     Done(QueuedCallResult),
@@ -57,10 +60,11 @@ enum AttemptOutcome {
 impl AttemptOutcome {
     /// The outcome as a label of metrics.
     fn as_str(&self) -> &'static str {
+        let [done, again, dead] = ATTEMPT_OUTCOMES;
         match self {
-            Self::Done(_) => "done",
-            Self::Retry(_) => "again",
-            Self::Dead(_) => "dead",
+            Self::Done(_) => done,
+            Self::Retry(_) => again,
+            Self::Dead(_) => dead,
         }
     }
 }

@@ -49,6 +49,7 @@ use super::{
     once_connector::was_not_sent,
 };
 use crate::StoreError;
+use soloist_telemetry::measure;
 
 /// How many times longer than a call a login may take: etcd hashes the password (bcrypt), and
 /// handles logins one after the other.
@@ -158,6 +159,7 @@ impl EtcdClient {
         T: HasHeader,
         F: Future<Output = Result<T, Error>>,
     {
+        measure::store_call();
         let in_time = Instant::now() + self.request_timeout;
         let (mut asked, mut renewed) = (0, false);
         loop {

@@ -21,6 +21,7 @@ use super::{
     worker_calls::WorkerCalls,
 };
 use crate::StoreError;
+use soloist_telemetry::measure;
 
 /// Makes one read at a time, on the runtime's threads for blocking work.
 pub(super) struct SqliteReader {
@@ -46,6 +47,7 @@ impl SqliteReader {
         attempted: &'static str,
         work: impl FnOnce(&Transaction<'_>, &str) -> Result<T, SqliteFault> + Send + 'static,
     ) -> Result<T, StoreError> {
+        measure::store_call();
         let (slot, source) = (Arc::clone(&self.slot), calls.source.clone());
         let read = AbortOnDropHandle::new(self.runtime.spawn(async move {
             let mut file = slot.lock_owned().await;

@@ -13,6 +13,7 @@ use super::{
     write_queue::{QueuedWrite, WriteTicket, WriteTicketStub},
 };
 use crate::error::StoreError;
+use soloist_telemetry::measure;
 
 /// Makes calls to the worker.
 #[derive(Clone)]
@@ -31,6 +32,7 @@ impl WorkerCalls {
         attempted: &'static str,
         work: impl FnOnce(&mut SqliteFile) -> Result<T, SqliteFault> + Send + 'static,
     ) -> Result<T, StoreError> {
+        measure::store_call();
         let done = self.ask(self.request_timeout, work).await;
         done.map_err(|fault| fault.into_error(attempted, &self.label))
     }
@@ -56,6 +58,7 @@ impl WorkerCalls {
         attempted: &'static str,
         work: impl FnOnce(&mut SqliteFile) -> Result<T, SqliteFault> + Send + 'static,
     ) -> Result<T, StoreError> {
+        measure::store_call();
         let (reply, answer) = oneshot::channel();
         let work =
             move |file: Result<&mut SqliteFile, SqliteFault>| drop(reply.send(file.and_then(work)));

@@ -2,7 +2,9 @@
 
 use std::{fmt, sync::Arc};
 
-use metrics::{Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
+use metrics::{Gauge, Unit, counter, gauge};
+
+use super::metric::Metric;
 
 const INSTANCES: &str = "soloist_instances";
 const REFUSED: &str = "soloist_refused_actions";
@@ -12,25 +14,37 @@ const RESTARTS: &str = "soloist_restarts_total";
 const GUEST_MEMORY: &str = "soloist_guest_memory_bytes";
 const BLOCKING_THREADS: &str = "soloist_blocking_threads";
 
-/// Describes each metric.
-pub(super) fn describe() {
-    describe_gauge!(INSTANCES, "Instances of plugins that are alive");
-    describe_gauge!(
+/// The metrics of this subject.
+pub(super) const METRICS: &[Metric] = &[
+    Metric::gauge(INSTANCES, &[], "Live instances of plugins."),
+    Metric::gauge(
         REFUSED,
-        "Plugins and settings that this host does not take: its status says why"
-    );
-    describe_counter!(TRAPS, "Instances that have trapped");
-    describe_counter!(TIMED_OUT, "Instances that were ended since they took too long");
-    describe_counter!(RESTARTS, "How often a service was started again, since it had ended");
-    describe_gauge!(
-        GUEST_MEMORY,
-        Unit::Bytes,
-        "The linear memory of an action's instances that are alive"
-    );
-    describe_gauge!(
+        &[],
+        "Plugins and settings that this host refuses; its status says why.",
+    ),
+    Metric::counter(TRAPS, &["action"], "Instances that ended by a trap."),
+    Metric::counter(
+        TIMED_OUT,
+        &["action"],
+        "Instances that the host ended because they took too long: for a request, or to yield.",
+    ),
+    Metric::counter(RESTARTS, &["action"], "Restarts of a service that had ended."),
+    Metric::gauge(GUEST_MEMORY, &["action"], "Linear memory of the action's live instances.")
+        .in_unit(Unit::Bytes),
+    Metric::gauge(
         BLOCKING_THREADS,
-        "Threads on which calls of an action's guests block, on files or a name service"
-    );
+        &["action"],
+        "Threads on which calls of the action's guests wait for files or a name service; 32 at most. If they stay, files hang, and the log says `files-hang`.",
+    ),
+];
+
+/// Makes the counters of `action`, so that they start at 0.
+pub(super) fn start(action: &Arc<str>, is_service: bool) {
+    counter!(TRAPS, "action" => Arc::clone(action)).increment(0);
+    counter!(TIMED_OUT, "action" => Arc::clone(action)).increment(0);
+    if is_service {
+        counter!(RESTARTS, "action" => Arc::clone(action)).increment(0);
+    }
 }
 
 /// How many plugins and settings this host refuses.

@@ -3,26 +3,27 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use metrics::{
-    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
-};
+use metrics::{Unit, counter, gauge, histogram};
 
-const LEADER: &str = "soloist_leader";
+use super::metric::Metric;
+
+const LEADER: &str = "soloist_is_leader";
 const FENCING_TOKEN: &str = "soloist_fencing_token";
 const LEADERLESS: &str = "soloist_leaderless_seconds";
 const TERMS: &str = "soloist_terms_total";
-const TEARDOWN: &str = "soloist_teardown_seconds";
-const TAKE_OVER: &str = "soloist_take_over_seconds";
+const STOP: &str = "soloist_term_stop_duration_seconds";
+const START: &str = "soloist_term_start_duration_seconds";
 const MARGIN: &str = "soloist_lease_margin_seconds";
-const RENEWAL: &str = "soloist_renewal_seconds";
+const RENEWAL: &str = "soloist_lease_renewal_duration_seconds";
+const STORE_CALLS: &str = "soloist_store_calls_total";
 const STORE_ERRORS: &str = "soloist_store_errors_total";
 const CLOCK_AHEAD: &str = "soloist_clock_ahead_seconds";
 
 /// Around the stop timeout, 500 ms by default.
-const TEARDOWN_BUCKETS: &[f64] =
+const STOP_BUCKETS: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0];
 /// From a plugin that starts at once to one that takes 30 s.
-const TAKE_OVER_BUCKETS: &[f64] =
+const START_BUCKETS: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 /// From the shortest TTL to the longest that people choose.
 const MARGIN_BUCKETS: &[f64] = &[0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.5, 10.0, 30.0];
@@ -30,58 +31,80 @@ const MARGIN_BUCKETS: &[f64] = &[0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7
 const RENEWAL_BUCKETS: &[f64] =
     &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
 
-/// The buckets of each histogram.
-pub(super) const BUCKETS: &[(&str, &[f64])] = &[
-    (TEARDOWN, TEARDOWN_BUCKETS),
-    (TAKE_OVER, TAKE_OVER_BUCKETS),
-    (MARGIN, MARGIN_BUCKETS),
-    (RENEWAL, RENEWAL_BUCKETS),
+/// The metrics of this subject.
+pub(super) const METRICS: &[Metric] = &[
+    Metric::gauge(
+        LEADER,
+        &["group"],
+        "1 if this host leads the group, or 0.",
+    ),
+    Metric::gauge(
+        FENCING_TOKEN,
+        &["group"],
+        "Fencing token of the group's current term, as this host sees it; 0 while no host leads.",
+    ),
+    Metric::gauge(
+        LEADERLESS,
+        &["group"],
+        "How long no host has performed in the group, as far as this host knows; 0 while one does. It grows on a host that has lost its store as well.",
+    ).in_unit(Unit::Seconds),
+    Metric::counter(
+        TERMS,
+        &["group", "cause"],
+        "Terms of this host that ended, by cause: `shutdown`, `commanded`, `asked`, `preferred`, `action_failed`, `deadline_passed`, `lease_gone`, `key_gone` or `store_changed`.",
+    ),
+    Metric::durations(
+        STOP,
+        STOP_BUCKETS,
+        &["group"],
+        "Time from the close of a term's gate until nothing of the term runs.",
+    ),
+    Metric::durations(
+        START,
+        START_BUCKETS,
+        &["group"],
+        "Time from winning a term until an action that starts with it is up, with its hooks.",
+    ),
+    Metric::durations(
+        MARGIN,
+        MARGIN_BUCKETS,
+        &[],
+        "Time that was left to the deadline when a renewal of the lease was acknowledged.",
+    ),
+    Metric::durations(
+        RENEWAL,
+        RENEWAL_BUCKETS,
+        &[],
+        "Time from sending a renewal of the session's lease to its acknowledgement.",
+    ),
+    Metric::counter(
+        STORE_CALLS,
+        &[],
+        "Calls to the store.",
+    ),
+    Metric::counter(
+        STORE_ERRORS,
+        &[],
+        "Calls to the store that failed: of the session, of elections and rehearsals, of state, jobs and queued calls.",
+    ),
+    Metric::gauge(
+        CLOCK_AHEAD,
+        &[],
+        "How far this host's wall clock is ahead of those of most hosts (of two hosts: of the other one); negative if it is behind.",
+    ).in_unit(Unit::Seconds),
 ];
 
-/// Describes each metric.
-pub(super) fn describe() {
-    describe_gauge!(LEADER, "Whether this host leads the group: 1 or 0");
-    describe_gauge!(
-        FENCING_TOKEN,
-        "The fencing token of the group's term, as this host sees it; 0 while nobody leads"
-    );
-    describe_gauge!(
-        LEADERLESS,
-        Unit::Seconds,
-        "For how long nobody has performed in the group, as far as this host knows; 0 while somebody does"
-    );
-    describe_counter!(TERMS, "Terms of this host that have ended, by what ended them");
-    describe_histogram!(
-        TEARDOWN,
-        Unit::Seconds,
-        "From the close of a term's gate until nothing of the term runs"
-    );
-    describe_histogram!(
-        TAKE_OVER,
-        Unit::Seconds,
-        "From winning a term until an action that begins with it is up, its hooks included"
-    );
-    describe_histogram!(
-        MARGIN,
-        Unit::Seconds,
-        "How much time was left to the deadline when a renewal was acknowledged"
-    );
-    describe_histogram!(
-        RENEWAL,
-        Unit::Seconds,
-        "From sending a renewal of the session's lease to its acknowledgement"
-    );
-    describe_counter!(STORE_ERRORS, "Calls to the store that failed");
-    describe_gauge!(
-        CLOCK_AHEAD,
-        Unit::Seconds,
-        "By how much this host's wall clock is ahead of those of most hosts, or behind if below 0"
-    );
+/// Sets first values, so that the rate of the first error can be computed.
+pub(super) fn start() {
+    counter!(STORE_CALLS).increment(0);
+    counter!(STORE_ERRORS).increment(0);
 }
 
-/// Sets first values, so that the rate of the first store error can be computed.
-pub(super) fn start() {
-    counter!(STORE_ERRORS).increment(0);
+/// Makes the counters of a group, so that they start at 0.
+pub(super) fn start_group(group: &str, causes: &[&'static str]) {
+    for cause in causes {
+        counter!(TERMS, "group" => group.to_owned(), "cause" => *cause).increment(0);
+    }
 }
 
 /// Whether this host leads a group, and the fencing token of the group's leader.
@@ -101,20 +124,25 @@ pub fn term_ended(group: &str, cause: &'static str) {
     counter!(TERMS, "group" => group.to_owned(), "cause" => cause).increment(1);
 }
 
-/// A term was torn down.
-pub fn teardown(group: &str, took: Duration) {
-    histogram!(TEARDOWN, "group" => group.to_owned()).record(took);
+/// Nothing of a term runs any more, this long after its gate closed.
+pub fn term_stopped(group: &str, took: Duration) {
+    histogram!(STOP, "group" => group.to_owned()).record(took);
 }
 
 /// An action that starts with its term is up, this long after the term was won.
-pub fn taken_over(group: &str, took: Duration) {
-    histogram!(TAKE_OVER, "group" => group.to_owned()).record(took);
+pub fn term_started(group: &str, took: Duration) {
+    histogram!(START, "group" => group.to_owned()).record(took);
 }
 
 /// A lease renewal was acknowledged after `took`, with `margin` left to the old deadline.
 pub fn renewed(took: Duration, margin: Duration) {
     histogram!(RENEWAL).record(took);
     histogram!(MARGIN).record(margin);
+}
+
+/// The store is called.
+pub fn store_call() {
+    counter!(STORE_CALLS).increment(1);
 }
 
 /// A call to the store has failed.

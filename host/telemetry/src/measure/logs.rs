@@ -2,18 +2,35 @@
 
 use std::sync::Arc;
 
-use metrics::{counter, describe_counter};
+use metrics::counter;
+
+use super::metric::Metric;
 
 const LINES_DROPPED: &str = "soloist_plugin_lines_dropped_total";
 const LOG_LINES_LOST: &str = "soloist_log_lines_lost_total";
 
-/// Describes each metric.
-pub(super) fn describe() {
-    describe_counter!(
+/// The metrics of this subject.
+pub(super) const METRICS: &[Metric] = &[
+    Metric::counter(
         LINES_DROPPED,
-        "Lines that plugins printed and the log did not take, since they were too many"
-    );
-    describe_counter!(LOG_LINES_LOST, "Lines of this host's log that nobody read in time");
+        &["action"],
+        "Lines that the plugin printed and the log dropped because they exceeded `max_log_rate`.",
+    ),
+    Metric::counter(
+        LOG_LINES_LOST,
+        &[],
+        "Lines of this host's log that were lost because nobody read them in time; 16 MiB wait at most.",
+    ),
+];
+
+/// Makes the counter of the host, so that it starts at 0.
+pub(super) fn start() {
+    counter!(LOG_LINES_LOST).increment(0);
+}
+
+/// Makes the counter of `action`, so that it starts at 0.
+pub(super) fn start_action(action: &Arc<str>) {
+    counter!(LINES_DROPPED, "action" => Arc::clone(action)).increment(0);
 }
 
 /// The log of `action` has dropped this many lines beyond its rate limit.

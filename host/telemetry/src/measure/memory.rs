@@ -2,30 +2,32 @@
 
 use std::sync::Arc;
 
-use metrics::{Gauge, Unit, describe_gauge, gauge};
+use metrics::{Gauge, Unit, gauge};
+
+use super::metric::Metric;
 
 const HELD_BYTES: &str = "soloist_held_bytes";
 const HELD_FOR_CLIENTS: &str = "soloist_held_for_clients_bytes";
 const HELD_FOR_ALL: &str = "soloist_held_for_all_bytes";
 
-/// Describes each metric.
-pub(super) fn describe() {
-    describe_gauge!(
+/// The metrics of this subject.
+pub(super) const METRICS: &[Metric] = &[
+    Metric::gauge(
         HELD_BYTES,
-        Unit::Bytes,
-        "What this host holds in memory for an action: calls of tasks, state, bodies, requests"
-    );
-    describe_gauge!(
+        &["action"],
+        "Memory that this host holds for an action: calls of tasks and their results, state in transit, bodies, requests.",
+    ).in_unit(Unit::Bytes),
+    Metric::gauge(
         HELD_FOR_CLIENTS,
-        Unit::Bytes,
-        "What this host holds in memory for the clients of its control API: bodies of requests"
-    );
-    describe_gauge!(
+        &[],
+        "Memory that this host holds for the clients of its control API: bodies of requests; 256 MiB at most, of which each client has a share.",
+    ).in_unit(Unit::Bytes),
+    Metric::gauge(
         HELD_FOR_ALL,
-        Unit::Bytes,
-        "What this host holds in memory for all actions and clients together"
-    );
-}
+        &[],
+        "Memory that this host holds for all actions and clients together: 1 GiB at most, plus 8 MiB that each action may always have.",
+    ).in_unit(Unit::Bytes),
+];
 
 /// The memory held for `action`, in bytes.
 pub fn held(action: &Arc<str>) -> Gauge {

@@ -10,10 +10,13 @@ mod jobs;
 mod leadership;
 mod logs;
 mod memory;
+mod metric;
+#[cfg(test)]
+mod reference;
 mod requests;
 mod tasks;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio_util::sync::CancellationToken;
@@ -23,29 +26,29 @@ pub use self::{
         GuestMemoryGauge, blocking_threads, instances, refused_actions, restarted, timed_out,
         trapped,
     },
-    jobs::{job_ended, job_missed},
+    jobs::{job_ended, job_interrupted, job_missed, job_succeeded},
     leadership::{
-        clock_ahead, group, leaderless, renewed, store_error, taken_over, teardown, term_ended,
+        clock_ahead, group, leaderless, renewed, store_call, store_error, term_ended, term_started,
+        term_stopped,
     },
     logs::{lines_dropped, log_lines_lost},
     memory::{held, held_for_all, held_for_clients},
+    metric::{Metric, MetricKind},
     requests::{
         RequestMetrics, gate_refused, relay_failed, relay_forwarded, relay_held, relay_repeated,
     },
-    tasks::{call_enqueued, queued_call_attempted, task_called, task_load},
+    tasks::{call_enqueued, queued_call_attempted, task_called, task_calls_in_flight},
 };
 
-/// The buckets of all histograms, by subject.
-const BUCKETS: [&[(&str, &[f64])]; 3] = [leadership::BUCKETS, requests::BUCKETS, jobs::BUCKETS];
-/// Describe all metrics, by subject.
-const DESCRIPTIONS: [fn(); 7] = [
-    guests::describe,
-    jobs::describe,
-    leadership::describe,
-    logs::describe,
-    memory::describe,
-    requests::describe,
-    tasks::describe,
+/// All metrics of a host, by subject.
+pub const SUBJECTS: [(&str, &[Metric]); 7] = [
+    ("Leadership, lease and store", leadership::METRICS),
+    ("Plugins", guests::METRICS),
+    ("Requests", requests::METRICS),
+    ("Jobs", jobs::METRICS),
+    ("Tasks", tasks::METRICS),
+    ("Memory", memory::METRICS),
+    ("Logs", logs::METRICS),
 ];
 
 /// How often samples are sorted into their buckets; until then each sample takes memory.
@@ -61,13 +64,10 @@ impl Measurements {
     /// # Errors
     /// Another recorder is installed in this process.
     pub fn start() -> Result<Self, BuildError> {
-        let mut builder = PrometheusBuilder::new();
-        for (name, buckets) in BUCKETS.into_iter().flatten() {
-            builder = builder.set_buckets_for_metric(Matcher::Full((*name).to_owned()), buckets)?;
-        }
-        let handle = builder.install_recorder()?;
-        DESCRIPTIONS.into_iter().for_each(|describe| describe());
+        let handle = builder()?.install_recorder()?;
+        all().for_each(Metric::describe);
         leadership::start();
+        logs::start();
         Ok(Self(handle))
     }
 
@@ -85,22 +85,55 @@ impl Measurements {
     }
 }
 
+fn all() -> impl Iterator<Item = &'static Metric> {
+    SUBJECTS.iter().flat_map(|(_, metrics)| *metrics)
+}
+
+fn builder() -> Result<PrometheusBuilder, BuildError> {
+    let mut builder = PrometheusBuilder::new();
+    for metric in all() {
+        if let MetricKind::Histogram(buckets) = metric.kind {
+            let name = Matcher::Full(metric.name.to_owned());
+            builder = builder.set_buckets_for_metric(name, buckets)?;
+        }
+    }
+    Ok(builder)
+}
+
+/// Makes the counters of a group, so that they start at 0; `causes` are all that can end a term.
+pub fn start_group(group: &str, causes: &[&'static str]) {
+    leadership::start_group(group, causes);
+}
+
+/// Makes the counters that every action has, so that they start at 0.
+pub fn start_action(action: &Arc<str>, is_service: bool) {
+    guests::start(action, is_service);
+    logs::start_action(action);
+}
+
+/// Makes the counters of an action that answers requests; `refusals` are the reasons of the gate.
+pub fn start_http(action: &Arc<str>, refusals: &[&'static str]) {
+    requests::start(action, refusals);
+}
+
+/// Makes the counters of a job; `outcomes` are those of its runs.
+pub fn start_job(action: &Arc<str>, outcomes: &[&'static str]) {
+    jobs::start(action, outcomes);
+}
+
+/// Makes the counters of a task, with the outcomes of its calls and of attempts at queued ones.
+pub fn start_task(task: &Arc<str>, calls: &[&'static str], attempts: &[&'static str]) {
+    tasks::start(task, calls, attempts);
+}
+
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
 
-    const OPERATIONS: &str = include_str!("../../../../docs/operations.md");
+    use chrono::TimeDelta;
+    use http::StatusCode;
 
-    /// All files of this module that define metrics.
-    const SOURCES: [&str; 7] = [
-        include_str!("guests.rs"),
-        include_str!("jobs.rs"),
-        include_str!("leadership.rs"),
-        include_str!("logs.rs"),
-        include_str!("memory.rs"),
-        include_str!("requests.rs"),
-        include_str!("tasks.rs"),
-    ];
+    use super::*;
 
     /// The metrics that a text names, without the suffixes that Prometheus adds for histograms.
     fn named(text: &str) -> BTreeSet<&str> {
@@ -117,28 +150,104 @@ mod tests {
             .collect()
     }
 
+    /// Measures everything once.
+    fn measure_everything() {
+        let (it, second) = (&Arc::from("it"), Duration::from_secs(1));
+        leadership::start();
+        logs::start();
+        start_group("main", &["asked"]);
+        start_action(it, true);
+        start_http(it, &["closed"]);
+        start_job(it, &["done"]);
+        start_task(it, &["done"], &["again"]);
+        group("main", true, Some(7));
+        leaderless("main", second);
+        term_started("main", second);
+        term_stopped("main", second);
+        renewed(second, second);
+        clock_ahead(TimeDelta::seconds(1));
+        instances(1);
+        refused_actions(1);
+        GuestMemoryGauge::of(it).grow(1);
+        blocking_threads(it).set(1);
+        for account in [held(it), held_for_all(), held_for_clients()] {
+            account.set(1);
+        }
+        let requests = RequestMetrics::of(it);
+        for code in [204, 404, 999] {
+            requests.answered(StatusCode::from_u16(code).unwrap(), second);
+        }
+        job_ended(it, "done", second);
+        job_succeeded(it, chrono::DateTime::UNIX_EPOCH + second);
+        task_calls_in_flight(it, 1);
+    }
+
+    /// The labels of each metric in Prometheus' text format.
+    fn labels(text: &str) -> BTreeMap<String, BTreeSet<String>> {
+        let mut found = BTreeMap::<_, BTreeSet<_>>::new();
+        for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            let (name, rest) = line.split_at(line.find(['{', ' ']).unwrap());
+            let stem = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end));
+            let labels = found.entry(stem.unwrap_or(name).to_owned()).or_default();
+            let pairs = rest.split(['{', ',']).filter_map(|part| part.split_once('='));
+            labels.extend(pairs.map(|(label, _)| label.to_owned()).filter(|label| label != "le"));
+        }
+        found
+    }
+
     #[test]
-    fn what_is_measured_is_documented() {
-        let documented = named(OPERATIONS);
-        for name in SOURCES.into_iter().flat_map(named) {
-            assert!(documented.contains(name), "docs/operations.md does not name {name}");
+    fn what_is_registered_is_measured_with_its_labels() {
+        let recorder = builder().unwrap().build_recorder();
+        let handle = recorder.handle();
+        metrics::with_local_recorder(&recorder, || {
+            all().for_each(Metric::describe);
+            measure_everything();
+        });
+        let text = handle.render();
+        let registered = all().map(|metric| {
+            let labels = metric.labels.iter().map(|label| (*label).to_owned()).collect();
+            (metric.name.to_owned(), labels)
+        });
+        assert_eq!(labels(&text), registered.collect(), "{text}");
+        for line in [
+            "soloist_http_requests_total{action=\"it\",code=\"200\"} 0",
+            "soloist_http_requests_total{action=\"it\",code=\"404\"} 1",
+            "soloist_http_requests_total{action=\"it\",code=\"other\"} 1",
+            "soloist_job_last_success_timestamp_seconds{action=\"it\"} 1",
+        ] {
+            assert!(text.contains(&format!("{line}\n")), "no {line} in {text}");
         }
     }
 
     #[test]
+    fn each_alert_has_its_section_in_the_runbook() {
+        let alerts = include_str!("../../../../examples/monitoring/alerts.yml");
+        let runbook = include_str!("../../../../docs/runbook.md");
+        let names: Vec<_> =
+            alerts.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+        assert!(names.len() > 10, "{names:?}");
+        for name in &names {
+            assert!(runbook.contains(&format!("\n## {name}\n")), "no section for {name}");
+            let link = format!("runbook_url: docs/runbook.md#{}\n", name.to_lowercase());
+            assert!(alerts.contains(&link), "{name} has no runbook_url");
+        }
+        assert_eq!(runbook.matches("\n## Soloist").count(), names.len(), "of alerts that are gone");
+    }
+
+    #[test]
     fn what_monitoring_asks_for_is_measured() {
-        for (file, text) in [
-            ("alerts.yml", include_str!("../../../../examples/monitoring/alerts.yml")),
-            ("alerts-test.yml", include_str!("../../../../examples/monitoring/alerts-test.yml")),
-            ("dashboard.json", include_str!("../../../../examples/monitoring/dashboard.json")),
-            ("operations.md", OPERATIONS),
+        let measured: BTreeSet<_> = all().map(|metric| metric.name).collect();
+        for (file, text, least) in [
+            ("alerts.yml", include_str!("../../../../examples/monitoring/alerts.yml"), 5),
+            ("alerts-test.yml", include_str!("../../../../examples/monitoring/alerts-test.yml"), 5),
+            ("dashboard.json", include_str!("../../../../examples/monitoring/dashboard.json"), 5),
+            ("operations.md", include_str!("../../../../docs/operations.md"), 1),
+            ("runbook.md", include_str!("../../../../docs/runbook.md"), 5),
         ] {
             let named = named(text);
-            assert!(named.len() > 5, "{file} names {named:?}");
+            assert!(named.len() >= least, "{file} names {named:?}");
             for name in named {
-                let definition = format!("= \"{name}\";");
-                let is_measured = SOURCES.iter().any(|source| source.contains(&definition));
-                assert!(is_measured, "{file}: nothing measures {name}");
+                assert!(measured.contains(name), "{file}: nothing measures {name}");
             }
         }
     }

@@ -1,12 +1,18 @@
 //! Requests: those that actions answer, and those that the relay forwards.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    ops::Range,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use http::StatusCode;
-use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
+use metrics::{Counter, Histogram, counter, histogram};
+
+use super::metric::Metric;
 
 const HTTP_REQUESTS: &str = "soloist_http_requests_total";
-const HTTP_SECONDS: &str = "soloist_http_seconds";
+const HTTP_SECONDS: &str = "soloist_http_request_duration_seconds";
 const REFUSALS: &str = "soloist_gate_refusals_total";
 const FORWARDED: &str = "soloist_relay_forwarded_total";
 const HELD: &str = "soloist_relay_held_total";
@@ -19,28 +25,47 @@ const HTTP_BUCKETS: &[f64] = &[
     5.0, 10.0, 30.0,
 ];
 
-/// The buckets of each histogram.
-pub(super) const BUCKETS: &[(&str, &[f64])] = &[(HTTP_SECONDS, HTTP_BUCKETS)];
-
-/// Describes each metric.
-pub(super) fn describe() {
-    describe_counter!(HTTP_REQUESTS, "Requests that this host's actions have answered, by class");
-    describe_histogram!(
+/// The metrics of this subject.
+pub(super) const METRICS: &[Metric] = &[
+    Metric::counter(
+        HTTP_REQUESTS,
+        &["action", "code"],
+        "Requests that this host's actions answered, by status code; `other` stands for codes from 600.",
+    ),
+    Metric::durations(
         HTTP_SECONDS,
-        Unit::Seconds,
-        "From a request to the head of its answer, with the wait for its turn"
-    );
-    describe_counter!(
+        HTTP_BUCKETS,
+        &["action"],
+        "Time from a request to the head of its response, with the wait for an instance.",
+    ),
+    Metric::counter(
         REFUSALS,
-        "Requests that the gate refused, on their way in or with their answer on its way out"
-    );
-    describe_counter!(FORWARDED, "Requests that were sent to the leader, another host");
-    describe_counter!(HELD, "Requests that had to wait for a leader");
-    describe_counter!(
+        &["action", "reason"],
+        "Requests that the gate refused on their way in, or with their response on its way out, because the term was `draining`, `closed` or `expired`.",
+    ),
+    Metric::counter(
+        FORWARDED,
+        &["action"],
+        "Requests that this host sent to the leader, another host.",
+    ),
+    Metric::counter(HELD, &["action"], "Requests that waited for a leader."),
+    Metric::counter(
         REPEATED,
-        "Requests that were given to another leader, since the one before was lost"
-    );
-    describe_counter!(FAILED, "Requests for which the relay found no answer");
+        &["action"],
+        "Requests that were sent to another leader because the one before was lost.",
+    ),
+    Metric::counter(FAILED, &["action"], "Requests for which the relay found no response."),
+];
+
+/// Makes the counters of `action`, so that they start at 0.
+pub(super) fn start(action: &Arc<str>, refusals: &[&'static str]) {
+    answered(action, "200").increment(0);
+    for reason in refusals {
+        counter!(REFUSALS, "action" => Arc::clone(action), "reason" => *reason).increment(0);
+    }
+    for name in [FORWARDED, HELD, REPEATED, FAILED] {
+        counter!(name, "action" => Arc::clone(action)).increment(0);
+    }
 }
 
 /// The gate refused a request of `action`, or its response; `reason` is one word.
@@ -68,29 +93,36 @@ pub fn relay_failed(action: &Arc<str>) {
     counter!(FAILED, "action" => Arc::clone(action)).increment(1);
 }
 
-/// The classes of status codes. A status outside of all of them is a fault of a guest.
-const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
+/// The status codes that have a counter of their own; a guest may make up any number.
+const CODES: Range<u16> = 100..600;
 
 /// The requests that an action answers.
 pub struct RequestMetrics {
-    classes: [Counter; CLASSES.len()],
+    action: Arc<str>,
+    /// The counter of each code in [`CODES`] that was answered.
+    codes: Box<[OnceLock<Counter>]>,
     seconds: Histogram,
 }
 
 impl RequestMetrics {
     /// The metrics of `action`.
     pub fn of(action: &Arc<str>) -> Self {
-        let class =
-            |class| counter!(HTTP_REQUESTS, "action" => Arc::clone(action), "code" => class);
         let seconds = histogram!(HTTP_SECONDS, "action" => Arc::clone(action));
-        Self { classes: CLASSES.map(class), seconds }
+        let codes = CODES.map(|_| OnceLock::new()).collect();
+        Self { action: Arc::clone(action), codes, seconds }
     }
 
     /// Records a response with this status.
     pub fn answered(&self, status: StatusCode, took: Duration) {
-        let class = usize::from(status.as_u16() / 100).saturating_sub(2);
-        let [.., errors] = &self.classes;
-        self.classes.get(class).unwrap_or(errors).increment(1);
+        let place = status.as_u16().checked_sub(CODES.start).map(usize::from);
+        match place.and_then(|place| self.codes.get(place)) {
+            Some(code) => code.get_or_init(|| answered(&self.action, status.as_str())).increment(1),
+            None => answered(&self.action, "other").increment(1),
+        }
         self.seconds.record(took);
     }
+}
+
+fn answered(action: &Arc<str>, code: &str) -> Counter {
+    counter!(HTTP_REQUESTS, "action" => Arc::clone(action), "code" => code.to_owned())
 }

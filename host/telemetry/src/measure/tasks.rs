@@ -2,27 +2,53 @@
 
 use std::sync::Arc;
 
-use metrics::{counter, describe_counter, describe_gauge, gauge};
+use metrics::{counter, gauge};
 
-const LOAD: &str = "soloist_task_load";
+use super::metric::Metric;
+
+const IN_FLIGHT: &str = "soloist_task_calls_in_flight";
 const CALLS: &str = "soloist_task_calls_total";
 const ENQUEUED: &str = "soloist_task_enqueued_total";
 const QUEUED_CALLS: &str = "soloist_queued_call_attempts_total";
 
-/// Describes each metric.
-pub(super) fn describe() {
-    describe_gauge!(LOAD, "Calls of a task that this host does, or that wait for that");
-    describe_counter!(CALLS, "Calls of tasks that came to this host, by what came of them");
-    describe_counter!(ENQUEUED, "Queued calls that this host was given, and that the store has");
-    describe_counter!(
+/// The metrics of this subject.
+pub(super) const METRICS: &[Metric] = &[
+    Metric::gauge(
+        IN_FLIGHT,
+        &["task"],
+        "Calls of the task that this host runs or that wait for their turn on it.",
+    ),
+    Metric::counter(
+        CALLS,
+        &["task", "outcome"],
+        "Calls of the task that were made at this host, by outcome: `done`, `unknown`, `refused`, `failed`, `late`, `busy`, `nobody` or `lost`.",
+    ),
+    Metric::counter(
+        ENQUEUED,
+        &["task"],
+        "Queued calls that were made at this host and that the store has.",
+    ),
+    Metric::counter(
         QUEUED_CALLS,
-        "What came of attempts at queued calls on this host: done, again (back into the queue) or dead"
-    );
+        &["task", "outcome"],
+        "Attempts at queued calls on this host, by outcome: `done`, `again` (back in the queue) or `dead`.",
+    ),
+];
+
+/// Makes the counters of `task`, so that they start at 0.
+pub(super) fn start(task: &Arc<str>, calls: &[&'static str], attempts: &[&'static str]) {
+    for outcome in calls {
+        counter!(CALLS, "task" => Arc::clone(task), "outcome" => *outcome).increment(0);
+    }
+    for outcome in attempts {
+        counter!(QUEUED_CALLS, "task" => Arc::clone(task), "outcome" => *outcome).increment(0);
+    }
+    counter!(ENQUEUED, "task" => Arc::clone(task)).increment(0);
 }
 
 /// How many calls of `task` this host runs or has queued.
-pub fn task_load(task: &Arc<str>, load: usize) {
-    gauge!(LOAD, "task" => Arc::clone(task)).set(load as f64);
+pub fn task_calls_in_flight(task: &Arc<str>, calls: usize) {
+    gauge!(IN_FLIGHT, "task" => Arc::clone(task)).set(calls as f64);
 }
 
 /// A call of `task` to this host has ended; `outcome` is one word.

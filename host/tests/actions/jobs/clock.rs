@@ -148,7 +148,7 @@ impl JobScene {
     async fn begun(&self, name: &str) -> Vec<String> {
         let records = self.kept(name).await;
         assert!(records.iter().all(|record| record.outcome == RunOutcome::Done), "{records:?}");
-        records.iter().map(|record| moment(record.scheduled)).collect()
+        records.iter().map(|record| moment(record.scheduled_at)).collect()
     }
 
     async fn stop(self) {
@@ -216,8 +216,8 @@ async fn thousands_fire_when_they_should() {
         assert!((2..=3).contains(&count) && records.len() == count, "{records:?}");
         for (record, minute) in records.iter().zip(1..) {
             let scheduled = "2026-11-22T03:00:00Z".parse::<DateTime<Utc>>().unwrap();
-            assert_eq!(record.scheduled, scheduled + TimeDelta::minutes(minute));
-            let put_off = record.started - record.scheduled;
+            assert_eq!(record.scheduled_at, scheduled + TimeDelta::minutes(minute));
+            let put_off = record.started_at - record.scheduled_at;
             late = late.max(put_off);
             spread += usize::from(put_off > TimeDelta::seconds(22));
         }
@@ -266,12 +266,12 @@ async fn a_clock_that_is_set_forwards_misses_runs() {
     assert_eq!(world.begun("skip").await, begun(&[4]));
     assert_eq!(world.begun("once").await, begun(&[4, 7]));
     assert_eq!(world.begun("all").await, begun(&[4, 5, 6, 7]));
-    assert_eq!(world.kept("once").await[1].missed, 2);
+    assert_eq!(world.kept("once").await[1].missed_runs, 2);
     hours(1).await;
     assert_eq!(world.begun("skip").await, begun(&[4, 8]));
     assert_eq!(world.begun("once").await, begun(&[4, 7, 8]));
     assert_eq!(world.begun("all").await, begun(&[4, 5, 6, 7, 8]));
-    assert_eq!(world.kept("skip").await[1].missed, 3);
+    assert_eq!(world.kept("skip").await[1].missed_runs, 3);
     world.stop().await;
 }
 
@@ -297,13 +297,13 @@ async fn what_a_slow_store_holds_up_is_missed_or_says_when_it_began() {
     for name in ["once", "all"] {
         let late = world.kept(name).await;
         assert_eq!((late.len(), late[0].outcome), (1, RunOutcome::Done), "{late:?}");
-        assert!(late[0].started - late[0].scheduled >= held_up, "{late:?}");
+        assert!(late[0].started_at - late[0].scheduled_at >= held_up, "{late:?}");
     }
     hours(1).await;
     for (name, missed) in [("skip", 1), ("once", 0), ("all", 0)] {
         let next = world.kept(name).await.pop().unwrap();
-        assert_eq!((next.outcome, next.missed), (RunOutcome::Done, missed), "{next:?}");
-        assert!(next.started - next.scheduled <= TimeDelta::seconds(1), "{next:?}");
+        assert_eq!((next.outcome, next.missed_runs), (RunOutcome::Done, missed), "{next:?}");
+        assert!(next.started_at - next.scheduled_at <= TimeDelta::seconds(1), "{next:?}");
     }
     world.stop().await;
 }

@@ -15,7 +15,7 @@ use super::{
     gate::pass_gate,
 };
 use crate::capability::{ActionAccess, TermHeaders, outbound::RequestTarget};
-use soloist_trace::{KeyValue, SpanRole, TraceContext, TraceSpan};
+use soloist_trace::{KeyValue, SpanRole, TraceContext, TraceSpan, sent_request};
 
 type Transmission = Box<dyn Future<Output = Result<(), Error>> + Send>;
 type ExchangeResult = Result<(Response<WasiBody>, Transmission), Error>;
@@ -51,7 +51,9 @@ impl WasiHttpHooks for OutgoingHooks {
         let request = request.map(|body| OutgoingBody::new(body, alive).boxed_unsync());
         let response = exchange::start(&self.access, request, options.unwrap_or_default());
         Box::new(async move {
-            let response = response.await.inspect_err(|error| span.fail(error.to_string()))?;
+            let response = response
+                .await
+                .inspect_err(|error| span.fail(error_type(error), error.to_string()))?;
             span.set_response_status(response.status());
             Ok((response, Box::new(std::future::ready(Ok(()))) as Transmission))
         })
@@ -95,18 +97,20 @@ impl OutgoingHooks {
             return TraceSpan::disabled();
         }
         let span = TraceSpan::begin(SpanRole::Client, self.trace.clone(), || {
-            let (uri, method) = (request.uri(), request.method().to_string());
-            // The path is left out: paths of some APIs contain tokens.
-            let about = vec![
-                KeyValue::new("http.request.method", method.clone()),
-                KeyValue::new("server.address", uri.host().unwrap_or_default().to_owned()),
-                KeyValue::new("soloist.action", Arc::clone(&self.access.action)),
-            ];
-            (method.into(), about)
+            let (name, mut about) = sent_request(request.method(), request.uri());
+            about.push(KeyValue::new("soloist.action", Arc::clone(&self.access.action)));
+            (name.into(), about)
         });
         if let Some(context) = span.context() {
             context.inject(request.headers_mut());
         }
         span
     }
+}
+
+/// The name of the kind of an error, as in `ConnectionRefused`.
+fn error_type(error: &Error) -> String {
+    let shown = format!("{error:?}");
+    let end = shown.find(|c: char| !c.is_alphanumeric()).unwrap_or(shown.len());
+    shown[..end].to_owned()
 }

@@ -34,7 +34,7 @@ pub(super) fn key(number: u64) -> String {
 
 pub(super) fn interrupt(record: &mut RunRecord, now: DateTime<Utc>) {
     record.outcome = RunOutcome::Interrupted;
-    record.ended = Some(now);
+    record.ended_at = Some(now);
     let why = format!("{} lost its leadership, or stopped, while this ran", record.host);
     record.error = Some(why);
 }

@@ -32,6 +32,7 @@ use self::{
 use soloist_guests::capability::TermLink;
 use soloist_jobs::{JobMark, JobRun, RunOutcome, RunRecord};
 use soloist_stores::{StateStore, StateWrite};
+use soloist_telemetry::measure;
 
 pub use self::{
     contents::{NumberedRecord, history},
@@ -91,10 +92,11 @@ impl Ledger {
                 .0
                 .retry("open its ledger", || read_all(&*self.0.store, &self.0.action))
                 .await?;
-            let mut writes = Vec::new();
+            let (mut writes, mut interrupted) = (Vec::new(), 0);
             for (page, version) in &mut book.records {
                 if !page.record.is_over() && !goes_on(&page.record) {
                     interrupt(&mut page.record, now);
+                    interrupted += 1;
                     writes.push(self.put(&page.record_key(), &page.record, *version)?);
                 }
             }
@@ -102,6 +104,7 @@ impl Ledger {
                 book.records.iter().map(|(page, _)| page.record.clone()).collect();
             if let Some((mark, _)) = &mut book.mark {
                 mark.complete_from(&records);
+                mark.note_successes(&records);
             }
             let mark = match &book.mark {
                 Some((mark, _)) if mark.has_schedule(schedule) && !anew => mark.clone(),
@@ -118,6 +121,7 @@ impl Ledger {
                 return Ok((mark, records));
             }
             if matches!(self.0.write("open its ledger", &writes).await?, WriteOutcome::Written) {
+                measure::job_interrupted(&self.0.action, interrupted);
                 return Ok((mark, records));
             }
         }
@@ -182,16 +186,16 @@ impl Ledger {
         let new = mark.after_claim(run, term.fencing_token.0, now);
         let record = RunRecord {
             id: run.id.clone(),
-            scheduled: run.scheduled,
+            scheduled_at: run.scheduled,
             by_hand: run.by_hand,
-            missed,
+            missed_runs: missed,
             host: term.host.to_string(),
             fencing_token: term.fencing_token.0,
-            started: now,
-            ended: None,
+            started_at: now,
+            ended_at: None,
             attempt: 1,
             outcome: RunOutcome::Running,
-            exit: None,
+            exit_code: None,
             error: None,
             output: String::new(),
         };

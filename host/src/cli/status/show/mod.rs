@@ -16,14 +16,14 @@ use crate::{
 };
 use format::{bad, good};
 use remarks::remarks;
-use tables::{actions, groups, members};
+use tables::{actions, groups, hosts};
 
 /// The whole status as text.
 pub(crate) fn status(status: &Status, now: SystemTime, paint: Paint) -> String {
     let parts = [
         summary(status, paint),
         groups(status, now).render(paint) + &remarks(status, paint),
-        members(status, now).render(paint),
+        hosts(status, now).render(paint),
         actions(status).render(paint),
     ];
     parts.join("\n")

@@ -18,16 +18,16 @@ pub(super) fn remarks(status: &Status, paint: Paint) -> String {
         let obstacle = own?;
         Some(format!("this host does not stand in {name}: {obstacle}"))
     });
-    let pauses = status
-        .groups
-        .iter()
-        .filter_map(|(name, group)| Some(format!("{name} is {}", group.paused.as_ref()?)));
-    let drains = (status.members.iter())
-        .filter_map(|member| Some(format!("{} is {}", member.name, member.drained.as_ref()?)));
-    let removed = status
-        .removed
-        .iter()
-        .map(|(name, why)| format!("{name} is {why}; `soloist admit {name}` lets it in again"));
+    let pauses = (status.groups.iter()).filter_map(|(name, group)| {
+        Some(format!("{name} is {}", group.paused.as_ref()?.sentence()))
+    });
+    let drains = (status.hosts.iter()).filter_map(|host| {
+        Some(format!("{} is {}", host.name, host.drained.as_ref()?.sentence("drained")))
+    });
+    let removed = status.removed.iter().map(|(name, order)| {
+        let how = order.sentence("removed");
+        format!("{name} is {how}; `soloist admit {name}` lets it in again")
+    });
     let whole = status.host.obstacle.as_ref();
     let whole = whole.map(|why| format!("this host stands for nothing: {why}"));
     let warnings = status.host.warnings.iter().cloned();
@@ -68,8 +68,10 @@ fn leaderless(status: &Status) -> impl Iterator<Item = String> {
         let gap =
             gap.map(move |it| format!("{} since {}: {}", unled(status, name), it.since, it.why));
         let strangers = group.strangers.iter().map(move |it| {
-            let StrangerEntry { key, seen, remove, .. } = it;
-            format!("{key} in the queue of {name} is no host's, seen since {seen}: `{remove}`")
+            let StrangerEntry { key, first_seen_at, remove, .. } = it;
+            format!(
+                "{key} in the queue of {name} is no host's, seen since {first_seen_at}: `{remove}`"
+            )
         });
         gap.chain(strangers)
     })

@@ -6,7 +6,7 @@ use owo_colors::Style;
 
 use super::format::{age, bad, good, or_unknown, seconds};
 use crate::{
-    api::{ActionEntry, GroupEntry, GroupRole, MemberEntry, Status},
+    api::{ActionEntry, GroupEntry, GroupRole, KnownHostEntry, Status},
     cli::text_table::{TableCell, TextTable},
 };
 
@@ -17,7 +17,7 @@ pub(super) fn groups(status: &Status, now: SystemTime) -> TextTable {
         "FENCING TOKEN",
         "NEXT",
         "LEADING FOR",
-        "LEASE LEFT",
+        "DEADLINE IN",
         "THIS HOST",
     ]);
     for (name, group) in &status.groups {
@@ -26,8 +26,8 @@ pub(super) fn groups(status: &Status, now: SystemTime) -> TextTable {
             leader(group, status, now),
             or_unknown(group.fencing_token.map(|fencing_token| fencing_token.to_string())),
             or_unknown(group.next_leader.clone()),
-            or_unknown(group.since.as_deref().and_then(|since| age(since, now))),
-            or_unknown(group.lease_remaining_ms.map(seconds)),
+            or_unknown(group.leading_since.as_deref().and_then(|since| age(since, now))),
+            or_unknown(group.deadline_in_ms.map(seconds)),
             role(group.role).into(),
         ]);
     }
@@ -41,7 +41,7 @@ fn leader(group: &GroupEntry, status: &Status, now: SystemTime) -> TableCell {
     if status.store.current {
         return TableCell::new("nobody", bad());
     }
-    let seen = status.store.seen.as_deref().and_then(|seen| age(seen, now));
+    let seen = status.store.seen_at.as_deref().and_then(|seen| age(seen, now));
     match (&group.last_known_leader, seen) {
         (Some(last), Some(ago)) => {
             TableCell::new(format!("unknown (last seen: {last}, {ago} ago)"), bad())
@@ -55,39 +55,39 @@ fn role(role: GroupRole) -> &'static str {
     match role {
         GroupRole::Leader => "leader",
         GroupRole::Draining => "draining",
-        GroupRole::Next => "next_leader",
+        GroupRole::Next => "next",
         GroupRole::Standby => "standby",
         GroupRole::Out => "out",
     }
 }
 
-pub(super) fn members(status: &Status, now: SystemTime) -> TextTable {
+pub(super) fn hosts(status: &Status, now: SystemTime) -> TextTable {
     let mut table = TextTable::new(["HOST", "LIVE", "URL", "VERSION", "JOINED", "SEEN", "LABELS"]);
-    for member in &status.members {
+    for host in &status.hosts {
         let ago = |moment: &str| age(moment, now).map(|age| format!("{age} ago"));
         table.row([
-            (&member.name).into(),
-            match member.live {
+            (&host.name).into(),
+            match host.live {
                 Some(true) => TableCell::new("yes", good()),
                 Some(false) => TableCell::new("no", bad()),
                 None => TableCell::new("?", bad()),
             },
-            (&member.url).into(),
-            (&member.version).into(),
-            or_unknown(ago(&member.joined)),
-            match member.live {
+            (&host.url).into(),
+            (&host.version).into(),
+            or_unknown(ago(&host.joined_at)),
+            match host.live {
                 Some(true) => "now".into(),
-                _ => or_unknown(member.last_seen.as_deref().and_then(ago)),
+                _ => or_unknown(host.last_seen_at.as_deref().and_then(ago)),
             },
-            labels(member).into(),
+            labels(host).into(),
         ]);
     }
     table
 }
 
-fn labels(member: &MemberEntry) -> String {
+fn labels(host: &KnownHostEntry) -> String {
     let labels: Vec<_> =
-        member.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        host.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
     labels.join(" ")
 }
 

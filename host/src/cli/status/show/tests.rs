@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
-use crate::api::{GroupRole, example};
+use crate::api::{GroupRole, OrderEntry, PauseEntry, example};
 use soloist_text::affects_display;
 
 /// 183 s after the member of the example joined.
@@ -21,8 +21,8 @@ fn a_cluster_at_a_glance() {
 cluster demo, seen by host a (127.0.0.1:4000, soloist 0.1.0)
 store sqlite soloist.db: ok
 
-GROUP  LEADER  FENCING TOKEN  NEXT  LEADING FOR  LEASE LEFT  THIS HOST
-main   a       17     –     1m 22s       4.1s        leader
+GROUP  LEADER  FENCING TOKEN  NEXT  LEADING FOR  DEADLINE IN  THIS HOST
+main   a       17             –     1m 22s       4.1s         leader
 
 HOST  LIVE  URL            VERSION  JOINED     SEEN       LABELS
 a     yes   http://a:4000  0.1.0    3m 3s ago  now        size=big
@@ -44,7 +44,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn whatever_a_status_says_it_is_so_many_lines_of_text(texts in vec(text(), 24)) {
+    fn whatever_a_status_says_it_is_so_many_lines_of_text(texts in vec(text(), 32)) {
         let mut texts = texts.into_iter();
         let mut next = move || texts.next().unwrap_or_default();
         let mut all = example();
@@ -52,12 +52,12 @@ proptest! {
         (all.host.version, all.store.label) = (next(), next());
         all.store.last_error = Some(next());
         let mut group = all.groups.pop_first().unwrap().1;
-        (group.leader, group.next_leader, group.since) = (Some(next()), Some(next()), Some(next()));
-        (group.obstacle, group.paused) = (Some(next()), Some(next()));
+        (group.leader, group.next_leader, group.leading_since) = (Some(next()), Some(next()), Some(next()));
+        (group.obstacle, group.paused) = (Some(next()), Some(pause(next(), next())));
         all.groups.insert(next(), group);
-        for member in &mut all.members {
-            (member.name, member.url, member.joined) = (next(), next(), next());
-            (member.version, member.drained) = (next(), Some(next()));
+        for member in &mut all.hosts {
+            (member.name, member.url, member.joined_at) = (next(), next(), next());
+            (member.version, member.drained) = (next(), Some(order(next(), next())));
             member.labels.insert(next(), "x".into());
         }
         all.actions[0].last_error = Some(next());
@@ -67,15 +67,24 @@ proptest! {
     }
 }
 
+fn order(by: String, reason: String) -> OrderEntry {
+    OrderEntry { by, reason, since: "2023-11-14T22:14:20.000Z".into() }
+}
+
+fn pause(by: String, reason: String) -> PauseEntry {
+    PauseEntry { keep_failover: true, order: order(by, reason) }
+}
+
 /// The example, with every field filled.
 fn known() -> Status {
     let mut known = example();
     known.store.last_error = Some("late".into());
     for group in known.groups.values_mut() {
-        (group.obstacle, group.paused) = (Some("taken".into()), Some("paused".into()));
+        (group.obstacle, group.paused) =
+            (Some("taken".into()), Some(pause("ada".into(), "disks".into())));
     }
-    for member in &mut known.members {
-        member.drained = Some("drained".into());
+    for member in &mut known.hosts {
+        member.drained = Some(order("ada".into(), "disks".into()));
     }
     known
 }
@@ -84,18 +93,19 @@ fn known() -> Status {
 fn what_is_not_known_is_not_shown_as_if_it_were() {
     let mut example = example();
     example.store.state = StoreState::Lost;
-    (example.store.current, example.store.seen) = (false, Some("2023-11-14T22:15:23.000Z".into()));
+    (example.store.current, example.store.seen_at) =
+        (false, Some("2023-11-14T22:15:23.000Z".into()));
     for group in example.groups.values_mut() {
         group.last_known_leader = group.leader.take();
-        (group.fencing_token, group.since, group.role) = (None, None, GroupRole::Out);
-        group.lease_remaining_ms = None;
+        (group.fencing_token, group.leading_since, group.role) = (None, None, GroupRole::Out);
+        group.deadline_in_ms = None;
     }
-    example.members.iter_mut().for_each(|member| member.live = None);
+    example.hosts.iter_mut().for_each(|member| member.live = None);
     let shown = status(&example, now(), Paint::OFF);
-    assert!(shown.contains("main   unknown (last seen: a, 1m ago)  –      –"), "{shown}");
+    assert!(shown.contains("main   unknown (last seen: a, 1m ago)  –              –"), "{shown}");
     assert!(shown.contains("a     ?     http://a:4000"), "{shown}");
     // Having never seen the store does not mean that nobody leads.
-    example.store.seen = None;
+    example.store.seen_at = None;
     example.groups.values_mut().for_each(|group| group.last_known_leader = None);
     let shown = status(&example, now(), Paint::OFF);
     assert!(shown.contains("main   unknown  –"), "{shown}");
@@ -108,7 +118,7 @@ fn what_concerns_the_whole_host_is_said_once() {
     example.host.obstacle = Some(why.clone());
     example.groups.values_mut().for_each(|group| group.obstacle = Some(why.clone()));
     example.host.warnings = vec!["a and b both advertise http://a:4000".into()];
-    example.removed = [("c".into(), "removed by ada: new disks".into())].into();
+    example.removed = [("c".into(), order("ada".into(), "new disks".into()))].into();
     example.store.state = StoreState::Unwritable;
     let shown = status(&example, now(), Paint::OFF);
     assert_eq!(shown.matches("removed by ada").count(), 2, "{shown}");

@@ -2,48 +2,48 @@
 
 use std::collections::BTreeMap;
 
-use super::orders::by_whom;
-use crate::api::MemberEntry;
+use super::orders::order_entry;
+use crate::api::{KnownHostEntry, OrderEntry};
 use soloist_leadership::KnownRoster;
 use soloist_stores::{Member, Roster};
 use soloist_text::rfc3339;
 
 /// The hosts that are members now, and those that were and are still known.
-pub(super) fn members(known: &KnownRoster) -> Vec<MemberEntry> {
+pub(super) fn hosts(known: &KnownRoster) -> Vec<KnownHostEntry> {
     let Some(roster) = known.last() else { return Vec::new() };
     let were = roster.notes.known.values().map(|known| (known.member.name.as_str(), &known.member));
     let are = roster.members.iter().map(|(_, member)| (member.name.as_str(), &**member));
     // The entry of a live member is newer than its note, and replaces it.
     let all: BTreeMap<_, _> = were.chain(are).collect();
     let entry = |member: &Member| {
-        let entry = member_entry(member, roster);
+        let entry = known_host_entry(member, roster);
         // While the roster is out of date, nobody knows whether the host is still there.
-        MemberEntry { live: entry.live.filter(|_| known.now().is_some()), ..entry }
+        KnownHostEntry { live: entry.live.filter(|_| known.now().is_some()), ..entry }
     };
     all.into_values().map(entry).collect()
 }
 
-/// The hosts that people have removed, with by whom and why.
-pub(super) fn removed(known: &KnownRoster) -> BTreeMap<String, String> {
+/// The hosts that people have removed, with the orders that did it.
+pub(super) fn removed(known: &KnownRoster) -> BTreeMap<String, OrderEntry> {
     let removed = known.last().into_iter().flat_map(|roster| &roster.notes.removed);
-    removed.map(|(name, removal)| (name.clone(), by_whom("removed", &removal.order))).collect()
+    removed.map(|(name, removal)| (name.clone(), order_entry(&removal.order))).collect()
 }
 
-fn member_entry(member: &Member, roster: &Roster) -> MemberEntry {
+fn known_host_entry(member: &Member, roster: &Roster) -> KnownHostEntry {
     // The entry in the store is bound to the host's lease, so it is there while its session is.
     let live = roster.member(&member.name).is_some();
     let known = roster.notes.known.get(&member.name);
     let drained = roster.notes.drained.get(&member.name);
-    MemberEntry {
+    KnownHostEntry {
         name: member.name.clone(),
         url: member.url.clone(),
         labels: member.labels.clone(),
         tasks: member.tasks.clone(),
-        joined: rfc3339(member.joined),
+        joined_at: rfc3339(member.joined),
         live: Some(live),
-        first_seen: known.map(|known| rfc3339(known.first_seen)),
-        last_seen: known.filter(|_| !live).map(|known| rfc3339(known.last_seen)),
-        drained: drained.map(|drain| by_whom("drained", &drain.order)),
+        first_seen_at: known.map(|known| rfc3339(known.first_seen)),
+        last_seen_at: known.filter(|_| !live).map(|known| rfc3339(known.last_seen)),
+        drained: drained.map(|drain| order_entry(&drain.order)),
         version: member.version.clone(),
     }
 }
@@ -92,9 +92,9 @@ mod tests {
             let mut roster = Roster { members: members.collect(), ..Roster::default() };
             roster.members.sort_by(|(_, a), (_, b)| a.name.cmp(&b.name));
             roster.notes = notes.into();
-            let told = super::members(&super::KnownRoster::Now(roster));
+            let told = super::hosts(&super::KnownRoster::Now(roster));
             let json = serde_json::to_string(&told).unwrap();
-            prop_assert_eq!(serde_json::from_str::<Vec<MemberEntry>>(&json).unwrap(), told);
+            prop_assert_eq!(serde_json::from_str::<Vec<KnownHostEntry>>(&json).unwrap(), told);
         }
     }
 }
