@@ -58,9 +58,8 @@ fn pack(program: &Path, plugins: &Path) -> Result<PathBuf> {
             .arg(&folder)
             .arg(&name),
     )?;
-    let sum = cmd::output(
-        Command::new("sha256sum").arg(format!("{name}.tar.gz")).current_dir(&folder),
-    )?;
+    let sum =
+        cmd::output(Command::new("sha256sum").arg(format!("{name}.tar.gz")).current_dir(&folder))?;
     fs::write(folder.join(format!("{name}.tar.gz.sha256")), sum)?;
     attempt(&archive, &name)?;
     Ok(archive)
