@@ -79,8 +79,8 @@ mod tests {
     fn a_full_queue_of_the_greatest_payloads_fits_etcd_by_default() {
         // `--quota-backend-bytes`; each payload may be there twice until etcd compacts.
         const QUOTA: u64 = 2 << 30;
-        let TaskConfig { max_queued, payload, .. } = TaskConfig::default();
-        let queued = u64::try_from(max_queued).unwrap();
-        assert!(queued * payload * 2 < QUOTA);
+        let TaskConfig { max_queued_calls, max_payload_size, .. } = TaskConfig::default();
+        let queued = u64::try_from(max_queued_calls).unwrap();
+        assert!(queued * max_payload_size * 2 < QUOTA);
     }
 }

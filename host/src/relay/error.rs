@@ -1,6 +1,6 @@
 //! Why a client does not get an answer of the leader.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use ::http::{Response, StatusCode};
 
@@ -38,12 +38,9 @@ pub(super) enum RelayError {
     #[error("too many requests wait for the leader")]
     Busy,
     /// The address of the leader leads to another host.
-    #[error("{0}")]
+    #[error("{}", .0.error())]
     Misdirected(MisdirectedRequest),
-    #[error(
-        "the request passed {0} hosts and found no leader: set `advertise` of every host to an \
-         address of its own"
-    )]
+    #[error("the request passed {0} hosts and found no leader")]
     TooManyHops(usize),
     #[error("the leader {0} does not let this host in")]
     Unauthorized(String),
@@ -86,15 +83,16 @@ impl RelayError {
     }
 
     /// What the client, or whoever runs the hosts, can do.
-    const fn help(&self) -> &'static str {
-        match self {
+    fn help(&self) -> Cow<'static, str> {
+        let help = match self {
+            Self::Misdirected(misdirected) => return misdirected.help().into(),
             Self::NoLeader { .. } => "ask again; `soloist status` shows who leads",
             Self::TermEnded => "ask the next leader",
             Self::LeaderChanged => "send it again",
             Self::Lost(_) | Self::Timeout => "look whether it was done before you send it again",
             Self::BrokenOff(_) => "the log of the action may say why",
             Self::Busy => "ask again in a moment",
-            Self::Loop(_) | Self::TooManyHops(_) => {
+            Self::TooManyHops(_) => {
                 "set `advertise` of every host to an address of its own"
             }
             Self::Unauthorized(_) => {
@@ -109,7 +107,8 @@ impl RelayError {
             Self::UnknownAction { .. } => "ask for one of them",
             Self::Refused(_) => CLOSED_HELP,
             Self::UnknownPath(_) => UNKNOWN_PATH_HELP,
-        }
+        };
+        Cow::Borrowed(help)
     }
 
     /// What a forwarding host may conclude: that another leader may be asked, or may not.

@@ -32,7 +32,9 @@ credentials, 403 without the role, and 421 if the host is called by a name that 
 /// The page, from the description.
 fn page(document: &Value) -> String {
     let mut page = START.to_owned();
-    for (path, methods) in document["paths"].as_object().unwrap() {
+    let paths = document["paths"].as_object().unwrap().iter();
+    // The files of the dashboard are of no use to programs.
+    for (path, methods) in paths.filter(|(path, _)| !path.starts_with("/dashboard")) {
         for (method, operation) in methods.as_object().unwrap() {
             section(&mut page, &format!("{} {path}", method.to_uppercase()), operation);
         }

@@ -242,7 +242,7 @@ mod tests {
             ("alerts-test.yml", include_str!("../../../../examples/monitoring/alerts-test.yml"), 5),
             ("dashboard.json", include_str!("../../../../examples/monitoring/dashboard.json"), 5),
             ("operations.md", include_str!("../../../../docs/operations.md"), 1),
-            ("runbook.md", include_str!("../../../../docs/runbook.md"), 5),
+            ("runbook.md", include_str!("../../../../docs/runbook.md"), 3),
         ] {
             let named = named(text);
             assert!(named.len() >= least, "{file} names {named:?}");
