@@ -10,6 +10,7 @@
 mod action;
 mod action_set;
 mod action_source;
+mod action_table;
 mod api_config;
 mod bounded;
 mod choice;

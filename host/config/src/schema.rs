@@ -65,9 +65,10 @@ mod tests {
     use serde::de::DeserializeOwned;
 
     use super::*;
+    use crate::action_table::TlsTable;
     use crate::settings_file::{
         ApiTable, GroupTable, HostTable, HostTlsTable, LeaseTable, MountTable, StoreTlsTable,
-        TlsTable, TokenTable, TracesTable,
+        TokenTable, TracesTable,
     };
     use crate::{
         ApiRole, CatchUpPolicy, OverlapPolicy, RestartPolicy, StandbyMode, choice::Choice,

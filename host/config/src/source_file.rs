@@ -19,6 +19,9 @@ use super::{
 #[serde(transparent)]
 pub(super) struct Located<T>(toml::Spanned<T>);
 
+/// A text of the file, with its location.
+pub(super) type LocatedText = Located<String>;
+
 impl<T> Located<T> {
     /// `value`, located at `span`.
     pub(super) fn new(span: std::ops::Range<usize>, value: T) -> Self {

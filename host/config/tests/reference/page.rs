@@ -1,13 +1,13 @@
 //! The page `docs/reference/settings.md`, made from the schema of the settings.
 
-use std::{collections::BTreeMap, fmt::Write};
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 const HEAD: &str = "\
 # Settings
 
-<!-- Made by `cargo xtask reference` from host/config/src/settings_file.rs: change it there. -->
+<!-- Made by `cargo xtask reference` from host/config/src/settings_file.rs and action_table.rs: change it there. -->
 
 Every setting of `soloist.toml` and of `NAME.toml` in the plugins folder, table by table. \
 [examples/soloist.toml](../../examples/soloist.toml) is a complete file. The pages \
@@ -44,7 +44,7 @@ pub(crate) fn page(schema: &Value) -> String {
 fn section(page: &mut String, table: &Value, heading: &str, inner: &mut Vec<(String, String)>) {
     let title = if heading.is_empty() { "The top of the file".to_owned() } else { code(heading) };
     let about = sentences(table).join(" ");
-    write!(page, "\n## {title}\n\n{}\n\n", markdown(&about)).unwrap();
+    page.push_str(&format!("\n## {title}\n\n{}\n\n", markdown(&about)));
     page.push_str("| key | value | default | meaning |\n|---|---|---|---|\n");
     let name = heading.trim_matches(['[', ']']);
     // Whether the schema keeps the order of the source depends on how serde_json was built.
@@ -61,7 +61,7 @@ fn section(page: &mut String, table: &Value, heading: &str, inner: &mut Vec<(Str
             None => value(property),
         };
         let row = [code(key), value, default, meaning].join(" | ");
-        writeln!(page, "| {row} |").unwrap();
+        page.push_str(&format!("| {row} |\n"));
     }
 }
 
