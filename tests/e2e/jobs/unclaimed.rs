@@ -11,8 +11,6 @@ use crate::harness::{
     process::{Ended, run, soloist, until_readiness},
 };
 
-/// The exit code for a service that is unavailable.
-
 async fn asked(beats: &Beats, args: &[&str]) -> Ended {
     let url = format!("http://{}", beats.cluster.host("b").api().await);
     run(soloist().arg("job").args(args).args(["--url", &url])).await

@@ -35,8 +35,6 @@ use crate::harness::{
 
 /// How long a host may take to notice that its files are no longer the store's, and to stop.
 const AT_MOST_TWO: Duration = Duration::from_millis(250 + 500);
-/// The exit code of a host with wrong settings.
-
 /// A cluster of hosts with their own addresses.
 struct Apart {
     cluster: Cluster,
