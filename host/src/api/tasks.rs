@@ -89,7 +89,10 @@ async fn list(State(api): State<TaskApi>) -> Json<Vec<TaskEntry>> {
         let task = &action.config().task;
         TaskEntry {
             name: action.name().to_string(),
-            require_label: task.require_label.as_ref().map(|label| format!("{}={}", label.name, label.value)),
+            require_label: task
+                .require_label
+                .as_ref()
+                .map(|label| format!("{}={}", label.name, label.value)),
             idempotent: task.idempotent,
             call_timeout_ms: soloist_text::millis(task.call_timeout),
             hosts: api.dispatcher.hosts(action),

@@ -92,9 +92,7 @@ impl RelayError {
             Self::Lost(_) | Self::Timeout => "look whether it was done before you send it again",
             Self::BrokenOff(_) => "the log of the action may say why",
             Self::Busy => "ask again in a moment",
-            Self::TooManyHops(_) => {
-                "set `advertise` of every host to an address of its own"
-            }
+            Self::TooManyHops(_) => "set `advertise` of every host to an address of its own",
             Self::Unauthorized(_) => {
                 "give all hosts the same `peer_token` in [api], or certificates of one \
                  `client_ca`; and if that is right, write the name in its `advertise` into its \
