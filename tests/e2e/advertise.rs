@@ -23,7 +23,7 @@ fn settings(name: &str, more: &str) -> String {
     format!(
         "[action.count]\nplugin = \"{}\"\n\
          [action.report]\nplugin = \"{}\"\nschedule = \"0 3 * * *\"\n\
-         [action.work]\nplugin = \"{}\"\non = \"at=a\"\n\
+         [action.work]\nplugin = \"{}\"\nrequire_label = \"at=a\"\n\
          [host]\nlabels = {{ at = \"{name}\" }}\n{more}",
         plugins.join("job-runner.wasm").display(),
         guests.join("job.wasm").display(),
@@ -55,7 +55,7 @@ async fn a_request_that_goes_astray_says_whose_address_is_wrong(kind: Kind) {
     let wrong = format!("advertise = \"{url_of_b}\"\n");
     cluster.join_with("a", &settings("a", &wrong)).await;
     cluster.join_with("c", &settings("c", "")).await;
-    let to_a = run(soloist().args(["resign", "--to", "a", "--url", &url_of_b])).await;
+    let to_a = run(soloist().args(["switchover", "--to", "a", "--url", &url_of_b])).await;
     assert!(to_a.status.success(), "{}", to_a.output);
     let itself = format!("the leader a at {url_of_b}, which is b itself");
     for (name, reached) in [("b", "b itself"), ("c", "b")] {
@@ -65,10 +65,10 @@ async fn a_request_that_goes_astray_says_whose_address_is_wrong(kind: Kind) {
         let astray = format!("host {name} forwarded this to the leader a at {url_of_b}");
         let astray = format!("{astray}, which is {reached}");
         for command in [
-            &["resign"][..],
+            &["switchover"][..],
             &["logs", "count"],
             &["logs", "count", "--follow"],
-            &["jobs", "run", "report"],
+            &["job", "run", "report"],
         ] {
             let Ended { status, output } = run(soloist().args(command).args(["--url", &url])).await;
             assert!(!status.success() && output.contains(&astray), "{command:?}: {output}");
@@ -92,7 +92,7 @@ async fn a_request_that_goes_astray_says_whose_address_is_wrong(kind: Kind) {
     }
     // At its true address, the leader does what it is asked for.
     let url_of_a = format!("http://{}", cluster.host("a").api().await);
-    let by_a = run(soloist().args(["resign", "--to", "b", "--url", &url_of_a])).await;
+    let by_a = run(soloist().args(["switchover", "--to", "b", "--url", &url_of_a])).await;
     assert!(by_a.status.success(), "{}", by_a.output);
 }
 

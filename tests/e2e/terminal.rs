@@ -81,19 +81,22 @@ async fn host(request: Request) -> Response {
 }
 
 fn status() -> Value {
+    let order = json!({ "by": HURT, "reason": HURT, "since": HURT });
     json!({
         "cluster": HURT,
-        "host": { "name": HURT, "listen": HURT, "version": HURT },
+        "host": { "name": HURT, "listen": HURT, "version": HURT, "warnings": [HURT] },
         "store": { "label": HURT, "state": "lost", "last_error": HURT },
         "groups": { HURT: {
-            "leader": HURT, "leader_url": HURT, "fencing_token": 17, "next_leader": HURT, "standbys": [HURT],
-            "role": "leader", "since": HURT, "lease_remaining_ms": u64::MAX, "obstacle": HURT,
-            "strategy": HURT, "paused": HURT,
+            "leader": HURT, "leader_url": HURT, "fencing_token": 17, "next_leader": HURT,
+            "standbys": [HURT], "role": "leader", "leading_since": HURT,
+            "deadline_in_ms": u64::MAX, "obstacle": HURT, "strategy": HURT,
+            "paused": { "by": HURT, "reason": HURT, "since": HURT, "keep_failover": false },
         } },
-        "members": [{
-            "name": HURT, "url": HURT, "labels": { HURT: HURT }, "joined": HURT, "live": true,
-            "version": HURT, "first_seen": HURT, "last_seen": HURT, "drained": HURT,
+        "hosts": [{
+            "name": HURT, "url": HURT, "labels": { HURT: HURT }, "joined_at": HURT, "live": true,
+            "version": HURT, "first_seen_at": HURT, "last_seen_at": HURT, "drained": order,
         }],
+        "removed": { HURT: order },
         "actions": [{
             "name": HURT, "kind": HURT, "group": HURT, "state": HURT, "plugin": HURT,
             "sha256": HURT, "restarts": 1, "listen": HURT, "path": HURT, "last_error": HURT,

@@ -45,8 +45,8 @@ pub(crate) fn command(command: &HeartCommand, host: &Arc<str>) {
             debug!(event = "won", group = %key.group, fencing_token = key.fencing_token.0, "won, re-reading the key");
         }
         HeartCommand::Start { key, deadline } => {
-            let lease_remaining_ms = millis(deadline.since(BootTime::now()));
-            info!(event = "leading", group = %key.group, fencing_token = key.fencing_token.0, lease_remaining_ms, "{host} leads");
+            let deadline_in_ms = millis(deadline.since(BootTime::now()));
+            info!(event = "leading", group = %key.group, fencing_token = key.fencing_token.0, deadline_in_ms, "{host} leads");
         }
         HeartCommand::Drain { key, cause } => {
             info!(event = "draining", group = %key.group, fencing_token = key.fencing_token.0, %cause, "ending the term: draining");

@@ -1,6 +1,6 @@
 //! The routes of the control API, each with the role that it requires and its description.
 //!
-//! Invariant: no route can be left unprotected. Routes added here state a role; anything else in
+//! Invariant: no route can be left unprotected. A route that a module adds states a role; anything else in
 //! the router requires `operate`.
 
 use std::sync::Arc;

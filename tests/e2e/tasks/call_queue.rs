@@ -190,7 +190,7 @@ async fn what_is_too_much_is_refused(kind: Kind) {
     assert_eq!((full.code, full.retry_after.as_deref()), (429, Some("1")), "{full:?}");
     assert!(full.body.contains("`max_queued_calls`"), "{full:?}");
     for (options, words) in [
-        ("?mode=enqueue", "unknown field"),
+        ("?mode=queue", "unknown field"),
         ("/queue?max_attempts=3", "are for calls that wait"),
         ("/queue?made=enqueue", "unknown field"),
     ] {

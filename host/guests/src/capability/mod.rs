@@ -7,7 +7,9 @@
 //! denied when it is called. A plugin is refused only if it imports something that no capability
 //! offers.
 //!
-//! Every call with an effect outside of the instance, and where it passes the gate:
+//! Every call with an effect outside of the instance, and where it passes the gate. Effects of work
+//! that was admitted use `Gate::pass`: they go on while the term drains. What must not begin once
+//! the term drains, such as `term.resign`, uses `Gate::admit`.
 //!
 //! | call | effect | gate |
 //! |---|---|---|

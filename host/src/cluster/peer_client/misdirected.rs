@@ -116,7 +116,7 @@ mod tests {
         assert_eq!(meant_for_another(&request("a"), "a"), None);
         assert_eq!(meant_for_another(&request("a"), "b"), Some("a"));
         assert_eq!(meant_for_another(&HeaderMap::new(), "b"), None);
-        let uri = Uri::from_static("http://127.0.0.1:4000/v1/resign");
+        let uri = Uri::from_static("http://127.0.0.1:4000/v1/switchover");
         let sent = SentTo::read(&uri, &request("a")).unwrap();
         assert_eq!(MisdirectedRequest::read(&sent, &HeaderMap::new()), None);
         let answer = |host| HeaderMap::from_iter([(REACHED, HeaderValue::from_static(host))]);
