@@ -176,7 +176,7 @@ fn claim_obstacle(
 ) -> Box<dyn Fn() -> Option<String> + Send + Sync> {
     Box::new(move || match &*rehearsed.borrow() {
         RehearsalResult::Refused(why) => {
-            Some(format!("by what this host tries, none can be claimed: {why}"))
+            Some(format!("this host's last rehearsal failed, so no run could be claimed now: {why}"))
         }
         RehearsalResult::NotYet | RehearsalResult::Accepted => None,
     })

@@ -15,7 +15,7 @@ pub(crate) enum EarlyResponse {
     Asterisk,
     #[error("the request names no valid host, or more than one")]
     InvalidHost,
-    #[error("the target of the request is none")]
+    #[error("the request target is invalid")]
     InvalidTarget,
     #[error("the target of the request is longer than {TARGET_MAX} bytes")]
     TargetTooLong,
@@ -27,7 +27,7 @@ pub(crate) enum EarlyResponse {
     DuplicateCoding,
     #[error("`transfer-encoding` names a coding that nobody knows here")]
     UnknownCoding,
-    #[error("`expect` asks for what nobody does here")]
+    #[error("`expect` asks for something that this server does not support")]
     Expectation,
     #[error("no tunnels are made here")]
     Connect,
