@@ -129,8 +129,7 @@ async fn a_pause_holds_preference_back(kind: Kind) {
     cluster.leading("a").await;
     done(&cluster, "a", &["pause", "--group", "main"], "who dies is replaced").await;
     cluster.start_with("b", &priority(2));
-    let next =
-        agrees(cluster.host("b"), |status| status["groups"]["main"]["role"] == "next_leader").await;
+    let next = agrees(cluster.host("b"), |status| status["groups"]["main"]["role"] == "next").await;
     assert!(ordered(&next["groups"]["main"]["paused"]), "{next}");
     // The leader had time enough to give way.
     let log = &cluster.host("a").log;
@@ -198,7 +197,7 @@ async fn a_drained_host_stays_out(kind: Kind) {
     cluster.web.until("c", |answer| answer.host == "c").await;
     agrees(cluster.host("a"), drained).await;
     done(&cluster, "a", &["undrain"], "a stands for election again").await;
-    agrees(cluster.host("a"), |status| status["groups"]["main"]["role"] == "next_leader").await;
+    agrees(cluster.host("a"), |status| status["groups"]["main"]["role"] == "next").await;
     until_readiness(cluster.host("a"), true, "").await;
 }
 

@@ -56,7 +56,7 @@ async fn a_host_that_is_removed_leaves_and_stays_out_until_it_is_admitted(kind: 
     let log = &cluster.host("a").log;
     assert!(log.events("standby").is_empty() && log.events("leaving").is_empty(), "{log}");
     done(&cluster, "a", &["admit", "a"], "a may join again").await;
-    agrees(cluster.host("a"), |status| status["groups"]["main"]["role"] == "next_leader").await;
+    agrees(cluster.host("a"), |status| status["groups"]["main"]["role"] == "next").await;
     assert!(readiness(cluster.host("a")).await.0);
 }
 

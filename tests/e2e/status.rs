@@ -13,7 +13,7 @@ crate::on_both_stores!(every_host_knows_the_cluster, the_command_prints_it, heal
 async fn every_host_knows_the_cluster(kind: Kind) {
     let mut cluster = Cluster::of_three(kind).await;
     let leader_url = format!("http://{}", cluster.host("a").api().await);
-    for (name, role) in [("a", "leader"), ("b", "next_leader"), ("c", "standby")] {
+    for (name, role) in [("a", "leader"), ("b", "next"), ("c", "standby")] {
         let status = agrees(cluster.host(name), |status| {
             status["hosts"].as_array().is_some_and(|members| members.len() == 3)
                 && status["groups"]["main"]["next_leader"] == "b"

@@ -59,7 +59,7 @@ async fn leads_on(host: &Process, fencing_token: i64) {
 
 /// Waits until a host is next. A host reports that it stands before it is in the queue.
 async fn is_next(host: &Process) {
-    agrees(host, |status| status["groups"]["main"]["role"] == "next_leader").await;
+    agrees(host, |status| status["groups"]["main"]["role"] == "next").await;
 }
 
 /// Checks that a host has kept its first place in the queue.

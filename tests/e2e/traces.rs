@@ -103,7 +103,7 @@ async fn what_fails_says_how() {
     assert!(answered.failed);
     assert_eq!(answered.about("error.type"), status.as_str());
     let asked = below(&collector, &answered.id, "GET", "a").await;
-    assert!(asked.failed && asked.about("error.type").contains("Connection"), "{asked:?}");
+    assert!(asked.failed && asked.about("error.type") == "Connect", "{asked:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -91,7 +91,7 @@ async fn a_queued_call_is_done_and_its_answer_is_kept(kind: Kind) {
     assert!(hosts.len() > 1, "{hosts:?}");
     // The answer is deleted after its time.
     let expired = timeout(PATIENCE, async {
-        while look(&a, &id).await["error"].is_null() {
+        while look(&a, &id).await["detail"].is_null() {
             sleep(Duration::from_millis(50)).await;
         }
     });

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 #[cfg(feature = "bench")]
 use http::HeaderMap;
 use http::{Method, Uri};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{request::ApiRequest, response::ApiResponse};
 use crate::{
@@ -13,6 +13,10 @@ use crate::{
     cli::{ExitError, terminal::say},
     cluster::{PeerClient, PeerCredentials},
 };
+
+/// What is encoded in a step of a path. A hyphen is not: the routes of a host have some, and are
+/// compared before they are decoded. A dot is: clients take `.` and `..` out of a path.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~');
 
 /// How long a host may take to report its status.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -65,7 +69,7 @@ impl ApiClient {
 
     /// A request to the path made of `steps`, each of which is percent-encoded.
     pub(crate) fn request(&self, method: Method, steps: &[&str]) -> ApiRequest {
-        let step = |step: &&str| format!("/{}", utf8_percent_encode(step, NON_ALPHANUMERIC));
+        let step = |step: &&str| format!("/{}", utf8_percent_encode(step, ENCODED));
         let path: String = steps.iter().map(step).collect();
         ApiRequest::new(&self.url, &self.peers, method, path)
     }
