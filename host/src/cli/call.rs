@@ -8,13 +8,13 @@ use std::{
 
 use clap::{Args, value_parser};
 use http::Method;
-use serde::Deserialize;
 
 use super::{
     ExitError,
     api_client::{ApiRequest, ApiResponse, HostArgs, STORE_PATIENCE},
     terminal::{end_line, hand_out, remark, sanitize, say},
 };
+use crate::api::EnqueuedCall;
 use soloist_config::{DAY, MS, span};
 use soloist_guests::capability::ATTEMPTS_MAX;
 
@@ -58,12 +58,6 @@ pub(super) struct EnqueueArgs {
     payload: PayloadArgs,
     #[command(flatten)]
     host: HostArgs,
-}
-
-/// A queued call that was stored.
-#[derive(Deserialize)]
-struct EnqueuedCall {
-    id: String,
 }
 
 /// What is handed over.
