@@ -4,6 +4,7 @@
 use std::fs;
 
 use axum::{Router, http::StatusCode};
+use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::harness::{
@@ -24,7 +25,13 @@ async fn ends(args: &[&str], code: i32) {
 async fn host(status: StatusCode) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
-    let answer = move || async move { (status, r#"{"error": "it is so", "help": "wait"}"#) };
+    let code = status.as_u16();
+    let problem = json!({ "title": "", "status": code, "detail": "it is so", "help": "wait" });
+    let problem = problem.to_string();
+    let answer = move || {
+        let problem = problem.clone();
+        async move { (status, problem) }
+    };
     let router = Router::new().fallback(answer);
     tokio::spawn(async move { axum::serve(listener, router).await });
     url

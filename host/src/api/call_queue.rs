@@ -13,7 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     api_error::ApiError,
@@ -43,12 +43,12 @@ const RESULT: RouteDoc = RouteDoc::new("The result of a queued call, as it is.")
     .errors(&[404, 409, 503]);
 
 /// A queued call that was stored.
-#[derive(Debug, Serialize, JsonSchema)]
-struct EnqueuedCall {
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct EnqueuedCall {
     /// Its id, unique within its task.
-    id: String,
+    pub id: String,
     /// The task that it calls.
-    task: String,
+    pub task: String,
 }
 
 pub(super) fn routes(api: TaskApi) -> ApiRoutes {

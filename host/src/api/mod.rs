@@ -36,6 +36,7 @@ mod task_api;
 mod tasks;
 
 pub use access_control::{AccessControl, AccessControlError};
+pub use call_queue::EnqueuedCall;
 pub use dead_letters::DeadLetterCount;
 pub use jobs::{JobApi, JobEntry, JobFuture, JobHistory, JobList, NEXT_MAX, NextRun};
 pub use logs::LogApi;

@@ -175,9 +175,9 @@ fn claim_obstacle(
     rehearsed: watch::Receiver<RehearsalResult>,
 ) -> Box<dyn Fn() -> Option<String> + Send + Sync> {
     Box::new(move || match &*rehearsed.borrow() {
-        RehearsalResult::Refused(why) => {
-            Some(format!("this host's last rehearsal failed, so no run could be claimed now: {why}"))
-        }
+        RehearsalResult::Refused(why) => Some(format!(
+            "this host's last rehearsal failed, so no run could be claimed now: {why}"
+        )),
         RehearsalResult::NotYet | RehearsalResult::Accepted => None,
     })
 }

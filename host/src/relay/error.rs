@@ -83,7 +83,7 @@ impl RelayError {
     }
 
     /// What the client, or whoever runs the hosts, can do.
-    fn help(&self) -> Cow<'static, str> {
+    pub(super) fn help(&self) -> Cow<'static, str> {
         let help = match self {
             Self::Misdirected(misdirected) => return misdirected.help().into(),
             Self::NoLeader { .. } => "ask again; `soloist status` shows who leads",

@@ -166,10 +166,11 @@ mod tests {
         assert!(passed.has_passed("b") && !passed.has_passed("a"));
         assert!(matches!(passed.circle("b", |_| None), RelayError::TooManyHops(1)));
         let passed = RelayHeaders { target_term: Some(("a".into(), FencingToken(7))), ..passed };
+        let circle = passed.circle("b", |to| Some(format!("http://{to}:4000")));
         assert_eq!(
-            passed.circle("b", |to| Some(format!("http://{to}:4000"))).to_string(),
-            "host b forwarded this to the leader a at http://a:4000, which is b itself: set \
-             `host.advertise` on a"
+            circle.to_string(),
+            "host b forwarded this to the leader a at http://a:4000, which is b itself"
         );
+        assert_eq!(circle.help(), "set `host.advertise` on a");
     }
 }

@@ -58,9 +58,10 @@ async fn foreign_pages_and_circles(all: &Forwarding) {
         told(asked.header("soloist-to", "y 1").send().await.unwrap()).await
     };
     let astray = "host b forwarded this to the leader y at the address that it advertises, which is \
-                  b itself: set `host.advertise` on y";
+                  b itself";
     let around = via("x, b", all.control("b", "/leader/web/").await).await;
     assert!(around.0 == 508 && around.2.contains(astray), "{around:?}");
+    assert!(around.2.contains("set `host.advertise` on y"), "{around:?}");
     let back = via("x, a", all.control("b", "/leader/web/").await).await;
     assert!(
         back.0 == 508 && back.2.contains("host a forwarded this to the leader y at"),

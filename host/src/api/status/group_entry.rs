@@ -8,8 +8,7 @@ use super::PauseEntry;
 /// A group, as this host sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GroupEntry {
-    /// The host that leads; `None` if nobody does, or it is unknown (see
-    /// [`StoreEntry::current`](super::StoreEntry::current)).
+    /// The host that leads; `null` if no host does, or if it is unknown: see `current` of the store.
     pub leader: Option<String>,
     /// The leader when it was last known.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -16,6 +16,10 @@ use soloist_config::Migration;
 /// order stay. A line for each setting says what has changed. A file that is no TOML, or that has
 /// a setting under both names, is left as it is. A symbolic link stays one.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  soloist config migrate soloist.toml
+  soloist config migrate --check plugins/report.toml")]
 pub(super) struct MigrateArgs {
     /// The settings file: soloist.toml, or NAME.toml of the plugins folder
     #[arg(default_value = "soloist.toml")]
@@ -42,7 +46,7 @@ pub(super) fn main(args: &MigrateArgs) -> Result<(), ExitError> {
     };
     if args.check {
         let problem = format!("{settings} of {file} would change");
-        return Err(ExitError::missing(problem)
+        return Err(ExitError::failed(problem)
             .help(format!("run `soloist config migrate {file}` to change the file")));
     }
     say(&format!("{settings} of {file} changed: check it with `soloist config check`\n"));

@@ -8,8 +8,8 @@ use std::{
 
 use clap::{Args, value_parser};
 use http::Method;
-use serde::Deserialize;
 
+use crate::api::EnqueuedCall;
 use crate::cli::{
     ExitError, ExitKind,
     api_client::{ApiClient, ApiRequest, ApiResponse, STORE_PATIENCE},
