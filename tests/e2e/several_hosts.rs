@@ -45,7 +45,7 @@ async fn willing() -> (String, Arc<AtomicUsize>) {
 
 /// A host that knows no token.
 async fn strict() -> String {
-    let refusal = r#"{"error": "it does not know who asks", "help": "show a token"}"#;
+    let refusal = r#"{"title": "", "status": 401, "detail": "it does not know who asks", "help": "show a token"}"#;
     answering(move |_| async move { (StatusCode::UNAUTHORIZED, refusal) }).await
 }
 

@@ -26,7 +26,7 @@ impl From<StoreError> for ApiError {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, text, help)
             }
             StoreError::Refused { .. } => {
-                let help = "mend that in the store, or in this host's `store`";
+                let help = "correct that in the store, or in this host's `store`";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, text, help)
             }
             StoreError::Conflict

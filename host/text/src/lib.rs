@@ -43,7 +43,7 @@ pub fn with_reason(what: &str, reason: &str) -> String {
 }
 
 /// The help for a refused action, in addition to the reason of the refusal.
-pub const REFUSED_HELP: &str = "mend that in the plugins folder, which takes effect at \
+pub const REFUSED_HELP: &str = "correct that in the plugins folder, which takes effect at \
                                        once, or in soloist.toml and start the host again";
 
 /// The first few names, and how many more there are.

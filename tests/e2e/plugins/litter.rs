@@ -142,7 +142,7 @@ async fn what_is_refused_says_why_when_it_is_asked_for() {
         let mut command = crate::harness::process::soloist();
         let Ended { status, output } = run(command.args(args).env("SOLOIST_URL", &url)).await;
         assert_eq!(status.code(), Some(REFUSED), "{args:?}: {output}");
-        for part in ["the action report is refused: 101 is out of range", "help: mend that"] {
+        for part in ["the action report is refused: 1001 is out of range", "help: correct that"] {
             assert!(output.contains(part), "{args:?}: no {part:?} in:\n{output}");
         }
     }

@@ -115,7 +115,7 @@ impl JobApi {
         unavailable(
             format!("no run of {name} could be claimed in the store within {CLAIM:?}{why}"),
             format!(
-                "mend that and ask again; `soloist job history {name}` shows whether the last \
+                "correct that and ask again; `soloist job history {name}` shows whether the last \
                  try was claimed all the same"
             ),
         )

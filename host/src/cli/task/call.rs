@@ -69,12 +69,6 @@ pub(super) struct TaskEnqueueArgs {
     json: bool,
 }
 
-/// A queued call that was stored.
-#[derive(Deserialize)]
-struct EnqueuedCall {
-    id: String,
-}
-
 /// The payload of a call.
 #[derive(Debug, Args)]
 struct PayloadArgs {

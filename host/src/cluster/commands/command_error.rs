@@ -100,7 +100,7 @@ impl CommandError {
         if error.is_transient() {
             return Self::in_doubt(with_causes(error), undo);
         }
-        Self::unavailable(with_causes(error), "mend that, and ask again; nothing has changed")
+        Self::unavailable(with_causes(error), "correct that, and ask again; nothing has changed")
     }
 
     pub(super) fn no_group(name: &str, known: &BTreeSet<&str>) -> Self {

@@ -140,7 +140,7 @@ impl Commands {
         }
         let why = part.and_then(|part| part.obstacle);
         let why = why.unwrap_or_else(|| "it does not run its actions".to_owned());
-        let help = "mend that, or name a host that stands: `soloist status` shows them";
+        let help = "correct that, or name a host that stands: `soloist status` shows them";
         refused(format!("{host} does not stand for {group}: {why}"), help)
     }
 
