@@ -42,7 +42,7 @@ pub use jobs::{JobApi, JobEntry, JobFuture, JobHistory, JobList, NEXT_MAX, NextR
 pub use logs::LogApi;
 pub use server::{ApiServices, serve};
 pub use starting::serve_while_starting;
-pub use state::StateKeys;
+pub use state::{DeletedKeys, StateKeys};
 #[cfg(test)]
 pub(crate) use status::tests::example;
 pub use status::{

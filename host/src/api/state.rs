@@ -65,10 +65,10 @@ const DELETE_ALL: RouteDoc =
 const DELETE: RouteDoc = RouteDoc::new("Deletes one key.").errors(&[400, 404, 503]);
 
 /// How many keys were deleted.
-#[derive(Serialize, JsonSchema)]
-struct DeletedKeys {
+#[derive(Serialize, Deserialize, JsonSchema)]
+pub struct DeletedKeys {
     /// The number of keys.
-    deleted: usize,
+    pub deleted: usize,
 }
 
 /// The response of `GET /v1/state/<action>`.

@@ -183,7 +183,7 @@ async fn what_a_guest_makes_the_host_keep_is_bounded() {
     // A gigabyte, if all of it was held.
     let (status, told) = call(spread(1100)).await;
     let peak = host.peak_memory() >> 20;
-    assert!(told.contains("Busy"), "{status} {told} at {peak} MiB");
+    assert!(told.contains("Overloaded"), "{status} {told} at {peak} MiB");
     assert!(peak < 700, "it held {peak} MiB");
     host.log.event(0, "overdrawn").await;
     // All memory is released.

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use http::Method;
-use serde::Deserialize;
 
 use crate::{
-    api::StateKeys,
+    api::{DeletedKeys, StateKeys},
     cli::{
         ExitError,
         api_client::{ApiClient, ApiRequest, STORE_PATIENCE},
@@ -19,11 +18,6 @@ const LONG_PATIENCE: Duration = Duration::from_secs(120);
 /// Reads and changes state through a host.
 pub(super) struct StateClient {
     client: ApiClient,
-}
-
-#[derive(Deserialize)]
-struct DeletedKeys {
-    deleted: u64,
 }
 
 impl StateClient {
@@ -77,7 +71,7 @@ impl StateClient {
     }
 
     /// Deletes all keys of an action, and returns how many there were.
-    pub(super) async fn delete_all(&self, action: &str) -> Result<u64, ExitError> {
+    pub(super) async fn delete_all(&self, action: &str) -> Result<usize, ExitError> {
         let question = self.of(Method::DELETE, action).option("all", "true");
         let deleted: DeletedKeys = question.send(LONG_PATIENCE).await?.json()?;
         Ok(deleted.deleted)

@@ -8,10 +8,8 @@ use std::fmt;
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 
-use super::PASSED_ON;
+use super::passing_headers::{PASSED_ON, PASSED_TO};
 
-/// The header that names the host that a request is meant for.
-pub(crate) const PASSED_TO: &str = "soloist-passed-to";
 /// The header by which a host that received a request for another one names itself.
 pub(crate) const REACHED: HeaderName = HeaderName::from_static("soloist-reached");
 

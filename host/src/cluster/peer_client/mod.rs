@@ -5,6 +5,7 @@
 
 mod line_stream;
 mod misdirected;
+mod passing_headers;
 mod peer_address;
 mod requests;
 
@@ -21,10 +22,11 @@ use hyper_util::{
 use tokio::time::timeout;
 
 use self::misdirected::SentTo;
-pub(crate) use self::misdirected::{MISDIRECTED, PASSED_TO, REACHED, meant_for_another, reached};
+pub(crate) use self::misdirected::{MISDIRECTED, REACHED, meant_for_another, reached};
+pub(crate) use self::passing_headers::PASSED_TO;
 pub use self::{
-    line_stream::LineStream, misdirected::MisdirectedRequest, peer_address::PeerAddress,
-    requests::PASSED_ON,
+    line_stream::LineStream, misdirected::MisdirectedRequest, passing_headers::PASSED_ON,
+    peer_address::PeerAddress,
 };
 use soloist_config::{HostConfig, Secret, TlsFiles};
 use soloist_tls::{ClientTls, HttpProtocol, MaybeTlsConnector, TlsError};

@@ -3,10 +3,7 @@
 use ::http::Request;
 use bytes::Bytes;
 
-use super::{
-    misdirected::PASSED_TO,
-    requests::{PASSED_ON, put_header},
-};
+use super::passing_headers::{PASSED_ON, PASSED_TO, put_header};
 use soloist_stores::{Candidate, Member};
 
 /// The other host that a request is sent to: by its name, so that it can be told from a host that

@@ -8,12 +8,11 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{ANSWER_MAX, PeerAddress, PeerClient, PeerError, is_unauthorized};
+use super::{
+    ANSWER_MAX, PeerAddress, PeerClient, PeerError, is_unauthorized, passing_headers::put_header,
+};
 use crate::cluster::commands::{CommandAnswer, CommandError, CommandErrorKind, SwitchoverOrder};
 use soloist_heart::clock::ClockReport;
-
-/// The header that names the forwarding host. A request that has it is not forwarded again.
-pub const PASSED_ON: &str = "soloist-passed-on";
 
 /// How long another host may take to respond to a question about its status or clock.
 const QUESTION: Duration = Duration::from_secs(1);
@@ -121,11 +120,4 @@ pub(super) fn request(
     *request.method_mut() = method;
     *request.uri_mut() = uri;
     Ok(request)
-}
-
-/// Adds a header, unless the value contains what a header cannot carry.
-pub(super) fn put_header(request: &mut Request<Bytes>, name: &'static str, value: &str) {
-    if let Ok(value) = value.parse() {
-        request.headers_mut().insert(name, value);
-    }
 }
