@@ -32,7 +32,9 @@ async fn main(request: Request<Body>) -> Result<Response<Body>, Error> {
         // An instance answers one request, so it may as well wait for the database.
         Method::GET => database::run(database::read(name)),
         Method::POST => match body.str_contents().await?.trim().parse() {
-            Ok(pieces) => database::run(database::change(name, pieces, term::current().fencing_token)),
+            Ok(pieces) => {
+                database::run(database::change(name, pieces, term::current().fencing_token))
+            }
             Err(_) => Err(Failure::Usage),
         },
         _ => Err(Failure::Usage),
@@ -53,7 +55,9 @@ fn answer(name: &str, outcome: Outcome) -> (StatusCode, serde_json::Value) {
         Err(Failure::Usage) => (StatusCode::BAD_REQUEST, USAGE.to_owned()),
         Err(Failure::TooFew) => (StatusCode::CONFLICT, format!("there are not so many {name}")),
         Err(Failure::Stale(newest)) => {
-            let text = format!("refused: fencing token {newest} has written, which is newer than this one");
+            let text = format!(
+                "refused: fencing token {newest} has written, which is newer than this one"
+            );
             (StatusCode::CONFLICT, text)
         }
         Err(Failure::Unavailable(text)) => (StatusCode::SERVICE_UNAVAILABLE, text),
