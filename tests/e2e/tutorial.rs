@@ -39,7 +39,7 @@ async fn three_machines_are_set_up_as_the_tutorial_says() {
                 assert!(succeeds, "{text}\n{output}");
                 machines.copy_certificates();
             }
-            Place::InTheBackgroundOnEach => machines.start_on_each(&text),
+            Place::InTheBackground(names) => machines.start_on(&names, &text),
             Place::File(name) => machines.write_on_each(&name, &text),
             Place::SwitchOff(name) => machines.switch_off(&name),
         }

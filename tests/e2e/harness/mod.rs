@@ -4,6 +4,7 @@ pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod cluster;
 pub(crate) mod collector;
+pub(crate) mod console;
 pub(crate) mod crowd;
 pub(crate) mod disk;
 pub(crate) mod etcd;

@@ -7,6 +7,8 @@
 //! | such a block after another sentence with `` `FILE` `` | finds this text in the file |
 //! | a sentence with “Ctrl-C” | stops all that runs |
 
+use crate::harness::console::commands;
+
 /// What a reader does next.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -28,7 +30,7 @@ pub(super) fn steps(page: &str) -> Vec<Step> {
         if let Some(form) = line.strip_prefix("```") {
             let block: Vec<_> = lines.by_ref().take_while(|line| *line != "```").collect();
             match form {
-                "console" => steps.extend(commands(&block)),
+                "console" => steps.extend(commands(block).into_iter().map(enter)),
                 _ => steps.push(file(sentence, &block)),
             }
         } else if !line.is_empty() {
@@ -41,18 +43,9 @@ pub(super) fn steps(page: &str) -> Vec<Step> {
     steps
 }
 
-fn commands(block: &[&str]) -> Vec<Step> {
-    let mut commands: Vec<Step> = Vec::new();
-    for line in block {
-        match (line.strip_prefix("$ "), commands.last_mut()) {
-            (Some(command), _) => {
-                commands.push(Step::Enter { command: command.to_owned(), output: Vec::new() });
-            }
-            (None, Some(Step::Enter { output, .. })) => output.push((*line).to_owned()),
-            _ => panic!("a block of `console` begins with `$ `: {line}"),
-        }
-    }
-    commands
+fn enter((command, output): (&str, Vec<&str>)) -> Step {
+    let output = output.into_iter().map(ToOwned::to_owned).collect();
+    Step::Enter { command: command.to_owned(), output }
 }
 
 fn file(sentence: &str, block: &[&str]) -> Step {

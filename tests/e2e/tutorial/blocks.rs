@@ -1,12 +1,15 @@
 //! The blocks of a tutorial that can be run.
 
+use super::machines::NAMES;
+use crate::harness::console::commands;
+
 /// Where a block belongs.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// It runs on this machine.
     On(String),
-    /// It runs on each machine, and goes on.
-    InTheBackgroundOnEach,
+    /// It runs on these machines, and goes on.
+    InTheBackground(Vec<String>),
     /// It is the content of a file on each machine.
     File(String),
     /// There is no block: this machine is switched off.
@@ -49,14 +52,19 @@ pub(super) fn blocks(text: &str) -> Vec<Block> {
     blocks
 }
 
+/// What the comment before a block says.
 fn place(comment: &str) -> Place {
+    if let Some(machines) = comment.strip_prefix("in the background on ") {
+        let names =
+            if machines == "each" { NAMES.to_vec() } else { machines.split(" and ").collect() };
+        return Place::InTheBackground(names.into_iter().map(ToOwned::to_owned).collect());
+    }
     let file = comment.strip_prefix("the file ").and_then(|rest| rest.strip_suffix(" on each"));
     let off = comment.strip_prefix("switch ").and_then(|rest| rest.strip_suffix(" off"));
     match (comment.strip_prefix("on "), file, off) {
         (Some(name), ..) => Place::On(name.to_owned()),
         (_, Some(file), _) => Place::File(file.to_owned()),
         (.., Some(name)) => Place::SwitchOff(name.to_owned()),
-        _ if comment == "in the background on each" => Place::InTheBackgroundOnEach,
         _ => panic!("where is {comment:?}?"),
     }
 }
@@ -65,17 +73,15 @@ impl Exchange {
     /// The commands of a block, which begin with `$ `, each with the lines that follow it. Those
     /// that set variables are added to the `variables` of the machine.
     pub(super) fn of(block: &str, variables: &mut String) -> Vec<Self> {
-        let mut exchanges = Vec::<Self>::new();
-        for line in block.lines() {
-            match (line.strip_prefix("$ "), exchanges.last_mut()) {
-                (Some(command), _) if command.starts_with("export ") => {
-                    *variables += command;
-                    *variables += "\n";
-                }
-                (Some(command), _) => exchanges
-                    .push(Self { script: format!("{variables}{command}"), output: String::new() }),
-                (None, Some(last)) => last.output += &format!("{line}\n"),
-                (None, None) => panic!("{line:?} is printed by no command"),
+        let mut exchanges = Vec::new();
+        for (command, lines) in commands(block.lines()) {
+            if command.starts_with("export ") {
+                assert!(lines.is_empty(), "{command} prints {lines:?}");
+                *variables += command;
+                *variables += "\n";
+            } else {
+                let output = lines.iter().flat_map(|line| [line, "\n"]).collect();
+                exchanges.push(Self { script: format!("{variables}{command}"), output });
             }
         }
         exchanges

@@ -12,7 +12,7 @@ use tokio::process::Command;
 
 use super::plugins;
 
-const NAMES: [&str; 3] = ["a", "b", "c"];
+pub(super) const NAMES: [&str; 3] = ["a", "b", "c"];
 
 /// Makes the networks, and keeps them until its input ends. Without root's rights, this happens in
 /// a user namespace.
@@ -93,8 +93,9 @@ impl Machines {
     }
 
     /// Starts a script that goes on, on each machine.
-    pub(super) fn start_on_each(&mut self, script: &str) {
-        for (number, name) in NAMES.into_iter().enumerate() {
+    pub(super) fn start_on(&mut self, names: &[String], script: &str) {
+        let chosen = |(_, name): &(usize, &str)| names.iter().any(|it| it == name);
+        for (number, name) in NAMES.into_iter().enumerate().filter(chosen) {
             let script = of_machine(script, number, name);
             let file = self.folder(name).join("log");
             let log = fs::File::options().create(true).append(true).open(file).expect("a log");
