@@ -3,12 +3,11 @@
 
 use std::fs;
 
-use axum::{Router, http::StatusCode};
-use serde_json::json;
-use tokio::net::TcpListener;
+use axum::http::StatusCode;
 
 use crate::harness::{
     exit::{CONFIG, DATA, DENIED, FAILED, INTERNAL, MISSING, REFUSED, UNAVAILABLE, USAGE},
+    fake_host::refusing,
     guests, plugins,
     process::{Ended, run, soloist},
 };
@@ -23,18 +22,7 @@ async fn ends(args: &[&str], code: i32) {
 
 /// The URL of a host that answers everything with this status.
 async fn host(status: StatusCode) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let url = format!("http://{}", listener.local_addr().expect("an address"));
-    let code = status.as_u16();
-    let problem = json!({ "title": "", "status": code, "detail": "it is so", "help": "wait" });
-    let problem = problem.to_string();
-    let answer = move || {
-        let problem = problem.clone();
-        async move { (status, problem) }
-    };
-    let router = Router::new().fallback(answer);
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    url
+    refusing(status, "it is so").await
 }
 
 #[tokio::test]

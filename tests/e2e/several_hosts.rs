@@ -5,29 +5,17 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use axum::{
-    Router,
-    http::{Method, StatusCode},
-    response::IntoResponse,
-};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
-};
+use axum::http::{Method, StatusCode};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::harness::{
     exit::{DENIED, UNAVAILABLE},
+    fake_host::{answering, listener, refusing},
     process::{Ended, run, soloist},
 };
 
 /// Nothing listens there.
 const DEAD: &str = "http://127.0.0.1:9";
-
-async fn listener() -> (TcpListener, String) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let url = format!("http://{}", listener.local_addr().expect("an address"));
-    (listener, url)
-}
 
 /// A host that carries out everything, and how often it was asked for a change.
 async fn willing() -> (String, Arc<AtomicUsize>) {
@@ -45,19 +33,7 @@ async fn willing() -> (String, Arc<AtomicUsize>) {
 
 /// A host that knows no token.
 async fn strict() -> String {
-    let refusal = r#"{"title": "", "status": 401, "detail": "it does not know who asks", "help": "show a token"}"#;
-    answering(move |_| async move { (StatusCode::UNAUTHORIZED, refusal) }).await
-}
-
-async fn answering<F, R>(answer: impl Fn(Method) -> F + Clone + Send + Sync + 'static) -> String
-where
-    F: Future<Output = R> + Send,
-    R: IntoResponse,
-{
-    let (listener, url) = listener().await;
-    let router = Router::new().fallback(answer);
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    url
+    refusing(StatusCode::UNAUTHORIZED, "it does not know who asks").await
 }
 
 /// A host that takes connections and never answers.

@@ -46,7 +46,7 @@ pub struct DispatcherParts {
     pub programme: watch::Receiver<Arc<Programme>>,
     /// The members, and the tasks that each takes calls of.
     pub roster: watch::Receiver<Option<Roster>>,
-    /// The queue of queued calls.
+    /// The queue of calls.
     pub call_queue: CallQueueService,
 }
 
@@ -67,7 +67,7 @@ impl Dispatcher {
         self.programme.borrow().tasks().cloned().collect()
     }
 
-    /// The queue of queued calls.
+    /// The queue of calls.
     #[must_use]
     pub fn call_queue(&self) -> &CallQueueService {
         &self.call_queue

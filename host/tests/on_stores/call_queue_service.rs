@@ -8,7 +8,7 @@ use soloist_stores::{CallClaimer, QueuedCallKey};
 use tokio::sync::watch;
 
 use crate::{
-    call_queue::{CallQueue, answer},
+    call_queue::{WatchedQueue, answer},
     workers::settings,
     world::{TestHost, World, soon},
 };
@@ -27,7 +27,7 @@ async fn enqueue(service: &CallQueueService, payload: &'static [u8]) -> QueuedCa
 /// Makes a queued call end as a dead letter.
 async fn bury(service: &CallQueueService, host: &TestHost, key: &QueuedCallKey) {
     let by = CallClaimer { lease: host.lease, host: "a".into(), ticket: 1 };
-    let seen = CallQueue::of(&*service.call_queue).await.queued.remove(key).unwrap();
+    let seen = WatchedQueue::of(&*service.call_queue).await.queued.remove(key).unwrap();
     let (claim, _) = soon(service.call_queue.claim(&by, &seen)).await.unwrap().unwrap();
     soon(service.call_queue.mark_dead(&claim, "it is wrong")).await.unwrap();
 }
@@ -51,7 +51,7 @@ pub(crate) async fn what_cannot_be_enqueued_is_told_with_what_to_do(world: &Worl
     assert_eq!(error.kind.code(), 413);
     assert_eq!(error.error, "a payload of 1025 bytes: t takes 1024 at most");
     assert_eq!(refused("t", 1, 300).await.kind.code(), 400);
-    assert!(CallQueue::of(&*service.call_queue).await.queued.is_empty(), "nothing was queued");
+    assert!(WatchedQueue::of(&*service.call_queue).await.queued.is_empty(), "nothing was queued");
 
     let mut few = settings(1);
     std::sync::Arc::make_mut(&mut few).get_mut("t").unwrap().max_queued = 1;
@@ -74,7 +74,7 @@ pub(crate) async fn a_queued_call_is_looked_at_from_any_host(world: &World) {
         (&"t".into(), &0.into(), &7.into())
     );
     let by = CallClaimer { lease: host.lease, host: "a".into(), ticket: 1 };
-    let seen = CallQueue::of(&*there.call_queue).await.queued.remove(&key).unwrap();
+    let seen = WatchedQueue::of(&*there.call_queue).await.queued.remove(&key).unwrap();
     let (claim, _) = soon(there.call_queue.claim(&by, &seen)).await.unwrap().unwrap();
     let (entry, _) = soon(here.find(&key)).await.unwrap();
     assert_eq!((entry.state, entry.head.by.as_deref()), ("claimed", Some("a")));
@@ -112,7 +112,7 @@ pub(crate) async fn dead_letters_are_replayed_and_purged(world: &World) {
     );
     assert_eq!(soon(service.replay("t", None)).await.unwrap(), 3);
     assert_eq!(soon(service.replay("t", None)).await.unwrap(), 0);
-    let queued = CallQueue::of(&*service.call_queue).await.queued;
+    let queued = WatchedQueue::of(&*service.call_queue).await.queued;
     assert!(queued.keys().eq(&keys[1..]), "{queued:?}");
     bury(&service, &host, &keys[1]).await;
     assert_eq!(soon(service.purge("t", None)).await.unwrap(), 1);

@@ -11,6 +11,7 @@ pub(crate) mod etcd;
 pub(crate) mod etcd_cluster;
 pub(crate) mod events;
 pub(crate) mod exit;
+pub(crate) mod fake_host;
 pub(crate) mod log;
 pub(crate) mod process;
 pub(crate) mod proxy;

@@ -1,17 +1,14 @@
 //! `cargo xtask reference`: the pages in `docs/reference/`, which the program and its interfaces
 //! describe. A test compares each page with the source.
 
-mod api;
 mod cli;
-mod metrics;
 mod settings;
 mod wit;
 
 use std::fs;
-use std::process::Command;
 
 use anyhow::{Context, Result};
-use soloist_devtools::{cmd, paths};
+use soloist_devtools::{cargo::cargo, cmd, paths};
 
 /// Makes the text of a page.
 type MakePage = fn() -> Result<String>;
@@ -19,6 +16,13 @@ type MakePage = fn() -> Result<String>;
 /// The pages that are written here, and what makes them.
 const PAGES: [(&str, MakePage); 3] =
     [("cli.md", cli::page), ("settings.md", settings::page), ("wit.md", wit::page)];
+
+/// The tests that compare the other pages with the source, each in its package: the metrics, and
+/// the routes of the control API.
+const WRITTEN_BY_TESTS: [(&str, &str); 2] = [
+    ("soloist-telemetry", "the_page_of_metrics_is_what_is_registered"),
+    ("soloist", "the_reference_is_what_is_routed"),
+];
 
 /// Writes all pages.
 pub(crate) fn run() -> Result<()> {
@@ -29,12 +33,11 @@ pub(crate) fn run() -> Result<()> {
         fs::write(&place, page).with_context(|| format!("cannot write {}", place.display()))?;
         eprintln!("wrote {}", place.display());
     }
-    metrics::write()?;
-    api::write()
+    WRITTEN_BY_TESTS.into_iter().try_for_each(|(package, test)| bless(package, test))
 }
 
 /// Runs the test that compares a page with the source, and lets it write the page.
 fn bless(package: &str, test: &str) -> Result<()> {
-    let arguments = ["test", "--quiet", "--package", package, "--lib", test];
-    cmd::run(Command::new("cargo").args(arguments).env("BLESS", "1"))
+    let arguments = ["--quiet", "--package", package, "--lib", test];
+    cmd::run(cargo("test").args(arguments).env("BLESS", "1"))
 }

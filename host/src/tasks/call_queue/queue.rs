@@ -1,4 +1,4 @@
-//! The queue of queued calls as this host knows it, and which of them to claim next. Without I/O.
+//! The queue of calls as this host knows it, and which of them to claim next. Without I/O.
 //!
 //! All hosts see the same queue. If each picked the oldest queued call, they would all try to claim
 //! the same one, and all but one in vain. So a host picks at random among as many of the oldest

@@ -11,8 +11,8 @@ use soloist_stores::{
     QueuedCallState, StoreError,
 };
 
-pub(crate) use self::rig::{CallQueue, answer};
 use self::rig::{CallQueueHost, KEEP, LIMIT, is_conflict, order};
+pub(crate) use self::rig::{WatchedQueue, answer};
 use crate::world::{World, soon};
 
 pub(crate) async fn a_queued_call_is_done_step_by_step(world: &World) {
@@ -74,37 +74,34 @@ pub(crate) async fn a_claim_that_was_made_is_got_again(world: &World) {
 }
 
 pub(crate) async fn a_claim_goes_with_its_lease(world: &World) {
-    let (host, next_leader) =
-        (CallQueueHost::of(world, "a").await, CallQueueHost::of(world, "b").await);
+    let (host, other) = (CallQueueHost::of(world, "a").await, CallQueueHost::of(world, "b").await);
     let short = CallQueueHost::with(world, "c", world.short()).await;
     for (dies, revoked) in [(&host, true), (&short, false)] {
         let key = dies.put("t").await;
         let claim = dies.take(&key).await;
-        let mut queue = next_leader.queue().await;
+        let mut queue = other.queue().await;
         assert_eq!(queue.claims.get(&key), Some(&dies.by.lease));
         if revoked {
             soon(dies.store.revoke(dies.by.lease)).await.unwrap();
         }
         queue.until(|queue| !queue.claims.contains_key(&key)).await;
         assert_eq!(queue.queued[&key].head.attempts, 1, "the attempt counts");
-        assert!(matches!(next_leader.look(&key).await, Some(QueuedCallState::Queued(_))));
+        assert!(matches!(other.look(&key).await, Some(QueuedCallState::Queued(_))));
         let gone = soon(dies.call_queue.claim(&dies.by, &queue.queued[&key])).await;
         assert!(matches!(gone, Err(StoreError::LeaseGone)), "{gone:?}");
         // Another host takes the queued call over, and the first host's outcome is discarded.
-        let next_leaders = next_leader.take(&key).await;
-        assert_eq!(next_leaders.head.attempts, 2);
+        let retaken = other.take(&key).await;
+        assert_eq!(retaken.head.attempts, 2);
         assert!(is_conflict(&soon(dies.call_queue.complete(&claim, &answer("late"), KEEP)).await));
         assert!(is_conflict(&soon(dies.call_queue.mark_dead(&claim, "late")).await));
         assert!(is_conflict(
             &soon(dies.call_queue.requeue(&claim, &QueuedCallRetry::default())).await
         ));
-        soon(next_leader.call_queue.complete(&next_leaders, &answer("next_leader"), KEEP))
-            .await
-            .unwrap();
-        let Some(QueuedCallState::Done(_, found)) = next_leader.look(&key).await else {
+        soon(other.call_queue.complete(&retaken, &answer("other"), KEEP)).await.unwrap();
+        let Some(QueuedCallState::Done(_, found)) = other.look(&key).await else {
             panic!("not done")
         };
-        assert_eq!(found, answer("next_leader"));
+        assert_eq!(found, answer("other"));
     }
 }
 
@@ -334,7 +331,7 @@ pub(crate) async fn clusters_and_tasks_keep_apart(world: &World) {
     let other = world.open_cluster("testing").call_queue().unwrap();
     let key = host.put("t").await;
     assert_eq!(soon(other.state(&key)).await.unwrap(), None);
-    assert!(CallQueue::of(&*other).await.queued.is_empty());
+    assert!(WatchedQueue::of(&*other).await.queued.is_empty());
     assert_eq!(host.look(&QueuedCallKey::new("t0", &*key.id)).await, None);
     for bad in [
         QueuedCallKey::new("a/b", "1"),

@@ -49,8 +49,8 @@ impl CallQueueHost {
     }
 
     /// The current state of the queue.
-    pub(super) async fn queue(&self) -> CallQueue {
-        CallQueue::of(&*self.call_queue).await
+    pub(super) async fn queue(&self) -> WatchedQueue {
+        WatchedQueue::of(&*self.call_queue).await
     }
 
     /// Claims a queued call in its current state.
@@ -81,13 +81,13 @@ impl CallQueueHost {
 }
 
 /// The state of the queue according to a watch.
-pub(crate) struct CallQueue {
+pub(crate) struct WatchedQueue {
     pub(super) watch: CallQueueStream,
     pub(crate) queued: BTreeMap<QueuedCallKey, WaitingCall>,
     pub(super) claims: BTreeMap<QueuedCallKey, LeaseId>,
 }
 
-impl CallQueue {
+impl WatchedQueue {
     pub(crate) async fn of(call_queue: &dyn CallQueueStore) -> Self {
         let watch = soon(call_queue.watch()).await.unwrap();
         let mut queue = Self { watch, queued: BTreeMap::new(), claims: BTreeMap::new() };
