@@ -28,7 +28,7 @@ use clap::{Parser, Subcommand};
 use soloist_devtools::cargo::cargo;
 use soloist_devtools::{cmd, etcd, guests, setup, soloist};
 
-/// Measure soloist beside what else one could use
+/// Measure soloist next to its alternatives
 #[derive(Parser)]
 #[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
 struct Arguments {
@@ -39,15 +39,19 @@ struct Arguments {
 /// What can be measured.
 #[derive(Subcommand)]
 enum Bench {
-    /// Requests a second of plugins, beside `wasmtime serve` and a bare hyper server
-    Http,
+    /// Requests a second of plugins, next to `wasmtime serve` and a bare hyper server
+    Http {
+        /// Compare with this soloist instead, such as one that was built before a change
+        #[arg(long, value_name = "PROGRAM")]
+        against: Option<PathBuf>,
+    },
     /// What many candidates and many groups cost on etcd
     Crowd,
     /// What groups cost etcd, while nothing changes
     Groups,
     /// What many plugins cost: to start, to hold, and to take over with
     Plugins,
-    /// Calls of a task over three hosts, beside plain requests of HTTP/2
+    /// Calls of a task over three hosts, next to plain requests of HTTP/2
     Tasks,
     /// What it costs to ask a standby that forwards, and the pauses of its clients
     Relay {
@@ -55,7 +59,7 @@ enum Bench {
         #[arg(long, default_value_t = 20)]
         runs: usize,
     },
-    /// How long a planned hand-over takes, beside `etcdctl lock`
+    /// How long a planned hand-over takes, next to `etcdctl lock`
     Failover {
         /// How many hand-overs to measure
         #[arg(long, default_value_t = 50)]
@@ -93,7 +97,8 @@ fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Crowd => Ok(()),
         Bench::Groups => groups::run(&context),
-        Bench::Http => http::run(&context),
+        Bench::Http { against: None } => http::run(&context),
+        Bench::Http { against: Some(other) } => http::run_against(&context, other),
         Bench::Plugins => plugins::run(&context),
         Bench::Tasks => tasks::run(&context),
         Bench::Relay { runs } => relay::run(&context, (*runs).max(1)),
@@ -126,7 +131,12 @@ struct BenchContext {
 impl BenchContext {
     /// A `soloist run` with these plugins, which ignores the settings of the user.
     fn soloist(&self, plugins: &Path) -> Command {
-        let mut command = Command::new(&self.program);
+        self.run_of(&self.program, plugins)
+    }
+
+    /// The same of another build of soloist.
+    fn run_of(&self, program: &Path, plugins: &Path) -> Command {
+        let mut command = Command::new(program);
         command.arg("run").arg("--plugins").arg(plugins);
         command.current_dir(&self.scratch);
         for (name, _) in env::vars_os() {

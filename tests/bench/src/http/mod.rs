@@ -14,7 +14,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use soloist_devtools::cargo::cargo;
 use soloist_devtools::process::{Running, free_address};
-use soloist_devtools::{cmd, paths};
+use soloist_devtools::{cmd, guests, paths};
 use tempfile::TempDir;
 
 use self::components::Components;
@@ -60,6 +60,29 @@ pub(super) fn run(context: &BenchContext) -> Result<()> {
     Ok(())
 }
 
+/// Compares with another build of soloist, on the components that take the least time themselves.
+pub(super) fn run_against(context: &BenchContext, other: &Path) -> Result<()> {
+    let other = other.canonicalize().with_context(|| format!("no program {}", other.display()))?;
+    let wrk = wrk::ensure()?;
+    let guests = guests::test_guests()?;
+    let (rust, concurrent) = (guests.join("hello.wasm"), guests.join("concurrent.wasm"));
+    let cases = [
+        ("WASI 0.2, Rust, an instance a request", &rust, "fresh"),
+        ("WASI 0.2, Rust, reused", &rust, "reuse"),
+        ("WASI 0.3, Rust, reused and concurrent", &concurrent, "reuse"),
+    ];
+    for (title, component, instances) in cases {
+        println!("\n{title}");
+        let contender = |name, program| Contender {
+            name,
+            start: soloist_with(context, program, component, instances),
+        };
+        let contenders = [contender("soloist", &*context.program), contender("the other", &*other)];
+        report(&compete(&wrk, &contenders)?);
+    }
+    Ok(())
+}
+
 /// Soloist and its competitors, on one component.
 struct Comparison<'a> {
     title: &'static str,
@@ -77,7 +100,7 @@ fn comparisons<'a>(
         title,
         soloist: Contender {
             name: "soloist",
-            start: Box::new(move || start_soloist(context, component, instances)),
+            start: soloist_with(context, &context.program, component, instances),
         },
         wasmtime: Contender {
             name: "wasmtime serve",
@@ -166,15 +189,30 @@ fn start_hyper() -> Result<Server> {
     Ok(Server { _process: process, _folder: None, address })
 }
 
+/// How to start `program` with one plugin.
+fn soloist_with<'a>(
+    context: &'a BenchContext,
+    program: &'a Path,
+    component: &'a Path,
+    instances: &'a str,
+) -> Box<dyn Fn() -> Result<Server> + 'a> {
+    Box::new(move || start_soloist(context, program, component, instances))
+}
+
 /// Starts a host with one plugin, and a store of its own.
-fn start_soloist(context: &BenchContext, component: &Path, instances: &str) -> Result<Server> {
+fn start_soloist(
+    context: &BenchContext,
+    program: &Path,
+    component: &Path,
+    instances: &str,
+) -> Result<Server> {
     let folder = tempfile::tempdir_in(&context.scratch)?;
     let address = free_address()?;
     let plugin = folder.path().join("hello.wasm");
     fs::copy(component, &plugin)?;
     let settings = format!("instances = \"{instances}\"\nlisten = \"{address}\"\n");
     fs::write(plugin.with_extension("toml"), settings)?;
-    let mut command = context.soloist(folder.path());
+    let mut command = context.run_of(program, folder.path());
     command
         .current_dir(folder.path())
         .args(["--no-supervisor", "--name", "a", "--store", "sqlite:soloist.db"])
