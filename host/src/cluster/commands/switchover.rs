@@ -41,7 +41,7 @@ impl Commands {
         let Some(leader) = roster.leader(&group) else {
             return Err(nobody_leads(&roster, &group));
         };
-        if leader.candidate.host != self.member.name {
+        if !self.host.is(&leader.candidate) {
             if passed_on {
                 let help = "ask again: the leader has just changed";
                 return Err(CommandError::refused(
@@ -77,7 +77,7 @@ impl Commands {
     ) -> Result<CommandAnswer, CommandError> {
         // The leader answers only when the hand-over is done.
         let within = self.patience * 2 + Duration::from_secs(5);
-        match self.peers.switchover(leader.into(), &self.member.name, order, within).await {
+        match self.peers.switchover(leader.into(), self.host.name(), order, within).await {
             Ok(answer) => answer,
             Err(PeerError::Misdirected(misdirected)) => {
                 let misdirected = misdirected.to_leader();
@@ -105,7 +105,7 @@ impl Commands {
     ) -> Result<(), CommandError> {
         self.host(roster, Some(host.to_owned()))?;
         let refused = |why: String, help: &str| Err(CommandError::refused(why, help));
-        if host == self.member.name {
+        if *host == **self.host.name() {
             return refused(format!("{host} leads {group} already"), "name another host");
         }
         if let Some(removal) = roster.notes.removed.get(host) {
@@ -132,7 +132,7 @@ impl Commands {
             return if waits { Ok(()) } else { Err(no_next_leader(roster, group)) };
         }
         let part =
-            self.peers.group_status((&**member).into(), &self.member.name, group.as_str()).await;
+            self.peers.group_status((&**member).into(), self.host.name(), group.as_str()).await;
         // That host knows of its candidacy before this one has read it from the store.
         let newer = part.as_ref().is_some_and(|part| part.standbys.iter().any(|by| by == host));
         if newer && self.wait_until(stands).await.is_some() {
@@ -198,7 +198,7 @@ impl Commands {
                 roster.leader(&group).filter(|next| next.key.fencing_token > key.fencing_token);
             next.is_some_and(|next| next.candidate.since.is_some())
         };
-        let from = self.member.name.clone();
+        let from = self.host.name().to_string();
         let now = self.wait_until(leads).await;
         let Some(next) = now.as_ref().and_then(|roster| roster.leader(&group)) else {
             let error = format!("{from} has given {group} up, and nobody leads it yet");

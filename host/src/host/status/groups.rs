@@ -18,7 +18,7 @@ use soloist_text::rfc3339;
 
 impl HostStatusSource {
     pub(super) fn group(&self, group: &Group, view: &HostView, known: &KnownRoster) -> GroupEntry {
-        let (here, name) = (view.groups.get(group), &self.context.member.name);
+        let (here, this) = (view.groups.get(group), &self.context.this);
         let config = self.context.config.groups.get(group).unwrap_or(&GroupConfig::DEFAULT);
         let gaps = self.context.gaps.borrow().clone();
         let (now, last) = (known.now(), known.last());
@@ -28,8 +28,8 @@ impl HostStatusSource {
         let last_known = last.filter(|_| now.is_none()).and_then(|roster| roster.leader(group));
         let next_leader =
             now.and_then(|roster| roster.next_leader(group)).filter(|_| leader.is_some());
+        let is_next = next_leader.is_some_and(|next_leader| this.is(&next_leader.candidate));
         let next_leader = next_leader.map(|next_leader| next_leader.candidate.host.clone());
-        let is_next = next_leader.as_ref() == Some(name);
         let role = here.map_or(GroupRole::Out, |here| role(here.role, is_next));
         let remaining = view.session.filter(|_| role == GroupRole::Leader);
         let remaining = remaining.map(|(_, deadline)| deadline.since(BootTime::now()));
@@ -54,7 +54,7 @@ impl HostStatusSource {
                 order: order_entry(&pause.order),
             }),
             spread_differs: now
-                .and_then(|roster| leadership::spread_disagreement(name, group, config, roster)),
+                .and_then(|roster| leadership::spread_disagreement(this, group, config, roster)),
             leaderless: leaderless(group, &gaps),
             strangers: strangers(last.map_or(&[], |it| it.foreign_candidates(group)), &gaps),
         }
