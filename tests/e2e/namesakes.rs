@@ -49,8 +49,11 @@ async fn a_namesake_stands_for_nothing_until_the_name_is_free(kind: Kind) {
     agrees(cluster.host("a"), seen).await;
     agrees(&second, seen).await;
     assert_eq!(readiness(cluster.host("a")).await, (true, "ok\n".to_owned()));
-    assert!(second.log.events("standby").is_empty(), "{}", second.log);
+    for event in ["standby", "ready"] {
+        assert!(second.log.events(event).is_empty(), "{event}: {}", second.log);
+    }
     cluster.terminate("a").await;
+    second.log.event(0, "ready").await;
     second.log.event(0, "leading").await;
     let own = url(&second).await;
     agrees(&second, |status| members(status) == [("a", own.as_str(), true)]).await;
