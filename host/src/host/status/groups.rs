@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{HostStatusSource, leader::leader, orders::order_entry};
+use super::{HostStatusSource, orders::order_entry};
 use crate::{
     api::{GroupEntry, GroupRole, LeaderlessEntry, PauseEntry, StrangerEntry},
     term::{Gap, Gaps},
@@ -22,7 +22,7 @@ impl HostStatusSource {
         let config = self.context.config.groups.get(group).unwrap_or(&GroupConfig::DEFAULT);
         let gaps = self.context.gaps.borrow().clone();
         let (now, last) = (known.now(), known.last());
-        let leader = leader(group, known, &gaps);
+        let leader = self.leader(group, known, view);
         let queue = now.map_or(&[][..], |roster| roster.queue(group));
         let standbys = queue.iter().skip(usize::from(leader.is_some()));
         let last_known = last.filter(|_| now.is_none()).and_then(|roster| roster.leader(group));

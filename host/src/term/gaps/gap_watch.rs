@@ -59,7 +59,7 @@ impl GapWatch {
     }
 
     fn refresh(&mut self, gaps: &watch::Sender<Gaps>) {
-        let view = self.view.borrow_and_update().clone();
+        let view = self.view.borrow_and_update().clone().at(BootTime::now());
         let mut groups = self.programme.borrow_and_update().groups();
         let known = self.roster_view.current();
         let roster = known.last().cloned().unwrap_or_default();
