@@ -98,7 +98,8 @@ impl HostContext {
 
     pub(super) fn gap_watch(&self, view: watch::Receiver<HostView>) -> GapWatch {
         GapWatch {
-            host: Arc::clone(&self.name),
+            host: self.this.clone(),
+            peers: self.peers.clone(),
             patience: self.config.timings.ttl * 2,
             programme: self.programme.clone(),
             roster_view: self.roster_view.clone(),

@@ -12,8 +12,8 @@ use soloist_heart::{
     Group,
     clock::{BootTime, unix_ms},
 };
-use soloist_leadership::{self as leadership, GapReason, HostView, KnownRoster};
-use soloist_stores::ForeignCandidate;
+use soloist_leadership::{self as leadership, GapReason, HostView, KnownRoster, RehearsalResult};
+use soloist_stores::{ForeignCandidate, QueuedCandidate};
 use soloist_text::rfc3339;
 
 impl HostStatusSource {
@@ -43,6 +43,7 @@ impl HostStatusSource {
             standbys: standbys.map(|standby| standby.candidate.host.clone()).collect(),
             role,
             leading_since: leader.and_then(|leader| leader.candidate.since).map(rfc3339),
+            unproclaimed: leader.and_then(|leader| self.unproclaimed(leader, &gaps)),
             deadline_in_ms: remaining.map(|left| left.as_millis().try_into().unwrap_or(0)),
             obstacle: here.and_then(|here| {
                 let of_host = view.obstacle.as_ref();
@@ -57,6 +58,23 @@ impl HostStatusSource {
                 .and_then(|roster| leadership::spread_disagreement(this, group, config, roster)),
             leaderless: leaderless(group, &gaps),
             strangers: strangers(last.map_or(&[], |it| it.foreign_candidates(group)), &gaps),
+        }
+    }
+}
+
+impl HostStatusSource {
+    /// Why the store does not say since when `leader` leads, if it or this host knows.
+    fn unproclaimed(&self, leader: &QueuedCandidate, gaps: &Gaps) -> Option<String> {
+        let term = gaps.unproclaimed.get(&leader.key.group).filter(|term| term.key == leader.key);
+        if let Some(term) = term {
+            return Some(term.to_string());
+        }
+        let own = leader.candidate.since.is_none() && self.context.this.is(&leader.candidate);
+        match &*self.context.rehearsed.borrow() {
+            RehearsalResult::Refused(reason) if own => {
+                Some(format!("this host could not write that it leads: {reason}"))
+            }
+            _ => None,
         }
     }
 }
