@@ -2,13 +2,13 @@
 //!
 //! In the meantime another host has led and written. When the former leader wakes up, requests wait
 //! in its sockets, and one of its guests is in the middle of something. None of that may have an
-//! effect.
+//! effect, nor does the former leader show itself as the leader.
 //!
 //! `SOLOIST_FREEZES` sets the number of rounds on each store; several clusters share many rounds.
 
 use std::{collections::BTreeMap, env, net::SocketAddr};
 
-use futures::future::join_all;
+use futures::future::{join, join_all};
 use rustix::process::Signal;
 use serde_json::Value;
 use tokio::{
@@ -88,9 +88,14 @@ impl Pair {
         // A host leads a moment before it listens.
         late_writes(&Web::new(self.webs[leader])).await;
         let open = join_all((0..WAITING).map(|_| self.connect())).await;
+        let control = self.cluster.host(leader).api().await;
+        let to_control = (0..WAITING).map(|_| TcpStream::connect(control));
+        let to_control = join_all(to_control).await;
         self.freeze(leader).await;
         let until = Instant::now() + 3 * TTL;
-        let waiting = join_all(open.into_iter().map(ask)).await;
+        let waiting = join_all(open.into_iter().map(|stream| ask(stream, INCREMENT))).await;
+        let to_control = to_control.into_iter().map(|stream| stream.expect("it listens"));
+        let statuses = join_all(to_control.map(|stream| ask(stream, STATUS))).await;
 
         let next = &self.cluster.host(standby).log;
         next.event(seen[standby], "leading").await;
@@ -99,7 +104,13 @@ impl Pair {
         sleep_until(until).await;
 
         self.cluster.signal(leader, Signal::CONT);
-        let answers = join_all(waiting.into_iter().map(rest)).await;
+        let (answers, statuses) =
+            join(join_all(waiting.into_iter().map(rest)), join_all(statuses.into_iter().map(rest)))
+                .await;
+        for status in &statuses {
+            let shows_role = status.contains("\"role\": ");
+            assert!(shows_role && !status.contains("\"role\": \"leader\""), "{status}");
+        }
         let log = &self.cluster.host(leader).log;
         log.event(seen[leader], "stopped").await;
         log.event(log.last("stopped"), "standby").await;
@@ -153,6 +164,7 @@ impl Pair {
 }
 
 const GET: &[u8] = b"GET /get/late HTTP/1.1\r\nhost: web\r\n\r\n";
+const STATUS: &[u8] = b"GET /v1/status HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
 const INCREMENT: &[u8] = b"GET /increment/late/1 HTTP/1.1\r\nhost: web\r\n\r\n";
 
 /// What the waiting requests have written; nothing if all is well.
@@ -160,8 +172,8 @@ async fn late_writes(web: &Web) -> String {
     web.until_at("/get/late", "the leader answers", |_| true).await.body
 }
 
-async fn ask(mut stream: TcpStream) -> TcpStream {
-    stream.write_all(INCREMENT).await.expect("the kernel takes it");
+async fn ask(mut stream: TcpStream, request: &[u8]) -> TcpStream {
+    stream.write_all(request).await.expect("the kernel takes it");
     stream
 }
 

@@ -4,11 +4,13 @@ use serde_json::{Value, json};
 
 use crate::harness::{
     cluster::{Cluster, Kind},
-    process::{Process, agrees, readiness},
+    exit::REFUSED,
+    process::{Process, agrees, readiness, run, soloist},
 };
 
 crate::on_both_stores!(
     a_namesake_stands_for_nothing_until_the_name_is_free,
+    a_namesake_is_not_taken_for_the_leader_of_its_name,
     a_host_that_comes_back_after_a_crash_is_no_namesake,
     two_hosts_at_one_address_are_told,
 );
@@ -47,8 +49,11 @@ async fn a_namesake_stands_for_nothing_until_the_name_is_free(kind: Kind) {
     agrees(cluster.host("a"), seen).await;
     agrees(&second, seen).await;
     assert_eq!(readiness(cluster.host("a")).await, (true, "ok\n".to_owned()));
-    assert!(second.log.events("standby").is_empty(), "{}", second.log);
+    for event in ["standby", "ready"] {
+        assert!(second.log.events(event).is_empty(), "{event}: {}", second.log);
+    }
     cluster.terminate("a").await;
+    second.log.event(0, "ready").await;
     second.log.event(0, "leading").await;
     let own = url(&second).await;
     agrees(&second, |status| members(status) == [("a", own.as_str(), true)]).await;
@@ -57,6 +62,31 @@ async fn a_namesake_stands_for_nothing_until_the_name_is_free(kind: Kind) {
     assert_eq!(after.host, "a");
     assert_eq!(second.log.events("not-joined").len(), 1, "it is said once: {}", second.log);
     assert!(readiness(&second).await.0);
+}
+
+async fn a_namesake_is_not_taken_for_the_leader_of_its_name(kind: Kind) {
+    let mut cluster = Cluster::new(kind).await;
+    cluster.join("a").await;
+    cluster.web.until("a", |_| true).await;
+    let second = Process::start(&mut cluster.command("a", ""));
+    second.log.event(0, "not-joined").await;
+    cluster.join("b").await;
+    let first = url(cluster.host("a")).await;
+    agrees(&second, |status| status["groups"]["main"]["leader_url"] == first.as_str()).await;
+    let at_second = url(&second).await;
+    // It forwards what the leader is to answer.
+    let answer = reqwest::get(format!("{at_second}/leader/web/")).await.expect("an answer");
+    assert_eq!(answer.status(), 200, "{}", second.log);
+    assert_eq!(answer.headers()["soloist-host"], "a");
+    let mut tell = soloist();
+    // Without a name, a command would concern the host that has the name.
+    let drained = run(tell.args(["drain"]).env("SOLOIST_URL", &at_second)).await;
+    assert_eq!(drained.status.code(), Some(REFUSED), "{}", drained.output);
+    assert!(drained.output.contains(&first), "{}", drained.output);
+    let mut tell = soloist();
+    let switched = run(tell.args(["switchover"]).env("SOLOIST_URL", &at_second)).await;
+    assert!(switched.output.contains("b leads main now"), "{}", switched.output);
+    cluster.web.until("b", |answer| answer.host == "b").await;
 }
 
 async fn a_host_that_comes_back_after_a_crash_is_no_namesake(kind: Kind) {

@@ -54,6 +54,7 @@ pub(crate) struct DriverLoop {
     view: watch::Sender<HostView>,
     health: report::StoreHealth,
     repeated_failures: report::RepeatedFailures,
+    obstacles: report::ObstacleReporter,
     /// Whether the store does not yet show something that this host has written about itself.
     needs_rewrite: bool,
 }
@@ -75,6 +76,7 @@ impl DriverLoop {
             health: report::StoreHealth::new(store.label(), &me.name, journal.clone()),
             mismatches: store.mismatches(),
             repeated_failures: report::RepeatedFailures::default(),
+            obstacles: report::ObstacleReporter::default(),
             needs_rewrite: false,
             calls: StoreCalls::new(
                 Arc::clone(store),
@@ -181,10 +183,10 @@ impl DriverLoop {
         }
     }
 
-    fn publish(&self) {
+    fn publish(&mut self) {
         let view = HostView::of(&self.heart, self.health.error());
         self.view.send_if_modified(|old| {
-            report::obstacles(old, &view, self.heart.host(), &self.journal);
+            self.obstacles.report(old, &view, self.heart.host(), &self.journal);
             let changed = *old != view;
             *old = view;
             changed

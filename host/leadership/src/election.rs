@@ -11,7 +11,7 @@ use crate::{
     watchdog::Watchdog,
 };
 use soloist_heart::{Group, Timings};
-use soloist_stores::{Member, Roster, Store};
+use soloist_stores::{Member, Roster, Store, ThisHost};
 use soloist_telemetry::journal::Journal;
 
 /// The elections of one cluster, for a process that is about to take part in them.
@@ -20,7 +20,7 @@ use soloist_telemetry::journal::Journal;
 /// [`Election::start`] on.
 pub struct Election {
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) host: Arc<str>,
+    pub(crate) host: ThisHost,
     pub(crate) timings: Timings,
     pub(crate) roster: watch::Sender<Option<Roster>>,
     pub(crate) freshness: RosterFreshness,
@@ -45,9 +45,9 @@ pub struct ElectionSpec {
 }
 
 impl Election {
-    /// The elections in `store`, for the host of this name.
+    /// The elections in `store`, for this `host`.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, host: Arc<str>, timings: Timings) -> Self {
+    pub fn new(store: Arc<dyn Store>, host: ThisHost, timings: Timings) -> Self {
         let (roster, _) = watch::channel(None);
         let (freshness, journal) = (RosterFreshness::default(), Journal::default());
         Self { store, host, timings, roster, freshness, journal }

@@ -65,6 +65,28 @@ impl HostView {
             restart_reason: held.map(ToOwned::to_owned),
         }
     }
+
+    /// What still holds of this view at `now`: when the deadline of its session has passed, the
+    /// host leads nothing and stands for nothing.
+    ///
+    /// Whoever shows a view to people must ask for that. A process that was frozen shows what it
+    /// published before, until its driver has noticed; and the driver may hang.
+    #[must_use]
+    pub fn at(mut self, now: BootTime) -> Self {
+        if self.session.is_none_or(|(_, deadline)| now < deadline) {
+            return self;
+        }
+        (self.session, self.joined) = (None, false);
+        for group in self.groups.values_mut() {
+            group.role = match group.role {
+                // What of its term is still alive is being ended.
+                GroupRole::Leader | GroupRole::Draining => GroupRole::Draining,
+                GroupRole::Resigning => GroupRole::Resigning,
+                GroupRole::Standby | GroupRole::Out => GroupRole::Out,
+            };
+        }
+        self
+    }
 }
 
 fn of_group(candidacy: &GroupCandidacy, held: Option<&str>) -> GroupView {
@@ -77,4 +99,34 @@ fn of_group(candidacy: &GroupCandidacy, held: Option<&str>) -> GroupView {
     };
     let owned = |text: Option<&str>| text.map(ToOwned::to_owned);
     GroupView { role, obstacle: owned(held.or(candidacy.obstacle())), bar: owned(candidacy.bar()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn nobody_leads_or_stands_when_the_deadline_has_passed() {
+        use GroupRole::{Draining, Leader, Out, Resigning, Standby};
+        let roles = [Leader, Draining, Resigning, Standby, Out];
+        let deadline = BootTime::from_nanos(7_000_000_000);
+        let group = |role| GroupView { role, obstacle: None, bar: None };
+        let groups = roles.iter().zip(["a", "b", "c", "d", "e"]);
+        let view = HostView {
+            session: Some((LeaseId(1), deadline)),
+            joined: true,
+            groups: groups.map(|(role, name)| (name.into(), group(*role))).collect(),
+            ..HostView::default()
+        };
+        let before = BootTime::from_nanos(6_999_999_999);
+        assert_eq!(view.clone().at(before), view);
+        for now in [deadline, deadline + Duration::from_secs(60)] {
+            let view = view.clone().at(now);
+            assert_eq!((view.session, view.joined), (None, false));
+            let roles: Vec<_> = view.groups.values().map(|group| group.role).collect();
+            assert_eq!(roles, [Draining, Draining, Resigning, Out, Out]);
+        }
+    }
 }

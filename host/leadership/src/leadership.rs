@@ -9,7 +9,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{DriverHandle, Election, ElectionSpec, ElectionThread, HostView, Performer, Watchdog};
 use soloist_config::StoreUrl;
 use soloist_heart::{Group, HeartEvent, Timings};
-use soloist_stores::{self as stores, Member, StoreError};
+use soloist_stores::{self as stores, Member, StoreError, ThisHost};
 
 /// A process that wants to be elected: its name, its store and its groups.
 #[derive(Clone, Debug)]
@@ -64,7 +64,7 @@ impl Candidacy {
             stores::open(&store, &cluster, timings.request_timeout)?
         };
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let election = Election::new(opened, member.name.as_str().into(), timings);
+        let election = Election::new(opened, ThisHost::of(&member), timings);
         let spec = ElectionSpec {
             member: watch::Sender::new(member).subscribe(),
             groups: groups.clone(),

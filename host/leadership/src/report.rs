@@ -106,40 +106,68 @@ pub(crate) fn store_changed(seen: &str, host: &str, journal: &Journal) {
     journal.record(Transition::of("store-changed", host).because(seen));
 }
 
-/// Reports a change in what keeps this host from standing for election.
-pub(crate) fn obstacles(before: &HostView, now: &HostView, host: &str, journal: &Journal) {
-    match (&before.obstacle, &now.obstacle) {
-        (before, Some(reason)) if before.as_ref() != Some(reason) => {
-            warn!(event = "not-joined", "{host} stands for nothing: {reason}");
-            journal.record(Transition::of("not-joined", host).because(reason));
-        }
-        (Some(_), None) => {
-            info!(event = "joined", "{host} is among the members");
-            journal.record(Transition::of("joined", host));
-        }
-        _ => {}
-    }
-    for (group, now) in &now.groups {
-        // A group that was not there before has nothing to compare with.
-        let Some(before) = before.groups.get(group) else { continue };
-        let why = |view: &GroupView| view.bar.clone().or_else(|| view.obstacle.clone());
-        match (why(before), why(now)) {
-            (before, Some(reason)) if before.as_ref() != Some(&reason) => {
-                // What an operator or a strategy wants is no fault.
-                if now.bar.is_some() {
-                    info!(event = "not-ready", %group, "does not stand for {group}: {reason}");
-                } else {
-                    warn!(event = "not-ready", %group, "cannot lead {group}: {reason}");
-                }
-                journal.record(Transition::of("not-ready", host).in_group(group).because(reason));
+/// Reports what keeps this host from standing for election, and when nothing does any more.
+#[derive(Debug, Default)]
+pub(crate) struct ObstacleReporter {
+    /// The groups that this host could not lead, and of which it was not reported ready since.
+    unready: BTreeSet<Group>,
+}
+
+impl ObstacleReporter {
+    /// Reports what has changed from the view `before` to the view `now`.
+    pub(crate) fn report(
+        &mut self,
+        before: &HostView,
+        now: &HostView,
+        host: &str,
+        journal: &Journal,
+    ) {
+        match (&before.obstacle, &now.obstacle) {
+            (before, Some(reason)) if before.as_ref() != Some(reason) => {
+                warn!(event = "not-joined", "{host} stands for nothing: {reason}");
+                journal.record(Transition::of("not-joined", host).because(reason));
             }
             (Some(_), None) => {
-                info!(event = "ready", %group, "nothing here keeps this host from leading {group}");
-                journal.record(Transition::of("ready", host).in_group(group));
+                info!(event = "joined", "{host} is among the members");
+                journal.record(Transition::of("joined", host));
             }
             _ => {}
         }
+        for (group, here) in &now.groups {
+            let was = before.groups.get(group);
+            let Some(reason) = why_not(here) else {
+                // A host that is no member stands in no group, whatever it could run.
+                if now.joined && self.unready.remove(group) {
+                    info!(
+                        event = "ready", %group,
+                        "nothing here keeps this host from leading {group}"
+                    );
+                    journal.record(Transition::of("ready", host).in_group(group));
+                }
+                continue;
+            };
+            self.unready.insert(group.clone());
+            // A group that was not there before has nothing to compare with.
+            if was.is_some_and(|was| why_not(was) != Some(reason)) {
+                report_not_ready(group, here, reason, host, journal);
+            }
+        }
     }
+}
+
+/// Why a host cannot lead a group, if it cannot.
+fn why_not(here: &GroupView) -> Option<&str> {
+    here.bar.as_deref().or(here.obstacle.as_deref())
+}
+
+fn report_not_ready(group: &Group, here: &GroupView, reason: &str, host: &str, journal: &Journal) {
+    // What an operator or a strategy wants is no fault.
+    if here.bar.is_some() {
+        info!(event = "not-ready", %group, "does not stand for {group}: {reason}");
+    } else {
+        warn!(event = "not-ready", %group, "cannot lead {group}: {reason}");
+    }
+    journal.record(Transition::of("not-ready", host).in_group(group).because(reason));
 }
 
 /// Whether the store answers. Each change is recorded in the journal.
@@ -184,5 +212,42 @@ impl StoreHealth {
             self.journal.record(Transition::of("store-lost", &self.host).because(&text));
         }
         self.error = Some(text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host_view::GroupRole;
+
+    fn view(joined: bool, obstacle: Option<&str>, of_group: Option<&str>) -> HostView {
+        let owned = |text: Option<&str>| text.map(ToOwned::to_owned);
+        let part = GroupView { role: GroupRole::Out, obstacle: owned(of_group), bar: None };
+        let groups = BTreeMap::from([(Group::main(), part)]);
+        HostView { joined, obstacle: owned(obstacle), groups, ..HostView::default() }
+    }
+
+    #[test]
+    fn only_a_member_is_reported_ready_and_once() {
+        let (mut reporter, journal) = (ObstacleReporter::default(), Journal::default());
+        let (mut before, mut seen) = (HostView::default(), 0);
+        for (now, events) in [
+            (view(false, None, Some("unknown")), &[][..]),
+            (view(false, None, None), &[]),
+            (view(false, Some("another host is called a as well"), None), &["not-joined"]),
+            (view(true, None, None), &["joined", "ready"]),
+            // The session was lost, and there is another one.
+            (view(false, None, None), &[]),
+            (view(true, None, None), &[]),
+            (view(true, None, Some("its port is taken")), &["not-ready"]),
+            (view(true, None, None), &["ready"]),
+        ] {
+            reporter.report(&before, &now, "a", &journal);
+            let told = journal.after(seen);
+            seen += told.len() as u64;
+            let told: Vec<_> = told.iter().map(|it| it.event.as_str()).collect();
+            assert_eq!(told, events, "{now:?}");
+            before = now;
+        }
     }
 }

@@ -9,15 +9,15 @@ use tracing::{debug, info};
 
 use crate::roster_view::RosterFreshness;
 use soloist_heart::Group;
-use soloist_stores::{QueuedCandidate, Roster, Store, StoreError};
+use soloist_stores::{QueuedCandidate, Roster, Store, StoreError, ThisHost};
 use soloist_telemetry::journal::{Journal, Transition};
 
 /// Keeps the latest known roster up to date.
 pub(crate) struct RosterFollower {
     /// The store that is watched.
     pub(crate) store: Arc<dyn Store>,
-    /// This host's name: its own terms are reported elsewhere.
-    pub(crate) host: Arc<str>,
+    /// This host: its own terms are reported elsewhere.
+    pub(crate) host: ThisHost,
     /// Notified when the roster is confirmed, and when it is no longer followed.
     pub(crate) freshness: RosterFreshness,
     /// Where changes of other hosts' leaderships are recorded.
@@ -78,7 +78,7 @@ impl RosterFollower {
         is: Option<&QueuedCandidate>,
         now: &Roster,
     ) {
-        let others = |it: &&QueuedCandidate| *it.candidate.host != *self.host;
+        let others = |it: &&QueuedCandidate| self.host.is_other(&it.candidate);
         let of = |event, it: &QueuedCandidate| {
             Transition::of(event, &it.candidate.host).in_term(&it.key)
         };
@@ -95,7 +95,7 @@ impl RosterFollower {
             self.journal.record(of("following", is));
         } else if is.is_none() {
             info!(event = "leaderless", %group, "nobody leads");
-            self.journal.record(Transition::of("leaderless", &self.host).in_group(group));
+            self.journal.record(Transition::of("leaderless", self.host.name()).in_group(group));
         }
     }
 }

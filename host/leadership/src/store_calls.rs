@@ -65,7 +65,7 @@ impl StoreCalls {
         answers: UnboundedSender<CallAnswer>,
         spread: BTreeSet<Group>,
     ) -> Self {
-        let candidate = candidate_of(&member.borrow());
+        let candidate = Candidate::of(&member.borrow());
         Self {
             store,
             candidate,
@@ -313,12 +313,6 @@ impl StoreCalls {
         });
         task.abort_handle()
     }
-}
-
-/// The initial candidate entry of `member`.
-fn candidate_of(member: &Member) -> Candidate {
-    let (host, url) = (member.name.clone(), member.url.clone());
-    Candidate { host, url, since: None, next_leader: None, spread: None }
 }
 
 const fn ok(event: HeartEvent) -> CallAnswer {

@@ -138,18 +138,12 @@ pub(super) mod tests {
     use super::*;
     use crate::cluster::{PeerClient, PeerCredentials};
     use soloist_leadership::RosterView;
-    use soloist_stores::{Member, Store};
+    use soloist_stores::{Member, Store, ThisHost};
 
     /// The commands of a host that has not seen its cluster yet.
     pub(in crate::api) fn nobody(store: Arc<dyn Store>) -> Commands {
-        let member = Member {
-            url: "http://127.0.0.1:9".into(),
-            version: "0".into(),
-            machine: "m".into(),
-            ..Member::named("a")
-        };
         Commands {
-            member,
+            host: ThisHost::of(&Member::named("a")),
             peers: PeerClient::new(&PeerCredentials::default()).unwrap(),
             store,
             roster_view: RosterView::empty(),

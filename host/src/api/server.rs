@@ -248,7 +248,7 @@ impl ControlServer {
 }
 
 fn routes(services: ApiServices, live: LiveStreams) -> Router {
-    let (entrance, host) = (Arc::clone(&services.entrance), Arc::clone(&services.logs.host));
+    let (entrance, host) = (Arc::clone(&services.entrance), Arc::clone(services.logs.host.name()));
     all_routes(services, live).behind(&entrance, |router| {
         let router = router.fallback(unknown_path).method_not_allowed_fallback(wrong_method);
         router.layer(from_fn_with_state(host, misdirected::check))

@@ -199,12 +199,12 @@ pub(super) mod tests {
         task_scope::TaskScope,
         tasks::{Dispatcher, DispatcherParts, call_queue::CallQueueService},
     };
-    use soloist_stores::Store;
+    use soloist_stores::{Member, Store, ThisHost};
 
     /// The services of a host that has no tasks.
     pub(in crate::api) fn nothing(store: &Arc<dyn Store>) -> TaskApi {
-        let (host, pools) =
-            (Arc::from("a"), Arc::new(TaskPools::new("a".into(), Default::default())));
+        let host = ThisHost::of(&Member::named("a"));
+        let pools = Arc::new(TaskPools::new("a".into(), Default::default()));
         let (programme, roster) = (watch::channel(Arc::default()).1, watch::channel(None).1);
         let call_queue = store.call_queue().unwrap();
         let parts = DispatcherParts {

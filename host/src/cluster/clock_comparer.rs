@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use super::PeerClient;
 use crate::wall_clock::WallClock;
 use soloist_heart::clock::{BootTime, ClockComparison, ClockReading, ClockVerdict};
-use soloist_stores::{Member, Roster};
+use soloist_stores::{Member, Roster, ThisHost};
 use soloist_telemetry::measure;
 
 /// The time from one comparison to the next, unless something calls for one.
@@ -23,8 +23,8 @@ const ASKED_MAX: usize = 15;
 
 /// Compares the clocks; one task of a host.
 pub struct ClockComparer {
-    /// The name of this host.
-    pub host: Arc<str>,
+    /// This host.
+    pub host: ThisHost,
     /// The clock of this host.
     pub clock: WallClock,
     /// The client of other hosts.
@@ -79,7 +79,7 @@ impl ClockComparer {
             members.iter().map(|member| (member.name.clone(), member.joined)).collect()
         };
         let before = names(others_before);
-        let host = Arc::clone(&self.host);
+        let host = self.host.clone();
         let is_new = |roster: &Option<Roster>| names(&others(&host, roster.as_ref())) != before;
         let has_changed = self.roster.wait_for(is_new).await.is_ok();
         if !has_changed {
@@ -98,7 +98,7 @@ impl ClockComparer {
     /// Reads the clock of another host.
     async fn read_clock(&self, member: &Member) -> Option<ClockReading> {
         let (asked, own) = (BootTime::now(), self.clock.now());
-        let shown = self.peers.clock(member.into(), &self.host).await?;
+        let shown = self.peers.clock(member.into(), self.host.name()).await?;
         ClockReading::of(member.name.clone(), shown, own, BootTime::now().since(asked))
     }
 
@@ -138,11 +138,11 @@ impl ClockComparer {
 }
 
 /// The members other than `host`, sorted by name.
-fn others(host: &str, roster: Option<&Roster>) -> Vec<Arc<Member>> {
+fn others(host: &ThisHost, roster: Option<&Roster>) -> Vec<Arc<Member>> {
     let members = roster.map_or(&[][..], |roster| &roster.members);
     let mut others: Vec<_> = members
         .iter()
-        .filter(|(_, member)| member.name != host)
+        .filter(|(_, member)| host.is_other(&**member))
         .map(|(_, member)| Arc::clone(member))
         .collect();
     others.sort_by(|one, other| one.name.cmp(&other.name));
@@ -177,7 +177,7 @@ mod tests {
         let clock = WallClock::new(read, set);
         let (to, mut compared) = watch::channel(None);
         let clocks = ClockComparer {
-            host: "a".into(),
+            host: ThisHost::of(&Member::named("a")),
             clock: clock.clone(),
             peers: PeerClient::new(&PeerCredentials::default()).unwrap(),
             roster: watch::channel(Some(roster)).1,

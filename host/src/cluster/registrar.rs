@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use soloist_heart::clock::unix_ms;
-use soloist_stores::{KnownHost, Member, Note, NoteTopic, Roster, Store};
+use soloist_stores::{KnownHost, Member, Note, NoteTopic, Roster, Store, ThisHost};
 
 /// The pause before entries that could not be written are written again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -65,7 +65,8 @@ impl Registrar {
     /// What is to be written when the members have changed from `before` to `now`.
     fn entries(&self, before: &Roster, now: &Roster) -> Vec<(NoteTopic, Note)> {
         let mut entries: Vec<_> = self.own_entry(now).into_iter().collect();
-        if now.members.first().is_some_and(|(_, first)| first.name == self.member.name) {
+        let this = ThisHost::of(&self.member);
+        if now.members.first().is_some_and(|(_, first)| !this.is_other(&**first)) {
             let members = before.members.iter().map(|(_, member)| member);
             let gone = members.filter(|member| now.member(&member.name).is_none());
             entries.extend(gone.filter_map(|member| gone_entry(now, member)));
@@ -76,13 +77,9 @@ impl Registrar {
     /// This host's own entry, if it is a member and the list has none or another one.
     fn own_entry(&self, roster: &Roster) -> Option<(NoteTopic, Note)> {
         let name = &self.member.name;
-        // A member of this name that joined at another time or URL is a namesake, which enters
-        // itself. Tasks and failures are not compared, since they change.
+        // A namesake enters itself.
         let there = roster.member(name)?;
-        if roster.notes.removed.contains_key(name) {
-            return None;
-        }
-        if (there.joined, &there.url) != (self.member.joined, &self.member.url) {
+        if roster.notes.removed.contains_key(name) || !ThisHost::of(&self.member).is(&**there) {
             return None;
         }
         let known = roster.notes.known.get(name);

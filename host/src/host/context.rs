@@ -15,7 +15,7 @@ use soloist_config::Config;
 use soloist_guests::plugin::PluginEngine;
 use soloist_heart::clock::ClockComparison;
 use soloist_leadership::{Election, RehearsalResult, RosterView};
-use soloist_stores::{Member, Roster, StateStore, Store};
+use soloist_stores::{Member, Roster, StateStore, Store, ThisHost};
 use soloist_telemetry::{journal::Journal, measure::Measurements};
 
 /// What the parts of a running host share. Clones share everything.
@@ -24,6 +24,8 @@ pub(super) struct HostContext {
     pub(super) config: Arc<Config>,
     /// The name of this host.
     pub(super) name: Arc<str>,
+    /// Tells this host's own entries in the store from those of others.
+    pub(super) this: ThisHost,
     /// The entry of this host among the members, without its failures and tasks, which change.
     pub(super) member: Member,
     /// The address that the control API listens on.
@@ -71,7 +73,9 @@ impl HostContext {
         let PreparedHost { catalog, listener, store, peers, measurements, .. } = prepared;
         let (name, timings) = (Arc::clone(&config.host.name), config.timings);
         let listen = listener.local_addr().map_err(HostError::System)?;
-        let election = Election::new(Arc::clone(store), Arc::clone(&name), timings);
+        let member = member::own_entry(config, config.host.url(listen));
+        let this = ThisHost::of(&member);
+        let election = Election::new(Arc::clone(store), this.clone(), timings);
         let roster = election.roster();
         let (rehearsed_to, rehearsed) = watch::channel(RehearsalResult::default());
         let (gaps_to, gaps) = watch::channel(Gaps::default());
@@ -80,7 +84,6 @@ impl HostContext {
         let (clock, clock_watch) = WallClock::of_this_machine();
         let clock = clock.compared_by(compared);
         let ledger = store.ledger().map_err(HostError::Store)?;
-        let member = member::own_entry(config, config.host.url(listen));
         let member_to = watch::Sender::new(member.clone());
         let context = Self {
             member,
@@ -97,12 +100,13 @@ impl HostContext {
             address_warnings,
             jobs: JobServices { ledger, triggers: JobTriggers::default(), clock: clock.clone() },
             clock,
-            health: ActionHealth::new(Arc::clone(&name), timings.cooldown_max, roster.clone()),
-            standby_hooks: StandbyHooks::new(Arc::clone(&name)),
+            health: ActionHealth::new(this.clone(), timings.cooldown_max, roster.clone()),
+            standby_hooks: StandbyHooks::new(this.clone()),
             roster,
             journal: election.journal(),
             measurements: measurements.clone(),
             name,
+            this,
             config: Arc::clone(config),
         };
         let feeds = ContextFeeds {

@@ -18,8 +18,8 @@ use soloist_leadership::{DriverHandle, HostView, Rehearsal, RehearsalResult, Str
 
 impl HostContext {
     pub(super) fn relay(&self) -> Relay {
-        let (name, directory) = (Arc::clone(&self.name), self.directory.clone());
-        Relay::new(name, self.peers.clone(), directory, self.programme.clone(), self.roster.clone())
+        let (this, directory) = (self.this.clone(), self.directory.clone());
+        Relay::new(this, self.peers.clone(), directory, self.programme.clone(), self.roster.clone())
     }
 
     /// What runs the actions of a term; `trial_failures` go to the catalog.
@@ -60,7 +60,7 @@ impl HostContext {
         leave: CancellationToken,
     ) -> Strategist {
         Strategist {
-            host: Arc::clone(&self.name),
+            host: self.this.clone(),
             groups: self.config.groups.clone(),
             ranker: Box::new(ranking),
             roster: self.roster.clone(),
@@ -98,7 +98,8 @@ impl HostContext {
 
     pub(super) fn gap_watch(&self, view: watch::Receiver<HostView>) -> GapWatch {
         GapWatch {
-            host: Arc::clone(&self.name),
+            host: self.this.clone(),
+            peers: self.peers.clone(),
             patience: self.config.timings.ttl * 2,
             programme: self.programme.clone(),
             roster_view: self.roster_view.clone(),
@@ -120,7 +121,7 @@ impl HostContext {
         compared: watch::Sender<Option<ClockComparison>>,
     ) -> ClockComparer {
         ClockComparer {
-            host: Arc::clone(&self.name),
+            host: self.this.clone(),
             clock: self.clock.clone(),
             peers: self.peers.clone(),
             roster: self.roster.clone(),
@@ -131,7 +132,7 @@ impl HostContext {
     pub(super) fn commands(&self, driver: &DriverHandle) -> Commands {
         let (view, timings) = (driver.view(), &self.config.timings);
         Commands {
-            member: self.member.clone(),
+            host: self.this.clone(),
             peers: self.peers.clone(),
             store: Arc::clone(&self.store),
             roster_view: self.roster_view.clone(),
@@ -144,7 +145,7 @@ impl HostContext {
 
     pub(super) fn job_api(&self) -> JobApi {
         JobApi {
-            host: Arc::clone(&self.name),
+            host: self.this.clone(),
             programme: self.programme.clone(),
             peers: self.peers.clone(),
             roster: self.roster.clone(),
@@ -155,7 +156,7 @@ impl HostContext {
 
     pub(super) fn log_api(&self) -> LogApi {
         LogApi {
-            host: Arc::clone(&self.name),
+            host: self.this.clone(),
             programme: self.programme.clone(),
             peers: self.peers.clone(),
             roster: self.roster.clone(),

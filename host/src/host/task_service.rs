@@ -49,12 +49,12 @@ impl TaskService {
     ) -> Result<Self, StoreError> {
         let HostContext { config, programme, roster, .. } = context;
         let (host, connections) = (Arc::clone(&context.name), TaskScope::new());
-        let pools = Arc::new(TaskPools::new(Arc::clone(&host), config.host.labels.clone()));
+        let pools = Arc::new(TaskPools::new(host, config.host.labels.clone()));
         let call_queue = context.store.call_queue()?;
         let queued_call_executor =
             Arc::new(QueuedCallExecutor::new(Arc::clone(&pools), programme.clone()));
         let parts = DispatcherParts {
-            host,
+            host: context.this.clone(),
             peers: context.peers.clone(),
             pools: Arc::clone(&pools),
             programme: programme.clone(),

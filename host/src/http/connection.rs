@@ -1,7 +1,9 @@
 //! The connections of clients, each from its first byte to its end.
 //!
 //! Guarantee: no client holds a connection by doing nothing. Starting, sending a request and being
-//! idle between requests each have a time limit. A client that reads nothing of a response for that
+//! idle between requests each have a time limit. (Over HTTP/2 a connection may be idle as long as
+//! the client answers pings. That also ends a connection that stays in the middle of a further
+//! head, in which no other frame may come: RFC 9113, section 4.3.) A client that reads nothing of a response for that
 //! long loses it: over HTTP/2 the stream alone, otherwise the connection.
 
 use std::{
@@ -152,7 +154,9 @@ impl<A: RequestHandler> Connection<A> {
         shut_down: impl Fn(Pin<&mut C>),
     ) -> hyper::Result<()> {
         let mut connection = pin!(connection);
-        let (mut draining, mut evicted) = (false, false);
+        // hyper has no such limit for HTTP/2: half a head is not what its pings are about.
+        let mut first_request = pin!(sleep(self.context.client_timeout));
+        let (mut waiting, mut draining, mut evicted) = (true, false, false);
         loop {
             tokio::select! {
                 biased;
@@ -169,6 +173,12 @@ impl<A: RequestHandler> Connection<A> {
                 () = self.slot.evicted(), if !evicted => {
                     shut_down(connection.as_mut());
                     (draining, evicted) = (true, true);
+                }
+                () = first_request.as_mut(), if waiting => {
+                    if !self.slot.state().has_begun() {
+                        return Ok(());
+                    }
+                    waiting = false;
                 }
                 // A client that has sent half a request is not waited for.
                 () = sleep(LAST_RESPONSE), if evicted && self.slot.state().is_idle() => {

@@ -67,6 +67,8 @@ pub(super) struct ConnectionState {
     client: ClientAddress,
     /// How many responses are under way.
     in_flight: AtomicUsize,
+    /// Whether a request has ever come.
+    begun: AtomicBool,
     /// Whether a write waits for the client to read.
     write_blocked: AtomicBool,
     /// Whether the connection was upgraded to something other than HTTP.
@@ -193,6 +195,7 @@ impl ConnectionState {
         Self {
             client,
             in_flight: AtomicUsize::new(0),
+            begun: AtomicBool::new(false),
             write_blocked: AtomicBool::new(false),
             upgraded: AtomicBool::new(false),
             idle_since: AtomicU64::new(BootTime::now().as_nanos()),
@@ -208,6 +211,11 @@ impl ConnectionState {
     /// Whether nothing is being asked for.
     pub(super) fn has_no_requests(&self) -> bool {
         self.in_flight.load(Ordering::Acquire) == 0
+    }
+
+    /// Whether the head of a request has ever come.
+    pub(super) fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::Acquire)
     }
 
     /// Notes whether a write waits for the client to read.
@@ -228,6 +236,7 @@ impl ConnectionState {
     /// Counts a request as under way until the guard is dropped.
     pub(super) fn begin_request(self: &Arc<Self>) -> InFlightGuard {
         self.in_flight.fetch_add(1, Ordering::AcqRel);
+        self.begun.store(true, Ordering::Release);
         InFlightGuard(Arc::clone(self))
     }
 }

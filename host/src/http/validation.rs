@@ -140,8 +140,9 @@ fn path_target<B>(request: &Request<B>) -> Result<Option<Uri>, EarlyResponse> {
     path.map(|path| Some(Uri::from(path))).map_err(|_| EarlyResponse::InvalidTarget)
 }
 
-/// `chunked` is decoded; other codings are refused, because an action would not know how to read
-/// the body (RFC 9112, sections 6.1 and 7.1).
+/// `chunked` is decoded; other codings before it are refused, because an action would not know how
+/// to read the body (RFC 9112, sections 6.1 and 7.1). Where `chunked` is not the last coding, hyper
+/// has refused the request with 400, since nobody can tell where the body ends (section 6.3).
 fn check_coding<B>(request: &Request<B>) -> Result<(), EarlyResponse> {
     let mut codings = list_elements(request.headers(), &header::TRANSFER_ENCODING);
     if codings.any(|coding| !coding.eq_ignore_ascii_case("chunked")) {

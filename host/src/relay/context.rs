@@ -11,12 +11,11 @@ use crate::{
     task_scope::TaskScope,
 };
 use soloist_heart::{FencingToken, Group};
-use soloist_stores::Roster;
+use soloist_stores::{Roster, ThisHost};
 
 /// What all relayed requests of a host share.
 pub(crate) struct RelayContext {
-    /// The name of this host.
-    pub(super) host: Arc<str>,
+    pub(super) host: ThisHost,
     /// The actions that run on this host now.
     pub(super) directory: ActionDirectory,
     pub(super) programme: watch::Receiver<Arc<Programme>>,
@@ -32,12 +31,13 @@ impl RelayContext {
     /// Who leads `group`, as far as this host knows.
     pub(super) fn leader(&self, roster: Option<&Roster>, group: &Group) -> Option<KnownLeader> {
         let standing = roster?.leader(group)?;
-        let (name, url) = (standing.candidate.host.clone(), standing.candidate.url.clone());
+        let candidate = &standing.candidate;
         Some(KnownLeader {
-            is_self: *name == *self.host,
-            name,
-            url,
+            name: candidate.host.clone(),
+            url: candidate.url.clone(),
+            instance: candidate.instance.clone(),
             fencing_token: standing.key.fencing_token,
+            is_other: self.host.is_other(candidate),
         })
     }
 
@@ -57,7 +57,7 @@ impl RelayContext {
     pub(super) fn has_successor(&self, group: &Group) -> bool {
         let roster = self.roster.borrow();
         let mut line = roster.iter().flat_map(|roster| roster.succession(group));
-        line.any(|standing| *standing.candidate.host != *self.host)
+        line.any(|standing| self.host.is_other(&standing.candidate))
     }
 }
 
@@ -66,7 +66,8 @@ impl RelayContext {
 pub(super) struct KnownLeader {
     pub(super) name: String,
     pub(super) url: String,
+    pub(super) instance: String,
     pub(super) fencing_token: FencingToken,
-    /// Whether this host is the leader.
-    pub(super) is_self: bool,
+    /// Whether it is another host than this one.
+    pub(super) is_other: bool,
 }

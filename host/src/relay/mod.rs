@@ -55,7 +55,7 @@ use crate::{
     task_scope::TaskScope,
 };
 use soloist_guests::capability::TermHeaders;
-use soloist_stores::Roster;
+use soloist_stores::{Roster, ThisHost};
 
 /// Answers requests for actions, whichever host leads their group. Clones share everything.
 #[derive(Clone)]
@@ -77,7 +77,7 @@ impl Relay {
     /// The relay of `host`; `directory` holds the actions that run on it.
     #[must_use]
     pub fn new(
-        host: Arc<str>,
+        host: ThisHost,
         peers: PeerClient,
         directory: ActionDirectory,
         programme: watch::Receiver<Arc<Programme>>,
@@ -160,5 +160,6 @@ pub(crate) fn test_relay() -> Relay {
     let (_, programme) = watch::channel(Arc::default());
     let (_, roster) = watch::channel(None);
     let peers = PeerClient::new(&crate::cluster::PeerCredentials::default()).unwrap();
-    Relay::new("a".into(), peers, ActionDirectory::default(), programme, roster)
+    let host = ThisHost::of(&soloist_stores::Member::named("a"));
+    Relay::new(host, peers, ActionDirectory::default(), programme, roster)
 }

@@ -4,21 +4,22 @@
 //!
 //! | header | meaning |
 //! |---|---|
-//! | `soloist-via` | the names of the hosts that the request has passed |
+//! | `soloist-via` | the hosts that the request has passed: `HOST INSTANCE, …` |
 //! | `soloist-to` | `HOST FENCING TOKEN`: the term that is to answer |
 //! | `soloist-hold` | for how many milliseconds the request may still wait |
 //! | `soloist-scheme` | `https`, if the client connected by TLS |
 //! | `soloist-asked` | the `host` header of the client |
 //! | `soloist-probe` | only asks whether that term goes on |
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use ::http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{error::RelayError, limits::HOPS};
+use super::{context::KnownLeader, error::RelayError, limits::HOPS};
 use crate::cluster::MisdirectedRequest;
 use soloist_config::MINUTE;
 use soloist_heart::FencingToken;
+use soloist_stores::ThisHost;
 
 const VIA: HeaderName = HeaderName::from_static("soloist-via");
 const TO: HeaderName = HeaderName::from_static("soloist-to");
@@ -30,8 +31,8 @@ const PROBE: HeaderName = HeaderName::from_static("soloist-probe");
 /// What hosts tell each other about a forwarded request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct RelayHeaders {
-    /// The names of the hosts that the request has passed; empty for one from a client.
-    pub(super) via: Vec<String>,
+    /// The hosts that the request has passed; empty for one from a client.
+    pub(super) via: Vec<PassedHost>,
     /// The host and the term that is to answer.
     pub(super) target_term: Option<(String, FencingToken)>,
     /// How long the request may still wait for a leader.
@@ -44,12 +45,46 @@ pub(super) struct RelayHeaders {
     pub(super) probe: bool,
 }
 
+/// A host that a request has passed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PassedHost {
+    name: String,
+    /// The random number of its process, in which namesakes differ; empty if the host is of a
+    /// version that has none.
+    instance: String,
+}
+
+impl PassedHost {
+    /// This host.
+    pub(super) fn this(host: &ThisHost) -> Self {
+        Self { name: host.name().to_string(), instance: host.instance().to_string() }
+    }
+
+    fn read(text: &str) -> Self {
+        let (name, instance) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
+        Self { name: name.to_owned(), instance: instance.to_owned() }
+    }
+
+    /// Whether it may be the host of this `name` and process.
+    fn may_be(&self, name: &str, instance: &str) -> bool {
+        let unknown = self.instance.is_empty() || instance.is_empty();
+        self.name == name && (unknown || self.instance == instance)
+    }
+}
+
+impl fmt::Display for PassedHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        if self.instance.is_empty() { Ok(()) } else { write!(f, " {}", self.instance) }
+    }
+}
+
 impl RelayHeaders {
     /// Reads them from the headers of a request; what is missing or malformed is left out.
     pub(super) fn read(headers: &HeaderMap) -> Self {
         let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         let passed = headers.get_all(VIA).iter().flat_map(|value| value.to_str().ok());
-        let passed = passed.flat_map(|names| names.split(',').map(|name| name.trim().to_owned()));
+        let passed = passed.flat_map(|hosts| hosts.split(',').map(PassedHost::read));
         let target_term = text(TO).and_then(|to| {
             let (host, fencing_token) = to.rsplit_once(' ')?;
             Some((host.to_owned(), FencingToken(fencing_token.parse().ok()?)))
@@ -66,9 +101,14 @@ impl RelayHeaders {
         !self.via.is_empty()
     }
 
-    /// Whether the request has passed `host` before.
-    pub(super) fn has_passed(&self, host: &str) -> bool {
-        self.via.iter().any(|passed| passed == host)
+    /// Whether the request has passed this host before.
+    pub(super) fn has_passed_host(&self, this: &ThisHost) -> bool {
+        self.via.iter().any(|passed| passed.may_be(this.name(), this.instance()))
+    }
+
+    /// Whether the request has passed `leader` before.
+    pub(super) fn has_passed(&self, leader: &KnownLeader) -> bool {
+        self.via.iter().any(|passed| passed.may_be(&leader.name, &leader.instance))
     }
 
     /// Refuses a request that has passed more than [`HOPS`] hosts.
@@ -90,7 +130,7 @@ impl RelayHeaders {
             return RelayError::TooManyHops(self.via.len());
         };
         let url = url_of(to).unwrap_or_else(|| "the address that it advertises".to_owned());
-        let (from, to, reached) = (from.clone(), to.clone(), reached.to_owned());
+        let (from, to, reached) = (from.name.clone(), to.clone(), reached.to_owned());
         RelayError::Misdirected(MisdirectedRequest { from, to, to_leader: true, url, reached })
     }
 
@@ -102,7 +142,8 @@ impl RelayHeaders {
                 headers.insert(name, value);
             }
         };
-        put(VIA, self.via.join(", "));
+        let via: Vec<_> = self.via.iter().map(ToString::to_string).collect();
+        put(VIA, via.join(", "));
         if let Some((host, fencing_token)) = &self.target_term {
             put(TO, format!("{host} {}", fencing_token.0));
         }
@@ -131,11 +172,12 @@ pub(super) fn is_from_host(headers: &HeaderMap) -> bool {
 mod tests {
     use super::*;
     use soloist_guests::capability::TermHeaders;
+    use soloist_stores::Member;
 
     #[test]
     fn headers_are_read_as_they_were_written() {
         let headers = RelayHeaders {
-            via: vec!["a".into(), "b".into()],
+            via: vec![PassedHost::read("a 1f"), PassedHost::read("b")],
             target_term: Some(("c".into(), FencingToken(7))),
             hold: Some(Duration::from_millis(250)),
             secure: true,
@@ -151,10 +193,24 @@ mod tests {
         assert!(written.is_empty());
     }
 
+    fn host(name: &str, instance: &str) -> ThisHost {
+        ThisHost::of(&Member { instance: instance.into(), ..Member::named(name) })
+    }
+
+    #[test]
+    fn a_request_that_has_passed_a_namesake_is_in_no_circle() {
+        let this = host("a", "1f");
+        let passed =
+            |via| RelayHeaders { via: vec![PassedHost::read(via)], ..RelayHeaders::default() };
+        assert!(passed("a 1f").has_passed_host(&this));
+        assert!(!passed("a 2f").has_passed_host(&this), "a namesake");
+        assert!(passed("a").has_passed_host(&this), "an older version does not tell them apart");
+    }
+
     #[test]
     fn circles_and_too_many_hosts_are_refused() {
         let headers = |via: &[&str]| RelayHeaders {
-            via: via.iter().map(|it| (*it).into()).collect(),
+            via: via.iter().map(|it| PassedHost::read(it)).collect(),
             ..RelayHeaders::default()
         };
         assert!(headers(&["a", "b", "c", "d"]).check_hops().is_ok());
@@ -163,7 +219,9 @@ mod tests {
             Err(RelayError::TooManyHops(5))
         ));
         let passed = headers(&["b"]);
-        assert!(passed.has_passed("b") && !passed.has_passed("a"));
+        assert!(
+            passed.has_passed_host(&host("b", "1f")) && !passed.has_passed_host(&host("a", ""))
+        );
         assert!(matches!(passed.circle("b", |_| None), RelayError::TooManyHops(1)));
         let passed = RelayHeaders { target_term: Some(("a".into(), FencingToken(7))), ..passed };
         let circle = passed.circle("b", |to| Some(format!("http://{to}:4000")));

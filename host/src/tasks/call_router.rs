@@ -7,12 +7,11 @@ use tokio::sync::watch;
 use super::{client::TaskClient, load_balancer::LoadBalancer};
 use crate::action::{Action, TaskPools};
 use soloist_guests::capability::CallError;
-use soloist_stores::Roster;
+use soloist_stores::{Roster, ThisHost};
 
 /// Knows the hosts that take calls, and reaches them.
 pub(super) struct CallRouter {
-    /// The name of this host.
-    pub(super) host: Arc<str>,
+    pub(super) host: ThisHost,
     /// What does the calls that stay on this host.
     pub(super) pools: Arc<TaskPools>,
     /// The members, and the tasks that each takes calls of.
@@ -34,10 +33,10 @@ impl CallRouter {
     pub(super) fn targets(&self, action: &Action) -> Vec<CallTarget> {
         let (name, roster) = (action.name(), self.roster.borrow());
         let own = self.pools.offers().borrow().contains(name);
-        let own = own.then(|| CallTarget { name: Arc::clone(&self.host), url: None });
+        let own = own.then(|| CallTarget { name: Arc::clone(self.host.name()), url: None });
         let members = roster.iter().flat_map(|roster| &roster.members);
-        let others =
-            members.filter(|(_, member)| *member.name != *self.host && member.tasks.contains(name));
+        let others = members
+            .filter(|(_, member)| self.host.is_other(&**member) && member.tasks.contains(name));
         let others = others.map(|(_, member)| CallTarget {
             name: member.name.as_str().into(),
             url: Some(member.url.clone()),

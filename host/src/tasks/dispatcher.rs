@@ -24,7 +24,7 @@ use crate::{
 use soloist_guests::capability::{
     CallError, QueuedCallFailure, TaskCaller, TaskReply, TaskRequest,
 };
-use soloist_stores::{CONTENT_TYPE_MAX, Roster, is_content_type};
+use soloist_stores::{CONTENT_TYPE_MAX, Roster, ThisHost, is_content_type};
 use soloist_telemetry::measure;
 
 /// Sends calls of tasks to the hosts that do them, and puts queued calls into the queue.
@@ -36,8 +36,8 @@ pub struct Dispatcher {
 
 /// What a [`Dispatcher`] works with.
 pub struct DispatcherParts {
-    /// The name of this host.
-    pub host: Arc<str>,
+    /// This host.
+    pub host: ThisHost,
     /// The client of other hosts.
     pub peers: PeerClient,
     /// What does the calls that stay on this host.
@@ -55,7 +55,7 @@ impl Dispatcher {
     #[must_use]
     pub fn new(parts: DispatcherParts, tasks: &TaskScope) -> Self {
         let DispatcherParts { host, peers, pools, programme, roster, call_queue } = parts;
-        let client = TaskClient::new(&host, peers, tasks);
+        let client = TaskClient::new(host.name(), peers, tasks);
         let balancer = LoadBalancer::default();
         let router = CallRouter { host, pools, roster, balancer, client };
         Self { router, programme, call_queue }
@@ -102,7 +102,7 @@ impl TaskCaller for Dispatcher {
         let action = self.task(&request.name)?;
         if request.content_type.as_deref().is_some_and(|form| !is_content_type(form)) {
             let text = format!("its content type is none: {CONTENT_TYPE_MAX} bytes of plain ASCII");
-            return Err(CallError::Refused { host: Arc::clone(&self.router.host), text });
+            return Err(CallError::Refused { host: Arc::clone(self.router.host.name()), text });
         }
         let longest = action.config().task.call_timeout;
         let within = request.within.map_or(longest, |within| within.min(longest));

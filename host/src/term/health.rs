@@ -28,7 +28,7 @@ use soloist_heart::{
     Group,
     clock::{BootTime, unix_ms},
 };
-use soloist_stores::{FailedAction, Roster};
+use soloist_stores::{FailedAction, Roster, ThisHost};
 use soloist_text::truncate;
 
 /// How many refused plugins are published, and how many bytes of the reason of each.
@@ -50,7 +50,7 @@ pub(super) enum FailureVerdict {
 /// Remembers the failures of a host. Clones share them.
 #[derive(Clone)]
 pub struct ActionHealth {
-    host: Arc<str>,
+    host: ThisHost,
     cooldown: Duration,
     roster: watch::Receiver<Option<Roster>>,
     failures: Arc<Mutex<BTreeMap<Arc<str>, FailureRecord>>>,
@@ -63,7 +63,7 @@ impl ActionHealth {
     /// Nothing has failed yet on `host`. After a failure it stands back for `cooldown`.
     #[must_use]
     pub fn new(
-        host: Arc<str>,
+        host: ThisHost,
         cooldown: Duration,
         roster: watch::Receiver<Option<Roster>>,
     ) -> Self {

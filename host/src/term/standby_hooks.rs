@@ -21,12 +21,12 @@ use crate::{
 use soloist_guests::plugin::HookLeader;
 use soloist_heart::Group;
 use soloist_leadership::Gate;
-use soloist_stores::Roster;
+use soloist_stores::{Roster, ThisHost};
 
 /// The groups in which this host stands by. Clones share them.
 #[derive(Clone)]
 pub struct StandbyHooks {
-    host: Arc<str>,
+    host: ThisHost,
     groups: Arc<Mutex<BTreeMap<Group, GroupStandby>>>,
     changed: watch::Sender<()>,
 }
@@ -49,7 +49,7 @@ impl GroupStandby {
 
 impl StandbyHooks {
     /// A host that leads no group yet.
-    pub fn new(host: Arc<str>) -> Self {
+    pub fn new(host: ThisHost) -> Self {
         Self { host, groups: Arc::default(), changed: watch::Sender::new(()) }
     }
 
@@ -67,7 +67,7 @@ impl StandbyHooks {
     pub(super) fn end_term(&self, group: &Group) {
         let mut groups = self.groups();
         let terms = self.group_mut(&mut groups, group).terms + 1;
-        groups.insert(group.clone(), GroupStandby::new(&self.host, group, terms));
+        groups.insert(group.clone(), GroupStandby::new(self.host.name(), group, terms));
         drop(groups);
         self.changed.send_replace(());
     }
@@ -84,7 +84,7 @@ impl StandbyHooks {
         groups: &'a mut BTreeMap<Group, GroupStandby>,
         group: &Group,
     ) -> &'a mut GroupStandby {
-        let new = |group: &Group| GroupStandby::new(&self.host, group, 0);
+        let new = |group: &Group| GroupStandby::new(self.host.name(), group, 0);
         groups.entry(group.clone()).or_insert_with_key(new)
     }
 
@@ -173,14 +173,14 @@ impl StandbyNotifier {
         notified: &mut NotifiedLeader,
     ) -> Option<BoxFuture<'static, Arc<str>>> {
         let leader = roster.leader(action.group());
+        // When this host leads, the action gets `on-leader` in the term instead.
+        if leader.is_some_and(|leader| !self.hooks.host.is_other(&leader.candidate)) {
+            return None;
+        }
         let leader = leader.map(|standing| HookLeader {
             host: standing.candidate.host.clone(),
             fencing_token: standing.key.fencing_token.0,
         });
-        // When this host leads, the action gets `on-leader` in the term instead.
-        if leader.as_ref().is_some_and(|leader| *leader.host == *self.hooks.host) {
-            return None;
-        }
         let mut groups = self.hooks.groups();
         let standby = self.hooks.group_mut(&mut groups, action.group());
         let is_news = notified.leader != leader || notified.terms != standby.terms;

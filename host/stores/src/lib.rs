@@ -37,6 +37,7 @@ mod roster;
 mod sqlite;
 mod state_store;
 mod store;
+mod this_host;
 
 use std::{sync::Arc, time::Duration};
 
@@ -61,6 +62,7 @@ pub use state_store::{
     WriteGuard,
 };
 pub use store::{Lease, RosterStream, Store};
+pub use this_host::{EntryAuthor, ThisHost};
 
 use name::check_name;
 use soloist_config::StoreUrl;

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    hash::{BuildHasher, RandomState},
     sync::Arc,
 };
 
@@ -33,6 +34,10 @@ pub struct Member {
     /// Where on that machine its process is.
     #[serde(default)]
     pub process: ProcessLocation,
+    /// A random number that the process made when it began, in hexadecimal digits: namesakes differ
+    /// in it (see [`ThisHost`](crate::ThisHost)). Empty in entries of older versions.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub instance: String,
     /// The actions that failed on it, by name, in the version that it has.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub failing: BTreeMap<String, FailedAction>,
@@ -54,6 +59,7 @@ impl Member {
             version: String::new(),
             machine: String::new(),
             process: ProcessLocation::default(),
+            instance: String::new(),
             failing: BTreeMap::new(),
             tasks: BTreeSet::new(),
         }
@@ -67,7 +73,13 @@ impl Member {
         // If the identity cannot be read, every process counts as a machine of its own.
         let machine =
             clock::identity().unwrap_or_else(|_| format!("{}/{}", member.name, std::process::id()));
-        Self { joined: clock::unix_ms(), machine, process: ProcessLocation::own(), ..member }
+        Self {
+            joined: clock::unix_ms(),
+            machine,
+            process: ProcessLocation::own(),
+            instance: new_instance(),
+            ..member
+        }
     }
 
     /// Whether this member may replace `former`, an entry of the same name. That is so if the
@@ -75,12 +87,16 @@ impl Member {
     /// is this same process in an earlier session.
     #[must_use]
     pub fn supersedes(&self, former: &Self) -> bool {
-        let again = self.process.is_known()
-            && (&self.process, self.joined, &self.url)
-                == (&former.process, former.joined, &former.url);
+        let again = !self.instance.is_empty() && self.instance == former.instance;
         self.machine == former.machine
             && (again || self.process.supersedes(&former.process, self.url == former.url))
     }
+}
+
+/// A new random number for a process, in hexadecimal digits.
+fn new_instance() -> String {
+    // The keys of a `RandomState` come from the system.
+    format!("{:016x}", RandomState::new().hash_one(std::process::id()))
 }
 
 /// An action that failed on a host.

@@ -42,11 +42,6 @@ impl ProcessLocation {
         Self { network: namespace("net"), processes: namespace("pid"), pid, began }
     }
 
-    /// Whether the location is known.
-    pub(super) fn is_known(&self) -> bool {
-        self.began > 0
-    }
-
     /// Whether the process at `former`, on the same machine, can no longer exist. `same_address`:
     /// it advertised the same address as this process.
     pub(super) fn supersedes(&self, former: &Self, same_address: bool) -> bool {

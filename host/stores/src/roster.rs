@@ -19,6 +19,9 @@ pub struct Candidate {
     pub host: String,
     /// The URL of the host's control API.
     pub url: String,
+    /// The random number of the host's process, as in its [`Member`] entry.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub instance: String,
     /// Since when the host leads, in milliseconds of Unix time. Written after winning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<u64>,
@@ -28,6 +31,16 @@ pub struct Candidate {
     /// Whether the host's settings spread the group. Hosts of older versions do not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spread: Option<bool>,
+}
+
+impl Candidate {
+    /// The entry of `member` before it has won.
+    #[must_use]
+    pub fn of(member: &Member) -> Self {
+        let (host, url, instance) =
+            (member.name.clone(), member.url.clone(), member.instance.clone());
+        Self { host, url, instance, since: None, next_leader: None, spread: None }
+    }
 }
 
 /// A candidate in the queue of its group.

@@ -23,7 +23,7 @@ use soloist_guests::{
 };
 use soloist_heart::{FencingToken, Group, LeaderKey, LeaseId, Term, clock::BootTime};
 use soloist_leadership::{Deadline, Gate};
-use soloist_stores::{self as store, Candidate, Store};
+use soloist_stores::{self as store, Candidate, Member, Store};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -82,13 +82,7 @@ impl TestStore {
     /// Wins an election; the leadership outlasts the test unless it is resigned.
     pub(crate) async fn win(&self) -> LeaderKey {
         let lease = self.store.grant(Duration::from_secs(3600)).await.unwrap();
-        let candidate = Candidate {
-            host: "a".into(),
-            url: String::new(),
-            since: None,
-            next_leader: None,
-            spread: None,
-        };
+        let candidate = Candidate::of(&Member::named("a"));
         self.store.campaign(&Group::main(), lease.id, &candidate).await.unwrap()
     }
 

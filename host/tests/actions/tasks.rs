@@ -17,7 +17,7 @@ use soloist_guests::{
 };
 use soloist_heart::HostLabel;
 use soloist_resources::budget::Account;
-use soloist_stores::{Drain, OperatorOrder as By, Roster};
+use soloist_stores::{Drain, Member, OperatorOrder as By, Roster, ThisHost};
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, sleep, timeout},
@@ -45,7 +45,7 @@ fn dispatcher(
     };
     let tasks = TaskScope::new();
     let peers = PeerClient::new(&PeerCredentials::default()).unwrap();
-    let (host, pools) = ("a".into(), Arc::clone(pools));
+    let (host, pools) = (ThisHost::of(&Member::named("a")), Arc::clone(pools));
     let parts = DispatcherParts { host, peers, pools, programme, roster, call_queue };
     Dispatcher::new(parts, &tasks).into()
 }

@@ -12,10 +12,10 @@ use super::*;
 const TOO_MUCH: usize = 512 << 10;
 
 /// The answer to `text` up to the end of the connection, and the time until then.
-async fn answer(address: SocketAddr, text: &str) -> (String, Duration) {
+async fn answer(address: SocketAddr, text: impl AsRef<[u8]>) -> (String, Duration) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     // The host may hang up before it has read everything.
-    let _ = stream.write_all(text.as_bytes()).await;
+    let _ = stream.write_all(text.as_ref()).await;
     let (sent, mut answer) = (Instant::now(), Vec::new());
     let read = timeout(2 * PATIENCE, stream.read_to_end(&mut answer)).await;
     let _ = read.expect("the connection is held for ever");
@@ -69,17 +69,24 @@ async fn nobody_is_waited_for_forever() {
     assert_eq!(told(reqwest::Client::new().get(format!("http://{web}/"))).await.0, 200);
     let head = "GET / HTTP/1.1\r\nhost: localhost\r\nx: ";
     let body = "POST /v1/pause HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\nconnection: close\r\n\r\n{";
-    let (in_head, at_web, in_body, idle) = tokio::join!(
+    // RFC 9113: the preface, empty settings, and a head that is to be continued (`GET`, indexed).
+    let http_2 = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\x01\x01\0\0\0\0\x01";
+    let http_2 = [http_2.as_bytes(), &[0x82]].concat();
+    let (in_head, at_web, in_body, idle, of_http_2, of_http_2_at_web) = tokio::join!(
         answer(control, head),
         answer(web, head),
         answer(control, body),
-        answer(control, "")
+        answer(control, ""),
+        answer(control, &http_2),
+        answer(web, &http_2)
     );
     let within = |time: Duration, limit: u64| {
         time > Duration::from_secs(limit - 1) && time < Duration::from_secs(limit + 15)
     };
     assert!(within(in_head.1, 10) && within(idle.1, 10), "{in_head:?} {idle:?}");
     assert!(within(at_web.1, 30), "{at_web:?}");
+    assert!(within(of_http_2.1, 10), "{of_http_2:?}");
+    assert!(within(of_http_2_at_web.1, 30), "{of_http_2_at_web:?}");
     assert!(within(in_body.1, 10) && in_body.0.starts_with("HTTP/1.1 408 "), "{in_body:?}");
     assert!(in_body.0.contains("did not come within 10 s"), "{in_body:?}");
 }

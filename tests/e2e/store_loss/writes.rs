@@ -9,12 +9,15 @@ use rusqlite::Connection;
 use serde_json::Value;
 
 use super::auth::guarded;
-use crate::harness::{
-    TTL,
-    cluster::{Cluster, Kind},
-    etcd::Etcd,
-    plugins,
-    process::{Process, agrees, until_readiness},
+use crate::{
+    commands::done,
+    harness::{
+        TTL,
+        cluster::{Cluster, Kind},
+        etcd::Etcd,
+        plugins,
+        process::{Process, agrees, until_readiness},
+    },
 };
 
 /// Checks that all hosts report an obstacle with these words, and that `a` continues to lead.
@@ -117,6 +120,43 @@ async fn a_file_that_takes_no_candidates_is_told_by_all() {
     all_say(&cluster, "there is no room").await;
     file.execute_batch("DROP TRIGGER full").expect("none");
     all_are_well(&cluster).await;
+}
+
+/// A leader that a full store keeps from writing that it leads.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_a_full_etcd_knows_nothing_of_is_shown() {
+    let server = Etcd::started().await;
+    let mut etcd = server.connect().await;
+    let mut cluster = Cluster::on(Some(server), plugins().join("i-am-server.wasm")).brief();
+    cluster.join("a").await;
+    cluster.web.until("a", |_| true).await;
+    cluster.join("b").await;
+    etcd.alarm(AlarmAction::Activate, AlarmType::Nospace, None).await.expect("raised");
+    done(&cluster, "a", &["switchover"], "b leads main now, and cannot write so").await;
+    cluster.web.until("b", |answer| answer.host == "b").await;
+    for name in ["a", "b"] {
+        let shown = |status: &Value| {
+            let group = &status["groups"]["main"];
+            let why = group["unproclaimed"].as_str().unwrap_or_default();
+            group["leader"] == "b" && group["leading_since"].is_null() && why.contains("is full")
+        };
+        agrees(cluster.host(name), shown).await;
+    }
+    // Longer than after which a gap is shown.
+    super::outlives_its_lease(cluster.host("b")).await;
+    super::outlives_its_lease(cluster.host("b")).await;
+    for host in cluster.hosts.values() {
+        let status = host.status().await;
+        let group = &status["groups"]["main"];
+        assert!(group["leader"] == "b" && group["leaderless"].is_null(), "{status}");
+        assert!(host.log.events("nobody-leads").is_empty(), "{}", host.log);
+    }
+    etcd.alarm(AlarmAction::Deactivate, AlarmType::Nospace, None).await.expect("disarmed");
+    let written = |status: &Value| {
+        let group = &status["groups"]["main"];
+        group["leading_since"].is_string() && group["unproclaimed"].is_null()
+    };
+    agrees(cluster.host("a"), written).await;
 }
 
 /// A host that can do nothing in the store from its start.

@@ -39,7 +39,7 @@ pub use self::{
 use crate::host_view::{GroupRole, GroupView, HostView};
 use soloist_config::GroupConfig;
 use soloist_heart::{Group, HeartEvent, clock::BootTime};
-use soloist_stores::Roster;
+use soloist_stores::{Roster, ThisHost};
 use soloist_telemetry::log_throttle::LogThrottle;
 
 /// The longest sleep: timers stand still while the machine is suspended.
@@ -49,8 +49,8 @@ const GATHER: Duration = Duration::from_millis(20);
 
 /// Tells the heart what people and strategies want of this host.
 pub struct Strategist {
-    /// This host's name.
-    pub host: Arc<str>,
+    /// This host.
+    pub host: ThisHost,
     /// The settings of the groups; groups that are not listed use the defaults.
     pub groups: BTreeMap<Group, GroupConfig>,
     /// Ranks the hosts of groups that use no built-in strategy.
@@ -69,7 +69,7 @@ impl Strategist {
     /// Runs until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let (mut roster, mut view) = (self.roster.clone(), self.view.clone());
-        let mut adviser = Adviser::new(Arc::clone(&self.host), self.groups.clone());
+        let mut adviser = Adviser::new(Arc::clone(self.host.name()), self.groups.clone());
         let (mut nap, mut seen, mut was_in) = (NAP, false, false);
         let at_odds = LogThrottle::default();
         let following = async {
@@ -126,14 +126,14 @@ impl Strategist {
     /// Makes this host leave when people have removed it and it leads nothing any more. Only a host
     /// that had joined leaves; one that was removed before it started stays up to say so.
     fn leave(&self, roster: &Roster, view: &HostView) {
-        let Some(removal) = roster.notes.removed.get(&*self.host) else { return };
+        let Some(removal) = roster.notes.removed.get(&**self.host.name()) else { return };
         let leads = |here: &GroupView| {
             matches!(here.role, GroupRole::Leader | GroupRole::Draining | GroupRole::Resigning)
         };
         if self.leave.is_cancelled() || view.groups.values().any(leads) {
             return;
         }
-        let (name, by) = (&self.host, &removal.order.by);
+        let (name, by) = (self.host.name(), &removal.order.by);
         info!(
             event = "leaving",
             by, "{by} removed this host from the cluster; `soloist admit {name}` lets it in again"

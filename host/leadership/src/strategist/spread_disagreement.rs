@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use soloist_config::GroupConfig;
 use soloist_heart::Group;
-use soloist_stores::Roster;
+use soloist_stores::{Roster, ThisHost};
 use soloist_text::list_few;
 
 /// Describes which hosts in `group` have another `spread` setting than `host`, whose settings are
 /// `config`. `None` if there are none.
 #[must_use]
 pub fn spread_disagreement(
-    host: &str,
+    host: &ThisHost,
     group: &Group,
     config: &GroupConfig,
     roster: &Roster,
@@ -42,7 +42,7 @@ pub(super) struct SpreadDisagreements {
 
 /// The disagreements in all of `groups`, for the log.
 pub(super) fn spread_disagreements<'a>(
-    host: &str,
+    host: &ThisHost,
     groups: impl Iterator<Item = (&'a Group, &'a GroupConfig)>,
     roster: &Roster,
 ) -> Option<SpreadDisagreements> {
@@ -60,13 +60,13 @@ pub(super) fn spread_disagreements<'a>(
 
 /// Hosts of older versions do not report the setting; they are left out.
 fn others<'a>(
-    host: &str,
+    host: &ThisHost,
     group: &Group,
     config: &GroupConfig,
     roster: &'a Roster,
 ) -> BTreeSet<&'a str> {
     let line = roster.succession(group).iter().map(|standing| &standing.candidate);
-    let others = line.filter(|it| it.host != host && it.spread == Some(!config.spread));
+    let others = line.filter(|it| host.is_other(*it) && it.spread == Some(!config.spread));
     others.map(|it| it.host.as_str()).collect()
 }
 
@@ -76,7 +76,7 @@ mod tests {
 
     use super::*;
     use soloist_heart::{FencingToken, LeaderKey, LeaseId};
-    use soloist_stores::{Candidate, QueuedCandidate};
+    use soloist_stores::{Candidate, Member, QueuedCandidate};
 
     const SPREAD: GroupConfig = GroupConfig { spread: true, ..GroupConfig::DEFAULT };
 
@@ -87,13 +87,7 @@ mod tests {
             groups.iter().flat_map(|group| hosts.iter().enumerate().map(move |host| (group, host)))
         {
             let number = i64::try_from(number).unwrap() + 1;
-            let candidate = Candidate {
-                host: (*host).to_owned(),
-                url: String::new(),
-                since: None,
-                next_leader: None,
-                spread: *spread,
-            };
+            let candidate = Candidate { spread: *spread, ..Candidate::of(&Member::named(*host)) };
             let key = LeaderKey {
                 group: (*group).into(),
                 key: format!("{group}/{number}").into(),
@@ -106,8 +100,12 @@ mod tests {
         roster
     }
 
+    fn this(name: &str) -> ThisHost {
+        ThisHost::of(&Member::named(name))
+    }
+
     fn reported(config: &GroupConfig, hosts: &[(&str, Option<bool>)]) -> Option<String> {
-        spread_disagreement("a", &"g".into(), config, &roster(&["g"], hosts))
+        spread_disagreement(&this("a"), &"g".into(), config, &roster(&["g"], hosts))
     }
 
     #[test]
@@ -127,10 +125,10 @@ mod tests {
         let roster = roster(&names, &[("a", Some(true)), ("b", Some(false)), ("c", Some(false))]);
         let groups: Vec<Group> = names.iter().map(|name| (*name).into()).collect();
         let all = groups.iter().map(|group| (group, &SPREAD));
-        let odds = spread_disagreements("a", all, &roster).unwrap();
+        let odds = spread_disagreements(&this("a"), all, &roster).unwrap();
         assert_eq!(odds.who, "b, c do not spread it, and this host does");
         assert_eq!(odds.text, format!("g00, g01, g02 and 97 more: {}", odds.who));
         let same = groups.iter().map(|group| (group, &GroupConfig::DEFAULT));
-        assert_eq!(spread_disagreements("b", same.take(0), &roster), None);
+        assert_eq!(spread_disagreements(&this("b"), same.take(0), &roster), None);
     }
 }

@@ -133,13 +133,7 @@ impl SimulatedCluster {
             self.revision += 1;
             match due {
                 PendingChange::Stand(group) => {
-                    let candidate = Candidate {
-                        host: host.member.name.clone(),
-                        url: String::new(),
-                        since: None,
-                        next_leader: None,
-                        spread: None,
-                    };
+                    let candidate = Candidate::of(&host.member);
                     let (key, fencing_token) =
                         (format!("{group}/{lease}"), FencingToken(self.revision));
                     let key =

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use soloist_heart::{HeartEvent, LeaderKey, LeaseId};
 use soloist_leadership::{GroupRanks, HostView};
-use soloist_stores::{Candidate, ForeignCandidate, QueuedCandidate, Roster};
+use soloist_stores::{Candidate, ForeignCandidate, Member, QueuedCandidate, Roster};
 
 use crate::{
     simulated_store::HostLife,
@@ -70,8 +70,7 @@ impl Simulation {
         let standing = |key: &LeaderKey| {
             let host = self.hosts[self.store.owner(key.lease)?].name.to_owned();
             let since = self.store.is_proclaimed(key).then_some(0);
-            let candidate =
-                Candidate { host, url: String::new(), since, next_leader: None, spread: None };
+            let candidate = Candidate { since, ..Candidate::of(&Member::named(host)) };
             Some(Arc::new(QueuedCandidate { candidate, key: key.clone() }))
         };
         let stranger = |key: &LeaderKey| {

@@ -20,8 +20,9 @@ const ordered = (what, { by, reason }) => [`${what} by ${by}`, reason].filter(Bo
 const queue = ([next, ...others]) => [next, others.join(", ")].filter(Boolean).join(", then ");
 
 /** Why nobody leads, what hosts do not agree on, and what else stands in the queue that is no host's. */
-const unled = ({ leaderless, spread_differs: differs, strangers = [] }) => [
+const unled = ({ leaderless, unproclaimed, spread_differs: differs, strangers = [] }) => [
   leaderless && `Nobody leads since ${clock(leaderless.since)}: ${leaderless.why}.`,
+  unproclaimed && `${unproclaimed}.`,
   differs && `Hosts do not agree on what is spread: ${differs}.`,
   ...strangers.map((it) => `${it.key} in the queue is no host's: ${it.remove}`),
 ].filter(Boolean).join(" ");

@@ -13,13 +13,13 @@ use crate::{
 };
 use soloist_config::JobConfig;
 use soloist_jobs::{JobMark, RunRecord, upcoming_runs};
-use soloist_stores::Roster;
+use soloist_stores::{Roster, ThisHost};
 use soloist_text::{REFUSED_HELP, with_causes};
 
 /// Looks up jobs and their runs.
 pub struct JobApi {
     /// The name of this host.
-    pub host: Arc<str>,
+    pub host: ThisHost,
     /// The actions of this host.
     pub programme: watch::Receiver<Arc<Programme>>,
     /// The client for other hosts.

@@ -118,7 +118,7 @@ pub(super) mod tests {
         cluster::{PeerClient, PeerCredentials},
         wall_clock::WallClock,
     };
-    use soloist_stores::Store;
+    use soloist_stores::{Member, Store, ThisHost};
 
     /// The jobs of a host without any.
     pub(in crate::api) fn none(store: &dyn Store) -> JobApi {
@@ -132,6 +132,6 @@ pub(super) mod tests {
         let (_, roster) = watch::channel(None);
         let peers = PeerClient::new(&PeerCredentials::default()).unwrap();
         let obstacle = Box::new(|| None);
-        JobApi { host: "a".into(), programme, peers, roster, jobs, obstacle }
+        JobApi { host: ThisHost::of(&Member::named("a")), programme, peers, roster, jobs, obstacle }
     }
 }

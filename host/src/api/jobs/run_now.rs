@@ -65,7 +65,7 @@ pub(super) async fn run(
             format!("nobody leads {group}, so nobody runs {name}"),
             "`soloist status` shows who stands and what is in the way",
         )),
-        Some(Some(leader)) if leader.host == *source.host => run_here(&source, &name, wait).await,
+        Some(Some(leader)) if source.host.is(&leader) => run_here(&source, &name, wait).await,
         Some(Some(_)) if headers.contains_key(PASSED_ON) => Err(changed(&name)),
         Some(Some(leader)) => run_on_leader(&source, &leader, &name, wait).await,
     }
@@ -133,7 +133,7 @@ async fn run_on_leader(
     let path = format!("/v1/jobs/{name}/run?wait={wait}");
     // A client that waits for the end of a job waits as long as it takes.
     let within = (!wait).then_some(CLAIM + WAY);
-    let answer = source.peers.forward_post(leader.into(), &path, &source.host, within).await;
+    let answer = source.peers.forward_post(leader.into(), &path, source.host.name(), within).await;
     let (code, body) = answer.map_err(|error| {
         if let PeerError::Misdirected(misdirected) = error {
             let misdirected = misdirected.to_leader();

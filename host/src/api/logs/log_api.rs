@@ -14,13 +14,13 @@ use crate::{
 };
 use soloist_guests::capability::{LINES_MAX, LogBuffer, LogBuffers, LogLine};
 use soloist_heart::Group;
-use soloist_stores::Roster;
+use soloist_stores::{Roster, ThisHost};
 use soloist_text::{rfc3339, with_causes};
 
 /// Looks up the lines that actions printed.
 pub struct LogApi {
-    /// The name of this host.
-    pub host: Arc<str>,
+    /// This host.
+    pub host: ThisHost,
     /// The actions of this host.
     pub programme: watch::Receiver<Arc<Programme>>,
     /// The client for other hosts.
@@ -96,12 +96,13 @@ impl LogApi {
     ) -> Result<LogHost, ApiError> {
         let roster = self.roster.borrow();
         match (&wanted.host, group) {
-            (Some(host), _) if **host == *self.host => Ok(LogHost::Own),
-            (Some(host), _) => {
-                let member = roster.as_ref().and_then(|roster| roster.member(host));
-                let member = member.ok_or_else(|| no_host(host, roster.as_ref()))?;
-                Ok(LogHost::Of(member.name.clone(), member.url.clone()))
-            }
+            (Some(host), _) => match roster.as_ref().and_then(|roster| roster.member(host)) {
+                Some(member) if self.host.is_other(&**member) => {
+                    Ok(LogHost::Of(member.name.clone(), member.url.clone()))
+                }
+                None if **host != **self.host.name() => Err(no_host(host, roster.as_ref())),
+                _ => Ok(LogHost::Own),
+            },
             (None, Some(group)) => {
                 Ok(self.leader(roster.as_ref(), group).map_or(LogHost::Own, |(_, whose)| whose))
             }
@@ -112,8 +113,12 @@ impl LogApi {
     /// The leader and its fencing token.
     pub(super) fn leader(&self, roster: Option<&Roster>, group: &Group) -> Option<(i64, LogHost)> {
         let leader = roster?.leader(group)?;
-        let (host, url) = (leader.candidate.host.clone(), leader.candidate.url.clone());
-        let whose = if *host == *self.host { LogHost::Own } else { LogHost::Of(host, url) };
+        let candidate = &leader.candidate;
+        let whose = if self.host.is_other(candidate) {
+            LogHost::Of(candidate.host.clone(), candidate.url.clone())
+        } else {
+            LogHost::Own
+        };
         Some((leader.key.fencing_token.0, whose))
     }
 
@@ -130,7 +135,7 @@ impl LogApi {
         wanted: &LogQuery,
     ) -> Result<(), ApiError> {
         let nothing = LogQuery { lines: Some(0), ..LogQuery::default() };
-        match self.peers.read_lines(of, &nothing.path(action), &self.host).await {
+        match self.peers.read_lines(of, &nothing.path(action), self.host.name()).await {
             Err(error @ PeerError::Misdirected(_)) => Err(no_answer(of, wanted, error)),
             Ok(_) | Err(_) => Ok(()),
         }
@@ -143,7 +148,8 @@ impl LogApi {
         wanted: &LogQuery,
     ) -> Result<Vec<Arc<LogLine>>, ApiError> {
         let asked = async {
-            let mut reading = self.peers.read_lines(of, &wanted.path(action), &self.host).await?;
+            let mut reading =
+                self.peers.read_lines(of, &wanted.path(action), self.host.name()).await?;
             let mut lines = Vec::new();
             while let Some(line) = reading.next().await? {
                 lines.extend(serde_json::from_str(&line).map(Arc::new));

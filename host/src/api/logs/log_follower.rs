@@ -90,7 +90,8 @@ impl LogFollower {
             LogHost::Of(host, url) => {
                 let (source, path) = (&self.source, self.wanted.path(&self.action));
                 let of = PeerAddress { host, url };
-                let mut reading = match source.peers.read_lines(of, &path, &source.host).await {
+                let mut reading = match source.peers.read_lines(of, &path, source.host.name()).await
+                {
                     Ok(reading) => reading,
                     // Waiting does not help. A listener that comes back gets the reason.
                     Err(PeerError::Misdirected(_)) => return Err(ListenerGone),

@@ -89,12 +89,19 @@ pub(super) mod tests {
     use super::*;
     use crate::cluster::{PeerClient, PeerCredentials};
     use soloist_guests::capability::LogBuffers;
+    use soloist_stores::{Member, ThisHost};
 
     /// The lines of a host without actions.
     pub(in crate::api) fn none() -> LogApi {
         let (_, programme) = watch::channel(Arc::default());
         let (_, roster) = watch::channel(None);
         let peers = PeerClient::new(&PeerCredentials::default()).unwrap();
-        LogApi { host: "a".into(), programme, peers, roster, lines: LogBuffers::default() }
+        LogApi {
+            host: ThisHost::of(&Member::named("a")),
+            programme,
+            peers,
+            roster,
+            lines: LogBuffers::default(),
+        }
     }
 }

@@ -26,6 +26,9 @@ pub struct GroupEntry {
     pub role: GroupRole,
     /// Since when the current leader leads.
     pub leading_since: Option<String>,
+    /// Why the store does not say since when the leader leads, if that could not be written there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unproclaimed: Option<String>,
     /// The time to the deadline by which the term must have ended unless the lease is renewed, in
     /// milliseconds; only the leader knows it.
     pub deadline_in_ms: Option<u64>,

@@ -29,6 +29,7 @@ pub(crate) fn example() -> Status {
         standbys: Vec::new(),
         role: GroupRole::Leader,
         leading_since: Some("2023-11-14T22:15:00.250Z".into()),
+        unproclaimed: None,
         deadline_in_ms: Some(4150),
         obstacle: None,
         strategy: "longest-running".into(),

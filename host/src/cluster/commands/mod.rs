@@ -29,15 +29,15 @@ use super::peer_client::PeerClient;
 use soloist_heart::{Group, HeartEvent, clock::unix_ms};
 use soloist_leadership::{KnownRoster as Seen, RosterView};
 use soloist_stores::{
-    Drain, Member, Note, NoteTopic, OperatorOrder, Pause, Roster, Store, retry_transient,
+    Drain, Note, NoteTopic, OperatorOrder, Pause, Roster, Store, ThisHost, retry_transient,
 };
 use soloist_telemetry::journal::{Journal, Transition};
 use soloist_text::with_reason;
 
 /// Carries out commands.
 pub struct Commands {
-    /// The entry of this host among the members.
-    pub member: Member,
+    /// This host.
+    pub host: ThisHost,
     /// Where notes are written.
     pub store: Arc<dyn Store>,
     /// The client of other hosts.
@@ -192,7 +192,18 @@ impl Commands {
 
     /// The host with this name, if it is or was a member; this host, if none is named.
     fn host(&self, roster: &Roster, name: Option<String>) -> Result<String, CommandError> {
-        let name = name.unwrap_or_else(|| self.member.name.clone());
+        let own = self.host.name();
+        let name = match (name, roster.member(own)) {
+            (Some(name), _) => name,
+            // The command would concern that host, which the caller did not mean.
+            (None, Some(namesake)) if self.host.is_other(&**namesake) => {
+                return Err(CommandError::refused(
+                    format!("another host is called {own} as well, at {}", namesake.url),
+                    "name the host that you mean, and give one of them another name (`--name`)",
+                ));
+            }
+            (None, _) => own.to_string(),
+        };
         let known = roster.notes.known.keys().chain(roster.notes.removed.keys());
         let known = known.map(String::as_str);
         let there = roster.members.iter().map(|(_, member)| member.name.as_str());
@@ -222,7 +233,7 @@ impl Commands {
         let reason = one_line(reason);
         info!(event = "command", command, of, by, reason, "{by}: {command} {of}");
         let said = with_reason(&format!("{by}: {command} {of}"), &reason);
-        self.journal.record(Transition::of("command", &self.member.name).because(said));
+        self.journal.record(Transition::of("command", self.host.name()).because(said));
         OperatorOrder { by, reason, since: unix_ms() }
     }
 }

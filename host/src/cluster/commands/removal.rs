@@ -20,7 +20,8 @@ impl Commands {
     pub async fn remove(&self, order: RemoveOrder) -> Result<CommandAnswer, CommandError> {
         let roster = self.roster()?;
         let host = self.host(&roster, Some(order.host.clone()))?;
-        if host == self.member.name {
+        // What is written of a name concerns all hosts that have it.
+        if *host == **self.host.name() {
             let help = "ask another host to remove it, or stop it and then remove it";
             return Err(CommandError::refused(format!("{host} cannot remove itself"), help));
         }

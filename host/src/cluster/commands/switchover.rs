@@ -6,15 +6,21 @@
 
 use std::time::Duration;
 
+use tokio::time::sleep;
+
 use super::{
     CommandAnswer, Commands, HandedOver, SwitchoverOrder,
     checks::{check_next_is_host, check_not_paused, last_seen},
     command_error::CommandError,
 };
 use crate::cluster::peer_client::PeerError;
-use soloist_heart::{EndCause, Group, HeartEvent, clock::unix_ms};
+use soloist_heart::{EndCause, Group, HeartEvent, LeaderKey, clock::unix_ms};
 use soloist_stores::{Candidate, OperatorOrder, QueuedCandidate, Roster};
 use soloist_text::with_causes;
+
+/// The pause before the host at the head of a queue is asked whether it leads. As a rule it has
+/// written so before.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 impl Commands {
     /// Hands over the leadership of a group, and returns when another host leads. `passed_on` is
@@ -41,7 +47,7 @@ impl Commands {
         let Some(leader) = roster.leader(&group) else {
             return Err(nobody_leads(&roster, &group));
         };
-        if leader.candidate.host != self.member.name {
+        if !self.host.is(&leader.candidate) {
             if passed_on {
                 let help = "ask again: the leader has just changed";
                 return Err(CommandError::refused(
@@ -77,7 +83,7 @@ impl Commands {
     ) -> Result<CommandAnswer, CommandError> {
         // The leader answers only when the hand-over is done.
         let within = self.patience * 2 + Duration::from_secs(5);
-        match self.peers.switchover(leader.into(), &self.member.name, order, within).await {
+        match self.peers.switchover(leader.into(), self.host.name(), order, within).await {
             Ok(answer) => answer,
             Err(PeerError::Misdirected(misdirected)) => {
                 let misdirected = misdirected.to_leader();
@@ -105,7 +111,7 @@ impl Commands {
     ) -> Result<(), CommandError> {
         self.host(roster, Some(host.to_owned()))?;
         let refused = |why: String, help: &str| Err(CommandError::refused(why, help));
-        if host == self.member.name {
+        if *host == **self.host.name() {
             return refused(format!("{host} leads {group} already"), "name another host");
         }
         if let Some(removal) = roster.notes.removed.get(host) {
@@ -132,7 +138,7 @@ impl Commands {
             return if waits { Ok(()) } else { Err(no_next_leader(roster, group)) };
         }
         let part =
-            self.peers.group_status((&**member).into(), &self.member.name, group.as_str()).await;
+            self.peers.group_status((&**member).into(), self.host.name(), group.as_str()).await;
         // That host knows of its candidacy before this one has read it from the store.
         let newer = part.as_ref().is_some_and(|part| part.standbys.iter().any(|by| by == host));
         if newer && self.wait_until(stands).await.is_some() {
@@ -193,14 +199,8 @@ impl Commands {
         let cause = EndCause::Commanded { by: asker.by, reason: asker.reason };
         // Without a driver the host is stopping, and hands over anyway.
         let _ = self.events.send(HeartEvent::HandOver { key: key.clone(), cause });
-        let leads = |roster: &Roster| {
-            let next =
-                roster.leader(&group).filter(|next| next.key.fencing_token > key.fencing_token);
-            next.is_some_and(|next| next.candidate.since.is_some())
-        };
-        let from = self.member.name.clone();
-        let now = self.wait_until(leads).await;
-        let Some(next) = now.as_ref().and_then(|roster| roster.leader(&group)) else {
+        let from = self.host.name().to_string();
+        let Some(next) = self.next_term(&key).await else {
             let error = format!("{from} has given {group} up, and nobody leads it yet");
             return Err(CommandError::timeout(error, &format!("soloist switchover --to {from}")));
         };
@@ -212,10 +212,45 @@ impl Commands {
                 format!("run `{again}` when `soloist status` shows that {to} stands again"),
             ));
         }
-        let done = format!("{host} leads {group} now");
+        let done = match next.candidate.since {
+            Some(_) => format!("{host} leads {group} now"),
+            None => format!("{host} leads {group} now, and cannot write so to the store"),
+        };
         let handed_over =
             HandedOver { group: group.to_string(), from, leader: host, fencing_token };
         Ok(CommandAnswer { done, handed_over: Some(handed_over) })
+    }
+}
+
+impl Commands {
+    /// The leader after the term under `key`, when it performs: when it has written so, or, where
+    /// the store refuses that, says so when it is asked. None if that takes longer than
+    /// `patience`.
+    async fn next_term(&self, key: &LeaderKey) -> Option<QueuedCandidate> {
+        let next = |roster: &Roster| {
+            let next = roster.leader(&key.group)?;
+            (next.key.fencing_token > key.fencing_token).then(|| next.clone())
+        };
+        let has_written =
+            |roster: &Roster| next(roster).is_some_and(|next| next.candidate.since.is_some());
+        let asking = async {
+            let rosters = self.roster_view.rosters();
+            loop {
+                sleep(ASK_AGAIN).await;
+                let head = rosters.borrow().as_ref().and_then(next);
+                if let Some(head) = head
+                    && let Some(terms) =
+                        self.peers.own_terms((&head.candidate).into(), self.host.name()).await
+                    && terms.include(&head.key)
+                {
+                    return head;
+                }
+            }
+        };
+        tokio::select! {
+            roster = self.wait_until(has_written) => next(&roster?),
+            head = asking => Some(head),
+        }
     }
 }
 

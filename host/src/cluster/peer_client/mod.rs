@@ -23,11 +23,11 @@ use tokio::time::timeout;
 
 use self::misdirected::SentTo;
 pub(crate) use self::misdirected::{MISDIRECTED, REACHED, meant_for_another, reached};
-pub(crate) use self::passing_headers::PASSED_TO;
 pub use self::{
     line_stream::LineStream, misdirected::MisdirectedRequest, passing_headers::PASSED_ON,
     peer_address::PeerAddress,
 };
+pub(crate) use self::{passing_headers::PASSED_TO, requests::OwnTerms};
 use soloist_config::{HostConfig, Secret, TlsFiles};
 use soloist_tls::{ClientTls, HttpProtocol, MaybeTlsConnector, TlsError};
 

@@ -1,6 +1,6 @@
 //! The requests that hosts send to each other's control APIs.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use ::http::{Method, Request, Response, Uri, header};
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use super::{
     ANSWER_MAX, PeerAddress, PeerClient, PeerError, is_unauthorized, passing_headers::put_header,
 };
 use crate::cluster::commands::{CommandAnswer, CommandError, CommandErrorKind, SwitchoverOrder};
-use soloist_heart::clock::ClockReport;
+use soloist_heart::{LeaderKey, clock::ClockReport};
 
 /// How long another host may take to respond to a question about its status or clock.
 const QUESTION: Duration = Duration::from_secs(1);
@@ -26,6 +26,32 @@ pub(in crate::cluster) struct GroupStatus {
     pub(in crate::cluster) obstacle: Option<String>,
     /// The hosts that stand by, as that host sees them.
     pub(in crate::cluster) standbys: Vec<String>,
+}
+
+/// The terms that a host says it leads.
+#[derive(Debug, Default)]
+pub(crate) struct OwnTerms {
+    /// The fencing token of its term, by group.
+    fencing_tokens: BTreeMap<String, i64>,
+    /// What its calls to the store fail by.
+    pub(crate) store_error: Option<String>,
+}
+
+impl OwnTerms {
+    /// Whether the term under `key` is one of them.
+    pub(crate) fn include(&self, key: &LeaderKey) -> bool {
+        self.fencing_tokens.get(key.group.as_str()) == Some(&key.fencing_token.0)
+    }
+
+    /// Reads them from the status of that host.
+    fn of(status: &Value) -> Self {
+        let groups = status["groups"].as_object().into_iter().flatten();
+        let led = groups.filter(|(_, group)| group["role"] == "leader");
+        let tokens =
+            led.filter_map(|(name, group)| Some((name.clone(), group["fencing_token"].as_i64()?)));
+        let store_error = status["store"]["last_error"].as_str().map(ToOwned::to_owned);
+        Self { fencing_tokens: tokens.collect(), store_error }
+    }
 }
 
 impl PeerClient {
@@ -59,11 +85,20 @@ impl PeerClient {
         host: &str,
         group: &str,
     ) -> Option<GroupStatus> {
+        let mut status = self.status(of, host).await?;
+        serde_json::from_value(status["groups"][group].take()).ok()
+    }
+
+    /// The terms that another host says it leads, asked by `host`; none if it does not answer.
+    pub(crate) async fn own_terms(&self, of: PeerAddress<'_>, host: &str) -> Option<OwnTerms> {
+        self.status(of, host).await.as_ref().map(OwnTerms::of)
+    }
+
+    async fn status(&self, of: PeerAddress<'_>, host: &str) -> Option<Value> {
         let mut request = request(Method::GET, of.url, "/v1/status", Bytes::new()).ok()?;
         of.write(&mut request, host);
         let answer = self.ask(request, Some(QUESTION), ANSWER_MAX).await.ok()?;
-        let mut status: Value = serde_json::from_slice(answer.body()).ok()?;
-        serde_json::from_value(status["groups"][group].take()).ok()
+        serde_json::from_slice(answer.body()).ok()
     }
 
     /// What the clock of another host shows, asked by `host`; none if it does not answer.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{HostStatusSource, leader::leader, orders::order_entry};
+use super::{HostStatusSource, orders::order_entry};
 use crate::{
     api::{GroupEntry, GroupRole, LeaderlessEntry, PauseEntry, StrangerEntry},
     term::{Gap, Gaps},
@@ -12,24 +12,24 @@ use soloist_heart::{
     Group,
     clock::{BootTime, unix_ms},
 };
-use soloist_leadership::{self as leadership, GapReason, HostView, KnownRoster};
-use soloist_stores::ForeignCandidate;
+use soloist_leadership::{self as leadership, GapReason, HostView, KnownRoster, RehearsalResult};
+use soloist_stores::{ForeignCandidate, QueuedCandidate};
 use soloist_text::rfc3339;
 
 impl HostStatusSource {
     pub(super) fn group(&self, group: &Group, view: &HostView, known: &KnownRoster) -> GroupEntry {
-        let (here, name) = (view.groups.get(group), &self.context.member.name);
+        let (here, this) = (view.groups.get(group), &self.context.this);
         let config = self.context.config.groups.get(group).unwrap_or(&GroupConfig::DEFAULT);
         let gaps = self.context.gaps.borrow().clone();
         let (now, last) = (known.now(), known.last());
-        let leader = leader(group, known, &gaps);
+        let leader = self.leader(group, known, view);
         let queue = now.map_or(&[][..], |roster| roster.queue(group));
         let standbys = queue.iter().skip(usize::from(leader.is_some()));
         let last_known = last.filter(|_| now.is_none()).and_then(|roster| roster.leader(group));
         let next_leader =
             now.and_then(|roster| roster.next_leader(group)).filter(|_| leader.is_some());
+        let is_next = next_leader.is_some_and(|next_leader| this.is(&next_leader.candidate));
         let next_leader = next_leader.map(|next_leader| next_leader.candidate.host.clone());
-        let is_next = next_leader.as_ref() == Some(name);
         let role = here.map_or(GroupRole::Out, |here| role(here.role, is_next));
         let remaining = view.session.filter(|_| role == GroupRole::Leader);
         let remaining = remaining.map(|(_, deadline)| deadline.since(BootTime::now()));
@@ -43,6 +43,7 @@ impl HostStatusSource {
             standbys: standbys.map(|standby| standby.candidate.host.clone()).collect(),
             role,
             leading_since: leader.and_then(|leader| leader.candidate.since).map(rfc3339),
+            unproclaimed: leader.and_then(|leader| self.unproclaimed(leader, &gaps)),
             deadline_in_ms: remaining.map(|left| left.as_millis().try_into().unwrap_or(0)),
             obstacle: here.and_then(|here| {
                 let of_host = view.obstacle.as_ref();
@@ -54,9 +55,26 @@ impl HostStatusSource {
                 order: order_entry(&pause.order),
             }),
             spread_differs: now
-                .and_then(|roster| leadership::spread_disagreement(name, group, config, roster)),
+                .and_then(|roster| leadership::spread_disagreement(this, group, config, roster)),
             leaderless: leaderless(group, &gaps),
             strangers: strangers(last.map_or(&[], |it| it.foreign_candidates(group)), &gaps),
+        }
+    }
+}
+
+impl HostStatusSource {
+    /// Why the store does not say since when `leader` leads, if it or this host knows.
+    fn unproclaimed(&self, leader: &QueuedCandidate, gaps: &Gaps) -> Option<String> {
+        let term = gaps.unproclaimed.get(&leader.key.group).filter(|term| term.key == leader.key);
+        if let Some(term) = term {
+            return Some(term.to_string());
+        }
+        let own = leader.candidate.since.is_none() && self.context.this.is(&leader.candidate);
+        match &*self.context.rehearsed.borrow() {
+            RehearsalResult::Refused(reason) if own => {
+                Some(format!("this host could not write that it leads: {reason}"))
+            }
+            _ => None,
         }
     }
 }

@@ -64,11 +64,12 @@ mod tests {
             labels in any::<BTreeMap<String, String>>(),
             (joined, priority) in any::<(u64, i64)>(),
         ) -> Member {
-            let machine = url.clone();
+            let (machine, instance) = (url.clone(), url.clone());
             let (failing, tasks) = (BTreeMap::new(), BTreeSet::new());
             let process = ProcessLocation::default();
             Member {
-                name, url, labels, priority, joined, version, machine, process, failing, tasks,
+                name, url, labels, priority, joined, version, machine, process, instance, failing,
+                tasks,
             }
         }
     }

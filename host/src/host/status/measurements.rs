@@ -1,6 +1,6 @@
 //! What is measured when somebody asks for the metrics: states, and counters that start at 0.
 
-use super::{HostStatusSource, leader::leader};
+use super::HostStatusSource;
 use crate::{action::Action, tasks::call_queue::ATTEMPT_OUTCOMES};
 use soloist_guests::{capability::CallError, plugin::Kind};
 use soloist_heart::EndCause;
@@ -23,12 +23,12 @@ impl HostStatusSource {
     }
 
     fn measure_groups(&self) {
-        let view = self.view.borrow().clone();
+        let view = self.current_view();
         let known = self.context.roster_view.current();
         let gaps = self.context.gaps.borrow().clone();
         for (group, here) in &view.groups {
-            let fencing_token =
-                leader(group, &known, &gaps).map(|leader| leader.key.fencing_token.0);
+            let leader = self.leader(group, &known, &view);
+            let fencing_token = leader.map(|leader| leader.key.fencing_token.0);
             measure::group(group.as_str(), here.role == GroupRole::Leader, fencing_token);
             measure::leaderless(group.as_str(), gaps.duration(group));
             measure::start_group(group.as_str(), &EndCause::WORDS);

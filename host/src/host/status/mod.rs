@@ -18,7 +18,7 @@ use crate::{
     api::{HostEntry, Status, StatusSource, StoreEntry, StoreState},
 };
 use soloist_heart::{
-    Group, LeaseId,
+    Group,
     clock::{BootTime, ClockVerdict},
 };
 use soloist_leadership::{HostView, KnownRoster, RehearsalResult};
@@ -30,13 +30,13 @@ pub(super) struct HostStatusSource {
     pub(super) pools: Arc<TaskPools>,
     /// The strategy plugins that are refused.
     pub(super) refused_strategies: Vec<RefusedPlugin>,
-    /// What the heart shows of itself.
+    /// What the heart has published of itself, to be shown by [`HostStatusSource::current_view`].
     pub(super) view: watch::Receiver<HostView>,
 }
 
 impl StatusSource for HostStatusSource {
     fn status(&self) -> Status {
-        let view = self.view.borrow().clone();
+        let view = self.current_view();
         let known = self.context.roster_view.current();
         let elected = known.last().into_iter().flat_map(|roster| roster.groups.keys());
         let groups: BTreeSet<_> = view.groups.keys().chain(elected).collect();
@@ -63,6 +63,11 @@ impl StatusSource for HostStatusSource {
 }
 
 impl HostStatusSource {
+    /// What the heart has published, as far as it holds at this moment.
+    fn current_view(&self) -> HostView {
+        self.view.borrow().clone().at(BootTime::now())
+    }
+
     fn host(&self, view: &HostView) -> HostEntry {
         let clock = self.context.clock.verdict().filter(|it| *it != ClockVerdict::Right);
         HostEntry {
@@ -83,7 +88,7 @@ impl HostStatusSource {
 
     fn store(&self, view: &HostView, known: &KnownRoster) -> StoreEntry {
         let error = view.store_error.clone().or_else(|| view.restart_reason.clone());
-        let (state, last_error) = match (session(view), &*self.context.rehearsed.borrow()) {
+        let (state, last_error) = match (view.session, &*self.context.rehearsed.borrow()) {
             (None, _) => (StoreState::Lost, error),
             (Some(_), RehearsalResult::Refused(reason)) => {
                 (StoreState::Unwritable, Some(reason.clone()))
@@ -93,27 +98,5 @@ impl HostStatusSource {
         let (current, seen_at) = (known.now().is_some(), known.seen().map(rfc3339));
         let label = self.context.store.label().to_owned();
         StoreEntry { label, state, last_error, current, seen_at }
-    }
-}
-
-/// The session of this host, as long as its lease lasts. Compared with the clock here, since what
-/// should notice its end may hang.
-fn session(view: &HostView) -> Option<LeaseId> {
-    view.session.filter(|(_, deadline)| *deadline > BootTime::now()).map(|(lease, _)| lease)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The part of the host that notices the end of a lease may hang.
-    #[test]
-    fn a_session_whose_lease_has_run_out_is_none() {
-        let now = BootTime::now();
-        let second = std::time::Duration::from_secs(1);
-        for (deadline, live) in [(now + second * 60, true), (now, false)] {
-            let view = HostView { session: Some((LeaseId(1), deadline)), ..HostView::default() };
-            assert_eq!(session(&view).is_some(), live);
-        }
     }
 }

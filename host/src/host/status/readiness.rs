@@ -1,13 +1,13 @@
 //! Whether this host is ready to lead, for `/readyz`.
 
-use super::{HostStatusSource, orders::order_entry, session};
+use super::{HostStatusSource, orders::order_entry};
 
 use soloist_leadership::{GapReason, HostView, RehearsalResult};
 
 impl HostStatusSource {
     /// Whether this host could lead now, in every group that it has actions of.
     pub(super) fn check_ready(&self) -> Result<(), String> {
-        let view = self.view.borrow();
+        let view = self.current_view();
         // First what only people can mend, then what may pass by itself.
         if let Some(reason) = &view.restart_reason {
             return Err(format!("not ready to lead: {reason}"));
@@ -35,10 +35,10 @@ impl HostStatusSource {
     }
 
     fn check_session(&self, view: &HostView) -> Result<(), String> {
-        if session(view).is_some() {
+        if view.session.is_some() {
             return Ok(());
         }
-        let reason = match (view.store_error.as_deref(), view.session) {
+        let reason = match (view.store_error.as_deref(), self.view.borrow().session) {
             (Some(error), _) => error,
             (None, Some(_)) => "its lease has run out, and this host has not noticed yet",
             (None, None) => "it has not answered yet",

@@ -16,7 +16,7 @@ use crate::{
         error::RelayError,
         forward_error::ForwardError,
         limits::{LAST_SIGN, LAST_WORD, SLACK},
-        relay_headers::RelayHeaders,
+        relay_headers::{PassedHost, RelayHeaders},
         service::LEADER,
         tunnel, unserved_header,
     },
@@ -45,7 +45,7 @@ impl RelayedRequest {
         leader: &KnownLeader,
         deadline: Instant,
     ) -> Result<AttemptResult, RelayError> {
-        if self.headers.has_passed(&leader.name) {
+        if self.headers.has_passed(leader) {
             return Err(self.circle());
         }
         self.take_slot()?;
@@ -123,7 +123,7 @@ impl RelayedRequest {
         let Ok(uri) = self.address_at(leader).parse() else { return false };
         let mut request = Request::new(RequestBody::Empty);
         *request.uri_mut() = uri;
-        let via = vec![self.context.host.to_string()];
+        let via = vec![PassedHost::this(&self.context.host)];
         let to = Some((leader.name.clone(), leader.fencing_token));
         RelayHeaders { via, target_term: to, probe: true, ..RelayHeaders::default() }
             .write(request.headers_mut());
@@ -149,7 +149,7 @@ impl RelayedRequest {
         let mut relay = self.headers.clone();
         // `host` is to name the leader's address; the plugin gets the client's `host` back.
         relay.requested_host = headers.remove(header::HOST);
-        relay.via.push(self.context.host.to_string());
+        relay.via.push(PassedHost::this(&self.context.host));
         relay.target_term = Some((leader.name.clone(), leader.fencing_token));
         relay.hold = Some(deadline.saturating_duration_since(Instant::now()));
         relay.write(headers);

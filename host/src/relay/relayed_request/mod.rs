@@ -121,7 +121,7 @@ impl RelayedRequest {
     /// One attempt after the other, each by the latest view of who leads.
     async fn serve(&mut self) -> Result<Response<RelayBody>, RelayError> {
         self.headers.check_hops()?;
-        if self.headers.has_passed(&self.context.host) {
+        if self.headers.has_passed_host(&self.context.host) {
             return Err(self.circle());
         }
         let hold = self.action.config().relay.max_hold;
@@ -209,7 +209,7 @@ impl RelayedRequest {
             return RelayStep::Local(local.clone());
         }
         let leader = self.context.leader(roster, group);
-        if let Some(asked) = self.asked_term() {
+        if let Some(asked) = self.asked_term(roster) {
             // The term either begins here soon or is over; only this host can tell. As long as
             // its candidate is in the queue, this host may have won and not know it yet.
             let begun = active.latest_fencing_token(group).is_some_and(|latest| latest >= asked);
@@ -223,7 +223,7 @@ impl RelayedRequest {
             };
         }
         match leader {
-            Some(leader) if !leader.is_self && self.may_ask(leader.fencing_token, skipped) => {
+            Some(leader) if leader.is_other && self.may_ask(leader.fencing_token, skipped) => {
                 RelayStep::Remote(leader)
             }
             _ => RelayStep::Wait,
@@ -241,13 +241,18 @@ impl RelayedRequest {
     fn circle(&self) -> RelayError {
         let roster = self.context.roster.borrow();
         let url_of = |host: &str| Some(roster.as_ref()?.member(host)?.url.clone());
-        self.headers.circle(&self.context.host, url_of)
+        self.headers.circle(self.context.host.name(), url_of)
     }
 
-    /// The term of this host that the forwarding host asked for.
-    fn asked_term(&self) -> Option<FencingToken> {
-        let (host, fencing_token) = self.headers.target_term.as_ref()?;
-        (**host == *self.context.host).then_some(*fencing_token)
+    /// The term of this host that the forwarding host asked for. A term that is seen to be of
+    /// another host is none, even if that host has the same name.
+    fn asked_term(&self, roster: Option<&Roster>) -> Option<FencingToken> {
+        let (name, asked) = self.headers.target_term.as_ref()?;
+        let host = &self.context.host;
+        let mut queue = roster.iter().flat_map(|roster| roster.queue(self.action.group()));
+        let of_other =
+            queue.any(|it| it.key.fencing_token == *asked && host.is_other(&it.candidate));
+        (**name == **host.name() && !of_other).then_some(*asked)
     }
 
     /// Whether another attempt is safe after this one. If the request may have been processed, only

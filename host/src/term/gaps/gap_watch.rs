@@ -8,10 +8,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Gap, Gaps, gap_reporter::GapReporter};
-use crate::action::Programme;
+use super::{Gap, Gaps, gap_reporter::GapReporter, leader_inquiry::LeaderInquiry};
+use crate::{action::Programme, cluster::PeerClient};
 use soloist_heart::clock::{BootTime, unix_ms};
 use soloist_leadership::{GapReason, HostView, RosterView};
+use soloist_stores::{QueuedCandidate, ThisHost};
 use soloist_telemetry::journal::Journal;
 
 /// The longest sleep: timers stand still while the machine is suspended.
@@ -21,8 +22,10 @@ const GATHER: Duration = Duration::from_millis(20);
 
 /// Watches for groups in which nobody performs.
 pub struct GapWatch {
-    /// The name of this host.
-    pub host: Arc<str>,
+    /// This host.
+    pub host: ThisHost,
+    /// The client of other hosts.
+    pub peers: PeerClient,
     /// How long a hand-over or a take-over may take; longer gaps are reported.
     pub patience: Duration,
     /// The actions of this host.
@@ -38,12 +41,16 @@ pub struct GapWatch {
 impl GapWatch {
     /// Watches until `stop` is cancelled; what it finds goes to `gaps`.
     pub async fn run(mut self, gaps: watch::Sender<Gaps>, stop: CancellationToken) {
-        let mut reporter = GapReporter::new(Arc::clone(&self.host), self.journal.clone());
+        let mut reporter = GapReporter::new(Arc::clone(self.host.name()), self.journal.clone());
+        let (host, peers) = (self.host.clone(), self.peers.clone());
+        let mut inquiry = LeaderInquiry::new(host, peers, self.patience / 2);
         let mut roster = self.roster_view.rosters();
         let watching = async {
             loop {
                 roster.mark_unchanged();
-                self.refresh(&gaps);
+                self.refresh(&gaps, &inquiry);
+                let silent = self.silent_heads(&gaps.borrow());
+                inquiry.ask(&silent).await;
                 reporter.report(&gaps.borrow());
                 tokio::select! {
                     Ok(()) = roster.changed() => {}
@@ -58,8 +65,22 @@ impl GapWatch {
         stop.run_until_cancelled(watching).await;
     }
 
-    fn refresh(&mut self, gaps: &watch::Sender<Gaps>) {
-        let view = self.view.borrow_and_update().clone();
+    /// The heads of queues that have been silent for half the time that a hand-over may take, or
+    /// of which only their hosts know that they lead.
+    fn silent_heads(&self, gaps: &Gaps) -> Vec<QueuedCandidate> {
+        let known = self.roster_view.current();
+        let Some(roster) = known.now() else { return Vec::new() };
+        let lasts = |gap: &Gap| BootTime::now().since(gap.reason_since) >= self.patience / 2;
+        let silent = gaps.groups.iter().filter_map(|(group, gap)| match &gap.reason {
+            GapReason::Silent { .. } if lasts(gap) => Some(group),
+            _ => None,
+        });
+        let groups = silent.chain(gaps.unproclaimed.keys());
+        groups.filter_map(|group| roster.leader(group).cloned()).collect()
+    }
+
+    fn refresh(&mut self, gaps: &watch::Sender<Gaps>, inquiry: &LeaderInquiry) {
+        let view = self.view.borrow_and_update().clone().at(BootTime::now());
         let mut groups = self.programme.borrow_and_update().groups();
         let known = self.roster_view.current();
         let roster = known.last().cloned().unwrap_or_default();
@@ -69,6 +90,12 @@ impl GapWatch {
             let mut found = Gaps { threshold: self.patience, ..Gaps::default() };
             for group in groups {
                 if let Some(reason) = GapReason::of_known(&group, &known, &view) {
+                    if let GapReason::Silent { key, .. } = &reason
+                        && let Some(term) = inquiry.term(key)
+                    {
+                        found.unproclaimed.insert(group, term.clone());
+                        continue;
+                    }
                     let before = gaps.groups.get(&group);
                     let (since, since_unix) = before.map_or(now, |gap| (gap.since, gap.since_unix));
                     let same = before.filter(|gap| gap.reason == reason);

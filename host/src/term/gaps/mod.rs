@@ -3,15 +3,17 @@
 //! To stand first in the queue is not yet to lead. The head of a queue may be a stranger's entry,
 //! or a host that does not know that it heads the queue, or cannot act. A leader writes to the
 //! store since when it leads, right after it has won; so a host that heads a queue and has not
-//! written that does not perform. Every host that sees a gap reports it, in its status, metrics and
-//! log.
+//! written that does not perform, unless it says itself that it does: a full store keeps it from
+//! writing. Every host that sees a gap reports it, in its status, metrics and log.
 
 mod gap_reporter;
 mod gap_watch;
+mod leader_inquiry;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 pub use self::gap_watch::GapWatch;
+use self::leader_inquiry::UnproclaimedTerm;
 use soloist_heart::{Group, clock::BootTime};
 use soloist_leadership::GapReason;
 use soloist_stores::ForeignCandidate;
@@ -34,6 +36,8 @@ pub struct Gap {
 pub struct Gaps {
     /// The groups in which nobody performs now.
     pub groups: BTreeMap<Group, Gap>,
+    /// The groups whose leader performs, and has not been able to write so.
+    pub unproclaimed: BTreeMap<Group, UnproclaimedTerm>,
     /// When each stranger was first seen, in milliseconds of Unix time.
     pub strangers_seen: BTreeMap<Arc<ForeignCandidate>, u64>,
     /// Gaps that are shorter than this are normal hand-overs.

@@ -59,7 +59,7 @@ impl ActionHealth {
     /// roster does not list this host yet, there is none.
     fn successor(&self, group: &Group, actions: &[&str]) -> Option<String> {
         self.other_candidate(group, actions, |queue| {
-            let own = queue.iter().rposition(|it| *it.candidate.host == *self.host);
+            let own = queue.iter().rposition(|it| self.host.is(&it.candidate));
             own.map_or(&[], |own| &queue[own + 1..])
         })
     }
@@ -80,7 +80,7 @@ impl ActionHealth {
         };
         part(roster.succession(group))
             .iter()
-            .find(|it| *it.candidate.host != *self.host && is_well(it.key.lease))
+            .find(|it| self.host.is_other(&it.candidate) && is_well(it.key.lease))
             .map(|it| it.candidate.host.clone())
     }
 }

@@ -26,7 +26,8 @@ struct World {
 impl World {
     fn new() -> Self {
         let roster = watch::Sender::new(None);
-        let health = ActionHealth::new("a".into(), COOLDOWN, roster.subscribe());
+        let health =
+            ActionHealth::new(ThisHost::of(&Member::named("a")), COOLDOWN, roster.subscribe());
         let engine = Arc::new(PluginEngine::new(None).unwrap());
         Self { folder: tempfile::tempdir().unwrap(), engine, roster, health }
     }
@@ -72,13 +73,7 @@ impl World {
                 }
             }
             let member = Member { failing, ..Member::named(name) };
-            let candidate = Candidate {
-                host: name.to_owned(),
-                url: String::new(),
-                since: None,
-                next_leader: None,
-                spread: None,
-            };
+            let candidate = Candidate::of(&member);
             let (group, lease) = (Group::main(), LeaseId(place));
             let key =
                 LeaderKey { group, key: name.into(), fencing_token: FencingToken(place), lease };

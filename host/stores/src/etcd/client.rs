@@ -112,13 +112,13 @@ impl EtcdClient {
             label: format!("etcd {}", endpoints.join(",")),
             etcdctl: Arc::clone(etcdctl),
             root: keys.root.clone(),
-            user,
             tls: tls.clone(),
             trust: Arc::clone(trust),
             has_answered: AtomicBool::new(false),
             members,
             turns: MemberTurns::default(),
-            logins: LoginAttempts::new(request_timeout),
+            logins: LoginAttempts::new(user.as_deref(), request_timeout),
+            user,
             slow_openings: Arc::default(),
             request_timeout,
             group_call_permits: Arc::new(Semaphore::new(AT_ONCE)),
@@ -266,7 +266,8 @@ impl EtcdClient {
             Ok(Ok(Err(error))) => Err(self.store_error(attempted, error)),
             Ok(Err(error)) => Err(self.unavailable(attempted, error)),
             Err(_) => Err(self.login_error(attempted).unwrap_or_else(|| {
-                self.unavailable(attempted, "etcd has not renewed the login yet")
+                let waits = self.logins.wait_reason();
+                self.unavailable(attempted, waits.unwrap_or_else(|| "it has not answered".into()))
             })),
         }
     }

@@ -14,7 +14,7 @@ use soloist_heart::{
     Group, LeaseId,
     clock::{self, BootTime},
 };
-use soloist_stores::{self as store, Candidate, StoreError, VALUE_MAX, WriteGuard};
+use soloist_stores::{self as store, Candidate, Member, StoreError, VALUE_MAX, WriteGuard};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::Command,
@@ -308,13 +308,7 @@ async fn second_process() {
     };
     let store = store::open(&StoreUrl::Sqlite(file.into()), "test", REQUEST_TIMEOUT).unwrap();
     let lease = store.grant(Duration::from_secs(1)).await.unwrap().id;
-    let candidate = Candidate {
-        host: "a".into(),
-        url: String::new(),
-        since: None,
-        next_leader: None,
-        spread: None,
-    };
+    let candidate = Candidate::of(&Member::named("a"));
     store.campaign(&Group::main(), lease, &candidate).await.unwrap();
     println!("leading");
     let mut renewals = tokio::time::interval(Duration::from_millis(200));

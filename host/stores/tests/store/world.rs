@@ -209,13 +209,7 @@ pub(crate) struct TestHost {
 
 impl TestHost {
     pub(crate) fn candidate(&self) -> Candidate {
-        Candidate {
-            host: self.name.clone(),
-            url: format!("http://{}", self.name),
-            since: None,
-            next_leader: None,
-            spread: None,
-        }
+        Candidate::of(&self.member())
     }
 
     pub(crate) fn member(&self) -> Member {

@@ -12,7 +12,7 @@ use soloist_config::{ActionConfig, ApiConfig, HostConfig, RelayConfig, StandbyMo
 use soloist_guests::capability::LogBuffers;
 use soloist_heart::{FencingToken, Group, LeaderKey, LeaseId};
 use soloist_leadership::RosterView;
-use soloist_stores::{Candidate, Member, QueuedCandidate, Roster};
+use soloist_stores::{Candidate, Member, QueuedCandidate, Roster, ThisHost};
 use soloist_telemetry::journal::Journal;
 use tokio::{
     io::AsyncWriteExt,
@@ -57,7 +57,7 @@ impl StandbyHost {
         let (programme_to, programme) = watch::channel(Arc::new(programme));
         let (roster, roster_of) = watch::channel(None);
         let lobby = ActionDirectory::default();
-        let asked = Relay::new("a".into(), peers(), lobby.clone(), programme, roster_of);
+        let asked = Relay::new(this(), peers(), lobby.clone(), programme, roster_of);
         let relay = asked.clone().start();
         Self { address, action, lobby, roster, relay, asked, _programme: programme_to }
     }
@@ -72,13 +72,8 @@ impl StandbyHost {
             fencing_token: FencingToken(fencing_token),
             lease: LeaseId(fencing_token),
         };
-        let candidate = Candidate {
-            host: format!("host-{fencing_token}"),
-            url,
-            since: None,
-            next_leader: None,
-            spread: None,
-        };
+        let member = Member { url, ..Member::named(format!("host-{fencing_token}")) };
+        let candidate = Candidate::of(&member);
         let groups = BTreeMap::from([(group, vec![QueuedCandidate { candidate, key }.into()])]);
         self.roster.send_replace(Some(Roster {
             revision: fencing_token,
@@ -136,6 +131,11 @@ impl StatusSource for SilentStatus {
     }
 }
 
+/// The host `a`.
+fn this() -> ThisHost {
+    ThisHost::of(&Member::named("a"))
+}
+
 /// A client for hosts that ask for no credentials.
 pub(super) fn peers() -> PeerClient {
     PeerClient::new(&PeerCredentials::default()).unwrap()
@@ -159,19 +159,19 @@ pub(super) fn host(listen: SocketAddr) -> HostConfig {
 pub(super) fn no_jobs(world: &TestStore) -> JobApi {
     let (programme, roster) = (watch::channel(Arc::default()).1, watch::channel(None).1);
     let (jobs, obstacle) = (world.jobs(), Box::new(|| None));
-    JobApi { host: "a".into(), programme, peers: peers(), roster, jobs, obstacle }
+    JobApi { host: this(), programme, peers: peers(), roster, jobs, obstacle }
 }
 
 /// The logs of a host that has printed nothing.
 pub(super) fn no_logs() -> LogApi {
     let (programme, roster) = (watch::channel(Arc::default()).1, watch::channel(None).1);
-    LogApi { host: "a".into(), programme, peers: peers(), roster, lines: LogBuffers::default() }
+    LogApi { host: this(), programme, peers: peers(), roster, lines: LogBuffers::default() }
 }
 
 /// Commands for a host without a cluster.
 pub(super) fn nobody(world: &TestStore) -> Commands {
     Commands {
-        member: Member::named("a"),
+        host: this(),
         store: Arc::clone(&world.store),
         peers: peers(),
         roster_view: RosterView::empty(),

@@ -73,6 +73,7 @@ fn leaderless(status: &Status) -> impl Iterator<Item = String> {
                 "{key} in the queue of {name} is no host's, seen since {first_seen_at}: `{remove}`"
             )
         });
-        gap.chain(strangers)
+        let unproclaimed = group.unproclaimed.iter().map(move |why| format!("{name}: {why}"));
+        gap.chain(unproclaimed).chain(strangers)
     })
 }

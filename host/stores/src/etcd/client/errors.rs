@@ -19,11 +19,14 @@ use crate::{
 
 impl EtcdClient {
     /// The error of a call that got no answer in time. If it was waiting for a login, it reports
-    /// what etcd last said against the login, rather than the time-out.
+    /// what etcd last said against the login, or how long that has taken, rather than the time-out.
     pub(super) fn timeout_error(&self, attempted: &'static str, turn: &MemberTurn) -> StoreError {
         let opening = !turn.connection.initialized();
         let refused = opening.then(|| self.login_error(attempted)).flatten();
-        refused.unwrap_or_else(|| self.unavailable(attempted, no_answer(self.request_timeout)))
+        refused.unwrap_or_else(|| {
+            let waits = if opening { self.logins.wait_reason() } else { None };
+            self.unavailable(attempted, waits.unwrap_or_else(|| no_answer(self.request_timeout)))
+        })
     }
 
     pub(super) fn login_error(&self, attempted: &'static str) -> Option<StoreError> {

@@ -63,10 +63,11 @@ pub(crate) async fn a_host_that_comes_back_has_its_name(world: &World) {
 
 pub(crate) async fn an_earlier_session_of_the_same_host_gives_way(world: &World) {
     let (before, now) = (world.host("a").await, world.host("a").await);
-    let says = Member { process: ProcessLocation::own(), ..before.member() };
+    let (process, instance) = (ProcessLocation::own(), "1f".to_owned());
+    let says = Member { process, instance, ..before.member() };
     soon(before.store.join(before.lease, &says)).await.unwrap();
-    // Another host of the same name, even in the same process, has another start time.
-    let other = Member { joined: says.joined + 1, ..says.clone() };
+    // Another host of the same name, even in the same process, has another random number.
+    let other = Member { instance: "2f".to_owned(), ..says.clone() };
     let taken = soon(now.store.join(now.lease, &other)).await;
     assert!(matches!(taken, Err(StoreError::NameTaken { .. })), "{taken:?}");
     soon(now.store.join(now.lease, &says)).await.unwrap();
