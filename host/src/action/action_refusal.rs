@@ -6,8 +6,8 @@ use ::http::{HeaderValue, Response, StatusCode, header};
 
 use super::{limited_body::BodyDefect, limits::RESPONSE_HEADERS, response_abort::ResponseAbort};
 use crate::http::{
-    BAD_BODY, BAD_BODY_HELP, CLOSED_HELP, Problem, TOO_LARGE_HELP, UNKNOWN_PATH_HELP, too_large,
-    unknown_path,
+    BAD_BODY, BAD_BODY_HELP, CLOSED_HELP, ProblemDetails, TOO_LARGE_HELP, UNKNOWN_PATH_HELP,
+    too_large, unknown_path,
 };
 use soloist_guests::capability::PoolExhausted;
 use soloist_leadership::GateShut;
@@ -124,7 +124,7 @@ impl ActionRefusal {
 
     /// The response that the client gets; `text` makes its body.
     pub(super) fn response<B>(&self, text: impl FnOnce(String) -> B) -> Response<B> {
-        let problem = Problem::new(self.status(), self.to_string(), self.help());
+        let problem = ProblemDetails::new(self.status(), self.to_string(), self.help());
         let mut response = problem.action_response(text);
         let headers = response.headers_mut();
         // The next leader is only reached through a new connection, and the rest of a body that is

@@ -18,7 +18,7 @@ use super::{
 use crate::task_scope::TaskScope;
 use soloist_guests::{
     capability::{ActionAccess, GuestState, one_line},
-    plugin::{Guest, HookLeader, HooksEntry, LeaderChange},
+    plugin::{Guest, HookLeader, HooksEntryPoint, LeaderChange},
 };
 use soloist_leadership::Gate;
 
@@ -143,7 +143,7 @@ impl Action {
 /// One call, with the time limit of the action's settings.
 async fn call_hook(
     action: &Action,
-    entry: &HooksEntry,
+    entry: &HooksEntryPoint,
     access: Arc<ActionAccess>,
     change: &LeaderChange,
 ) -> Result<(), String> {

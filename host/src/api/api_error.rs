@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::http::Problem;
+use crate::http::ProblemDetails;
 
 const BASIC: HeaderValue = HeaderValue::from_static("Basic realm=\"soloist\", charset=\"UTF-8\"");
 
@@ -65,7 +65,8 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut response = Problem::new(self.code, self.detail, self.help).response(Body::from);
+        let mut response =
+            ProblemDetails::new(self.code, self.detail, self.help).response(Body::from);
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
         }

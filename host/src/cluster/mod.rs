@@ -20,6 +20,6 @@ pub use peer_client::{
     PeerCredentials, PeerError,
 };
 pub(crate) use peer_client::{
-    MISDIRECTED, PASSED_TO, REACHED, STRANGER, is_unauthorized, meant_for_another, reached,
+    MISDIRECTED, PASSED_TO, REACHED, UNAUTHORIZED, is_unauthorized, meant_for_another, reached,
 };
 pub use registrar::Registrar;

@@ -9,7 +9,7 @@ use crate::{
     action::Unserved,
     cluster::MisdirectedRequest,
     http::{
-        BAD_BODY, BAD_BODY_HELP, CLOSED_HELP, Problem, TOO_LARGE_HELP, UNKNOWN_PATH_HELP,
+        BAD_BODY, BAD_BODY_HELP, CLOSED_HELP, ProblemDetails, TOO_LARGE_HELP, UNKNOWN_PATH_HELP,
         too_large, unknown_path,
     },
 };
@@ -123,7 +123,7 @@ impl RelayError {
     /// The response for the client; with `to_host` for a forwarding host, which also gets the
     /// header by which it may ask another leader.
     pub(super) fn response(&self, to_host: bool) -> Response<RelayBody> {
-        let problem = Problem::new(self.status(), self.to_string(), self.help());
+        let problem = ProblemDetails::new(self.status(), self.to_string(), self.help());
         let mut response = problem.action_response(RelayBody::text);
         if let Some(unserved) = self.unserved().filter(|_| to_host) {
             unserved_header::mark_unserved(response.headers_mut(), unserved);

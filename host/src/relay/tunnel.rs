@@ -21,7 +21,7 @@ pub(super) fn open(
 ) {
     debug_assert_eq!(leader.status(), StatusCode::SWITCHING_PROTOCOLS);
     let leader = upgrade::on(leader);
-    context.tasks.spawn(async move {
+    context.scope.spawn(async move {
         let _slot = slot;
         match tokio::try_join!(client, leader) {
             Ok((client, leader)) => {

@@ -53,9 +53,9 @@ pub struct DispatcherParts {
 impl Dispatcher {
     /// A dispatcher whose connections to other hosts belong to `tasks`.
     #[must_use]
-    pub fn new(parts: DispatcherParts, tasks: &TaskScope) -> Self {
+    pub fn new(parts: DispatcherParts, scope: &TaskScope) -> Self {
         let DispatcherParts { host, peers, pools, programme, roster, call_queue } = parts;
-        let client = TaskClient::new(&host, peers, tasks);
+        let client = TaskClient::new(&host, peers, scope);
         let balancer = LoadBalancer::default();
         let router = CallRouter { host, pools, roster, balancer, client };
         Self { router, programme, call_queue }

@@ -27,7 +27,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::rig::{PATIENCE, TestStore, guest_file, until};
 
 /// The task API of a host without tasks.
-pub(crate) fn desk(world: &TestStore) -> TaskApi {
+pub(crate) fn task_api(world: &TestStore) -> TaskApi {
     let (_, programme) = watch::channel(Arc::default());
     let pools = Arc::new(TaskPools::new("a".into(), BTreeMap::new()));
     TaskApi { dispatcher: dispatcher(world, &pools, programme), pools }

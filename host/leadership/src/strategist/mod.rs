@@ -36,7 +36,7 @@ pub use self::{
     host_ranker::{GroupRanks, HostRanker},
     spread_disagreement::spread_disagreement,
 };
-use crate::host_view::{GroupRole, GroupView, HostView};
+use crate::host_view::{CandidacyRole, GroupView, HostView};
 use soloist_config::GroupConfig;
 use soloist_heart::{Group, HeartEvent, clock::BootTime};
 use soloist_stores::Roster;
@@ -128,7 +128,10 @@ impl Strategist {
     fn leave(&self, roster: &Roster, view: &HostView) {
         let Some(removal) = roster.notes.removed.get(&*self.host) else { return };
         let leads = |here: &GroupView| {
-            matches!(here.role, GroupRole::Leader | GroupRole::Draining | GroupRole::Resigning)
+            matches!(
+                here.role,
+                CandidacyRole::Leader | CandidacyRole::Draining | CandidacyRole::Resigning
+            )
         };
         if self.leave.is_cancelled() || view.groups.values().any(leads) {
             return;

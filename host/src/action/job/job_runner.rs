@@ -21,7 +21,7 @@ use super::{
 use crate::wall_clock::WallClock;
 use crate::{action::version_context::VersionContext, task_scope::TaskScope};
 use soloist_config::{CatchUpPolicy, JobConfig, OverlapPolicy, moment};
-use soloist_guests::plugin::{Kind, ServiceEntry};
+use soloist_guests::plugin::{Kind, ServiceEntryPoint};
 use soloist_jobs::{JobPlanner, JobRun, JobStep, RunOutcome, RunRecord, timetable};
 use soloist_telemetry::{log_throttle::LogThrottle, measure};
 
@@ -54,7 +54,7 @@ impl EndedRun {
 /// Runs one job.
 pub(super) struct JobRunner {
     version: Arc<VersionContext>,
-    entry: ServiceEntry,
+    entry: ServiceEntryPoint,
     job: Arc<JobConfig>,
     ledger: Arc<Ledger>,
     clock: WallClock,
@@ -76,7 +76,7 @@ pub(super) struct JobRunner {
 /// Runs a job by its schedule until its version is leaving; `tasks` own its runs.
 pub(super) async fn run_job(
     version: Arc<VersionContext>,
-    entry: ServiceEntry,
+    entry: ServiceEntryPoint,
     job: Arc<JobConfig>,
     jobs: JobServices,
     tasks: TaskScope,

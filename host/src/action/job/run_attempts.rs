@@ -14,7 +14,7 @@ use crate::wall_clock::WallClock;
 use soloist_config::{JobConfig, moment};
 use soloist_guests::{
     capability::{GuestState, Invocation, OutputTail},
-    plugin::{Guest, InstanceSlot, ServiceEntry},
+    plugin::{Guest, InstanceSlot, ServiceEntryPoint},
 };
 use soloist_heart::clock::{BootTime, back_off};
 use soloist_jobs::{RunOutcome, RunRecord, timetable, timetable::GRACE};
@@ -24,7 +24,7 @@ use soloist_trace::{KeyValue, SpanRole, TraceSpan};
 /// What is needed to execute a run.
 pub(super) struct RunAttempts {
     pub(super) version: Arc<VersionContext>,
-    pub(super) entry: ServiceEntry,
+    pub(super) entry: ServiceEntryPoint,
     pub(super) job: Arc<JobConfig>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) clock: WallClock,

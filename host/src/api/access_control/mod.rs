@@ -204,7 +204,7 @@ impl AccessControl {
 
 /// Checks a request to the control API itself against what its route requires.
 pub(super) async fn admit(
-    State((entrance, table)): State<(Arc<AccessControl>, Arc<RoleTable>)>,
+    State((access_control, table)): State<(Arc<AccessControl>, Arc<RoleTable>)>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -215,7 +215,7 @@ pub(super) async fn admit(
         return error.into_response();
     };
     let (method, uri) = (request.method(), request.uri());
-    let admitted = entrance.check(needs, caller, uri, request.headers()).await;
+    let admitted = access_control.check(needs, caller, uri, request.headers()).await;
     match admitted.and_then(|_| same_origin::check(method, uri, request.headers())) {
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal.into_response(),

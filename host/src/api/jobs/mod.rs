@@ -131,7 +131,7 @@ pub(super) mod tests {
         let (_, programme) = watch::channel(Arc::default());
         let (_, roster) = watch::channel(None);
         let peers = PeerClient::new(&PeerCredentials::default()).unwrap();
-        let obstacle = Box::new(|| None);
-        JobApi { host: "a".into(), programme, peers, roster, jobs, obstacle }
+        let claim_trouble = Box::new(|| None);
+        JobApi { host: "a".into(), programme, peers, roster, jobs, claim_trouble }
     }
 }

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use serde::de::DeserializeOwned;
 
-use crate::{api::Problem, cli::ExitError, cluster::PeerError};
+use crate::{api::ProblemDetails, cli::ExitError, cluster::PeerError};
 use soloist_text::with_causes;
 
 /// Parses `text`, a response of the host at `url`.
@@ -12,7 +12,10 @@ pub(crate) fn parse<T: DeserializeOwned>(url: &str, text: &[u8]) -> Result<T, Ex
 }
 
 /// The error that a host has answered with.
-pub(super) fn refusal(code: StatusCode, Problem { detail, help, .. }: Problem) -> ExitError {
+pub(super) fn refusal(
+    code: StatusCode,
+    ProblemDetails { detail, help, .. }: ProblemDetails,
+) -> ExitError {
     let exit = match code {
         StatusCode::NOT_FOUND => ExitError::missing,
         StatusCode::BAD_REQUEST | StatusCode::MISDIRECTED_REQUEST => ExitError::usage,

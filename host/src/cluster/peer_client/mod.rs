@@ -36,7 +36,7 @@ use soloist_tls::{ClientTls, HttpProtocol, MaybeTlsConnector, TlsError};
 pub const CREDENTIAL: HeaderName = HeaderName::from_static("soloist-authorization");
 
 /// The text of the error when another host does not authorize this one.
-pub(crate) const STRANGER: &str = "it does not let this host in: give all hosts the same \
+pub(crate) const UNAUTHORIZED: &str = "it does not let this host in: give all hosts the same \
                                    `peer_token` in [api], or certificates of one `client_ca`, and \
                                    write the names by which they are called into `names` in [host]";
 
@@ -103,7 +103,7 @@ pub enum PeerError {
     #[error("the answer is longer than {0} bytes")]
     TooLong(usize),
     /// The host does not authorize this one, or is not called by this name.
-    #[error("{STRANGER}")]
+    #[error("{UNAUTHORIZED}")]
     Unauthorized,
     /// Another host received the request than the one that it was meant for.
     #[error("{0}")]

@@ -42,7 +42,7 @@ impl ClusterTrust {
         );
         let mut named = self.reported.lock();
         if named.insert((address.to_owned(), cluster)) {
-            tracing::warn!(event = "store-stranger", address, "{text}");
+            tracing::warn!(event = "store-other-etcd", address, "{text}");
         }
         Error::EndpointError(text)
     }

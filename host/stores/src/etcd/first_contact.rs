@@ -150,17 +150,17 @@ mod tests {
 
     #[test]
     fn most_are_believed_and_so_is_one_of_as_many() {
-        let (one, three, stranger) = (Some((7, 1)), Some((7, 3)), Some((9, 1)));
+        let (one, three, foreign) = (Some((7, 1)), Some((7, 3)), Some((9, 1)));
         assert_eq!(believed(&[three, None, None]), Ok(7));
         assert_eq!(believed(&[one, one, None]), Ok(7), "one member by two names, and a dead one");
-        assert_eq!(believed(&[stranger, three, three]), Ok(7));
-        assert_eq!(believed(&[stranger, three, None]), Ok(7));
+        assert_eq!(believed(&[foreign, three, three]), Ok(7));
+        assert_eq!(believed(&[foreign, three, None]), Ok(7));
         // One member has become part of another cluster of three.
         assert_eq!(believed(&[Some((9, 3)), three, three]), Ok(7));
     }
 
     #[test]
-    fn who_may_be_a_stranger_is_not_believed() {
+    fn a_member_that_may_be_foreign_is_not_believed() {
         let (a, b) = (Some((7, 1)), Some((9, 1)));
         for answers in [[b, None, None], [None, b, None]] {
             assert!(believed(&answers).unwrap_err().contains("only some of the members"));
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_is_not_heard() {
+    fn a_foreign_member_is_not_believed() {
         let trust = ClusterTrust::default();
         trust.check("m0:2379", 9).unwrap();
         trust.believed.set(7).unwrap();
