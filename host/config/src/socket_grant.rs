@@ -28,11 +28,13 @@ pub struct SocketGrant {
 impl SocketGrant {
     /// Parses an entry as written in the settings.
     pub(super) fn parse(text: &str) -> Result<Self, Problem> {
-        let refused = |mend: String| {
-            Problem::new(format!("`{text}` is not where a socket can connect to"), mend)
+        let refused = |help: String| {
+            Problem::new(format!("`{text}` is not a valid entry of `sockets`"), help)
         };
         let Some((scheme, rest)) = text.split_once("://") else {
-            return Err(refused(format!("say how, as in `tcp://{text}` or `udp://{text}`")));
+            return Err(refused(format!(
+                "add the protocol, as in `tcp://{text}` or `udp://{text}`"
+            )));
         };
         let transport = match scheme {
             "tcp" => Transport::Tcp,
@@ -43,7 +45,7 @@ impl SocketGrant {
             _ => return Err(refused("write `tcp://…` or `udp://…`".to_owned())),
         };
         if rest.contains(['/', '?', '#', '@']) {
-            return Err(refused("write HOST:PORT alone behind the `//`".to_owned()));
+            return Err(refused("write only HOST:PORT after the `//`".to_owned()));
         }
         let Some((host, Some(port))) = split_port(rest) else {
             return Err(refused(format!("add the port, as in `{scheme}://10.0.0.5:5432`")));

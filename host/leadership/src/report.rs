@@ -110,7 +110,7 @@ pub(crate) fn store_changed(seen: &str, host: &str, journal: &Journal) {
 pub(crate) fn obstacles(before: &HostView, now: &HostView, host: &str, journal: &Journal) {
     match (&before.obstacle, &now.obstacle) {
         (before, Some(reason)) if before.as_ref() != Some(reason) => {
-            warn!(event = "not-joined", "{host} stands for nothing: {reason}");
+            warn!(event = "not-joined", "{host} cannot stand for election: {reason}");
             journal.record(Transition::of("not-joined", host).because(reason));
         }
         (Some(_), None) => {
@@ -134,7 +134,7 @@ pub(crate) fn obstacles(before: &HostView, now: &HostView, host: &str, journal: 
                 journal.record(Transition::of("not-ready", host).in_group(group).because(reason));
             }
             (Some(_), None) => {
-                info!(event = "ready", %group, "nothing here keeps this host from leading {group}");
+                info!(event = "ready", %group, "this host can lead {group} again");
                 journal.record(Transition::of("ready", host).in_group(group));
             }
             _ => {}

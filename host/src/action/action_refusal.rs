@@ -29,7 +29,7 @@ pub(super) enum ActionRefusal {
     Closed(Arc<str>),
     #[error("{}", unknown_path(.0))]
     Nowhere(String),
-    #[error("the target of the request is none")]
+    #[error("the target of the request is invalid")]
     NoTarget,
     #[error("{BAD_BODY}")]
     BadBody,
@@ -45,9 +45,11 @@ pub(super) enum ActionRefusal {
     Error(String),
     #[error("the plugin broke off its answer: {0}")]
     BrokenOff(String),
-    #[error("the plugin answered with the status {0}, which announces an answer and is none")]
+    #[error(
+        "the plugin answered with the status {0}, which is an interim response and not an answer"
+    )]
     NotFinal(StatusCode),
-    #[error("the plugin answered with {0} headers, and {RESPONSE_HEADERS} are the most that pass")]
+    #[error("the plugin answered with {0} headers, more than the maximum of {RESPONSE_HEADERS}")]
     Headers(usize),
     #[error("wasi:http has no upgrades")]
     Upgrade,

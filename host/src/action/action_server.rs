@@ -142,7 +142,7 @@ impl ActionServer {
         match timeout(START_TIMEOUT, self.instances.try_instantiate()).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(format!("it trapped at its start: {}", error.root_cause())),
-            Err(_) => Err("its start does not end".to_owned()),
+            Err(_) => Err("it does not finish starting".to_owned()),
         }
     }
 

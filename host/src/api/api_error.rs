@@ -35,12 +35,13 @@ impl ApiError {
 
     /// The request is malformed.
     pub(super) fn bad_request(error: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, error, "GET / lists what there is")
+        Self::new(StatusCode::BAD_REQUEST, error, "GET / lists all routes")
     }
 
     /// What was to be kept in the state of an action is larger than the store allows.
     pub(super) fn too_large(error: impl Into<String>) -> Self {
-        let help = "state is for small things that must outlive a leader: keep the large elsewhere";
+        let help =
+            "state is for small things that must outlive a leader: store large data elsewhere";
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, error, help)
     }
 

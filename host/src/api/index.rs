@@ -17,7 +17,7 @@ GET /v1/openapi.json     all routes, for programs (OpenAPI 3.1)
 
 GET /v1/logs/ACTION      what an action printed lately; ?lines=N&follow=true&host=HOST&format=json; `soloist logs` does the same
 
-GET /v1/state/ACTION     the keys of an action's state, as JSON; ?after=KEY&limit=N
+GET, PUT, DELETE /v1/state/ACTION       GET: the keys of an action's state, as JSON; ?after=KEY&limit=N; DELETE: all of them, with ?all=true; with ?key=KEY the same as the next
 GET, PUT, DELETE /v1/state/ACTION/KEY   one value, unchanged; `soloist state` does the same
 
 GET /v1/jobs             the jobs of this host, as JSON, each with its next and last run

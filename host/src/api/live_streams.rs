@@ -62,7 +62,7 @@ impl LiveStreams {
         F: Future<Output = Result<(), ListenerGone>> + Send + 'static,
     {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
-            let error = format!("{LISTENERS} listen to this host already");
+            let error = format!("this host already has {LISTENERS} listeners");
             let help = "close one of them, or ask another host";
             ApiError::new(StatusCode::SERVICE_UNAVAILABLE, error, help).retry_after(AGAIN)
         })?;

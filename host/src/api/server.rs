@@ -267,12 +267,12 @@ async fn metrics(State(source): State<SharedStatusSource>) -> impl IntoResponse 
 
 async fn unknown_path(uri: Uri) -> impl IntoResponse {
     let error = format!("there is nothing at {}", uri.path());
-    ApiError::new(StatusCode::NOT_FOUND, error, "GET / lists what there is")
+    ApiError::new(StatusCode::NOT_FOUND, error, "GET / lists all routes")
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> impl IntoResponse {
     let error = format!("{} does not take {method}", uri.path());
-    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, error, "GET / lists what there is")
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, error, "GET / lists all routes")
 }
 
 #[cfg(test)]

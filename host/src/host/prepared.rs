@@ -77,7 +77,7 @@ async fn compile(
             return Err(HostError::Action { reason: refused.reason.clone() });
         }
         None if programme.actions.is_empty() => {
-            warn!("there is nothing to perform yet: put a component into the plugins folder");
+            warn!("there are no plugins yet: put a component (*.wasm) into the plugins folder");
         }
         _ => {}
     }

@@ -151,7 +151,10 @@ async fn open(
         if matches!(*outcome.borrow(), ListenerState::Failed(_)) {
             return;
         }
-        outcome.send_replace(ListenerState::Waiting(format!("{address} is still in use, by the former leader on this machine or by another program: it should let go of it")));
+        outcome.send_replace(ListenerState::Waiting(format!(
+            "{address} is still in use, by the \
+         former leader on this machine or by another program; waiting until it is free"
+        )));
     };
     let opened = async {
         let listener = bind::listen(address, waiting).await?;

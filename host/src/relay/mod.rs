@@ -144,7 +144,7 @@ impl RunningRelay {
             sleep(limits::LINGER).await;
         }
         if timeout(patience, &mut self.listeners).await.is_err() {
-            tracing::warn!("requests were still under way: they are cut off");
+            tracing::warn!("requests were still in progress: they are cut off");
         }
         context.scope.stop().await;
         if !self.listeners.is_finished() {

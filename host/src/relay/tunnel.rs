@@ -29,7 +29,7 @@ pub(super) fn open(
                 // If either side fails, dropping both streams closes the other one.
                 let _ = copy_bidirectional(&mut client, &mut leader).await;
             }
-            Err(error) => tracing::debug!(%error, "an upgrade did not come about"),
+            Err(error) => tracing::debug!(%error, "an upgrade failed"),
         }
     });
 }

@@ -99,7 +99,9 @@ impl TaskClient {
         *request.method_mut() = Method::POST;
         match format!("{url}/v1/tasks/{}", call.name).parse() {
             Ok(uri) => *request.uri_mut() = uri,
-            Err(error) => return CallOutcome::Unreachable(format!("{url} is no address: {error}")),
+            Err(error) => {
+                return CallOutcome::Unreachable(format!("{url} is not an address: {error}"));
+            }
         }
         forwarded.write(request.headers_mut(), &self.host, to.host);
         self.peers.add_credential(request.headers_mut());

@@ -101,7 +101,10 @@ impl TaskCaller for Dispatcher {
     async fn call(&self, request: TaskRequest) -> Result<TaskReply, CallError> {
         let action = self.task(&request.name)?;
         if request.content_type.as_deref().is_some_and(|form| !is_content_type(form)) {
-            let text = format!("its content type is none: {CONTENT_TYPE_MAX} bytes of plain ASCII");
+            let text = format!(
+                "the content type is invalid: it has at most {CONTENT_TYPE_MAX} bytes of printable \
+                 ASCII"
+            );
             return Err(CallError::Refused { host: Arc::clone(&self.router.host), text });
         }
         let longest = action.config().task.call_timeout;

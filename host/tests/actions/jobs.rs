@@ -166,8 +166,8 @@ async fn it_is_tried_again_under_the_same_id() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_attempt_that_takes_too_long_or_traps_has_failed() {
     for (orders, error) in [
-        ("spin", "it was not done within 300ms; `run_timeout` gives it more"),
-        ("wait 60000", "it was not done within 300ms; `run_timeout` gives it more"),
+        ("spin", "it took longer than 300ms; raise `run_timeout`"),
+        ("wait 60000", "it took longer than 300ms; raise `run_timeout`"),
         ("trap", "it trapped: wasm trap: wasm `unreachable` instruction executed"),
         // WASI 0.2 knows only success and failure.
         ("exit 9", "it exited with code 1"),

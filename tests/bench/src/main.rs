@@ -28,7 +28,7 @@ use clap::{Parser, Subcommand};
 use soloist_devtools::cargo::cargo;
 use soloist_devtools::{cmd, etcd, guests, setup, soloist};
 
-/// Measure soloist beside what else one could use
+/// Measure soloist and its alternatives
 #[derive(Parser)]
 #[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
 struct Arguments {
@@ -39,7 +39,7 @@ struct Arguments {
 /// What can be measured.
 #[derive(Subcommand)]
 enum Bench {
-    /// Requests a second of plugins, beside `wasmtime serve` and a bare hyper server
+    /// Requests a second of plugins, compared with `wasmtime serve` and a bare hyper server
     Http,
     /// What many candidates and many groups cost on etcd
     Crowd,
@@ -47,7 +47,7 @@ enum Bench {
     Groups,
     /// What many plugins cost: to start, to hold, and to take over with
     Plugins,
-    /// Calls of a task over three hosts, beside plain requests of HTTP/2
+    /// Calls of a task over three hosts, compared with plain requests of HTTP/2
     Tasks,
     /// What it costs to ask a standby that forwards, and the pauses of its clients
     Relay {
@@ -55,7 +55,7 @@ enum Bench {
         #[arg(long, default_value_t = 20)]
         runs: usize,
     },
-    /// How long a planned hand-over takes, beside `etcdctl lock`
+    /// How long a planned hand-over takes, compared with `etcdctl lock`
     Failover {
         /// How many hand-overs to measure
         #[arg(long, default_value_t = 50)]

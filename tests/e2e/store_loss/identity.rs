@@ -57,7 +57,12 @@ async fn members_of_two_etcds_are_no_store() {
         let url = format!("etcd://{},{}", first.endpoint(), second.endpoint());
         let cluster = Cluster::at(url, CALM_TTL);
         let host = Process::start(&mut cluster.command("a", ""));
-        let said = [&a.endpoint(), &b.endpoint(), "members of several etcds", "name those of one"];
+        let said = [
+            &a.endpoint(),
+            &b.endpoint(),
+            "members of different etcd clusters",
+            "name only those of one",
+        ];
         let refused = |line: &Value| said.iter().all(|word| line.to_string().contains(word));
         host.log.find(0, "refusal", refused).await;
         assert!(host.log.events("leading").is_empty(), "{}", host.log);

@@ -63,3 +63,4 @@ pub use task::{TaskCall, TaskFailure, TaskOutput};
 pub use task::{TaskEntryPoint, TaskInstance};
 pub use ticker::FastTicks;
 pub use vetting::{CompileLimits, CompileTarget, die_with_parent};
+pub use world::INTERFACES_EXPORT;

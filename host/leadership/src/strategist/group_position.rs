@@ -191,8 +191,9 @@ impl<'a> GroupPosition<'a> {
             let group = self.group;
             warn!(
                 event = "disagreement", %group, ?hosts,
-                "the hosts do not agree on who should lead {group}: until one comes or goes, \
-                 whoever came first does; give [group.{group}] the same settings on all of them"
+                "the hosts do not agree on who should lead {group}: until a host joins or leaves, \
+                 the longest-waiting host does; give [group.{group}] the same settings on all of \
+                 them"
             );
             outcome.disagreements.push(group.clone());
         }

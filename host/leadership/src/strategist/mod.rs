@@ -113,12 +113,15 @@ impl Strategist {
                 let odds = &odds.text;
                 warn!(
                     event = "spread-differs",
-                    "hosts do not agree on what is spread, so no plan is followed by all of \
-                     them: {odds}; give the groups the same `spread` on each host{repeats}"
+                    "hosts have different settings of `spread`, so they follow no common \
+                     plan: {odds}; give the groups the same `spread` on each host{repeats}"
                 );
             }),
             None => at_odds.recovered(|_| {
-                info!(event = "spread-agreed", "hosts agree on what is spread");
+                info!(
+                    event = "spread-agreed",
+                    "all hosts have the same settings of `spread` again"
+                );
             }),
         }
     }

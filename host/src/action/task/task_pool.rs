@@ -154,8 +154,8 @@ impl TaskPool {
     fn check_answer(&self, answer: TaskOutput) -> Result<TaskOutput, TaskError> {
         if let Some(form) = answer.content_type.as_deref().filter(|form| !is_content_type(form)) {
             return Err(TaskError::Failed(format!(
-                "the content type of its answer, of {} bytes, is none: {CONTENT_TYPE_MAX} bytes of \
-                 plain ASCII are let through",
+                "the content type of its answer, of {} bytes, is invalid: the maximum is \
+                 {CONTENT_TYPE_MAX} bytes of printable ASCII",
                 form.len()
             )));
         }
@@ -165,7 +165,8 @@ impl TaskPool {
             return Ok(answer);
         }
         Err(TaskError::Failed(format!(
-            "its answer has {length} bytes: {most} are let through (`max_body_size` in its settings)"
+            "its answer has {length} bytes, more than the maximum of {most} (`max_body_size` in \
+             its settings)"
         )))
     }
 
@@ -212,8 +213,8 @@ impl TaskPool {
         let made = timeout(START_TIMEOUT, self.action.run(self.instantiate())).await;
         match made {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(format!("it does not come up: {}", error.root_cause())),
-            Err(_) => Err("it does not come up in time".to_owned()),
+            Ok(Err(error)) => Err(format!("it does not start: {}", error.root_cause())),
+            Err(_) => Err("it does not start in time".to_owned()),
         }
     }
 

@@ -33,7 +33,7 @@ pub struct JobApi {
 }
 
 /// The remark on a job whose schedule lies in the past.
-const NEVER_AGAIN: &str = "it never fires again, since the year of its schedule has passed";
+const NEVER_AGAIN: &str = "it never runs again, since the year of its schedule has passed";
 
 impl JobApi {
     /// The action of this name, if it is a job.

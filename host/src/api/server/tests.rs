@@ -136,7 +136,7 @@ async fn refuses_with_a_hint() {
     assert_eq!(code, 404);
     let expected = json!({
         "title": "Not Found", "status": 404, "detail": "there is nothing at /status",
-        "help": "GET / lists what there is",
+        "help": "GET / lists all routes",
     });
     assert_eq!(serde_json::from_str::<Value>(&body).unwrap(), expected);
     assert_eq!(server.ask(Method::HEAD, "/status").await, (404, String::new()));

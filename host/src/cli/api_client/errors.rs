@@ -39,8 +39,8 @@ pub(super) fn unexpected_answer(url: &str, error: &dyn std::error::Error) -> Exi
 }
 
 /// The help when the response to a change was lost.
-pub(super) const MAY_BE_DONE: &str = "it may have been done all the same: look before you ask \
-     again (`soloist status`, or what shows what was to change)";
+pub(super) const MAY_BE_DONE: &str = "it may have been done nevertheless: check `soloist status`, \
+                                      or the object of the command, before you repeat it";
 
 /// The error for a host that does not answer.
 pub(super) fn no_answer(url: &str, error: &PeerError) -> ExitError {
@@ -60,14 +60,14 @@ pub(super) fn no_answer(url: &str, error: &PeerError) -> ExitError {
     let exit = ExitError::unavailable(format!("no answer from {url}")).caused_by(error);
     if with_causes(error).contains(soloist_tls::OF_AUTHORITY) {
         return exit.help(
-            "what it shows is the certificate of an authority (CA), as `openssl req -x509` makes \
-             them: give the host one by `cert` that this authority has signed",
+            "it shows a CA certificate, as `openssl req -x509` makes them: give the host a \
+             certificate (`cert`) that this authority has signed",
         );
     }
     if with_causes(error).contains("certificate") {
         return exit.help(
-            "--ca FILE names the authorities that sign its certificate, --cert and --key FILE \
-             what to show",
+            "--ca FILE names the authorities that sign its certificate, --cert and --key FILE are \
+             this client's own certificate",
         );
     }
     exit.help(

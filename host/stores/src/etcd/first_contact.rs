@@ -90,7 +90,7 @@ async fn ask(
     });
     let answer = answer.await.unwrap_or_else(|_| Err(Error::EndpointError("no answer".into())));
     let answer = answer.inspect_err(|error| {
-        tracing::debug!(%error, address = member.address(), "does not say which etcd it is of");
+        tracing::debug!(%error, address = member.address(), "does not report its cluster ID");
     });
     (index, answer.ok().flatten())
 }
@@ -122,7 +122,7 @@ fn decide(claims: &BTreeMap<usize, ClusterClaim>, members: &[EtcdMember]) -> Res
     } else {
         format!(
             "only some of the members in `store` answer ({who}), and that etcd has fewer members \
-             than `store` names: whether it is the right one cannot be told until most answer"
+             than `store` names: soloist waits until most members answer, to know that it is the right one"
         )
     }))
 }

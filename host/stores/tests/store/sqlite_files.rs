@@ -28,7 +28,7 @@ fn path(world: &World) -> &Path {
     path
 }
 
-fn beside(world: &World, end: &str) -> PathBuf {
+fn sibling(world: &World, end: &str) -> PathBuf {
     path(world).with_extension(format!("db{end}"))
 }
 
@@ -55,7 +55,7 @@ async fn is_noticed_and_loses_nothing(ends: &[&str]) {
     soon(futures::future::join(leader.store.check(), next_leader.store.check())).await.0.unwrap();
     let begun = Instant::now();
     for end in ends {
-        fs::remove_file(beside(&world, end)).unwrap();
+        fs::remove_file(sibling(&world, end)).unwrap();
     }
     for lost in lost {
         let told = soon(lost).await.unwrap().to_string();

@@ -55,7 +55,7 @@ async fn after_a_leader_that_hangs_up_another_is_asked_for_what_may_be_repeated(
     drop(probed(&two).await);
     let (answer, _) = rest_of(client).await;
     assert!(
-        answer.starts_with("HTTP/1.1 502 ") && answer.contains("may have been done"),
+        answer.starts_with("HTTP/1.1 502 ") && answer.contains("may have been carried out"),
         "{answer}"
     );
     standby.stop().await;
@@ -72,7 +72,7 @@ async fn a_leader_that_hangs_up_and_leads_on_is_not_asked_again() {
         probed(&leader).await.write_all(OK.as_bytes()).await.unwrap();
         let (answer, _) = rest_of(client).await;
         assert!(
-            answer.starts_with("HTTP/1.1 502 ") && answer.contains("broke its answer off"),
+            answer.starts_with("HTTP/1.1 502 ") && answer.contains("broke off its answer"),
             "{answer}"
         );
     }

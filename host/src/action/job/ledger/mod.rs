@@ -84,7 +84,7 @@ impl Ledger {
         schedule: &str,
         as_what: LedgerOpening,
     ) -> Result<(JobMark, Vec<RunRecord>), TermOver> {
-        let (anew, own) =
+        let (reset, own) =
             (as_what == LedgerOpening::Reset, self.0.term.gate.term().fencing_token.0);
         let goes_on = |it: &RunRecord| as_what != LedgerOpening::First && it.fencing_token == own;
         loop {
@@ -107,10 +107,10 @@ impl Ledger {
                 mark.note_successes(&records);
             }
             let mark = match &book.mark {
-                Some((mark, _)) if mark.has_schedule(schedule) && !anew => mark.clone(),
+                Some((mark, _)) if mark.has_schedule(schedule) && !reset => mark.clone(),
                 found => {
                     let (mark, version) = match found {
-                        Some((mark, version)) => (mark.from_now(now, schedule, anew), *version),
+                        Some((mark, version)) => (mark.from_now(now, schedule, reset), *version),
                         None => (JobMark::new(now, schedule, self.last_number().await?), 0),
                     };
                     writes.push(self.put(MARK, &mark, version)?);

@@ -70,7 +70,7 @@ async fn members_of_two_etcds_are_refused_in_either_order() {
     let (a, b) = (EtcdServer::start().await, EtcdServer::start().await);
     for endpoints in [[a.address(), b.address()], [b.address(), a.address()]] {
         let problem = refusal(soon(open(endpoints.into(), None, REQUEST_TIMEOUT).check()).await);
-        assert!(problem.contains("members of several etcds"), "{problem}");
+        assert!(problem.contains("members of different etcd clusters"), "{problem}");
         assert!(problem.contains(&a.address()) && problem.contains(&b.address()), "{problem}");
     }
     // If only one of them can be reached, it may be either.
