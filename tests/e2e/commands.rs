@@ -182,7 +182,7 @@ async fn a_host_that_cannot_follow_in_a_paused_group_is_not_ready(kind: Kind) {
 
 async fn a_drained_host_stays_out(kind: Kind) {
     let mut cluster = Cluster::of_three(kind).await;
-    done(&cluster, "c", &["drain", "a"], "a leads nothing").await;
+    done(&cluster, "c", &["drain", "a"], "a leads no group").await;
     cluster.web.until("b", |answer| answer.host == "b").await;
     let drained = |status: &serde_json::Value| {
         ordered(&status["hosts"][0]["drained"]) && status["groups"]["main"]["role"] == "out"

@@ -245,7 +245,7 @@ async fn a_plugin_runs_alone_by_the_settings_beside_it() {
     let ran = run(soloist().args(["job", "run", "report", "--wait", "--url", url])).await;
     assert!(ran.status.success(), "{}\n{}", ran.output, process.log);
     fs::remove_file(&file).expect("a file");
-    process.log.find(0, "that it is gone", says("report.wasm is gone")).await;
+    process.log.find(0, "that it is gone", says("report.wasm was removed")).await;
     assert!(process.terminate().await.success(), "{}", process.log);
 }
 
