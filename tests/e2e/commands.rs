@@ -105,7 +105,7 @@ async fn what_cannot_be_handed_over_stays(kind: Kind) {
     cluster.kill("b").await;
     let gone = |status: &serde_json::Value| status["hosts"][1]["last_seen_at"].is_string();
     agrees(cluster.host("a"), gone).await;
-    refused(&cluster, "a", &args, REFUSED, "b is not there; it was seen last at").await;
+    refused(&cluster, "a", &args, REFUSED, "b is not alive; it was seen last at").await;
     // A refused command changes nothing and is not logged.
     assert!(cluster.host("a").log.events("command").is_empty(), "{}", cluster.host("a").log);
     let nobody = ["switchover", "--url", "http://127.0.0.1:9"];
@@ -182,7 +182,7 @@ async fn a_host_that_cannot_follow_in_a_paused_group_is_not_ready(kind: Kind) {
 
 async fn a_drained_host_stays_out(kind: Kind) {
     let mut cluster = Cluster::of_three(kind).await;
-    done(&cluster, "c", &["drain", "a"], "a leads nothing").await;
+    done(&cluster, "c", &["drain", "a"], "a leads no group").await;
     cluster.web.until("b", |answer| answer.host == "b").await;
     let drained = |status: &serde_json::Value| {
         ordered(&status["hosts"][0]["drained"]) && status["groups"]["main"]["role"] == "out"

@@ -131,7 +131,7 @@ async fn leadership_moves_on_the_page_while_the_leader_is_killed() {
     browser.until("document.querySelector('[data-host=b]').matches('.leads')").await;
     browser.until("document.querySelectorAll('#hosts .leads').length === 1").await;
     browser.until(&shows("[data-host=a] .state", "gone")).await;
-    browser.until(&shows("#terms .lost", "its session has ended")).await;
+    browser.until(&shows("#terms .lost", "session ended")).await;
     browser.until(&shows("#terms .now", "b leads main")).await;
     browser.until(&shows("#news", "b leads main")).await;
     browser.until("document.title.startsWith('b ')").await;
@@ -348,7 +348,7 @@ async fn a_token_is_asked_for_and_kept() {
     browser.go(&format!("http://{door}/")).await;
     browser.until(asks).await;
     browser.press(ESC).await;
-    browser.until(&shows("#cut-off", "it wants a token; reload the page")).await;
+    browser.until(&shows("#cut-off", "a token is required; reload the page")).await;
     browser.end().await;
     task.abort();
 }

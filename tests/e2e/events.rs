@@ -46,7 +46,7 @@ async fn a_change_of_leaders_is_told_with_its_cause(kind: Kind) {
         (&"a".into(), &term["fencing_token"]),
         "{ended}"
     );
-    assert_eq!(ended["cause"], "seen: it gave the leadership up", "{ended}");
+    assert_eq!(ended["cause"], "the leader resigned", "{ended}");
     let led = of_b.transition("leading").await;
     assert!(led["fencing_token"].as_i64() > term["fencing_token"].as_i64(), "{led} after {term}");
     of_b.status(|status| status["groups"]["main"]["role"] == "leader").await;
@@ -68,7 +68,7 @@ async fn a_lost_leader_is_told_as_seen(kind: Kind) {
     let ended = of_c.transition("ended").await;
     assert_eq!(
         (&ended["host"], &ended["cause"]),
-        (&"a".into(), &"seen: its session has ended".into())
+        (&"a".into(), &"the leader's session ended".into())
     );
     let next = of_c.transition("following").await;
     assert_eq!(next["host"], "b", "{next}");

@@ -133,7 +133,7 @@ async fn what_fails_on_one_host_runs_on_another(kind: Kind) {
     let back = a.event(seen["a"], "not-ready").await;
     let text = back["message"].as_str().unwrap_or_default();
     assert!(
-        text.contains("action work failed here") && text.contains("stands back for 4s"),
+        text.contains("action work failed here") && text.contains("for election for 4s"),
         "{back}"
     );
 

@@ -52,7 +52,7 @@ async fn a_failing_hook_hands_over(kind: Kind) {
 
 async fn a_hook_that_takes_too_long_hands_over(kind: Kind) {
     let endless = hook("spin", "", "hook_timeout = \"500ms\"\n");
-    hands_over(kind, &endless, "it was not done within 500ms").await;
+    hands_over(kind, &endless, "it took longer than 500ms").await;
 }
 
 /// With these settings `a` fails at the start of a term; the others do not.

@@ -272,7 +272,7 @@ async fn a_job_is_run_by_hand_from_any_host(kind: Kind) {
     let shown = run(soloist().args(["job", "--url", &b])).await.output;
     assert!(shown.contains("beat") && shown.contains("none") && shown.contains("done"), "{shown}");
     let shown = run(soloist().args(["job", "history", "beat", "--url", &b])).await.output;
-    assert!(shown.contains(id) && shown.contains("next when it is asked to"), "{shown}");
+    assert!(shown.contains(id) && shown.contains("next on request"), "{shown}");
     let shown = run(soloist().args(["job", "--json", "--url", &b])).await.output;
     let list: Value = serde_json::from_str(&shown).expect("JSON");
     assert_eq!(list["jobs"][0]["last_run"]["id"], id, "{list}");

@@ -5,7 +5,7 @@
 
 mod databases;
 mod examples;
-mod projects;
+pub(crate) mod projects;
 mod spelling;
 mod templates;
 mod tutorial_page;

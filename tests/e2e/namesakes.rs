@@ -37,11 +37,11 @@ async fn a_namesake_stands_for_nothing_until_the_name_is_free(kind: Kind) {
     let second = Process::start(&mut cluster.command("a", ""));
     let told = second.log.event(0, "not-joined").await;
     let said = text(&told["message"]);
-    for words in ["another host is called a as well", &first, "--name"] {
+    for words in ["another live host is also called a", &first, "--name"] {
         assert!(said.contains(words), "no {words:?} in {said}");
     }
     let (ready, why) = readiness(&second).await;
-    assert!(!ready && why.contains("another host is called a as well"), "{why}");
+    assert!(!ready && why.contains("another live host is also called a"), "{why}");
     let status = agrees(&second, |status| status["host"]["obstacle"].is_string()).await;
     assert_eq!(status["groups"]["main"]["role"], "out", "{status}");
     // The refused host has no entry, and the first one's entry is unchanged.

@@ -64,7 +64,7 @@ async fn a_strategy_is_looked_at() {
 #[tokio::test]
 async fn what_was_looked_at_is_compiled() {
     let cache = tempfile::tempdir().expect("a folder");
-    for said in ["which this user's hosts are spared", "it is compiled already"] {
+    for said in ["which this user's hosts now reuse", "it is compiled already"] {
         let mut command = soloist();
         command.args(["plugin", "inspect"]).arg(plugins().join("i-am-server.wasm"));
         let seen = run(command.env("XDG_CACHE_HOME", cache.path())).await;
@@ -182,10 +182,10 @@ async fn what_is_no_plugin_is_called_what_it_is() {
     let module = b"\0asm\x01\0\0\0";
     for (bytes, form, mend) in [
         (&b""[..], "empty file", "copy it again"),
-        (b"<html>404</html>", "text", "fetch it again"),
+        (b"<html>404</html>", "text", "download it again"),
         (b"(module)", "text format of WebAssembly", "wasm-tools parse"),
         (b"\x7fELF\x02\x01\x01\0", "program for a processor (ELF)", "wasm32-wasip2"),
-        (module, "core module", "nothing to enter it by"),
+        (module, "core module", "without an entry point"),
     ] {
         fs::write(&file, bytes).expect("a file");
         let seen = inspect(&file, &[]).await;
@@ -245,7 +245,7 @@ async fn a_plugin_runs_alone_by_the_settings_beside_it() {
     let ran = run(soloist().args(["job", "run", "report", "--wait", "--url", url])).await;
     assert!(ran.status.success(), "{}\n{}", ran.output, process.log);
     fs::remove_file(&file).expect("a file");
-    process.log.find(0, "that it is gone", says("report.wasm is gone")).await;
+    process.log.find(0, "that it is gone", says("report.wasm was removed")).await;
     assert!(process.terminate().await.success(), "{}", process.log);
 }
 
@@ -358,7 +358,7 @@ async fn dev_keeps_state_over_new_settings_and_over_a_new_build() {
     dev.says("is running on", 2).await;
     kept().await;
     fs::write(dev.path("source"), unseen(&guests().join("state.wasm"))).expect("a file");
-    dev.says("is prepared anew", 1).await;
+    dev.says("was prepared again", 1).await;
     kept().await;
     dev.stop().await;
 }

@@ -224,7 +224,7 @@ async fn a_plugin_that_is_pinned_is_replaced_by_no_other() {
     folder.put(&spin(), "web");
     let refused = folder.action("a", "web", |action| !action["last_error"].is_null()).await;
     let error = refused["last_error"].as_str().expect("an error");
-    for part in [sum(&spin()), sum(&server()), "not the one that is wanted".to_owned()] {
+    for part in [sum(&spin()), sum(&server()), "not the expected one".to_owned()] {
         assert!(error.contains(&part), "no {part} in {error}");
     }
     assert_eq!(
@@ -235,7 +235,7 @@ async fn a_plugin_that_is_pinned_is_replaced_by_no_other() {
     // A host that starts does not accept the plugin either.
     folder.start("b").await;
     let refused = folder.action("b", "web", |action| action["state"] == "refused").await;
-    assert!(refused["last_error"].as_str().is_some_and(|it| it.contains("not the one")));
+    assert!(refused["last_error"].as_str().is_some_and(|it| it.contains("not the expected one")));
 
     // It is accepted once the settings allow it.
     folder.settle("web", &pin(&spin()));

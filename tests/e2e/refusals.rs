@@ -208,5 +208,5 @@ async fn the_address_of_actions_is_no_control_api() {
     let url = format!("http://{}", cluster.web_at);
     let mut command = crate::harness::process::soloist();
     command.args(["status", "--url", &url]);
-    refused_by(&mut command, UNAVAILABLE, &["the actions that host a performs", ":4000"]).await;
+    refused_by(&mut command, UNAVAILABLE, &["the actions that host a runs", ":4000"]).await;
 }

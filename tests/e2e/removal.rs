@@ -28,7 +28,7 @@ async fn a_host_that_is_removed_leaves_and_stays_out_until_it_is_admitted(kind: 
     agrees(cluster.host("b"), |status| status["hosts"][2]["first_seen_at"].is_string()).await;
     refused(&cluster, "a", &["remove", "a", "--force"], REFUSED, "cannot remove itself").await;
     refused(&cluster, "b", &["admit", "a"], REFUSED, "a is not removed").await;
-    let words = "a is removed; it has stood down and left. It cannot join again";
+    let words = "a is removed; it has given up its leaderships and left. It cannot join again";
     done(&cluster, "b", &["remove", "a", "--force"], words).await;
     let mut host = cluster.hosts.remove("a").expect("a");
     assert!(host.ended().await.success(), "{}", host.log);
@@ -67,7 +67,7 @@ async fn a_host_whose_session_ran_out_does_not_come_back(kind: Kind) {
     cluster.freeze("a").await;
     // A frozen host cannot notice its removal, so the command waits for the end of its session
     // only.
-    let words = "a is removed; it has not said that it stands down: its session ran out";
+    let words = "a is removed; it did not confirm: its session ran out";
     done(&cluster, "b", &["remove", "a", "--force"], words).await;
     cluster.leading("b").await;
     let mut host = cluster.hosts.remove("a").expect("a");

@@ -14,9 +14,9 @@ use crate::harness::{
 crate::on_both_stores!(people_read_and_write_state, state_outlives_leaders_and_restarts);
 
 /// `soloist state` against one host.
-struct Desk(String);
+struct StateCommands(String);
 
-impl Desk {
+impl StateCommands {
     async fn at(cluster: &Cluster, host: &str) -> Self {
         Self(format!("http://{}", cluster.host(host).api().await))
     }
@@ -62,51 +62,51 @@ async fn people_read_and_write_state(kind: Kind) {
         cluster.web_at
     );
     cluster.join_with("a", &plain).await;
-    let desk = Desk::at(&cluster, "a").await;
+    let commands = StateCommands::at(&cluster, "a").await;
     // An action that runs, but has no state.
-    desk.refused(&["set", "plain", "k", "v"], REFUSED, "plain keeps no state").await;
-    desk.refused(&["set", "plain", "k", "v"], REFUSED, "write `state = true`").await;
+    commands.refused(&["set", "plain", "k", "v"], REFUSED, "plain keeps no state").await;
+    commands.refused(&["set", "plain", "k", "v"], REFUSED, "write `state = true`").await;
     // An action that no host runs: its state may exist before and after it.
-    assert_eq!(desk.ok(&["list", "web"]).await, b"");
+    assert_eq!(commands.ok(&["list", "web"]).await, b"");
     let unknown = "there is no action no-such-action";
-    desk.refused(&["list", "no-such-action"], MISSING, unknown).await;
+    commands.refused(&["list", "no-such-action"], MISSING, unknown).await;
     for action in ["web", "no-such-action"] {
-        assert_eq!(desk.ok(&["set", action, "greeting", "secret value"]).await, b"");
-        assert_eq!(desk.ok(&["get", action, "greeting"]).await, b"secret value");
+        assert_eq!(commands.ok(&["set", action, "greeting", "secret value"]).await, b"");
+        assert_eq!(commands.ok(&["get", action, "greeting"]).await, b"secret value");
     }
     let binary: Vec<u8> = (0..=255).collect();
-    desk.ok_with(&["set", "web", "stdin", "-"], &binary).await;
-    assert_eq!(desk.ok(&["get", "web", "stdin"]).await, binary);
+    commands.ok_with(&["set", "web", "stdin", "-"], &binary).await;
+    assert_eq!(commands.ok(&["get", "web", "stdin"]).await, binary);
     let file = cluster.folder.path().join("value");
     std::fs::write(&file, &binary).unwrap();
     let file = file.to_str().expect("UTF-8");
-    desk.ok(&["set", "web", "file", "--file", file]).await;
-    assert_eq!(desk.ok(&["get", "web", "file"]).await, binary);
-    desk.ok(&["set", "web", "empty", ""]).await;
-    assert_eq!(desk.ok(&["get", "web", "empty"]).await, b"");
+    commands.ok(&["set", "web", "file", "--file", file]).await;
+    assert_eq!(commands.ok(&["get", "web", "file"]).await, binary);
+    commands.ok(&["set", "web", "empty", ""]).await;
+    assert_eq!(commands.ok(&["get", "web", "empty"]).await, b"");
     for odd in ["..", ".", "a/../b", "ü b", "100%", "q?k=v&x#y", "+"] {
-        desk.ok(&["set", "odd", odd, odd]).await;
-        assert_eq!(desk.ok(&["get", "odd", odd]).await, odd.as_bytes());
+        commands.ok(&["set", "odd", odd, odd]).await;
+        assert_eq!(commands.ok(&["get", "odd", odd]).await, odd.as_bytes());
     }
     assert_eq!(
-        String::from_utf8_lossy(&desk.ok(&["list", "odd"]).await),
+        String::from_utf8_lossy(&commands.ok(&["list", "odd"]).await),
         "+\n.\n..\n100%\na/../b\nq?k=v&x#y\nü b\n"
     );
 
-    desk.refused(&["get", "web", "nothing"], MISSING, "web keeps no key \"nothing\"").await;
-    desk.refused(&["delete", "web", "nothing"], MISSING, "web keeps no key \"nothing\"").await;
-    desk.refused(&["list", "a/b"], USAGE, "`a/b` is not a name").await;
-    let output = desk.run(&["set", "web", "large", "-"], &vec![0; 300_000]).await;
+    commands.refused(&["get", "web", "nothing"], MISSING, "web keeps no key \"nothing\"").await;
+    commands.refused(&["delete", "web", "nothing"], MISSING, "web keeps no key \"nothing\"").await;
+    commands.refused(&["list", "a/b"], USAGE, "`a/b` is not a name").await;
+    let output = commands.run(&["set", "web", "large", "-"], &vec![0; 300_000]).await;
     assert_eq!(output.status.code(), Some(DATA));
     assert!(String::from_utf8_lossy(&output.stderr).contains("longer than 262144 bytes"));
 
     // Existing keys are removed although another one does not exist.
-    desk.refused(&["delete", "web", "stdin", "nothing", "file"], MISSING, "\"nothing\"").await;
-    assert_eq!(desk.ok(&["list", "web"]).await, b"empty\ngreeting\n");
-    desk.refused(&["delete", "web", "--all"], USAGE, "--yes").await;
-    assert_eq!(desk.ok(&["delete", "web", "--all", "--yes"]).await, b"deleted 2 keys\n");
-    assert_eq!(desk.ok(&["list", "web"]).await, b"");
-    assert_eq!(desk.ok(&["get", "no-such-action", "greeting"]).await, b"secret value");
+    commands.refused(&["delete", "web", "stdin", "nothing", "file"], MISSING, "\"nothing\"").await;
+    assert_eq!(commands.ok(&["list", "web"]).await, b"empty\ngreeting\n");
+    commands.refused(&["delete", "web", "--all"], USAGE, "--yes").await;
+    assert_eq!(commands.ok(&["delete", "web", "--all", "--yes"]).await, b"deleted 2 keys\n");
+    assert_eq!(commands.ok(&["list", "web"]).await, b"");
+    assert_eq!(commands.ok(&["get", "no-such-action", "greeting"]).await, b"secret value");
 
     let log = &cluster.host("a").log;
     let put = log.event(0, "state-put").await;
@@ -121,7 +121,8 @@ async fn state_outlives_leaders_and_restarts(kind: Kind) {
     cluster.leading("a").await;
     cluster.join("b").await;
     // Every host accepts the commands, whichever leads.
-    let (leader, standby) = (Desk::at(&cluster, "a").await, Desk::at(&cluster, "b").await);
+    let (leader, standby) =
+        (StateCommands::at(&cluster, "a").await, StateCommands::at(&cluster, "b").await);
     leader.ok(&["set", "kept", "by the leader", "1"]).await;
     standby.ok(&["set", "kept", "by a standby", "2"]).await;
     let all: &[u8] = b"by a standby\nby the leader\n";
@@ -135,36 +136,38 @@ async fn state_outlives_leaders_and_restarts(kind: Kind) {
         etcd.start().await;
     }
     cluster.join("c").await;
-    let desk = Desk::at(&cluster, "c").await;
-    assert_eq!(desk.ok(&["list", "kept"]).await, all);
-    assert_eq!(desk.ok(&["get", "kept", "by the leader"]).await, b"1");
-    assert_eq!(desk.ok(&["get", "kept", "by a standby"]).await, b"2");
+    let commands = StateCommands::at(&cluster, "c").await;
+    assert_eq!(commands.ok(&["list", "kept"]).await, all);
+    assert_eq!(commands.ok(&["get", "kept", "by the leader"]).await, b"1");
+    assert_eq!(commands.ok(&["get", "kept", "by a standby"]).await, b"2");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_is_lost_is_told() {
     let mut cluster = Cluster::new(Kind::Etcd).await.brief();
     cluster.join("a").await;
-    let desk = Desk::at(&cluster, "a").await;
-    desk.ok(&["set", "kept", "k", "1"]).await;
+    let commands = StateCommands::at(&cluster, "a").await;
+    commands.ok(&["set", "kept", "k", "1"]).await;
     cluster.etcd.as_mut().expect("etcd").kill().await;
     let endpoint = cluster.etcd.as_ref().expect("etcd").endpoint();
     for args in [&["list", "kept"][..], &["get", "kept", "k"], &["set", "kept", "k", "2"]] {
-        desk.refused(args, UNAVAILABLE, &endpoint).await;
+        commands.refused(args, UNAVAILABLE, &endpoint).await;
     }
     // The commands may be done before the host itself has noticed the loss of its store.
     cluster.host("a").log.event(0, "store-lost").await;
     cluster.etcd.as_mut().expect("etcd").start().await;
     cluster.host("a").log.event(0, "store-back").await;
-    assert_eq!(desk.ok(&["get", "kept", "k"]).await, b"1");
-    desk.ok(&["set", "kept", "k", "2"]).await;
+    assert_eq!(commands.ok(&["get", "kept", "k"]).await, b"1");
+    commands.ok(&["set", "kept", "k", "2"]).await;
 }
 
 #[tokio::test]
 async fn nobody_to_ask_for_state() {
-    let desk = Desk("http://127.0.0.1:9".into());
-    desk.refused(&["list", "web"], UNAVAILABLE, "127.0.0.1:9").await;
-    Desk("nonsense".into()).refused(&["list", "web"], USAGE, "`nonsense` is not a URL").await;
+    let commands = StateCommands("http://127.0.0.1:9".into());
+    commands.refused(&["list", "web"], UNAVAILABLE, "127.0.0.1:9").await;
+    StateCommands("nonsense".into())
+        .refused(&["list", "web"], USAGE, "`nonsense` is not a URL")
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -175,9 +178,9 @@ async fn a_list_of_many_pages_is_whole() {
     let sql = "WITH RECURSIVE i (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM i WHERE n < 2500)
                INSERT INTO state SELECT 'test', 'web', format('%05d', n), x'', 1 FROM i";
     rusqlite::Connection::open(file).unwrap().execute(sql, []).unwrap();
-    let desk = Desk::at(&cluster, "a").await;
+    let commands = StateCommands::at(&cluster, "a").await;
     let all: String = (1..=2500).map(|n| format!("{n:05}\n")).collect();
-    assert_eq!(String::from_utf8_lossy(&desk.ok(&["list", "web"]).await), all);
-    assert_eq!(desk.ok(&["delete", "web", "--all", "--yes"]).await, b"deleted 2500 keys\n");
-    assert_eq!(desk.ok(&["list", "web"]).await, b"");
+    assert_eq!(String::from_utf8_lossy(&commands.ok(&["list", "web"]).await), all);
+    assert_eq!(commands.ok(&["delete", "web", "--all", "--yes"]).await, b"deleted 2500 keys\n");
+    assert_eq!(commands.ok(&["list", "web"]).await, b"");
 }

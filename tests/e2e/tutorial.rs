@@ -4,6 +4,7 @@
 
 mod blocks;
 mod machines;
+mod readme;
 
 use std::{collections::BTreeMap, fs, time::Duration};
 
@@ -22,7 +23,7 @@ const WITHIN: Duration = PATIENCE.saturating_mul(2);
 #[tokio::test(flavor = "multi_thread")]
 async fn three_machines_are_set_up_as_the_tutorial_says() {
     let path = format!("{}/../{TUTORIAL}", env!("CARGO_MANIFEST_DIR"));
-    let (mut machines, mut variables) = (Machines::new(), BTreeMap::<_, String>::new());
+    let (mut machines, mut variables) = (Machines::with_plugin(), BTreeMap::<_, String>::new());
     let text = fs::read_to_string(path).expect("the tutorial");
     let all = blocks(&text);
     assert!(all.len() >= 10, "comments say where {} blocks run", all.len());

@@ -9,7 +9,7 @@ use soloist_devtools::cargo::{cargo, guest_cargo};
 use soloist_devtools::wasm_target::TARGET;
 use soloist_devtools::{cmd, guests, paths, setup};
 
-use crate::{browser, compose, deploy, fuzz, package, test, workspace_package};
+use crate::{book, browser, compose, deploy, fuzz, package, test, workspace_package};
 
 /// The number of simulated worlds: this takes less than a minute on two cores.
 const WORLDS: &str = "100000";
@@ -46,6 +46,7 @@ pub(crate) fn run() -> Result<()> {
     test::all_languages()?;
     browser::test()?;
     document()?;
+    book::run()?;
     dependencies()?;
     deploy::check()?;
     package::run()?;

@@ -13,7 +13,7 @@ use soloist_devtools::{guests, paths, soloist, wasm_target};
 pub(crate) fn run(extra: &[OsString]) -> Result<()> {
     eprintln!("1/3 wasm target: {}", wasm_target::TARGET);
     wasm_target::ensure()?;
-    eprintln!("2/3 plugins, and beside them");
+    eprintln!("2/3 plugins, and their programs");
     eprintln!("3/3 soloist (the first build takes some minutes)");
     // Both builds end with a long step on one core, so they fill each other's idle cores.
     let (plugins, program) = thread::scope(|both| {

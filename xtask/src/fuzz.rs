@@ -92,7 +92,7 @@ const ROWS: [(u8, u8, &str); 12] = [
 pub(crate) enum Target {
     /// Plugins, which are loaded
     Load,
-    /// Settings, in `soloist.toml` or beside a plugin; hosts start with those that are taken
+    /// Settings, in `soloist.toml` or next to a plugin; hosts start with those that are taken
     Settings,
     /// Requests to the control API of a host
     Api,
@@ -182,8 +182,8 @@ fn settings(corpus: &Path) -> Result<()> {
     for (number, (text, _)) in wrong.enumerate() {
         put(corpus, &format!("wrong-{number}"), 0, text)?;
         // The same keys, as they are written in a plugin's own `NAME.toml`.
-        if let Some((_, beside)) = text.split_once("[action.web]\n") {
-            put(corpus, &format!("beside-{number}"), 1, beside)?;
+        if let Some((_, sibling)) = text.split_once("[action.web]\n") {
+            put(corpus, &format!("beside-{number}"), 1, sibling)?;
         }
     }
     Ok(())

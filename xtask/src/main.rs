@@ -7,6 +7,7 @@
 // A task talks to the person who started it; there is no log to write to.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod book;
 mod browser;
 mod ci;
 mod compose;
@@ -57,9 +58,9 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
-    /// Test the dashboard in Chromium, and take the pictures in docs/ anew
+    /// Test the dashboard in Chromium, and take the pictures in docs/ again
     Pictures,
-    /// Measure soloist beside what else one could use
+    /// Measure soloist and its alternatives
     #[command(disable_help_flag = true)]
     Bench {
         /// Handed to the package `soloist-bench`
@@ -89,6 +90,14 @@ enum Task {
     },
     /// Write the pages in docs/reference/ from the source
     Reference,
+    /// Build the documentation as a book, in target/book/, and look up its links
+    Book,
+    /// What mdBook calls to have the links of pages rewritten
+    #[command(hide = true)]
+    BookLinks {
+        /// `supports OUTPUT`, or nothing
+        arguments: Vec<String>,
+    },
     /// Make the archive that a release hands out, in target/package/
     Package,
     /// Run every check: format, lints, tests, documentation, dependencies
@@ -130,6 +139,8 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Deploy => deploy::check(),
         Task::Fuzz { target, seconds } => fuzz::run(target, Duration::from_secs(seconds)),
         Task::Reference => reference::run(),
+        Task::Book => book::run(),
+        Task::BookLinks { arguments } => book::preprocess(&arguments),
         Task::Package => package::run(),
         Task::Ci => ci::run(),
     }

@@ -1,4 +1,5 @@
-//! The runbook lists every event that the log of a host knows, at its level, and no other.
+//! The runbook lists every event that the log of a host knows, at its level, and no other; and the
+//! messages that it and `docs/operations.md` quote are those of the program.
 //!
 //! Events are found in the text of the sources, in the macros of `tracing`: as `event = "…"`, or as
 //! `event = it.event()`, where a function `event` has the names.
@@ -13,6 +14,9 @@ use std::path::Path;
 use soloist_devtools::paths::repo;
 
 const RUNBOOK: &str = "docs/runbook-symptoms.md";
+const OPERATIONS: &str = "docs/operations.md";
+/// The headings of table columns that quote messages.
+const QUOTING: [&str; 2] = ["the body says", "it says"];
 const INDEX: &str = "## Index of log events";
 /// What comes before the name of an event in the sources.
 const MARK: &str = "event = ";
@@ -115,6 +119,72 @@ fn the_runbook_lists_every_event() {
         let _ = writeln!(faults, "`{event}` is listed, and nothing logs it");
     }
     assert!(faults.is_empty(), "{RUNBOOK}, {INDEX}:\n{faults}");
+}
+
+/// The parts of the messages that the tables of `page` quote. `…` and words in capitals, such as
+/// `NAME`, stand for what differs.
+fn quoted(page: &str) -> Vec<&str> {
+    let mut column = None;
+    let mut messages = Vec::new();
+    for line in page.lines() {
+        let mut cells = line.split('|');
+        if !line.starts_with('|') {
+            column = None;
+        } else if let Some(found) = cells.clone().position(|cell| QUOTING.contains(&cell.trim())) {
+            column = Some(found);
+        } else if let Some(cell) = column.and_then(|column| cells.nth(column)) {
+            messages.extend(cell.split('`').skip(1).step_by(2));
+        }
+    }
+    let is_variable = |word: &str| word.len() > 1 && word.chars().all(|c| c.is_ascii_uppercase());
+    let parts = messages.into_iter().flat_map(|message| message.split('…'));
+    let parts = parts.flat_map(move |part| {
+        let variable = part.split(' ').find(|word| is_variable(word));
+        variable.map_or_else(|| vec![part], |word| part.split(word).collect())
+    });
+    parts.map(|part| part.trim_matches([' ', ','])).filter(|part| part.len() > 5).collect()
+}
+
+/// The sources, with literals of several lines in one.
+fn joined(texts: &[String]) -> String {
+    let lines = texts.iter().flat_map(|text| text.lines());
+    let mut joined = String::new();
+    for line in lines {
+        match joined.strip_suffix('\\') {
+            Some(before) => {
+                joined.truncate(before.len());
+                joined += line.trim_start();
+            }
+            None => {
+                joined.push('\n');
+                joined += line;
+            }
+        }
+    }
+    joined
+}
+
+#[test]
+fn the_pages_quote_messages_of_the_program() {
+    let mut texts = Vec::new();
+    sources(&repo().join("host"), &mut texts);
+    let program = joined(&texts);
+    for page in [RUNBOOK, OPERATIONS] {
+        let text = fs::read_to_string(repo().join(page)).unwrap();
+        let messages = quoted(&text);
+        assert!(messages.len() > 5, "{page} quotes {messages:?}");
+        let unknown = messages.iter().filter(|message| !program.contains(**message));
+        let unknown: Vec<_> = unknown.collect();
+        assert!(unknown.is_empty(), "{page} quotes what no host says: {unknown:?}");
+    }
+}
+
+#[test]
+fn messages_are_found_in_the_tables_that_quote_them() {
+    let page = "| code | the body says |\n|---|---|\n| 1 | `a host called NAME as well`, `… is full, …` |\n\n| a | `no message` |\n";
+    assert_eq!(quoted(page), ["a host called", "as well", "is full"]);
+    let texts = ["x = \"one \\\n         two\";".to_owned()];
+    assert!(joined(&texts).contains("one two"));
 }
 
 #[test]

@@ -101,7 +101,7 @@ pub enum RestartPolicy {
 
 choice! {
     RestartPolicy { Always = "always", OnFailure = "on-failure", Never = "never" },
-    "does not say when a service is started again",
+    "restart",
     "write `always`, `on-failure` or `never`"
 }
 

@@ -75,10 +75,11 @@ impl ActionSource {
         for name in listing.orphan_settings() {
             set.refused.extend(self.orphan_settings(name, &listing));
         }
-        let beside: BTreeSet<_> = (listing.settings().iter().chain(listing.orphan_settings()))
-            .map(|name| settings_path(&listing, name))
-            .collect();
-        self.settings_cache.retain(|path| beside.contains(path));
+        let settings_files: BTreeSet<_> =
+            (listing.settings().iter().chain(listing.orphan_settings()))
+                .map(|name| settings_path(&listing, name))
+                .collect();
+        self.settings_cache.retain(|path| settings_files.contains(path));
         add_without_settings(&listing, &self.strategies, &mut set);
         set.actions.sort_by(|a, b| a.name.cmp(&b.name));
         set.refused.sort_by(|a, b| a.name.cmp(&b.name));
@@ -135,10 +136,7 @@ impl ActionSource {
         }
         let opened = self.settings_cache.open(&file).map_err(|error| {
             let what = format!("cannot read `{}`: {error}", file.display());
-            Problem::new(
-                what,
-                "let it be a text of some lines that this user can read, or remove it",
-            )
+            Problem::new(what, "make it a small text file that this user can read, or remove it")
         });
         let source = match opened {
             Ok(source) => source,
@@ -185,10 +183,9 @@ impl ActionSource {
             return None;
         }
         let shown = name.escape_debug();
-        let what = format!(
-            "`{shown}.toml` holds the settings of no plugin: there is no `{shown}.wasm` beside it"
-        );
-        let mend = match meant {
+        let what =
+            format!("`{shown}.toml` has no plugin: there is no `{shown}.wasm` in the same folder");
+        let help = match meant {
             Some(meant) => format!(
                 "rename it if it is meant for `{0}.wasm`, to `{0}.toml`; else put `{shown}.wasm` \
                  there, or remove it",
@@ -197,7 +194,7 @@ impl ActionSource {
             None => format!("put `{shown}.wasm` there, or remove it"),
         };
         let place = Some(source.place(&Located::new(0..0, ())));
-        let problem = Problem::new(what, mend).external().at(place);
+        let problem = Problem::new(what, help).external().at(place);
         let refused = RefusedAction::new(&shown.to_string(), vec![problem]);
         Some(refused.without_plugin())
     }
@@ -225,7 +222,7 @@ fn add_without_settings(
         if named.contains(&path) || set.refused.iter().any(|refused| refused.name == stem) {
             continue;
         }
-        let mend = format!("write `[action.NAME]` with `plugin = \"{shown}\"`");
+        let help = format!("write `[action.NAME]` with `plugin = \"{shown}\"`");
         let mut name = stem;
         let problem = if let Err(problem) = verdict {
             problem.clone()
@@ -234,11 +231,11 @@ fn add_without_settings(
             // name.
             name = file;
             let what = format!("`{shown}` has the name of an action that runs another plugin");
-            Problem::new(what, mend)
+            Problem::new(what, help)
         } else if value::name(stem).is_err() {
             let what = format!("`{shown}` cannot give its name to an action");
             let rule = "letters (a to z), digits, `-`, `_` and `.`";
-            Problem::new(what, format!("rename it, with no more than {rule}; or {mend}"))
+            Problem::new(what, format!("rename it, with no more than {rule}; or {help}"))
         } else {
             set.actions.push(ActionConfig::with_defaults(stem, path));
             continue;

@@ -34,7 +34,7 @@ pub enum ApiRole {
 
 choice! {
     ApiRole { Read = "read", Operate = "operate" },
-    "is no role",
+    "role",
     "write `read` or `operate`"
 }
 
@@ -156,8 +156,8 @@ fn long_enough(secret: Secret) -> Result<Secret, Problem> {
     }
     Err(Problem::new(
         format!(
-            "this is no token: it is shorter than {PEER_TOKEN_MIN} characters, or has others than printable ASCII"
+            "this is not a token: it is shorter than {PEER_TOKEN_MIN} characters, or contains characters other than printable ASCII"
         ),
-        "make one by `soloist token new hosts --role operate`, and give all hosts the same",
+        "create one with `soloist token new hosts --role operate`, and give it to all hosts",
     ))
 }

@@ -166,7 +166,7 @@ impl BoundedSetting for BoundedRatio {
         let written = *self.0.get_ref();
         within(written, 0.0, 1.0).ok_or_else(|| {
             let help = "write a number from 0.0 (none) to 1.0 (all), as in 0.1 for every tenth";
-            Problem::new(format!("{written} is no part of the traces"), help)
+            Problem::new(format!("`ratio` is {written}, and must be between 0.0 and 1.0"), help)
         })
     }
 
@@ -197,19 +197,19 @@ pub(super) fn span_within<const LEAST: u64, const MOST: u64>(
     let span = duration(text)?;
     let [least, most] = [LEAST, MOST].map(show);
     within(span, Duration::from_millis(LEAST), Duration::from_millis(MOST))
-        .ok_or_else(|| out_of_range(text, &format!("write a span from {least} to {most}")))
+        .ok_or_else(|| out_of_range(text, &format!("write a duration from {least} to {most}")))
 }
 
 /// Parses a time span of any length; the caller checks its bounds.
 #[expect(clippy::disallowed_methods, reason = "the one place; its callers have the bounds")]
 fn duration(text: &str) -> Result<Duration, Problem> {
     humantime::parse_duration(text).map_err(|error| {
-        let mend = match (text.trim().parse::<f64>(), error) {
+        let help = match (text.trim().parse::<f64>(), error) {
             (Ok(_), _) => format!("add the unit, as in `{0}s` or `{0}ms`", text.trim()),
             (Err(_), humantime::DurationError::NumberOverflow) => "write a shorter one".to_owned(),
             (Err(_), _) => "write a number with its unit, as in `5s`, `500ms` or `1m 30s`".into(),
         };
-        Problem::new(format!("`{text}` is not a span of time"), mend)
+        Problem::new(format!("`{text}` is not a duration"), help)
     })
 }
 
@@ -282,10 +282,10 @@ mod tests {
         assert_eq!(read("24h"), Ok(Duration::from_secs(24 * 3600)));
         for beyond in ["99ms", "0s", "24h 1ns", "18446744073709551615s"] {
             let error = read(beyond).unwrap_err();
-            assert!(error.ends_with("out of range: write a span from 100ms to 24h"), "{error}");
+            assert!(error.ends_with("out of range: write a duration from 100ms to 24h"), "{error}");
         }
         for none in ["5", "soon", "", "-1s", "99999999999999999999s"] {
-            assert!(read(none).unwrap_err().contains("is not a span of time: "), "{none}");
+            assert!(read(none).unwrap_err().contains("is not a duration: "), "{none}");
         }
     }
 

@@ -7,8 +7,8 @@ pub(super) trait Choice: Copy + 'static {
     /// Every value with its word.
     const WORDS: &'static [(&'static str, Self)];
 
-    /// What is wrong with any other text; completes "`TEXT` …".
-    const WRONG: &'static str;
+    /// The setting that takes the words.
+    const SETTING: &'static str;
 
     /// What to write instead, if the text resembles none of the words.
     const HELP: &'static str;
@@ -26,18 +26,18 @@ pub(super) trait Choice: Copy + 'static {
         let found = Self::WORDS.iter().find(|(word, _)| *word == text);
         found.map(|(_, value)| *value).ok_or_else(|| {
             let help = did_you_mean(text, Self::words()).unwrap_or_else(|| Self::HELP.to_owned());
-            Problem::new(format!("`{text}` {}", Self::WRONG), help)
+            Problem::new(format!("`{text}` is not a value of `{}`", Self::SETTING), help)
         })
     }
 }
 
-/// Implements [`Choice`] and `Display` for an enum: its values with their words, what is wrong
-/// with any other text, and what to write instead.
+/// Implements [`Choice`] and `Display` for an enum: its values with their words, the setting that
+/// takes them, and what to write instead of any other text.
 macro_rules! choice {
-    ($type:ty { $($value:ident = $word:literal),+ $(,)? }, $wrong:literal, $help:literal) => {
+    ($type:ty { $($value:ident = $word:literal),+ $(,)? }, $setting:literal, $help:literal) => {
         impl $crate::choice::Choice for $type {
             const WORDS: &'static [(&'static str, Self)] = &[$(($word, Self::$value)),+];
-            const WRONG: &'static str = $wrong;
+            const SETTING: &'static str = $setting;
             const HELP: &'static str = $help;
 
             fn word(self) -> &'static str {

@@ -108,8 +108,8 @@ fn variable(name: &str) -> Result<(), Problem> {
 fn without_nul(text: &str) -> Result<&str, Problem> {
     if text.contains('\0') {
         return Err(Problem::new(
-            "there is a NUL in this text",
-            "a program cannot be told it: drop it",
+            "this text contains a NUL character",
+            "programs cannot receive NUL characters: remove it",
         ));
     }
     Ok(text)
@@ -144,8 +144,8 @@ fn mount(
         if places.insert(place.clone()) {
             return Ok(place);
         }
-        let what = format!("two folders are to be at `{place}`");
-        Err(Problem::new(what, "give each a place of its own"))
+        let what = format!("two mounts have the target `{place}`");
+        Err(Problem::new(what, "give each mount a `target` of its own"))
     });
     usable?;
     Some(FolderMount { source: path, target: target?, read_only: table.read_only })
@@ -182,7 +182,7 @@ fn place(text: &str) -> Result<String, Problem> {
         return Ok(place.to_owned());
     }
     Err(Problem::new(
-        format!("`{text}` is not where a plugin can find a folder"),
+        format!("`{text}` is not a valid `target` of a mount"),
         "write an absolute path without `.` or `..`, as in `/data`",
     ))
 }

@@ -99,7 +99,7 @@ fn strategy(
         "priority" if prefer.is_empty() => Ok(Strategy::Priority),
         "priority" => Ok(Strategy::Labels(prefer)),
         "avoid" if avoid.is_empty() => Err(Problem::new(
-            "the strategy `avoid` is not told what to stay away from",
+            "the strategy `avoid` needs the setting `avoid`",
             "add `avoid = [\"group:NAME\"]` or `avoid = [\"label:NAME=VALUE\"]`",
         )),
         "avoid" => Ok(Strategy::Avoid(avoid)),
@@ -120,7 +120,7 @@ pub(super) fn label(text: &str) -> Result<HostLabel, Problem> {
             Ok(HostLabel { name: name.to_owned(), value: value.to_owned() })
         }
         _ => Err(Problem::new(
-            format!("`{text}` is not a label with its value"),
+            format!("`{text}` is not a label of the form LABEL=VALUE"),
             "write `LABEL=VALUE`, as in `size=big`; hosts get labels under `[host]`",
         )),
     }
@@ -131,7 +131,9 @@ fn avoid(text: &str) -> Result<AvoidRule, Problem> {
         Some(("group", group)) => Ok(AvoidRule::Leader(value::name(group)?.as_str().into())),
         Some(("label", text)) => label(text).map(AvoidRule::Label),
         _ => Err(Problem::new(
-            format!("`{text}` does not say what to stay away from"),
+            format!(
+                "`{text}` is not a valid entry of `avoid`: it lacks the prefix `group:` or `label:`"
+            ),
             "write `group:NAME` for the host that leads it, or `label:NAME=VALUE`",
         )),
     }

@@ -164,7 +164,10 @@ fn advertised(text: &str, secure: bool) -> Result<String, Problem> {
     let url = value::url(text)?;
     if secure && !url.starts_with("https:") {
         return Err(Problem::new(
-            format!("`{text}` is not how this host answers: it has `tls`"),
+            format!(
+                "`{text}` cannot be advertised: this host has `tls`, so its address begins with \
+                 `https://`"
+            ),
             format!("write `{}`", url.replacen("http:", "https:", 1)),
         ));
     }
@@ -180,15 +183,15 @@ fn check_openness(host: &HostConfig, insecure: bool) -> Result<(), Problem> {
     }
     let what = match (host.tls.is_some(), host.requires_credentials()) {
         (true, true) => return Ok(()),
-        (true, false) => "would do whatever anybody asks",
-        (false, true) => "would be spoken to without TLS, which shows tokens on the wire",
-        (false, false) => "would do whatever anybody asks, and without TLS",
+        (true, false) => "would accept commands from anybody",
+        (false, true) => "would be used without TLS, so tokens could be read on the network",
+        (false, false) => "would accept commands from anybody, and without TLS",
     };
     Err(Problem::new(
         format!("the control API on {listen}, which other machines reach, {what}"),
-        "give [host] `tls = { cert, key }`, and say who may ask: by `client_ca` in it, or by \
+        "give [host] `tls = { cert, key }`, and decide who has access: by `client_ca` in it, or by \
          tokens (`soloist token new NAME --role operate`); or listen on 127.0.0.1; or write \
-         `insecure = true` in [host] where the network itself keeps strangers out",
+         `insecure = true` in [host] where the network itself admits trusted clients only",
     ))
 }
 

@@ -40,7 +40,7 @@ pub(super) enum InstanceMode {
 
 choice! {
     InstanceMode { Fresh = "fresh", Reuse = "reuse" },
-    "is not a way to use instances",
+    "instances",
     "write \"fresh\" (a new instance for each request) or \"reuse\""
 }
 

@@ -19,8 +19,8 @@ impl IpNetwork {
             Some((address, bits)) => (address, Some(bits)),
             None => (text, None),
         };
-        let refused = |mend: &str| {
-            Problem::new(format!("`{text}` is no address, and no network"), mend.to_owned())
+        let refused = |help: &str| {
+            Problem::new(format!("`{text}` is neither an address nor a network"), help.to_owned())
         };
         let address: IpAddr = address.parse().map_err(|_| {
             refused("write an address, or a network, as in `10.0.0.0/8` or `2001:db8::/32`")
@@ -30,7 +30,9 @@ impl IpNetwork {
             None => most,
             Some(Ok(bits)) if bits <= most => bits,
             Some(_) => {
-                return Err(refused(&format!("write 0 to {most} behind the slash: so many bits")));
+                return Err(refused(&format!(
+                    "write a prefix length from 0 to {most} after the slash"
+                )));
             }
         };
         Ok(Self { address, bits })

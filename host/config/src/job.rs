@@ -48,7 +48,7 @@ pub enum CatchUpPolicy {
 
 choice! {
     CatchUpPolicy { Skip = "skip", Latest = "latest", All = "all" },
-    "is nothing that is done about missed runs",
+    "catch_up",
     "write \"skip\" (they are dropped), \"latest\" (the latest is run) or \"all\" (each is run)"
 }
 
@@ -65,7 +65,7 @@ pub enum OverlapPolicy {
 
 choice! {
     OverlapPolicy { Forbid = "forbid", Allow = "allow", Replace = "replace" },
-    "is no way for runs to meet",
+    "overlap",
     "write \"forbid\" (one at a time), \"allow\" (side by side) or \"replace\" (the later ends the earlier)"
 }
 
@@ -85,9 +85,9 @@ pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<O
             .collect();
         let misplaced = !places.is_empty();
         for (key, place) in places {
-            let what = format!("`{key}` says something of a job, and this is none");
-            let mend = "add `schedule`, as in `schedule = \"0 3 * * *\"` or `schedule = \"none\"`";
-            resolver.report(Problem::new(what, mend).at(place));
+            let what = format!("`{key}` applies to jobs only, and this action has no `schedule`");
+            let help = "add `schedule`, as in `schedule = \"0 3 * * *\"` or `schedule = \"none\"`";
+            resolver.report(Problem::new(what, help).at(place));
         }
         return (!misplaced).then_some(None);
     };
@@ -122,8 +122,8 @@ pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<O
 /// schedule starts it again.
 fn restarts(resolver: &mut Resolver<'_>, table: &ActionTable) {
     if let Some(restart) = &table.restart {
-        let what = "a job is not started again when it ends: it has a schedule";
-        let problem = Problem::new(what, "drop `restart`; `max_attempts` is for failures");
+        let what = "`restart` does not apply to jobs: they follow their schedule";
+        let problem = Problem::new(what, "drop `restart`; `max_attempts` repeats runs that failed");
         resolver.report(problem.at(Some(resolver.place(restart))));
     }
 }
@@ -135,12 +135,12 @@ fn pointless(resolver: &mut Resolver<'_>, table: &ActionTable, schedule: &Schedu
     let (why, keys) = match schedule {
         Schedule::Cron(..) => return,
         Schedule::Every(_) => {
-            ("`every` counts from the beginning of Unix time, wherever that is", vec![time_zone])
+            ("`every` counts from the Unix epoch, in any time zone", vec![time_zone])
         }
         Schedule::OnDemand => {
             let jitter = ("jitter", resolver.place_of(table.jitter.as_ref()));
             let catch_up = ("catch_up", place(&table.catch_up));
-            ("this job runs when it is asked to", vec![time_zone, jitter, catch_up])
+            ("this job runs on request only", vec![time_zone, jitter, catch_up])
         }
     };
     for (key, place) in keys.into_iter().filter(|(_, place)| place.is_some()) {
@@ -158,7 +158,8 @@ fn read_catch_up(
 ) -> Option<CatchUpPolicy> {
     resolver.read(catch_up, |text| match (catch_up_policy(text)?, overlap) {
         (CatchUpPolicy::All, Some(OverlapPolicy::Replace)) => Err(Problem::new(
-            "with `overlap = \"replace\"` each missed run would end the one before it",
+            "with `overlap = \"replace\"` and `catch_up = \"all\"`, each missed run would end the \
+             previous one",
             "write `catch_up = \"latest\"`, which runs the latest, or another `overlap`",
         )),
         (catch_up, _) => Ok(catch_up),

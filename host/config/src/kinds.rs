@@ -35,7 +35,7 @@ impl Kind {
 
 choice! {
     Kind { Http = "http", Service = "service", Job = "job", Hooks = "hooks", Task = "task" },
-    "is nothing that an action can be run as",
+    "kinds",
     "write `http`, `service`, `job`, `hooks` or `task`"
 }
 
@@ -115,21 +115,22 @@ pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<O
 
 /// Checks that a program is either scheduled or runs for the whole term, and not both.
 fn check(kinds: &Kinds, scheduled: bool) -> Result<(), Problem> {
-    let refused = |what: &str, mend: &str| Err(Problem::new(what, mend));
+    let refused = |what: &str, help: &str| Err(Problem::new(what, help));
     match (kinds.has(Kind::Service), kinds.has(Kind::Job), scheduled) {
         _ if kinds.is_empty() => {
             refused("`kinds` is empty: the action would do nothing", "name one, or drop `kinds`")
         }
         (_, true, false) => refused(
-            "it is to be a job, and has no `schedule`",
-            "add `schedule = \"0 3 * * *\"`, or `schedule = \"none\"` for one that is run by hand",
+            "`kinds` contains `job`, but there is no `schedule`",
+            "add `schedule = \"0 3 * * *\"`, or `schedule = \"none\"` for a job that runs on \
+             request only",
         ),
         (true, _, true) => refused(
-            "it has a `schedule`, so its program is no service",
+            "it has a `schedule`, so its program is a job and not a service",
             "write `job` instead of `service`, or drop `schedule`",
         ),
         (_, false, true) => refused(
-            "it has a `schedule`, and is not to be a job",
+            "it has a `schedule`, but `kinds` does not contain `job`",
             "add `job` to `kinds`, or drop `schedule`",
         ),
         _ => Ok(()),

@@ -41,9 +41,9 @@ pub(super) fn check_timings(timings: &Timings, store: &StoreUrl) -> Result<(), P
         .rev()
         .filter_map(|n| u64::try_from(n * 50).ok().map(Duration::from_millis))
         .find(|&stop| stop >= Duration::from_millis(STOP_MIN) && with(ttl, stop));
-    let mut mends = Vec::new();
-    mends.extend(ttl_that_works.map(|ttl| format!("`ttl = \"{}\"` or more", show(ttl))));
-    mends
+    let mut fixes = Vec::new();
+    fixes.extend(ttl_that_works.map(|ttl| format!("`ttl = \"{}\"` or more", show(ttl))));
+    fixes
         .extend(stop_that_works.map(|stop| format!("`stop_timeout = \"{}\"` or less", show(stop))));
     Err(Problem::new(
         format!(
@@ -54,7 +54,7 @@ pub(super) fn check_timings(timings: &Timings, store: &StoreUrl) -> Result<(), P
             show(stop),
             show(renew_every)
         ),
-        format!("write {}", mends.join(", or ")),
+        format!("write {}", fixes.join(", or ")),
     ))
 }
 

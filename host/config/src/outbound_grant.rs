@@ -20,8 +20,8 @@ pub struct OutboundGrant {
 impl OutboundGrant {
     /// Parses an entry as written in the settings.
     pub(super) fn parse(text: &str) -> Result<Self, Problem> {
-        let refused = |mend: String| {
-            Problem::new(format!("`{text}` is not where HTTP requests can go"), mend)
+        let refused = |help: String| {
+            Problem::new(format!("`{text}` is not a valid entry of `outbound`"), help)
         };
         let Some((scheme, rest)) = text.split_once("://") else {
             return Err(refused(format!("add the scheme, as in `https://{text}`")));
@@ -34,11 +34,13 @@ impl OutboundGrant {
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         if let Some((origin, _)) = rest.split_once(['/', '?', '#']) {
             return Err(refused(format!(
-                "leave the path out, since all of them are granted: `{scheme}://{origin}`"
+                "leave the path out: an entry grants all paths: `{scheme}://{origin}`"
             )));
         }
         if let Some((_, host)) = rest.rsplit_once('@') {
-            return Err(refused(format!("leave the login out: `{scheme}://{host}`")));
+            return Err(refused(format!(
+                "leave the user name and password out: `{scheme}://{host}`"
+            )));
         }
         let (host, port) = split_port(rest).ok_or_else(|| {
             refused("write the port as a number, as in `http://10.0.0.7:8080`".to_owned())

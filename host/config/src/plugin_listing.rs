@@ -102,15 +102,15 @@ impl PluginListing {
 
     fn missing(&self, name: &str) -> Problem {
         let present: Vec<_> = self.components.keys().map(String::as_str).collect();
-        let mend = did_you_mean(name, present.iter().copied());
-        let mend = mend.map_or_else(String::new, |question| question + " ");
+        let help = did_you_mean(name, present.iter().copied());
+        let help = help.map_or_else(String::new, |question| question + " ");
         let there = match &present[..] {
-            [] => "there is no component (*.wasm) in it at all".to_owned(),
-            present => format!("in it are: {}", present.join(", ")),
+            [] => "the folder contains no component (*.wasm)".to_owned(),
+            present => format!("the folder contains: {}", present.join(", ")),
         };
         Problem::new(
             format!("`{name}` is not in the plugins folder `{}`", self.folder.display()),
-            format!("{mend}{there}"),
+            format!("{help}{there}"),
         )
     }
 }

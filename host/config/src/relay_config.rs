@@ -32,7 +32,7 @@ impl StandbyMode {
 
 choice! {
     StandbyMode { Refuse = "refuse", Forward = "forward", Redirect = "redirect" },
-    "is nothing that a standby does",
+    "standby",
     "write \"refuse\" (standbys do not listen), \"forward\" (they pass requests on to the leader) or \"redirect\" (they say where it is)"
 }
 

@@ -73,9 +73,9 @@ fn open(folder: &Path, named: Option<&Path>) -> Result<SourceFile, Problem> {
 fn action_settings_problem(source: &SourceFile) -> Problem {
     let file = source.path().display();
     Problem::new(
-        format!("`{file}` holds the settings of an action, and not those of a host"),
-        "leave it as NAME.toml beside NAME.wasm in the plugins folder, which is checked with the \
-         host's own settings; or write it under [action.NAME] in soloist.toml",
+        format!("`{file}` holds the settings of an action instead of those of a host"),
+        "keep it as NAME.toml next to NAME.wasm in the plugins folder, where it is checked \
+         together with the host's settings; or write it under [action.NAME] in soloist.toml",
     )
 }
 

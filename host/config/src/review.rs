@@ -117,8 +117,8 @@ fn warn_unused_keys(
     if answers && action.instances == InstancePolicy::Fresh {
         for (key, place) in written.among(&OF_REUSE) {
             let what = format!("`{key}` does nothing: each request has an instance of its own");
-            let mend = format!("add `instances = \"reuse\"`, or drop `{key}`");
-            resolver.warn(Problem::new(what, mend).at(Some(place.clone())));
+            let help = format!("add `instances = \"reuse\"`, or drop `{key}`");
+            resolver.warn(Problem::new(what, help).at(Some(place.clone())));
         }
     }
 }
@@ -147,8 +147,8 @@ pub(super) fn groups(
         let near = did_you_mean(name, has_actions.iter().map(Group::as_str));
         let near = near.map_or_else(String::new, |question| question + " ");
         let what = format!("`[group.{name}]` does nothing: no action is of this group");
-        let mend = format!("{near}write `group = \"{name}\"` into the settings of one, or drop it");
-        resolver.warn(Problem::new(what, mend).at(Some(resolver.place(group))));
+        let help = format!("{near}write `group = \"{name}\"` into the settings of one, or drop it");
+        resolver.warn(Problem::new(what, help).at(Some(resolver.place(group))));
     }
 }
 
@@ -164,8 +164,8 @@ pub(super) fn tokens(
     }
     let what = "`[api.tokens]` holds no token: nobody is asked who they are, and everybody who \
                 reaches the control API may do everything";
-    let mend = "add what `soloist token new NAME --role operate` prints, or drop it";
-    resolver.warn(Problem::new(what, mend).at(Some(place)));
+    let help = "add what `soloist token new NAME --role operate` prints, or drop it";
+    resolver.warn(Problem::new(what, help).at(Some(place)));
 }
 
 /// The keys that are written in the settings of the action `name`.
@@ -174,8 +174,8 @@ fn written(source: &ActionSource, settings: &SettingsKeys<'_>, name: &str) -> Ta
     if let Some(header) = by_hand {
         return TableKeys { header: Some(header), ..settings.below(&["action", name]) };
     }
-    let beside = source.plugin_settings(name);
-    beside.map(|source| SettingsKeys::of(&source).below(&[])).unwrap_or_default()
+    let sibling = source.plugin_settings(name);
+    sibling.map(|source| SettingsKeys::of(&source).below(&[])).unwrap_or_default()
 }
 
 /// The keys of one table, each with the location of its value.

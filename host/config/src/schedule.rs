@@ -143,7 +143,10 @@ fn every(text: &str, span: &str) -> Result<Schedule, Problem> {
     if span.subsec_nanos() == 0 {
         return Ok(Schedule::Every(span));
     }
-    Err(Problem::new(format!("`{text}` is no schedule"), "write whole seconds, as in `every 30s`"))
+    Err(Problem::new(
+        format!("`{text}` is not a schedule"),
+        "write whole seconds, as in `every 30s`",
+    ))
 }
 
 fn zoned(pattern: &CronPattern, zone: Tz) -> ZonedPattern<'_> {
@@ -162,10 +165,10 @@ pub fn time_zone(text: &str) -> Result<Tz, (String, String)> {
 pub(super) fn zone(text: &str) -> Result<Tz, Problem> {
     text.parse().map_err(|_| {
         let names = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
-        let mend = did_you_mean(text, names).unwrap_or_else(|| {
+        let help = did_you_mean(text, names).unwrap_or_else(|| {
             "write a name of the IANA database, as in `Europe/Berlin` or `UTC`".to_owned()
         });
-        Problem::new(format!("`{text}` is not a time zone"), mend)
+        Problem::new(format!("`{text}` is not a time zone"), help)
     })
 }
 

@@ -55,7 +55,7 @@ impl SecretReader {
             }
             // This may be the secret itself, so it is not repeated.
             _ => Err(Problem::new(
-                "this does not say where the secret is kept",
+                "this does not name a source of the secret",
                 "write `env:NAME` or `file:PATH`, and keep the secret itself out of this file",
             )),
         }
@@ -69,14 +69,14 @@ impl fmt::Debug for Secret {
 }
 
 fn from_env(name: &str) -> Result<Secret, Problem> {
-    let mend = "set it in the environment of `soloist run`, or name another";
+    let help = "set it in the environment of `soloist run`, or name another";
     match env::var(name) {
         Ok(secret) => Ok(Secret::new(&secret)),
         Err(env::VarError::NotPresent) => {
-            Err(Problem::new(format!("the variable `{name}` is not set"), mend))
+            Err(Problem::new(format!("the variable `{name}` is not set"), help))
         }
         Err(env::VarError::NotUnicode(_)) => {
-            Err(Problem::new(format!("the variable `{name}` is no text (UTF-8)"), mend))
+            Err(Problem::new(format!("the variable `{name}` is not UTF-8 text"), help))
         }
     }
 }
@@ -84,12 +84,13 @@ fn from_env(name: &str) -> Result<Secret, Problem> {
 /// Reads a secret from a file; the final line break does not belong to it.
 fn from_file(path: &str, file: &Path) -> Result<Secret, Problem> {
     let refused = |what: String| {
-        let mend = "name a file that this user can read; a relative path starts from the settings file's folder";
-        Problem::new(format!("cannot read the secret `{path}`: {what}"), mend)
+        let help = "name a file that this user can read; a relative path starts from the settings \
+                    file's folder";
+        Problem::new(format!("cannot read the secret `{path}`: {what}"), help)
     };
     let bytes = small_file::read_up_to(file, SECRET_MAX);
     let bytes = bytes.map_err(|error| refused(error.to_string()))?;
-    let text = String::from_utf8(bytes).map_err(|_| refused("it is no text (UTF-8)".into()))?;
+    let text = String::from_utf8(bytes).map_err(|_| refused("it is not UTF-8 text".into()))?;
     let secret = text.strip_suffix('\n').unwrap_or(&text);
     Ok(Secret::new(secret.strip_suffix('\r').unwrap_or(secret)))
 }

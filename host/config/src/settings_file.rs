@@ -87,7 +87,7 @@ pub(super) struct HostTable {
     /// TLS of the control API, and certificates as a means of access. Default: none.
     pub(super) tls: Option<HostTlsTable>,
     /// Lets the control API listen on any address without TLS and access control. It is for
-    /// networks that keep strangers out themselves. Default: false.
+    /// networks that admit trusted clients only. Default: false.
     pub(super) insecure: bool,
     /// Labels of this host, as in { size = "big" }. Strategies and tasks select hosts by them.
     /// Default: none.

@@ -50,7 +50,7 @@ fn unreadable(file: &Path, error: &io::Error) -> Problem {
         return Problem::new(
             format!("there is no file `{}`", file.display()),
             "name the file of the plugin's settings, or leave --settings out: then they are \
-             those of NAME.toml beside NAME.wasm, if it is there",
+             those of NAME.toml next to NAME.wasm, if it is there",
         );
     }
     let what = format!("cannot read `{}`: {error}", file.display());

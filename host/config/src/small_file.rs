@@ -116,7 +116,7 @@ pub fn read_unless_larger(file: File, most: u64) -> io::Result<Option<Vec<u8>>> 
 }
 
 fn text(bytes: Vec<u8>) -> io::Result<String> {
-    String::from_utf8(bytes).map_err(|_| io::Error::other("it is no text (UTF-8)"))
+    String::from_utf8(bytes).map_err(|_| io::Error::other("it is not UTF-8 text"))
 }
 
 #[cfg(test)]

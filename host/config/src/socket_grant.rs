@@ -28,11 +28,13 @@ pub struct SocketGrant {
 impl SocketGrant {
     /// Parses an entry as written in the settings.
     pub(super) fn parse(text: &str) -> Result<Self, Problem> {
-        let refused = |mend: String| {
-            Problem::new(format!("`{text}` is not where a socket can connect to"), mend)
+        let refused = |help: String| {
+            Problem::new(format!("`{text}` is not a valid entry of `sockets`"), help)
         };
         let Some((scheme, rest)) = text.split_once("://") else {
-            return Err(refused(format!("say how, as in `tcp://{text}` or `udp://{text}`")));
+            return Err(refused(format!(
+                "add the protocol, as in `tcp://{text}` or `udp://{text}`"
+            )));
         };
         let transport = match scheme {
             "tcp" => Transport::Tcp,
@@ -43,7 +45,7 @@ impl SocketGrant {
             _ => return Err(refused("write `tcp://…` or `udp://…`".to_owned())),
         };
         if rest.contains(['/', '?', '#', '@']) {
-            return Err(refused("write HOST:PORT alone behind the `//`".to_owned()));
+            return Err(refused("write only HOST:PORT after the `//`".to_owned()));
         }
         let Some((host, Some(port))) = split_port(rest) else {
             return Err(refused(format!("add the port, as in `{scheme}://10.0.0.5:5432`")));
@@ -70,7 +72,7 @@ impl SocketGrant {
 
     /// Whether a guest may contact `to` after resolving `name` to it; see `HostPattern::reaches`.
     #[must_use]
-    pub fn leads(
+    pub fn reaches(
         &self,
         name: &str,
         transport: Transport,
@@ -125,16 +127,17 @@ mod tests {
     }
 
     #[test]
-    fn a_name_leads_where_it_stands_for_and_no_further() {
+    fn a_name_reaches_where_it_stands_for_and_no_further() {
         let db = grant("tcp://DB.internal:5432");
-        let leads = |name, to, private| db.leads(name, Transport::Tcp, at(to), private, |_| false);
+        let reaches =
+            |name, to, private| db.reaches(name, Transport::Tcp, at(to), private, |_| false);
         assert!(db.names("db.internal") && !db.names("x.db.internal"));
-        assert!(leads("db.internal", "10.0.0.5:5432", true));
-        assert!(!leads("db.internal", "10.0.0.5:5432", false));
-        assert!(!leads("db.internal", "127.0.0.1:5432", true));
-        assert!(!leads("other.internal", "10.0.0.5:5432", true));
+        assert!(reaches("db.internal", "10.0.0.5:5432", true));
+        assert!(!reaches("db.internal", "10.0.0.5:5432", false));
+        assert!(!reaches("db.internal", "127.0.0.1:5432", true));
+        assert!(!reaches("other.internal", "10.0.0.5:5432", true));
         assert!(!db.is_at(Transport::Tcp, at("10.0.0.5:5432")), "only by its name");
         let to = at("10.0.0.5:5432");
-        assert!(!db.leads("db.internal", Transport::Tcp, to, true, |_| true), "this machine");
+        assert!(!db.reaches("db.internal", Transport::Tcp, to, true, |_| true), "this machine");
     }
 }

@@ -154,7 +154,7 @@ fn shape_problem(message: &str) -> Problem {
     } else if message.contains(TABLE) {
         "write a table: its keys below a heading, as in [action.NAME], or { KEY = \"VALUE\" }"
     } else if message.starts_with("missing field") {
-        "add it: this is nothing without it"
+        "add it: this table requires it"
     } else if message.contains("expected a boolean") {
         "write true or false, without quotes"
     } else if message.contains("expected a sequence") {
@@ -162,7 +162,8 @@ fn shape_problem(message: &str) -> Problem {
     } else if message.starts_with("invalid type") {
         "examples/soloist.toml shows every key with a value of its type"
     } else {
-        "mend the TOML here: KEY = \"VALUE\" a line, tables as [host] or [action.NAME]"
+        "correct the TOML syntax here: one KEY = \"VALUE\" per line, and tables such as [host] or \
+         [action.NAME]"
     };
     Problem::new(message.lines().collect::<Vec<_>>().join(": "), help)
 }

@@ -70,9 +70,9 @@ fn useless(store: &StoreUrl) -> Problem {
     )
 }
 
-fn alone(what: &str, other: &str, mend: &str) -> Problem {
+fn alone(what: &str, other: &str, help: &str) -> Problem {
     Problem::new(
         format!("the {what} for the store comes without its {other}"),
-        format!("name that as well, by {mend}; or neither"),
+        format!("name that as well, by {help}; or neither"),
     )
 }

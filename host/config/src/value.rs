@@ -45,7 +45,7 @@ fn is_name_char(c: char) -> bool {
 /// Parses an address to listen on.
 pub(super) fn address(text: &str) -> Result<SocketAddr, Problem> {
     text.parse().map_err(|_| {
-        let mend = match text.rsplit_once(':') {
+        let help = match text.rsplit_once(':') {
             Some(("localhost", port)) if is_port(port) => format!("write `127.0.0.1:{port}`"),
             Some(("" | "*", port)) if is_port(port) => any_or_own(port),
             None if is_port(text) => any_or_own(text),
@@ -54,7 +54,7 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, Problem> {
             }
             _ => "write IP:PORT, as in `127.0.0.1:4000` or `[::1]:4000`".to_owned(),
         };
-        Problem::new(format!("`{text}` is not an address to listen on"), mend)
+        Problem::new(format!("`{text}` is not an address to listen on"), help)
     })
 }
 
@@ -104,7 +104,7 @@ pub(super) fn sha256(text: &str) -> Result<[u8; 32], Problem> {
     bytes.and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| {
         // This may be the fencing token itself, so it is not repeated.
         Problem::new(
-            "this is no SHA-256",
+            "this is not a SHA-256 digest",
             "write its 64 hexadecimal digits, as `sha256sum` prints them",
         )
     })
@@ -119,7 +119,7 @@ pub(super) fn size(text: &str) -> Result<u64, Problem> {
     let text = text.trim();
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ');
     let unit = text[digits.len()..].trim_start();
-    let refused = |mend| Problem::new(format!("`{text}` is not a size"), mend);
+    let refused = |help| Problem::new(format!("`{text}` is not a size"), help);
     let Ok(count) = digits.parse::<u64>() else {
         return Err(refused("write a whole number with its unit, as in `256MiB`".to_owned()));
     };

@@ -81,12 +81,12 @@ impl JobMark {
         self.schedule == schedule
     }
 
-    /// The mark to go on from at `now`, with another schedule or after a reset (`anew`). Claimed
+    /// The mark to go on from at `now`, with another schedule or after a `reset`. Claimed
     /// runs never start again; but a reset forgets the part after `now` of a span around `now`.
     #[must_use]
-    pub fn from_now(&self, now: DateTime<Utc>, schedule: &str, anew: bool) -> Self {
+    pub fn from_now(&self, now: DateTime<Utc>, schedule: &str, reset: bool) -> Self {
         let mut claimed = self.claimed.clone();
-        if anew {
+        if reset {
             claimed.cut(now);
         }
         Self { settled: now, claimed, schedule: schedule.to_owned(), ..self.clone() }

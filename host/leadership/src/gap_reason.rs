@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use crate::{
-    host_view::{GroupRole, HostView},
+    host_view::{CandidacyRole, HostView},
     roster_view::KnownRoster,
 };
 use soloist_heart::{Group, LeaderKey};
@@ -78,7 +78,7 @@ impl GapReason {
     #[must_use]
     pub fn of(group: &Group, roster: &Roster, view: &HostView) -> Option<Self> {
         let here = view.groups.get(group).map(|view| view.role);
-        if matches!(here, Some(GroupRole::Leader | GroupRole::Draining)) {
+        if matches!(here, Some(CandidacyRole::Leader | CandidacyRole::Draining)) {
             return None;
         }
         if view.session.is_none() {
@@ -86,7 +86,7 @@ impl GapReason {
         }
         // If this host could not resign its key yet, it knows that nothing performs under it.
         let own =
-            view.session.map(|(lease, _)| lease).filter(|_| here == Some(GroupRole::Resigning));
+            view.session.map(|(lease, _)| lease).filter(|_| here == Some(CandidacyRole::Resigning));
         let performs = |leader: &QueuedCandidate| {
             leader.candidate.since.is_some() && Some(leader.key.lease) != own
         };

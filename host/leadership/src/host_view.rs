@@ -6,7 +6,7 @@ use soloist_heart::{CandidacyStage, Group, GroupCandidacy, Heart, LeaseId, clock
 
 /// A host's role in a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GroupRole {
+pub enum CandidacyRole {
     /// The host leads.
     Leader,
     /// Its term is ending.
@@ -23,7 +23,7 @@ pub enum GroupRole {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupView {
     /// The host's role in the group.
-    pub role: GroupRole,
+    pub role: CandidacyRole,
     /// Why the host cannot stand, if it cannot.
     pub obstacle: Option<String>,
     /// Who has barred the host from standing, and why.
@@ -80,9 +80,9 @@ impl HostView {
         for group in self.groups.values_mut() {
             group.role = match group.role {
                 // What of its term is still alive is being ended.
-                GroupRole::Leader | GroupRole::Draining => GroupRole::Draining,
-                GroupRole::Resigning => GroupRole::Resigning,
-                GroupRole::Standby | GroupRole::Out => GroupRole::Out,
+                CandidacyRole::Leader | CandidacyRole::Draining => CandidacyRole::Draining,
+                CandidacyRole::Resigning => CandidacyRole::Resigning,
+                CandidacyRole::Standby | CandidacyRole::Out => CandidacyRole::Out,
             };
         }
         self
@@ -91,11 +91,13 @@ impl HostView {
 
 fn of_group(candidacy: &GroupCandidacy, held: Option<&str>) -> GroupView {
     let role = match candidacy.stage() {
-        CandidacyStage::Idle { .. } => GroupRole::Out,
-        CandidacyStage::Campaigning | CandidacyStage::Verifying { .. } => GroupRole::Standby,
-        CandidacyStage::Leading { .. } => GroupRole::Leader,
-        CandidacyStage::Draining { .. } | CandidacyStage::Stopping { .. } => GroupRole::Draining,
-        CandidacyStage::Resigning { .. } => GroupRole::Resigning,
+        CandidacyStage::Idle { .. } => CandidacyRole::Out,
+        CandidacyStage::Campaigning | CandidacyStage::Verifying { .. } => CandidacyRole::Standby,
+        CandidacyStage::Leading { .. } => CandidacyRole::Leader,
+        CandidacyStage::Draining { .. } | CandidacyStage::Stopping { .. } => {
+            CandidacyRole::Draining
+        }
+        CandidacyStage::Resigning { .. } => CandidacyRole::Resigning,
     };
     let owned = |text: Option<&str>| text.map(ToOwned::to_owned);
     GroupView { role, obstacle: owned(held.or(candidacy.obstacle())), bar: owned(candidacy.bar()) }
@@ -109,7 +111,7 @@ mod tests {
 
     #[test]
     fn nobody_leads_or_stands_when_the_deadline_has_passed() {
-        use GroupRole::{Draining, Leader, Out, Resigning, Standby};
+        use CandidacyRole::{Draining, Leader, Out, Resigning, Standby};
         let roles = [Leader, Draining, Resigning, Standby, Out];
         let deadline = BootTime::from_nanos(7_000_000_000);
         let group = |role| GroupView { role, obstacle: None, bar: None };

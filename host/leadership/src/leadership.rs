@@ -39,7 +39,9 @@ pub struct Leadership {
 #[derive(Debug, thiserror::Error)]
 pub enum StandError {
     /// The system has no thread or no runtime to give.
-    #[error("the system gives no thread: close other programs, or raise its limits")]
+    #[error(
+        "cannot start a thread: close other programs, or raise this user's limits (`ulimit -u`)"
+    )]
     System(#[from] io::Error),
     /// The store refuses the process, and waiting will not help.
     #[error(transparent)]

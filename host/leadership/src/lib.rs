@@ -45,7 +45,7 @@ pub use election::{Election, ElectionSpec};
 pub use election_thread::ElectionThread;
 pub use gap_reason::GapReason;
 pub use gate::{Deadline, Gate, GateShut};
-pub use host_view::{GroupRole, GroupView, HostView};
+pub use host_view::{CandidacyRole, GroupView, HostView};
 pub use leadership::{Candidacy, Leadership, StandError};
 pub use performer::{Performer, RunningTerm, TermOrder};
 pub use readiness_check::{AddressObstacle, LocalGroup, ReadinessCheck};

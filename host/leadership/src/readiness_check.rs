@@ -1,7 +1,7 @@
 //! Decides what a host reports to its heart about its ability to lead a group. This is the part of
 //! the host's watch over its readiness that does no I/O; the simulation uses it as well.
 
-use crate::host_view::{GroupRole, HostView};
+use crate::host_view::{CandidacyRole, HostView};
 use soloist_heart::{EndCause, FencingToken, Group, HeartEvent, LeaseId};
 use soloist_stores::Roster;
 
@@ -25,7 +25,7 @@ pub struct ReadinessCheck {
 pub struct LocalGroup<'a> {
     /// Which group.
     pub group: &'a Group,
-    role: Option<GroupRole>,
+    role: Option<CandidacyRole>,
     /// Whether the heart knows that people do not want this host to stand.
     pub barred: bool,
     /// The lease of this host's session, if it has one.
@@ -68,8 +68,10 @@ impl ReadinessCheck {
         clock: Option<String>,
         judge: impl FnOnce(&mut Self) -> Option<Result<(), String>>,
     ) -> Option<HeartEvent> {
-        if matches!(here.role, Some(GroupRole::Leader | GroupRole::Draining | GroupRole::Resigning))
-        {
+        if matches!(
+            here.role,
+            Some(CandidacyRole::Leader | CandidacyRole::Draining | CandidacyRole::Resigning)
+        ) {
             // A term notices failures of its own actions, but not a wrong clock.
             return self.hand_over(here, clock?);
         }

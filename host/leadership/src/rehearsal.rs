@@ -123,7 +123,10 @@ impl Rehearsal {
         let (store, host) = (self.store.label(), &self.host);
         match (before, now) {
             (_, RehearsalResult::Refused(reason)) => {
-                warn!(event = "no-writes", store, "{reason}; a campaign would meet the same");
+                warn!(
+                    event = "no-writes",
+                    store, "{reason}; a campaign would fail for the same reason"
+                );
                 self.journal.record(Transition::of("no-writes", host).because(reason));
             }
             (RehearsalResult::Refused(_), _) => {

@@ -124,7 +124,7 @@ impl ObstacleReporter {
     ) {
         match (&before.obstacle, &now.obstacle) {
             (before, Some(reason)) if before.as_ref() != Some(reason) => {
-                warn!(event = "not-joined", "{host} stands for nothing: {reason}");
+                warn!(event = "not-joined", "{host} cannot stand for election: {reason}");
                 journal.record(Transition::of("not-joined", host).because(reason));
             }
             (Some(_), None) => {
@@ -138,10 +138,7 @@ impl ObstacleReporter {
             let Some(reason) = why_not(here) else {
                 // A host that is no member stands in no group, whatever it could run.
                 if now.joined && self.unready.remove(group) {
-                    info!(
-                        event = "ready", %group,
-                        "nothing here keeps this host from leading {group}"
-                    );
+                    info!(event = "ready", %group, "this host can lead {group}");
                     journal.record(Transition::of("ready", host).in_group(group));
                 }
                 continue;

@@ -38,7 +38,7 @@ impl RosterFollower {
                 let lost = self.follow(&to).await;
                 self.freshness.watch_lost();
                 if let Err(error) = lost {
-                    debug!(%error, "lost sight of the cluster");
+                    debug!(%error, "can no longer read the cluster");
                 }
                 sleep(self.retry).await;
             }
@@ -84,8 +84,8 @@ impl RosterFollower {
         };
         if let Some(was) = was.filter(others) {
             let cause = match now.member_of(was.key.lease) {
-                Some(_) => "seen: it gave the leadership up",
-                None => "seen: its session has ended",
+                Some(_) => "the leader resigned",
+                None => "the leader's session ended",
             };
             self.journal.record(of("ended", was).because(cause));
         }

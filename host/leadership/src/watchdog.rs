@@ -94,7 +94,7 @@ impl Watchdog {
                     let beats = pulse.counter.load(Ordering::Relaxed);
                     if let Some(silent) = pulse.check(beats, passed, &timings) {
                         let (of, ms) = (pulse.of, silent.as_millis());
-                        abort(&format!("nothing has moved in {of} for {ms} ms"));
+                        abort(&format!("{of} has not responded for {ms} ms"));
                     }
                 }
                 last = now;
@@ -192,7 +192,7 @@ impl WatchedTerm {
 
 /// The last resort. Nothing here may block: neither the log nor whoever reads stderr.
 fn abort(why: &str) -> ! {
-    let line = format!("soloist: {why}: aborting, so that another host performs, and only one\n");
+    let line = format!("soloist: {why}: aborting, so that only one host runs the actions\n");
     let stderr = rustix::stdio::stderr();
     let mut ready = [PollFd::new(&stderr, PollFlags::OUT)];
     if poll(&mut ready, Some(&Timespec::default())).is_ok_and(|ready| ready > 0) {

@@ -6,8 +6,8 @@ use ::http::{HeaderValue, Response, StatusCode, header};
 
 use super::{limited_body::BodyDefect, limits::RESPONSE_HEADERS, response_abort::ResponseAbort};
 use crate::http::{
-    BAD_BODY, BAD_BODY_HELP, CLOSED_HELP, Problem, TOO_LARGE_HELP, UNKNOWN_PATH_HELP, too_large,
-    unknown_path,
+    BAD_BODY, BAD_BODY_HELP, CLOSED_HELP, ProblemDetails, TOO_LARGE_HELP, UNKNOWN_PATH_HELP,
+    too_large, unknown_path,
 };
 use soloist_guests::capability::PoolExhausted;
 use soloist_leadership::GateShut;
@@ -29,7 +29,7 @@ pub(super) enum ActionRefusal {
     Closed(Arc<str>),
     #[error("{}", unknown_path(.0))]
     Nowhere(String),
-    #[error("the target of the request is none")]
+    #[error("the target of the request is invalid")]
     NoTarget,
     #[error("{BAD_BODY}")]
     BadBody,
@@ -45,9 +45,11 @@ pub(super) enum ActionRefusal {
     Error(String),
     #[error("the plugin broke off its answer: {0}")]
     BrokenOff(String),
-    #[error("the plugin answered with the status {0}, which announces an answer and is none")]
+    #[error(
+        "the plugin answered with the status {0}, which is an interim response and not an answer"
+    )]
     NotFinal(StatusCode),
-    #[error("the plugin answered with {0} headers, and {RESPONSE_HEADERS} are the most that pass")]
+    #[error("the plugin answered with {0} headers, more than the maximum of {RESPONSE_HEADERS}")]
     Headers(usize),
     #[error("wasi:http has no upgrades")]
     Upgrade,
@@ -124,7 +126,7 @@ impl ActionRefusal {
 
     /// The response that the client gets; `text` makes its body.
     pub(super) fn response<B>(&self, text: impl FnOnce(String) -> B) -> Response<B> {
-        let problem = Problem::new(self.status(), self.to_string(), self.help());
+        let problem = ProblemDetails::new(self.status(), self.to_string(), self.help());
         let mut response = problem.action_response(text);
         let headers = response.headers_mut();
         // The next leader is only reached through a new connection, and the rest of a body that is

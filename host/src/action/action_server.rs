@@ -24,7 +24,7 @@ use super::{
 };
 use crate::http::{MatchedRoute, RequestBody, is_over_tls};
 use soloist_config::IpNetwork;
-use soloist_guests::{capability::TermHeaders, plugin::HttpEntry};
+use soloist_guests::{capability::TermHeaders, plugin::HttpEntryPoint};
 use soloist_heart::clock::BootTime;
 use soloist_leadership::{Gate, GateShut};
 use soloist_telemetry::measure::{self, RequestMetrics};
@@ -43,7 +43,7 @@ pub(super) struct ActionServer {
 
 impl ActionServer {
     /// A server whose requests are answered by `entry`.
-    pub(super) fn new(version: Arc<VersionContext>, entry: HttpEntry) -> Self {
+    pub(super) fn new(version: Arc<VersionContext>, entry: HttpEntryPoint) -> Self {
         let limits = &version.action.config().limits;
         let queue_permits =
             Arc::new(Semaphore::new(limits.max_concurrent_requests + limits.max_queued_requests));
@@ -142,7 +142,7 @@ impl ActionServer {
         match timeout(START_TIMEOUT, self.instances.try_instantiate()).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(format!("it trapped at its start: {}", error.root_cause())),
-            Err(_) => Err("its start does not end".to_owned()),
+            Err(_) => Err("it does not finish starting".to_owned()),
         }
     }
 

@@ -10,7 +10,7 @@ use super::{
     single_instances::{self, SingleInstances},
     version_context::VersionContext,
 };
-use soloist_guests::plugin::HttpEntry;
+use soloist_guests::plugin::HttpEntryPoint;
 
 /// The instances of one action under one term.
 pub(super) enum HttpInstances {
@@ -30,12 +30,12 @@ pub(super) enum HttpReservation {
 
 impl HttpInstances {
     /// A set without instances.
-    pub(super) fn new(version: &Arc<VersionContext>, entry: HttpEntry) -> Self {
+    pub(super) fn new(version: &Arc<VersionContext>, entry: HttpEntryPoint) -> Self {
         match entry {
-            HttpEntry::V02(entry) => {
+            HttpEntryPoint::V02(entry) => {
                 Self::Single(SingleInstances::new(version.clone(), entry).into())
             }
-            HttpEntry::V03(entry) => {
+            HttpEntryPoint::V03(entry) => {
                 Self::Shared(SharedInstances::new(version.clone(), entry).into())
             }
         }

@@ -36,7 +36,7 @@ impl RefusedPlugin {
     /// there.
     pub(crate) fn reserved_with_reason(&self) -> Option<(&ReservedMount, Arc<str>)> {
         let reserved = self.reserved.as_ref()?;
-        let told = format!("the action {} cannot be had: {}", self.name, self.reason);
+        let told = format!("the action {} cannot be loaded: {}", self.name, self.reason);
         Some((reserved, truncated_reason(&told)))
     }
 }

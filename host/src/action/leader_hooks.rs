@@ -18,7 +18,7 @@ use super::{
 use crate::task_scope::TaskScope;
 use soloist_guests::{
     capability::{ActionAccess, GuestState, one_line},
-    plugin::{Guest, HookLeader, HooksEntry, LeaderChange},
+    plugin::{Guest, HookLeader, HooksEntryPoint, LeaderChange},
 };
 use soloist_leadership::Gate;
 
@@ -93,7 +93,7 @@ async fn call_on_leader(
     let (name, group, fencing_token) = (action.name(), &term.group, term.fencing_token.0);
     match outcome {
         Ok(()) => {
-            info!(event = "hook", action = %name, %group, fencing_token, "action {name} was told that its host leads");
+            info!(event = "hook", action = %name, %group, fencing_token, "action {name} has run its hook on-leader");
             // An action with other kinds must also show that those run.
             if !action.kinds().run_all_term() {
                 action.live_status().lock().last_error = None;
@@ -105,7 +105,7 @@ async fn call_on_leader(
         Err(_) if services.term.gate.pass().is_err() => Ok(()),
         Err(error) => {
             let reason = format!("its hook on-leader failed: {error}");
-            warn!(event = "hook-failed", action = %name, %group, fencing_token, error, "action {name} failed when it was told that its host leads");
+            warn!(event = "hook-failed", action = %name, %group, fencing_token, error, "the hook on-leader of action {name} failed");
             let mut status = action.live_status().lock();
             status.state = ActionState::Failed;
             status.last_error = Some(reason.clone());
@@ -133,7 +133,7 @@ impl Action {
             && gate.pass().is_ok()
         {
             let (name, group) = (self.name(), &gate.term().group);
-            warn!(event = "hook-failed", action = %name, %group, error, "action {name} failed when it was told who leads");
+            warn!(event = "hook-failed", action = %name, %group, error, "the hook on-standby of action {name} failed");
             self.live_status().lock().last_error =
                 Some(format!("its hook on-standby failed: {error}"));
         }
@@ -143,7 +143,7 @@ impl Action {
 /// One call, with the time limit of the action's settings.
 async fn call_hook(
     action: &Action,
-    entry: &HooksEntry,
+    entry: &HooksEntryPoint,
     access: Arc<ActionAccess>,
     change: &LeaderChange,
 ) -> Result<(), String> {
@@ -164,5 +164,7 @@ async fn call_hook(
 
 fn timeout_message(limit: Duration) -> String {
     let limit = humantime::format_duration(limit);
-    format!("it was not done within {limit}; `hook_timeout` in its settings gives it more time")
+    format!(
+        "it took longer than {limit}; raise `hook_timeout` in its settings if it needs more time"
+    )
 }

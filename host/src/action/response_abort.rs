@@ -11,7 +11,7 @@ pub(crate) enum ResponseAbort {
     GateShut(#[from] GateShut),
     #[error("the plugin failed before its response was complete")]
     GuestFailed,
-    #[error("the plugin dropped its body, or wrote another length of it than it had said")]
+    #[error("the plugin dropped its body, or the body does not have the length that it declared")]
     BodyFailed(#[source] Error),
     #[error("{0} bytes are missing of those that `content-length` had promised")]
     TooShort(u64),

@@ -20,7 +20,7 @@ use crate::task_scope::TaskScope;
 use soloist_config::{RestartLimit, RestartPolicy};
 use soloist_guests::{
     capability::{EndingInterest, GuestState},
-    plugin::{Guest, InstanceSlot, Kind, ServiceEntry},
+    plugin::{Guest, InstanceSlot, Kind, ServiceEntryPoint},
 };
 use soloist_telemetry::measure;
 
@@ -42,7 +42,7 @@ impl ServiceHandle {
 /// Starts the task that keeps the service running; `tasks` own it.
 pub(super) fn start_service(
     version: Arc<VersionContext>,
-    entry: ServiceEntry,
+    entry: ServiceEntryPoint,
     tasks: &TaskScope,
 ) -> ServiceHandle {
     let (tell, current) = watch::channel(None);
@@ -52,7 +52,7 @@ pub(super) fn start_service(
 
 async fn supervise(
     version: Arc<VersionContext>,
-    entry: ServiceEntry,
+    entry: ServiceEntryPoint,
     current: watch::Sender<Option<EndingInterest>>,
 ) {
     let mut restarts = RestartBackoff::new(version.action.config().restart_limit);
@@ -99,7 +99,7 @@ async fn supervise(
 /// Runs one instance to its end; `Ok` if it ended well.
 async fn run_once(
     version: &VersionContext,
-    entry: &ServiceEntry,
+    entry: &ServiceEntryPoint,
     slot: InstanceSlot,
     current: &watch::Sender<Option<EndingInterest>>,
 ) -> Result<String, String> {

@@ -31,7 +31,7 @@ use soloist_telemetry::{log_throttle::LogThrottle, measure};
 use soloist_text::with_causes;
 
 /// The error of a version that was stopped before it had started.
-pub(super) const NEVER_UP: &str = "it was stopped before it was up";
+pub(super) const NEVER_UP: &str = "it was stopped before it had started";
 
 /// Where a version reports how it is.
 #[derive(Debug)]

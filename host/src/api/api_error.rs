@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::http::Problem;
+use crate::http::ProblemDetails;
 
 const BASIC: HeaderValue = HeaderValue::from_static("Basic realm=\"soloist\", charset=\"UTF-8\"");
 
@@ -35,12 +35,13 @@ impl ApiError {
 
     /// The request is malformed.
     pub(super) fn bad_request(error: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, error, "GET / lists what there is")
+        Self::new(StatusCode::BAD_REQUEST, error, "GET / lists all routes")
     }
 
     /// What was to be kept in the state of an action is larger than the store allows.
     pub(super) fn too_large(error: impl Into<String>) -> Self {
-        let help = "state is for small things that must outlive a leader: keep the large elsewhere";
+        let help =
+            "state is for small things that must outlive a leader: store large data elsewhere";
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, error, help)
     }
 
@@ -65,7 +66,8 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut response = Problem::new(self.code, self.detail, self.help).response(Body::from);
+        let mut response =
+            ProblemDetails::new(self.code, self.detail, self.help).response(Body::from);
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
         }

@@ -96,7 +96,7 @@ async fn result(
     let (entry, result) = api.dispatcher.call_queue().find(&key).await?;
     let Some(result) = result else {
         let error = format!("{key} has no result: it is {}", entry.state);
-        let help = format!("GET /v1/tasks/{}/queue/{} tells more of it", key.task, key.id);
+        let help = format!("GET /v1/tasks/{}/queue/{} shows more", key.task, key.id);
         return Err(ApiError::new(StatusCode::CONFLICT, error, help));
     };
     let QueuedCallResult { payload, content_type } = result;

@@ -116,7 +116,7 @@ async fn admit(State(to): CommandsState, body: Body) -> CommandResponse {
 async fn read<T: DeserializeOwned + Default>(body: Body) -> Result<T, ApiError> {
     let body = request_body::read_whole(body, ORDER_MAX).await.map_err(|missing| {
         missing.refusal("order", || {
-            let error = format!("an order is of {ORDER_MAX} bytes at most");
+            let error = format!("the body of a command has {ORDER_MAX} bytes at most");
             ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, error, "give a shorter reason")
         })
     })?;

@@ -99,8 +99,8 @@ async fn look(
     let key = QueuedCallKey::new(task, id);
     let (entry, _) = api.dispatcher.call_queue().find(&key).await?;
     if entry.state != "dead" {
-        let error = format!("{key} is no dead letter: it is {}", entry.state);
-        let help = format!("GET /v1/tasks/{}/queue/{} tells more of it", key.task, key.id);
+        let error = format!("{key} is not a dead letter: it is {}", entry.state);
+        let help = format!("GET /v1/tasks/{}/queue/{} shows more", key.task, key.id);
         return Err(ApiError::new(StatusCode::NOT_FOUND, error, help));
     }
     Ok(Json(QueuedCallView::new(entry, None)))

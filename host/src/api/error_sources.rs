@@ -22,7 +22,7 @@ impl From<StoreError> for ApiError {
             StoreError::Limit(problem) => Self::too_large(problem),
             StoreError::Unavailable { .. } => {
                 let help =
-                    "try again when GET /readyz says ok; a write may have been made all the same";
+                    "try again when GET /readyz says ok; a write may have been made nevertheless";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, text, help)
             }
             StoreError::Refused { .. } => {

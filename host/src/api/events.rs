@@ -63,13 +63,13 @@ pub(super) fn routes(
     journal: Journal,
     live: LiveStreams,
 ) -> ApiRoutes {
-    let room = EventFeed { source, journal, live, latest: Mutex::default() };
-    ApiRoutes::new().get("/v1/events", READ, events, EVENTS).with(Arc::new(room))
+    let feed = EventFeed { source, journal, live, latest: Mutex::default() };
+    ApiRoutes::new().get("/v1/events", READ, events, EVENTS).with(Arc::new(feed))
 }
 
-async fn events(State(room): State<Arc<EventFeed>>) -> Result<Response, ApiError> {
-    let to_tell = Arc::clone(&room);
-    room.live.answer("text/event-stream", move |to| async move { to_tell.stream(to).await })
+async fn events(State(feed): State<Arc<EventFeed>>) -> Result<Response, ApiError> {
+    let streamed = Arc::clone(&feed);
+    feed.live.answer("text/event-stream", move |to| async move { streamed.stream(to).await })
 }
 
 impl EventFeed {

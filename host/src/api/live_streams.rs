@@ -35,7 +35,7 @@ const AGAIN: HeaderValue = HeaderValue::from_static("5");
 #[derive(Clone)]
 pub(super) struct LiveStreams {
     places: Arc<Semaphore>,
-    tasks: TaskScope,
+    scope: TaskScope,
     closing: CancellationToken,
 }
 
@@ -46,9 +46,9 @@ pub(super) struct StreamWriter(mpsc::Sender<Bytes>);
 pub(super) struct ListenerGone;
 
 impl LiveStreams {
-    /// Runs writers in `tasks`, and ends all responses when `closing` is cancelled.
-    pub(super) fn new(tasks: TaskScope, closing: CancellationToken) -> Self {
-        Self { places: Arc::new(Semaphore::new(LISTENERS)), tasks, closing }
+    /// Runs writers in `scope`, and ends all responses when `closing` is cancelled.
+    pub(super) fn new(scope: TaskScope, closing: CancellationToken) -> Self {
+        Self { places: Arc::new(Semaphore::new(LISTENERS)), scope, closing }
     }
 
     /// A response of the media type `form` that `tell` writes, until it returns or the listener
@@ -62,14 +62,14 @@ impl LiveStreams {
         F: Future<Output = Result<(), ListenerGone>> + Send + 'static,
     {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
-            let error = format!("{LISTENERS} listen to this host already");
+            let error = format!("this host already has {LISTENERS} listeners");
             let help = "close one of them, or ask another host";
             ApiError::new(StatusCode::SERVICE_UNAVAILABLE, error, help).retry_after(AGAIN)
         })?;
         let (to, pieces) = mpsc::channel(WAITING);
         let (gone, telling) = (to.clone(), tell(StreamWriter(to)));
         let closing = self.closing.clone();
-        self.tasks.spawn(async move {
+        self.scope.spawn(async move {
             tokio::select! {
                 _ = telling => {}
                 () = gone.closed() => {}
@@ -121,7 +121,7 @@ mod tests {
         assert!(answers.iter().all(Result::is_ok));
         let code = |answer: Result<Response, ApiError>| answer.into_response().status();
         assert_eq!(code(endless(&live)), StatusCode::SERVICE_UNAVAILABLE);
-        live.tasks.join().await;
+        live.scope.join().await;
         assert_eq!(code(endless(&live)), StatusCode::OK);
     }
 
@@ -133,11 +133,11 @@ mod tests {
             std::future::pending().await
         };
         drop(live.answer("text/plain", never));
-        live.tasks.join().await;
+        live.scope.join().await;
         let answer = live.answer("text/plain", never).ok().unwrap();
         live.closing.cancel();
         assert_eq!(to_bytes(answer.into_body(), 9).await.unwrap(), "");
-        live.tasks.join().await;
+        live.scope.join().await;
         assert_eq!(live.places.available_permits(), LISTENERS);
     }
 }

@@ -15,6 +15,7 @@ mod events;
 mod extract;
 #[cfg(test)]
 mod hostile;
+mod index;
 mod jobs;
 mod live_streams;
 mod logs;
@@ -53,4 +54,4 @@ pub use status_source::StatusSource;
 pub use task_api::TaskApi;
 pub use tasks::TaskEntry;
 
-pub use crate::http::Problem;
+pub use crate::http::ProblemDetails;

@@ -26,7 +26,7 @@ use super::{
     route_doc::{Content, RouteDoc},
     routes::ApiRoutes,
 };
-use crate::http::{PROBLEM_JSON, Problem};
+use crate::http::{PROBLEM_JSON, ProblemDetails};
 
 const ABOUT: &str = "\
 Every host answers all of this at `host.listen`, whether it leads or not, and passes on what only \
@@ -62,7 +62,7 @@ fn describe(routes: &ApiRoutes) -> Value {
     let mut requests = SchemaSettings::draft2020_12()
         .with(|settings| settings.inline_subschemas = true)
         .into_generator();
-    let problem = answers.subschema_for::<Problem>();
+    let problem = answers.subschema_for::<ProblemDetails>();
     let mut paths = BTreeMap::<String, Map<String, Value>>::new();
     for (path, method, role, doc) in routes.listed() {
         let operation = operation(path, &method, role, doc, &mut answers, &mut requests);
@@ -79,7 +79,7 @@ fn describe(routes: &ApiRoutes) -> Value {
         "components": {
             "schemas": answers.take_definitions(true),
             "responses": {
-                "Problem": {
+                "ProblemDetails": {
                     "description": "The request was not carried out.",
                     "content": { PROBLEM_JSON: { "schema": problem } },
                 },
@@ -113,9 +113,10 @@ fn operation(
     }
     let access: &[u16] = if role == RequiredRole::Nothing { &[] } else { &[401, 403, 421] };
     for code in doc.errors.iter().chain(access) {
-        responses.insert(code.to_string(), json!({ "$ref": "#/components/responses/Problem" }));
+        responses
+            .insert(code.to_string(), json!({ "$ref": "#/components/responses/ProblemDetails" }));
     }
-    responses.insert("default".into(), json!({ "$ref": "#/components/responses/Problem" }));
+    responses.insert("default".into(), json!({ "$ref": "#/components/responses/ProblemDetails" }));
     let mut operation = json!({
         "operationId": id(method, path),
         "summary": doc.summary,

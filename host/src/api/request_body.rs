@@ -59,14 +59,17 @@ impl IncompleteBody {
     /// The error response. `what` names the body, and `large` is the error if it is too large.
     pub(super) fn refusal(self, what: &str, large: impl FnOnce() -> ApiError) -> ApiError {
         match self {
-            _ if self.is_crowded() => crowded(&format!("there is no room for the {what} now")),
+            _ if self.is_crowded() => {
+                crowded(&format!("this host has no memory for the {what} now"))
+            }
             Self::Large => large(),
             Self::Slow => {
-                let error = format!("the {what} did not come within {} s", REQUEST_TIME.as_secs());
+                let error =
+                    format!("the {what} did not arrive within {} s", REQUEST_TIME.as_secs());
                 ApiError::new(StatusCode::REQUEST_TIMEOUT, error, "send it again")
             }
             Self::Broken(error) => {
-                ApiError::bad_request(format!("the {what} did not come whole: {error}"))
+                ApiError::bad_request(format!("the {what} is incomplete: {error}"))
             }
         }
     }

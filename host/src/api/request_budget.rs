@@ -49,7 +49,7 @@ pub(super) struct MeteredBody<B = Incoming> {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RequestBodyError {
     /// There is no memory left for it.
-    #[error("there is no room for it now")]
+    #[error("this host has no memory for it now")]
     Crowded,
     /// The connection broke off.
     #[error(transparent)]

@@ -106,11 +106,11 @@ impl ApiRoutes {
     /// Puts all routes behind access control; `around` adds the handlers for unknown paths.
     pub(super) fn behind(
         self,
-        entrance: &Arc<AccessControl>,
+        access_control: &Arc<AccessControl>,
         around: impl FnOnce(Router) -> Router,
     ) -> Router {
-        let doors = (Arc::clone(entrance), Arc::new(self.table));
-        around(self.router).layer(middleware::from_fn_with_state(doors, access_control::admit))
+        let guarded = (Arc::clone(access_control), Arc::new(self.table));
+        around(self.router).layer(middleware::from_fn_with_state(guarded, access_control::admit))
     }
 
     /// All routes: path, method, role and description.

@@ -24,7 +24,9 @@ use super::{
     JobApi,
     access_control::AccessControl,
     api_error::ApiError,
-    browser_policy, call_queue, commands, dashboard, dead_letters, events, jobs,
+    browser_policy, call_queue, commands, dashboard, dead_letters, events,
+    index::INDEX,
+    jobs,
     live_streams::LiveStreams,
     logs::{self, LogApi},
     misdirected, openapi,
@@ -75,47 +77,6 @@ const MEASURED: RouteDoc =
 const STATUS: RouteDoc =
     RouteDoc::new("The cluster as this host sees it.").answers::<super::Status>();
 
-const INDEX: &str = "\
-soloist: many hosts stand by, exactly one performs.
-
-GET /            the dashboard, for browsers
-
-GET /v1/status   the cluster as this host sees it, as JSON; `soloist status` prints it
-GET /v1/events   the same and every transition, as they change, as server-sent events
-GET /metrics     measurements of this host, for Prometheus
-GET /livez       200 as long as the process serves
-GET /readyz      200 when plugins are prepared and the session in the store is live
-
-GET /v1/logs/ACTION                what it printed lately; ?lines=N&follow=true&host=HOST&format=json; `soloist logs` does the same
-
-GET /v1/state/ACTION               the keys of an action's state, as JSON; ?after=KEY&limit=N
-GET, PUT, DELETE /v1/state/ACTION/KEY   one value, as it is; `soloist state` does the same
-DELETE /v1/state/ACTION?all=true   all of them
-
-GET /v1/jobs                       the jobs of this host, as JSON, each with its next and last run
-GET /v1/jobs/NAME                  what is kept of a job's runs
-GET /v1/jobs/NAME/next             its next runs, and what becomes of them when clocks are set; ?count=N&time_zone=ZONE
-POST /v1/jobs/NAME/run             has it run now; ?wait=true answers when it has ended; `soloist job run` does the same
-GET /v1/openapi.json               all of this, for programs (OpenAPI 3.1)
-GET /v1/clock                      what this host's clock shows; hosts compare theirs
-
-POST /v1/switchover                the leader of {\"group\"} hands over, to the host {\"to\"} or to the next in line
-POST /v1/pause, /v1/resume         no change of leadership in {\"group\"}, or in all; {\"keep_failover\": true}: none by preference
-POST /v1/drain, /v1/undrain        {\"host\"}, or this one, gives everything up and stays out
-POST /v1/remove                    forgets {\"host\"}; {\"force\": true}: it leaves, and is kept out
-POST /v1/admit                     lets {\"host\"} join again
-Each takes JSON with {\"by\"} and {\"reason\"}; `soloist switchover`, `pause`, `drain`, `remove` do the same.
-
-GET /v1/tasks                      the tasks, and the hosts that take calls of each, as JSON
-POST /v1/tasks/TASK                calls one with the body; ?timeout=5s&max_attempts=3; `soloist task call` does the same
-POST /v1/tasks/TASK/queue           keeps a call of it until it is done; `soloist task enqueue` does the same
-GET /v1/tasks/TASK/queue/ID         the state of a queued call; /result: its result
-GET, DELETE /v1/tasks/TASK/dead-letters, …/ID        the calls that were given up, or one of them
-POST /v1/tasks/TASK/dead-letters/retry, …/ID/retry   puts them into the queue again
-
-/leader/ACTION/PATH                what the leader's action answers at /PATH, from any host
-";
-
 type SharedStatusSource = Arc<dyn StatusSource>;
 
 /// The services behind the routes.
@@ -137,7 +98,7 @@ pub struct ApiServices {
     /// Passes requests on to the leader's actions.
     pub relay: Relay,
     /// Decides which clients may do what.
-    pub entrance: Arc<AccessControl>,
+    pub access_control: Arc<AccessControl>,
     /// The memory that clients may use.
     pub clients: ClientBudget,
 }
@@ -145,12 +106,12 @@ pub struct ApiServices {
 /// Serves the control API until `stop`, then closes every connection.
 pub async fn serve(listener: TcpListener, services: ApiServices, stop: CancellationToken) {
     let (relay, clients) = (services.relay.clone(), services.clients.clone());
-    let (entrance, tasks) = (Arc::clone(&services.entrance), TaskScope::new());
-    let live = LiveStreams::new(tasks.clone(), stop.clone());
+    let (access_control, scope) = (Arc::clone(&services.access_control), TaskScope::new());
+    let live = LiveStreams::new(scope.clone(), stop.clone());
     let own = TowerToHyperService::new(routes(services, live));
-    let (tls, budget) = (entrance.tls.clone(), RequestBudget::of(&clients));
+    let (tls, budget) = (access_control.tls.clone(), RequestBudget::of(&clients));
     let context =
-        connection_context(ControlServer { own, entrance, budget, relay }, tls, tasks, stop);
+        connection_context(ControlServer { own, access_control, budget, relay }, tls, scope, stop);
     accept_all(&listener, &context).await;
     drop(listener);
     close(&context).await;
@@ -158,16 +119,16 @@ pub async fn serve(listener: TcpListener, services: ApiServices, stop: Cancellat
 
 /// The settings of connections to a control API.
 pub(super) fn connection_context<A>(
-    rooms: A,
+    handler: A,
     tls: Option<ReloadingAcceptor>,
-    tasks: TaskScope,
+    scope: TaskScope,
     closing: CancellationToken,
 ) -> ConnectionContext<A> {
     ConnectionContext {
-        handler: Arc::new(rooms),
+        handler: Arc::new(handler),
         tls,
         closing,
-        tasks,
+        scope,
         slots: ConnectionSlots::for_control(MAX_CONNECTIONS),
         max_streams: MAX_STREAMS,
         max_headers: Some(Relay::HEADERS),
@@ -177,8 +138,8 @@ pub(super) fn connection_context<A>(
 
 /// Closes every connection, once no new ones are accepted.
 pub(super) async fn close<A>(context: &ConnectionContext<A>) {
-    let _ = timeout(GRACE, context.tasks.join()).await;
-    context.tasks.stop().await;
+    let _ = timeout(GRACE, context.scope.join()).await;
+    context.scope.stop().await;
 }
 
 /// Handles requests to the control API and to the leader's actions.
@@ -186,7 +147,7 @@ struct ControlServer {
     /// The routes of the control API.
     own: TowerToHyperService<Router>,
     /// Decides which clients may do what.
-    entrance: Arc<AccessControl>,
+    access_control: Arc<AccessControl>,
     /// Limits concurrent requests and their bodies.
     budget: RequestBudget,
     /// Passes requests on to the leader's actions.
@@ -228,7 +189,7 @@ impl ControlServer {
         caller: ConnectionInfo,
     ) -> Result<Response, Infallible> {
         let from_host = Relay::is_from_host(request.headers());
-        if let Err(refusal) = self.entrance.admit_to_actions(caller, &mut request).await {
+        if let Err(refusal) = self.access_control.admit_to_actions(caller, &mut request).await {
             let mut response = browser_policy::api_response(refusal);
             if from_host {
                 Relay::mark_unauthorized(response.headers_mut());
@@ -248,8 +209,9 @@ impl ControlServer {
 }
 
 fn routes(services: ApiServices, live: LiveStreams) -> Router {
-    let (entrance, host) = (Arc::clone(&services.entrance), Arc::clone(services.logs.host.name()));
-    all_routes(services, live).behind(&entrance, |router| {
+    let (access_control, host) =
+        (Arc::clone(&services.access_control), Arc::clone(services.logs.host.name()));
+    all_routes(services, live).behind(&access_control, |router| {
         let router = router.fallback(unknown_path).method_not_allowed_fallback(wrong_method);
         router.layer(from_fn_with_state(host, misdirected::check))
     })
@@ -305,12 +267,12 @@ async fn metrics(State(source): State<SharedStatusSource>) -> impl IntoResponse 
 
 async fn unknown_path(uri: Uri) -> impl IntoResponse {
     let error = format!("there is nothing at {}", uri.path());
-    ApiError::new(StatusCode::NOT_FOUND, error, "GET / lists what there is")
+    ApiError::new(StatusCode::NOT_FOUND, error, "GET / lists all routes")
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> impl IntoResponse {
     let error = format!("{} does not take {method}", uri.path());
-    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, error, "GET / lists what there is")
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, error, "GET / lists all routes")
 }
 
 #[cfg(test)]

@@ -31,14 +31,14 @@ const AGAIN: HeaderValue = HeaderValue::from_static("1");
 /// progress in `preparing`.
 pub async fn serve_while_starting<T>(
     listener: &TcpListener,
-    entrance: &Arc<AccessControl>,
+    access_control: &Arc<AccessControl>,
     preparing: watch::Receiver<StartupProgress>,
     starting: impl Future<Output = T>,
 ) -> T {
     let started = CancellationToken::new();
-    let answers = StartingServer { entrance: Arc::clone(entrance), preparing };
+    let answers = StartingServer { access_control: Arc::clone(access_control), preparing };
     let context =
-        connection_context(answers, entrance.tls.clone(), TaskScope::new(), started.clone());
+        connection_context(answers, access_control.tls.clone(), TaskScope::new(), started.clone());
     let starting = async {
         let outcome = starting.await;
         started.cancel();
@@ -50,14 +50,14 @@ pub async fn serve_while_starting<T>(
 }
 
 struct StartingServer {
-    entrance: Arc<AccessControl>,
+    access_control: Arc<AccessControl>,
     preparing: watch::Receiver<StartupProgress>,
 }
 
 impl StartingServer {
     /// The response to `caller`. Names of actions are only shown to clients that may read them.
     async fn refusal(&self, request: &Request<Incoming>, caller: ConnectionInfo) -> ApiError {
-        let known = self.entrance.may_read(caller, request.uri(), request.headers()).await;
+        let known = self.access_control.may_read(caller, request.uri(), request.headers()).await;
         let preparing =
             if known { self.preparing.borrow().clone() } else { StartupProgress::Starting };
         let help = "ask again in a moment; its log says what it does";
@@ -97,7 +97,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (started, starts) = oneshot::channel();
-        let (entrance, (preparing, told)) =
+        let (access_control, (preparing, told)) =
             (Arc::new(AccessControl::open()), watch::channel(StartupProgress::default()));
         let asking = async {
             let client = reqwest::Client::new();
@@ -115,7 +115,7 @@ mod tests {
             assert!(text.contains("now that of web (2 of 7)"), "{text}");
             started.send("prepared").unwrap();
         };
-        let starting = serve_while_starting(&listener, &entrance, told, starts);
+        let starting = serve_while_starting(&listener, &access_control, told, starts);
         let (outcome, ()) = tokio::join!(starting, asking);
         assert_eq!(outcome, Ok("prepared"));
         // The address stays bound, for the host once it has started.
@@ -128,7 +128,7 @@ mod tests {
     async fn the_names_of_plugins_are_for_those_who_may_look() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/v1/status", listener.local_addr().unwrap());
-        let entrance = Arc::new(AccessControl::with_tokens([("t0", ApiRole::Read)]));
+        let access_control = Arc::new(AccessControl::with_tokens([("t0", ApiRole::Read)]));
         let action = "web".into();
         let (_to, told) = watch::channel(StartupProgress::Compiling { action, number: 1, of: 1 });
         let asking = async {
@@ -143,6 +143,6 @@ mod tests {
                 assert_eq!(text.contains("web"), knows, "{token:?}: {text}");
             }
         };
-        serve_while_starting(&listener, &entrance, told, asking).await;
+        serve_while_starting(&listener, &access_control, told, asking).await;
     }
 }

@@ -188,9 +188,9 @@ fn keeps_state(actions: &ProgrammeReceiver, name: &str) -> Result<(), ApiError> 
     if action.is_none_or(|action| action.config().grants.state) {
         return Ok(());
     }
-    let error = format!("the action {name} keeps no state, and would not see it");
+    let error = format!("the action {name} keeps no state, so it could not read this");
     let help = format!(
-        "write `state = true` into its settings, below [action.{name}] or in {name}.toml beside \
+        "write `state = true` into its settings, below [action.{name}] or in {name}.toml next to \
          its plugin"
     );
     Err(ApiError::new(StatusCode::CONFLICT, error, help))

@@ -154,7 +154,7 @@ pub(super) async fn read(action: &Action, body: Body) -> Result<Bytes, ApiError>
         ApiError::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             error,
-            "`max_body_size` in its settings says how many",
+            "`max_body_size` in its settings sets the limit",
         )
     };
     let payload = request_body::read_whole(body, usize::try_from(most).unwrap_or(usize::MAX)).await;
@@ -167,7 +167,7 @@ impl CallQuery {
         if self.timeout.is_none() && self.max_attempts.is_none() {
             return Ok(());
         }
-        let error = "`timeout` and `max_attempts` are for calls that wait";
+        let error = "`timeout` and `max_attempts` apply to direct calls only";
         let help = "`call_timeout` and `max_attempts` in the task's settings apply to queued calls";
         Err(ApiError::new(StatusCode::BAD_REQUEST, error, help))
     }

@@ -111,7 +111,7 @@ fn fires(action: &ActionConfig, job: &JobConfig, now: DateTime<Utc>) -> String {
     let (name, schedule) = (&action.name, &job.schedule);
     let what = format!("job {name}: {schedule}");
     if !schedule.fires() {
-        return format!("{what}; runs when it is asked to");
+        return format!("{what}; runs on request only");
     }
     let Some(next) = upcoming_runs(name, job, None, now).next() else {
         let last = schedule.before(now).map(moment).unwrap_or_default();
@@ -163,6 +163,6 @@ mod tests {
              2020-01-01T00:00:00Z: change its year, or drop it"
         );
         let none = told("schedule = \"none\"", "2026-01-01T00:00:00Z");
-        assert_eq!(none, "job report: none; runs when it is asked to");
+        assert_eq!(none, "job report: none; runs on request only");
     }
 }

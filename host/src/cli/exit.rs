@@ -38,23 +38,21 @@ impl ExitKind {
         (Self::Ok, "Done."),
         (
             Self::Failed,
-            "The answer is no, or the work ran and failed: `status --ready` finds a host that is \
+            "The check failed, or the work ran and failed: `status --ready` finds a host that is \
              not ready, `job run --wait` ends with a run that failed, `task call` with a task that \
              failed, `plugin inspect` finds a plugin that this host cannot run.",
         ),
         (Self::Usage, "The command line is wrong, or asks for something that cannot be."),
-        (
-            Self::Data,
-            "Data cannot be used: a file that is no plugin, a payload that a task refuses.",
-        ),
+        (Self::Data, "Invalid data: a file that is not a plugin, a payload that a task refuses."),
         (
             Self::Missing,
             "What was asked for does not exist: a group, host, job, task, key or file.",
         ),
         (
             Self::Unavailable,
-            "Something that is needed does not answer, is in use or refuses to serve: the host, the \
-             store, an address. A change may have been made all the same; the message says so.",
+            "Something that is needed does not answer, is in use or refuses to serve: the host, \
+             the store, an address. If a change may have been made nevertheless, the message says \
+             so.",
         ),
         (Self::Internal, "A failure of soloist itself, or of the system."),
         (Self::Refused, "Refused in the present situation; nothing has changed. Try again later."),

@@ -50,7 +50,7 @@ pub(super) struct LogGuard(#[expect(dead_code, reason = "held for its drop")] Lo
 /// process, which may have a lease to renew or a term to end.
 pub(super) fn start(format: LogFormat, filter: &str) -> Result<LogGuard, ExitError> {
     let filter = EnvFilter::builder().parse(format!("{NOISY},{filter}")).map_err(|error| {
-        ExitError::usage(format!("`{filter}` does not say what to log"))
+        ExitError::usage(format!("`{filter}` is not a valid log filter"))
             .caused_by(&error)
             .help("write a level (error, warn, info, debug, trace), or `info,soloist=debug`")
     })?;

@@ -41,7 +41,7 @@ pub(super) struct SettingsArgs {
     #[arg(long, env = "SOLOIST_ADVERTISE", value_name = "URL", hide_env_values = true)]
     advertise: Option<String>,
     /// Let the control API listen where other machines reach it without TLS or without tokens; the
-    /// network itself must then keep strangers out
+    /// network itself must then admit trusted clients only
     #[arg(
         long,
         env = "SOLOIST_INSECURE",

@@ -198,7 +198,7 @@ impl SignalRequests {
         match self.asked {
             _ if !stops => {
                 let SignalRule { name, .. } = sign;
-                info!(event = "signal", name, "{name} asks for nothing here");
+                info!(event = "signal", name, "{name} is ignored");
                 None
             }
             None => {

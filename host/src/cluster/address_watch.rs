@@ -54,6 +54,6 @@ fn log_change(before: &BTreeSet<AddressWarning>, now: &BTreeSet<AddressWarning>)
         warn!(event = warning.event(), "{warning}");
     }
     if now.is_empty() && !before.is_empty() {
-        info!(event = "addresses-right", "nothing is wrong with the addresses of hosts any more");
+        info!(event = "addresses-right", "the addresses of all hosts are in order again");
     }
 }

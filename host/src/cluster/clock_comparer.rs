@@ -195,7 +195,7 @@ mod tests {
         assert_eq!(clock.permission(clock.now()), ClockTrust::Unknown);
         // The other host is asked again long before the next round.
         let again = timeout(ROUND / 2, other.accept()).await;
-        drop(again.expect("the clock is compared anew").unwrap());
+        drop(again.expect("the clock is compared again").unwrap());
         compared.changed().await.unwrap();
         assert_eq!(clock.permission(clock.now()), ClockTrust::Trusted);
         stop.cancel();

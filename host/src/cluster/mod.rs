@@ -20,7 +20,7 @@ pub use peer_client::{
     PeerCredentials, PeerError,
 };
 pub(crate) use peer_client::{
-    MISDIRECTED, OwnTerms, PASSED_TO, REACHED, STRANGER, is_unauthorized, meant_for_another,
+    MISDIRECTED, OwnTerms, PASSED_TO, REACHED, UNAUTHORIZED, is_unauthorized, meant_for_another,
     reached,
 };
 pub use registrar::Registrar;

@@ -58,7 +58,7 @@ pub async fn run(
             host.run(&notifier, shutdown).await;
         }
         reason = &mut shutdown => {
-            info!(event = "shutdown", reason, "stopping before it has begun: {reason}");
+            info!(event = "shutdown", reason, "stopping before the start was complete: {reason}");
             notifier.stopping();
         }
     }

@@ -150,7 +150,7 @@ impl HostContext {
             peers: self.peers.clone(),
             roster: self.roster.clone(),
             jobs: self.jobs.clone(),
-            obstacle: claim_obstacle(self.rehearsed.clone()),
+            claim_trouble: claim_trouble(self.rehearsed.clone()),
         }
     }
 
@@ -172,7 +172,7 @@ impl HostContext {
 }
 
 /// Why this host could claim no run now, according to its rehearsals.
-fn claim_obstacle(
+fn claim_trouble(
     rehearsed: watch::Receiver<RehearsalResult>,
 ) -> Box<dyn Fn() -> Option<String> + Send + Sync> {
     Box::new(move || match &*rehearsed.borrow() {

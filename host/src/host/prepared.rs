@@ -22,7 +22,7 @@ pub(super) struct PreparedHost {
     pub(super) catalog: Catalog,
     pub(super) ranking: PluginRanking,
     pub(super) listener: TcpListener,
-    pub(super) entrance: Arc<AccessControl>,
+    pub(super) access_control: Arc<AccessControl>,
     pub(super) store: Arc<dyn Store>,
     pub(super) peers: PeerClient,
     pub(super) measurements: Measurements,
@@ -37,7 +37,7 @@ impl PreparedHost {
         let peers = PeerClient::new(&PeerCredentials::of(&config.host)).map_err(HostError::Tls)?;
         let listener = listen(config).await?;
         let bound = listener.local_addr().map_err(HostError::System)?;
-        let entrance =
+        let access_control =
             Arc::new(AccessControl::of(&config.host, bound).map_err(HostError::AccessControl)?);
         let (progress, preparing) = watch::channel(StartupProgress::default());
         let starting = async {
@@ -46,8 +46,8 @@ impl PreparedHost {
             Ok::<_, HostError>((catalog, ranking, store))
         };
         let (catalog, ranking, store) =
-            api::serve_while_starting(&listener, &entrance, preparing, starting).await?;
-        Ok(Self { catalog, ranking, listener, entrance, store, peers, measurements })
+            api::serve_while_starting(&listener, &access_control, preparing, starting).await?;
+        Ok(Self { catalog, ranking, listener, access_control, store, peers, measurements })
     }
 }
 
@@ -77,7 +77,7 @@ async fn compile(
             return Err(HostError::Action { reason: refused.reason.clone() });
         }
         None if programme.actions.is_empty() => {
-            warn!("there is nothing to perform yet: put a component into the plugins folder");
+            warn!("there are no plugins yet: put a component (*.wasm) into the plugins folder");
         }
         _ => {}
     }

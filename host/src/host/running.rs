@@ -36,7 +36,7 @@ impl RunningHost {
         observer: Box<dyn SessionObserver>,
     ) -> Result<Self, HostError> {
         let (context, feeds, election) = HostContext::new(config, &prepared)?;
-        let PreparedHost { catalog, ranking, listener, entrance, .. } = prepared;
+        let PreparedHost { catalog, ranking, listener, access_control, .. } = prepared;
         let mut tasks =
             TaskService::start(&context, catalog.failures()).map_err(HostError::Store)?;
         let performer = context.performer(&tasks, catalog.failures());
@@ -61,7 +61,8 @@ impl RunningHost {
         let strategist = context.strategist(&driver, ranking, leave.clone());
         background.start_feeds(&context, feeds, &driver, tasks.offers(), thread.handle());
         background.start_services(&context, &driver, strategist, catalog);
-        let services = api_services(&context, &driver, &tasks, status, (relay.clone(), entrance));
+        let services =
+            api_services(&context, &driver, &tasks, status, (relay.clone(), access_control));
         background.spawn(|stop| api::serve(listener, services, stop));
         let relay = relay.start();
         log_start(&context, &background);
@@ -126,7 +127,7 @@ fn api_services(
     driver: &DriverHandle,
     tasks: &TaskService,
     status: HostStatusSource,
-    (relay, entrance): (Relay, Arc<AccessControl>),
+    (relay, access_control): (Relay, Arc<AccessControl>),
 ) -> ApiServices {
     ApiServices {
         source: Arc::new(status),
@@ -137,7 +138,7 @@ fn api_services(
         logs: Arc::new(context.log_api()),
         tasks: tasks.api(),
         relay,
-        entrance,
+        access_control,
         clients: context.engine.budget().clients().clone(),
     }
 }

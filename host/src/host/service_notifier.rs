@@ -44,7 +44,8 @@ impl ServiceNotifier {
         let socket = match connect(address.as_bytes()) {
             Ok(socket) => socket,
             Err(error) => {
-                warn!(%error, "the service manager cannot be told that this host is ready: is NOTIFY_SOCKET its socket?");
+                warn!(%error, "cannot notify the service manager that this host is ready: check \
+                               NOTIFY_SOCKET");
                 return Self::default();
             }
         };

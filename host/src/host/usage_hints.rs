@@ -32,7 +32,7 @@ pub(super) async fn log_usage_hints(
         for (kind, command) in COMMANDS.iter().filter(|(kind, _)| action.kinds().has(*kind)) {
             info!(
                 target: "soloist::api", event = "asking",
-                "{kind} {name} is asked for by: soloist {command} {name} --url {url}"
+                "to run the {kind} {name}: soloist {command} {name} --url {url}"
             );
         }
     }

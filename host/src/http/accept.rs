@@ -32,8 +32,8 @@ pub(crate) async fn accept_all<A: RequestHandler>(
                 if let Some(slot) = context.slots.acquire(peer.ip()) {
                     set_socket_options(&stream, context.client_timeout);
                     let context = context.clone();
-                    let tasks = context.tasks.clone();
-                    tasks.spawn_cancellable(|cut| {
+                    let scope = context.scope.clone();
+                    scope.spawn_cancellable(|cut| {
                         Connection::new(context, &stream, peer, slot, cut).serve(stream)
                     });
                 }

@@ -62,14 +62,14 @@ pub(crate) enum BindRetry {
 }
 
 impl<A: RequestHandler> AddressListener<A> {
-    /// Starts to listen. All tasks belong to `tasks`, and the requests go to `handler`.
-    pub(crate) fn open(options: ListenerOptions, handler: Arc<A>, tasks: &TaskScope) -> Self {
+    /// Starts to listen. All tasks belong to `scope`, and the requests go to `handler`.
+    pub(crate) fn open(options: ListenerOptions, handler: Arc<A>, scope: &TaskScope) -> Self {
         let ListenerOptions { address, tls, retry, outcome } = options;
         let context = ConnectionContext {
             handler,
             tls,
             closing: CancellationToken::new(),
-            tasks: tasks.child(),
+            scope: scope.child(),
             slots: ConnectionSlots::for_address(CONNECTIONS),
             max_streams: HTTP2_STREAMS,
             max_headers: None,
@@ -78,7 +78,7 @@ impl<A: RequestHandler> AddressListener<A> {
         let state = outcome.subscribe();
         let closed = CancellationToken::new();
         let guard = closed.clone().drop_guard();
-        context.tasks.spawn(hold_address(address, context.clone(), retry, outcome, guard));
+        context.scope.spawn(hold_address(address, context.clone(), retry, outcome, guard));
         Self { context, state, closed }
     }
 
@@ -106,7 +106,7 @@ impl<A: RequestHandler> AddressListener<A> {
 
     /// Waits for the end of all connections, after [`AddressListener::close`].
     pub(crate) async fn join(&self) {
-        self.context.tasks.join().await;
+        self.context.scope.join().await;
     }
 }
 
@@ -151,7 +151,10 @@ async fn open(
         if matches!(*outcome.borrow(), ListenerState::Failed(_)) {
             return;
         }
-        outcome.send_replace(ListenerState::Waiting(format!("{address} is still in use, by the former leader on this machine or by another program: it should let go of it")));
+        outcome.send_replace(ListenerState::Waiting(format!(
+            "{address} is still in use, by the \
+         former leader on this machine or by another program; waiting until it is free"
+        )));
     };
     let opened = async {
         let listener = bind::listen(address, waiting).await?;

@@ -130,7 +130,7 @@ impl<A: RequestHandler> Connection<A> {
             }
             HttpVersion::Http2 => {
                 let executor = StreamExecutor {
-                    tasks: context.tasks.clone(),
+                    scope: context.scope.clone(),
                     client_timeout: context.client_timeout,
                 };
                 let mut builder = http2::Builder::new(executor);

@@ -17,7 +17,7 @@ pub(crate) struct ConnectionContext<A> {
     /// Cancelled when the address is closed: idle connections then end.
     pub(crate) closing: CancellationToken,
     /// Owns the connections, and the streams of HTTP/2.
-    pub(crate) tasks: TaskScope,
+    pub(crate) scope: TaskScope,
     /// The open connections.
     pub(crate) slots: Arc<ConnectionSlots>,
     /// How many requests one HTTP/2 connection may have open at a time.
@@ -35,7 +35,7 @@ impl<A> Clone for ConnectionContext<A> {
             handler: Arc::clone(&self.handler),
             tls: self.tls.clone(),
             closing: self.closing.clone(),
-            tasks: self.tasks.clone(),
+            scope: self.scope.clone(),
             slots: Arc::clone(&self.slots),
             max_streams: self.max_streams,
             max_headers: self.max_headers,

@@ -4,14 +4,14 @@ use ::http::{HeaderValue, Response, StatusCode, header};
 
 use super::{
     limits::{REQUEST_HEAD_SIZE, REQUEST_HEADERS, TARGET_MAX},
-    problem::Problem,
+    problem::ProblemDetails,
 };
 
 /// Why the host answers a request itself, before any action sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum EarlyResponse {
     /// The client asks whether there is a server (RFC 9110, section 9.3.7).
-    #[error("there is one")]
+    #[error("`OPTIONS *` is answered by the server itself, without a body")]
     Asterisk,
     #[error("the request names no valid host, or more than one")]
     InvalidHost,
@@ -25,11 +25,11 @@ pub(crate) enum EarlyResponse {
     HeadersTooLarge,
     #[error("`transfer-encoding` names a coding twice")]
     DuplicateCoding,
-    #[error("`transfer-encoding` names a coding that nobody knows here")]
+    #[error("`transfer-encoding` names a coding that this server does not support")]
     UnknownCoding,
     #[error("`expect` asks for something that this server does not support")]
     Expectation,
-    #[error("no tunnels are made here")]
+    #[error("`CONNECT` is not supported: this server is not a proxy")]
     Connect,
 }
 
@@ -54,14 +54,14 @@ impl EarlyResponse {
         match self {
             Self::Asterisk => "",
             Self::InvalidHost => "send one `host` header",
-            Self::InvalidTarget => "ask for a path, such as `/`",
-            Self::TargetTooLong => "send less of it, or a body",
-            Self::TooManyHeaders => "send fewer",
-            Self::HeadersTooLarge => "send less of it",
-            Self::DuplicateCoding => "send `chunked` once",
-            Self::UnknownCoding => "send `chunked` alone",
-            Self::Expectation => "`100-continue` is done, or leave it out",
-            Self::Connect => "`CONNECT` is for proxies",
+            Self::InvalidTarget => "request a path, such as `/`",
+            Self::TargetTooLong => "use a shorter path or query, or send the data in the body",
+            Self::TooManyHeaders => "send fewer headers",
+            Self::HeadersTooLarge => "send fewer or shorter headers",
+            Self::DuplicateCoding => "send `transfer-encoding: chunked` once",
+            Self::UnknownCoding => "send `transfer-encoding: chunked` and no other coding",
+            Self::Expectation => "leave the `expect` header out, or send `expect: 100-continue`",
+            Self::Connect => "send the request itself, without `CONNECT`",
         }
     }
 
@@ -73,7 +73,7 @@ impl EarlyResponse {
             return response;
         }
         let mut response =
-            Problem::new(self.status(), self.to_string(), self.help()).response(text);
+            ProblemDetails::new(self.status(), self.to_string(), self.help()).response(text);
         // Where an invalid request ends is not reliable.
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         response

@@ -2,7 +2,7 @@
 //!
 //! An `AddressListener` holds an address. Each connection is served from its first byte to its
 //! end, requests are checked and brought into a normal form, and a `RequestHandler` answers them:
-//! an action's routes, the relay, or the control API. This room knows none of these.
+//! an action's routes, the relay, or the control API. This module knows none of these.
 //!
 //! Guarantees:
 //! - All tasks of an address belong to a [`TaskScope`](crate::task_scope::TaskScope): when the
@@ -49,7 +49,7 @@ pub(crate) use headers::{
 };
 pub(crate) use path_map::{MatchedRoute, PathMap, strip_prefix};
 pub(crate) use problem::PROBLEM_JSON;
-pub use problem::Problem;
+pub use problem::ProblemDetails;
 pub(crate) use refusal_texts::{
     BAD_BODY, BAD_BODY_HELP, CLOSED_HELP, TOO_LARGE_HELP, UNKNOWN_PATH_HELP, too_large,
     unknown_path,

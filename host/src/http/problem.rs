@@ -9,7 +9,7 @@ pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 
 /// The body of an error response.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Problem {
+pub struct ProblemDetails {
     /// The phrase of the status code, as in `Not Found`.
     pub title: String,
     /// The status code.
@@ -20,7 +20,7 @@ pub struct Problem {
     pub help: String,
 }
 
-impl Problem {
+impl ProblemDetails {
     /// The problem for which a request is answered with `status`.
     pub(crate) fn new(
         status: StatusCode,
@@ -59,14 +59,15 @@ mod tests {
 
     #[test]
     fn the_response_is_problem_details() {
-        let problem = Problem::new(StatusCode::NOT_FOUND, "there is no \"x\"", "look elsewhere");
+        let problem =
+            ProblemDetails::new(StatusCode::NOT_FOUND, "there is no \"x\"", "look elsewhere");
         let response = problem.response(|text| text);
         assert_eq!(response.status(), 404);
         assert_eq!(response.headers()["content-type"], "application/problem+json");
         let body = r#"{"title":"Not Found","status":404,"detail":"there is no \"x\"","help":"look elsewhere"}"#;
         assert_eq!(response.body(), &format!("{body}\n"));
-        assert_eq!(serde_json::from_str::<Problem>(response.body()).unwrap(), problem);
-        let busy = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "ask again");
+        assert_eq!(serde_json::from_str::<ProblemDetails>(response.body()).unwrap(), problem);
+        let busy = ProblemDetails::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "ask again");
         assert_eq!(busy.action_response(|text| text).headers()["retry-after"], "1");
         assert!(!problem.action_response(|text| text).headers().contains_key("retry-after"));
     }

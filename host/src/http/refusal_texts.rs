@@ -1,13 +1,12 @@
 //! What the relay and actions say alike when they refuse a request.
 
 /// What is wrong with a body that cannot be read.
-pub(crate) const BAD_BODY: &str =
-    "the body of the request broke off, or was not sent as HTTP has it";
+pub(crate) const BAD_BODY: &str = "the body of the request is incomplete, or is not valid HTTP";
 pub(crate) const BAD_BODY_HELP: &str = "send it again, whole";
 
 /// What to do about a body that is larger than the action's settings allow.
 pub(crate) const TOO_LARGE_HELP: &str =
-    "`max_body_size` in the settings of the action sets how much it takes";
+    "`max_body_size` in the settings of the action sets the limit";
 
 /// What to do about a path without an action.
 pub(crate) const UNKNOWN_PATH_HELP: &str =

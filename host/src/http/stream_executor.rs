@@ -15,7 +15,7 @@ use crate::task_scope::TaskScope;
 /// response as well; one whose client reads nothing is reset.
 #[derive(Clone)]
 pub(super) struct StreamExecutor {
-    pub(super) tasks: TaskScope,
+    pub(super) scope: TaskScope,
     pub(super) client_timeout: Duration,
 }
 
@@ -25,7 +25,7 @@ impl<F: Future<Output: Send> + Send + 'static> Executor<F> for StreamExecutor {
         // Boxed, because the futures around it would otherwise contain its full size, more than
         // once.
         let mut stream = Box::pin(STALL_TIMER.scope(stall_timer.clone(), stream));
-        self.tasks.spawn_cancellable(|cut| async move {
+        self.scope.spawn_cancellable(|cut| async move {
             tokio::select! {
                 biased;
                 _ = stream.as_mut() => {}

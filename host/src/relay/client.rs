@@ -38,20 +38,20 @@ pub(super) struct RelayClient {
 pub(super) type ForwardedResponse = (Response<Incoming>, Option<Http2Connection>);
 
 impl RelayClient {
-    /// A client without connections yet; `tasks` owns those that it will make.
-    pub(super) fn new(peers: PeerClient, tasks: &TaskScope) -> Self {
+    /// A client without connections yet; `scope` owns those that it will make.
+    pub(super) fn new(peers: PeerClient, scope: &TaskScope) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT));
         connector.set_keepalive(Some(Duration::from_secs(15)));
-        let client = Client::builder(tasks.clone())
+        let client = Client::builder(scope.clone())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(IDLE_EACH)
             .http1_max_headers(HEADERS)
             .http1_max_buf_size(BUFFER)
             .build(peers.connector(connector.clone(), HttpProtocol::Http1));
-        let http2_pool = Http2Pool::new(peers.connector(connector, HttpProtocol::Http2), tasks);
+        let http2_pool = Http2Pool::new(peers.connector(connector, HttpProtocol::Http2), scope);
         Self { client, http2_pool, peers, received: AtomicBool::new(false) }
     }
 

@@ -22,7 +22,7 @@ pub(crate) struct RelayContext {
     pub(super) roster: watch::Receiver<Option<Roster>>,
     pub(super) client: RelayClient,
     /// Owns the tasks and connections that outlive one request.
-    pub(super) tasks: TaskScope,
+    pub(super) scope: TaskScope,
     /// Cancelled when the host begins to stop.
     pub(super) closing: CancellationToken,
 }

@@ -9,7 +9,7 @@ use crate::{
     action::Unserved,
     cluster::MisdirectedRequest,
     http::{
-        BAD_BODY, BAD_BODY_HELP, CLOSED_HELP, Problem, TOO_LARGE_HELP, UNKNOWN_PATH_HELP,
+        BAD_BODY, BAD_BODY_HELP, CLOSED_HELP, ProblemDetails, TOO_LARGE_HELP, UNKNOWN_PATH_HELP,
         too_large, unknown_path,
     },
 };
@@ -18,22 +18,23 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RelayError {
     #[error(
-        "nobody leads the group {group} of the action {action}, or nobody could be reached who \
-         does, for {}",
+        "nobody leads the group {group} of the action {action}, or its leader could not be \
+         reached, for {}",
         humantime::format_duration(*held)
     )]
     NoLeader { action: String, group: String, held: Duration },
-    #[error("the term that was asked for is over here")]
+    #[error("the requested term has ended on this host")]
     TermEnded,
     #[error("the leadership changed while the request was being sent")]
     LeaderChanged,
-    #[error("the leader was lost while it answered: {0}; what was asked for may have been done")]
+    #[error("the leader was lost while it answered: {0}; the request may have been carried out")]
     Lost(String),
     #[error(
-        "the leader broke its answer off and leads on ({0}); what was asked for may have been done"
+        "the leader broke off its answer and still leads ({0}); the request may have been carried \
+         out"
     )]
     BrokenOff(String),
-    #[error("the leader does not answer; what was asked for may have been done")]
+    #[error("the leader does not answer; the request may have been carried out")]
     Timeout,
     #[error("too many requests wait for the leader")]
     Busy,
@@ -42,15 +43,15 @@ pub(super) enum RelayError {
     Misdirected(MisdirectedRequest),
     #[error("the request passed {0} hosts and found no leader")]
     TooManyHops(usize),
-    #[error("the leader {0} does not let this host in")]
+    #[error("the leader {0} does not authorize this host")]
     Unauthorized(String),
-    #[error("the leader's address {0} is no URL")]
+    #[error("the leader's address {0} is not a URL")]
     BadUrl(String),
     #[error("{BAD_BODY}")]
     BadBody,
     #[error("{}", too_large(*.0))]
     TooLarge(u64),
-    #[error("the leader answered with {0}, which is no answer")]
+    #[error("the leader answered with the status {0}, which is not a final response")]
     NotFinal(StatusCode),
     #[error("there is no action {name} that answers requests; there are {known}")]
     UnknownAction { name: String, known: String },
@@ -89,13 +90,15 @@ impl RelayError {
             Self::NoLeader { .. } => "ask again; `soloist status` shows who leads",
             Self::TermEnded => "ask the next leader",
             Self::LeaderChanged => "send it again",
-            Self::Lost(_) | Self::Timeout => "look whether it was done before you send it again",
+            Self::Lost(_) | Self::Timeout => {
+                "check whether it was carried out before you send it again"
+            }
             Self::BrokenOff(_) => "the log of the action may say why",
             Self::Busy => "ask again in a moment",
             Self::TooManyHops(_) => "set `advertise` of every host to an address of its own",
             Self::Unauthorized(_) => {
                 "give all hosts the same `peer_token` in [api], or certificates of one \
-                 `client_ca`; and if that is right, write the name in its `advertise` into its \
+                 `client_ca`; if they have these already, write the name in its `advertise` into its \
                  `names` in [host]"
             }
             Self::BadUrl(_) => "correct `advertise` of that host",
@@ -123,7 +126,7 @@ impl RelayError {
     /// The response for the client; with `to_host` for a forwarding host, which also gets the
     /// header by which it may ask another leader.
     pub(super) fn response(&self, to_host: bool) -> Response<RelayBody> {
-        let problem = Problem::new(self.status(), self.to_string(), self.help());
+        let problem = ProblemDetails::new(self.status(), self.to_string(), self.help());
         let mut response = problem.action_response(RelayBody::text);
         if let Some(unserved) = self.unserved().filter(|_| to_host) {
             unserved_header::mark_unserved(response.headers_mut(), unserved);

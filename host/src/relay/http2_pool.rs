@@ -31,7 +31,7 @@ pub(super) struct Http2Pool(Arc<Http2PoolInner>);
 
 struct Http2PoolInner {
     connector: MaybeTlsConnector,
-    tasks: TaskScope,
+    scope: TaskScope,
     idle: Mutex<HashMap<String, Vec<IdleConnection>>>,
 }
 
@@ -63,15 +63,15 @@ impl Http2Connection {
         drop(idle);
         if none {
             let own = lines.clone();
-            lines.0.tasks.spawn(async move { own.prune().await });
+            lines.0.scope.spawn(async move { own.prune().await });
         }
     }
 }
 
 impl Http2Pool {
-    /// An empty pool. `tasks` owns the connections that it will make.
-    pub(super) fn new(connector: MaybeTlsConnector, tasks: &TaskScope) -> Self {
-        Self(Arc::new(Http2PoolInner { connector, tasks: tasks.clone(), idle: Mutex::default() }))
+    /// An empty pool. `scope` owns the connections that it will make.
+    pub(super) fn new(connector: MaybeTlsConnector, scope: &TaskScope) -> Self {
+        Self(Arc::new(Http2PoolInner { connector, scope: scope.clone(), idle: Mutex::default() }))
     }
 
     /// Sends `request` on an idle connection or a new one. If an idle one turns out to be closed
@@ -122,7 +122,7 @@ impl Http2Pool {
     async fn connect(&self, uri: Uri) -> Result<SendRequest<RequestBody>, String> {
         let stream = self.0.connector.clone().call(uri).await;
         let stream = stream.map_err(|error| with_causes(&*error))?;
-        let mut builder = http2::Builder::new(self.0.tasks.clone());
+        let mut builder = http2::Builder::new(self.0.scope.clone());
         builder
             .timer(TokioTimer::new())
             .initial_connection_window_size(WINDOW)
@@ -132,7 +132,7 @@ impl Http2Pool {
             .keep_alive_timeout(PING);
         let (sender, connection) =
             builder.handshake(stream).await.map_err(|error| with_causes(&error))?;
-        self.0.tasks.spawn(async move {
+        self.0.scope.spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection to another host broke off");
             }

@@ -53,7 +53,7 @@ impl RelayListeners {
         let unused: Vec<_> = self.open.extract_if(.., |key, _| !wanted.contains_key(key)).collect();
         for (key, listener) in unused {
             let state = self.context.directory.listener_state(&key);
-            self.context.tasks.spawn(async move {
+            self.context.scope.spawn(async move {
                 listener.close().await;
                 state.send_replace(ListenerState::Starting);
                 listener.join().await;
@@ -66,7 +66,7 @@ impl RelayListeners {
                 let service = Arc::new(RelayService::new(context));
                 let retry = BindRetry::Forever;
                 let options = ListenerOptions { address, tls, retry, outcome: state };
-                AddressListener::open(options, service, &context.tasks)
+                AddressListener::open(options, service, &context.scope)
             };
             self.open.entry(key).or_insert_with(open).handler().set_targets(targets);
         }

@@ -83,10 +83,10 @@ impl Relay {
         programme: watch::Receiver<Arc<Programme>>,
         roster: watch::Receiver<Option<Roster>>,
     ) -> Self {
-        let tasks = TaskScope::new();
-        let (client, closing) = (RelayClient::new(peers, &tasks), CancellationToken::new());
+        let scope = TaskScope::new();
+        let (client, closing) = (RelayClient::new(peers, &scope), CancellationToken::new());
         let context =
-            RelayContext { host, directory, programme, roster, client, tasks, closing }.into();
+            RelayContext { host, directory, programme, roster, client, scope, closing }.into();
         Self { control: Arc::new(RelayService::new(&context)), context }
     }
 
@@ -144,9 +144,9 @@ impl RunningRelay {
             sleep(limits::LINGER).await;
         }
         if timeout(patience, &mut self.listeners).await.is_err() {
-            tracing::warn!("requests were still under way: they are cut off");
+            tracing::warn!("requests were still in progress: they are cut off");
         }
-        context.tasks.stop().await;
+        context.scope.stop().await;
         if !self.listeners.is_finished() {
             // Now that its connections are gone, it ends at once.
             let _ = self.listeners.await;

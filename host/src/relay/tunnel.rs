@@ -21,7 +21,7 @@ pub(super) fn open(
 ) {
     debug_assert_eq!(leader.status(), StatusCode::SWITCHING_PROTOCOLS);
     let leader = upgrade::on(leader);
-    context.tasks.spawn(async move {
+    context.scope.spawn(async move {
         let _slot = slot;
         match tokio::try_join!(client, leader) {
             Ok((client, leader)) => {
@@ -29,7 +29,7 @@ pub(super) fn open(
                 // If either side fails, dropping both streams closes the other one.
                 let _ = copy_bidirectional(&mut client, &mut leader).await;
             }
-            Err(error) => tracing::debug!(%error, "an upgrade did not come about"),
+            Err(error) => tracing::debug!(%error, "an upgrade failed"),
         }
     });
 }

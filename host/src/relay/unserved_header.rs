@@ -1,5 +1,5 @@
 //! The response header `soloist-unserved`, by which one host tells another why it did not answer a
-//! forwarded request: `not-begun` or `lost`, where another leader may answer, and `stranger`, where
+//! forwarded request: `not-begun` or `lost`, where another leader may answer, and `unauthorized`, where
 //! the forwarding host was not authorized. Clients never get it.
 
 use ::http::{HeaderMap, HeaderName, HeaderValue};
@@ -10,7 +10,7 @@ const UNSERVED: HeaderName = HeaderName::from_static("soloist-unserved");
 
 const NOT_BEGUN: HeaderValue = HeaderValue::from_static("not-begun");
 
-const STRANGER: HeaderValue = HeaderValue::from_static("stranger");
+const UNAUTHORIZED: HeaderValue = HeaderValue::from_static("unauthorized");
 
 const LOST: HeaderValue = HeaderValue::from_static("lost");
 
@@ -25,12 +25,12 @@ pub(super) fn mark_unserved(headers: &mut HeaderMap, unserved: Unserved) {
 
 /// Tells the forwarding host that it was not authorized.
 pub(super) fn mark_unauthorized(headers: &mut HeaderMap) {
-    headers.insert(UNSERVED, STRANGER);
+    headers.insert(UNSERVED, UNAUTHORIZED);
 }
 
 /// Whether the other host refused this one as unauthorized.
 pub(super) fn is_unauthorized(headers: &HeaderMap) -> bool {
-    headers.get(UNSERVED).is_some_and(|value| value == STRANGER)
+    headers.get(UNSERVED).is_some_and(|value| value == UNAUTHORIZED)
 }
 
 /// Why the other host did not answer the request, if it says so.

@@ -60,7 +60,7 @@ impl ProjectKind {
             Self::Http => {
                 "The host that leads answers at <http://127.0.0.1:3000/{{name}}>, and at\n<http://127.0.0.1:3000/> as well as long as no other plugin does."
             }
-            Self::Service => "The host that leads runs it, and its lines stand in that host's log.",
+            Self::Service => "The host that leads runs it, and that host's log shows its output.",
             Self::Job => {
                 "The host that leads runs it by the `schedule` in `{{name}}.toml`, and whenever\n`soloist job run {{name}}` asks for it."
             }

@@ -10,7 +10,8 @@ use super::Template;
 pub enum ScaffoldError {
     /// The name is not valid as the name of a file, a package and an action.
     #[error(
-        "`{name}` is no name for a plugin: lower-case letters, digits and single `-` between them, a letter first, 40 at most; `{better}` would do"
+        "`{name}` is not a valid name for a plugin: lower-case letters, digits and single `-` \
+         between them, a letter first, 40 at most; `{better}` would do"
     )]
     Name { name: String, better: String },
     /// The name is a keyword of the language.
@@ -35,7 +36,7 @@ pub enum ScaffoldError {
     #[error("cannot read {}: name the folder of a Go module", path.display())]
     Read { path: PathBuf, source: io::Error },
     /// `dev.toml` could not be parsed.
-    #[error("cannot read {}: mend it as follows, or remove it", path.display())]
+    #[error("cannot read {}: correct it as follows, or remove it", path.display())]
     Manifest { path: PathBuf, source: io::Error },
     /// Neither flags nor `dev.toml` say what the bindings are for.
     #[error(

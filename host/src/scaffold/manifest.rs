@@ -35,7 +35,7 @@ pub struct ProjectManifest {
 const SAYS: &str = "# What `soloist dev` does in this folder: `prepare` once, if there \
                              is such a line, and `build`\n# whenever a file changes that git \
                              keeps. `output` is what the build makes, and what is run.\n# `lang` \
-                             and `kind` are what `soloist plugin bindings` goes by.";
+                             and `kind` are used by `soloist plugin bindings`.";
 
 impl ProjectManifest {
     /// The file's name in the project's folder.

@@ -172,7 +172,7 @@ impl Project {
     fn readme(&self, recipe: &Recipe) -> String {
         let dev = (
             ProjectManifest::FILE,
-            "what `soloist dev` goes by: how it is built, and what that makes",
+            "the settings of `soloist dev`: how it is built, and which file that makes",
         );
         let files = recipe.files.iter().chain([&dev]);
         let listed = files.map(|(path, says)| format!("| `{path}` | {says} |\n"));

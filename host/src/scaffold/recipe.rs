@@ -213,9 +213,9 @@ fn go(kind: ProjectKind) -> Recipe {
     let mut files = vec![
         (path, "the plugin"),
         ("gen/", "the bindings, made by wit-bindgen: a package an interface"),
-        ("vendor/", "what the bindings stand on"),
+        ("vendor/", "the runtime of the bindings"),
     ];
-    let beside = match kind {
+    let exports = match kind {
         ProjectKind::Http => {
             files.insert(1, (GO_EXPORT, "what a host calls; it can stay as it is"));
             files.insert(2, ("gen/wasihttp/", "hands requests to a handler of `net/http`"));
@@ -236,7 +236,7 @@ fn go(kind: ProjectKind) -> Recipe {
         source: (path, GO[kind as usize]),
         rest: vec![
             ("go.mod", include_str!("templates/go/go.mod.in")),
-            beside,
+            exports,
             (".gitignore", "/*.wasm\n"),
         ],
     }

@@ -61,14 +61,15 @@ impl Template {
         recipe.rest.retain(|(path, _)| ![SETTINGS, "Cargo.toml"].contains(path));
         recipe.rest.extend([("Cargo.toml", manifest), (SETTINGS, settings)]);
         recipe.files.retain(|(path, _)| *path != SETTINGS);
-        recipe.files.push((SETTINGS, "its settings: what it may reach, and what it goes by"));
+        recipe.files.push((SETTINGS, "its settings: what it may reach, and its options"));
         recipe
     }
 
     pub(super) fn does(self) -> &'static str {
         match self {
             Self::TelegramBot => {
-                "It polls Telegram as long as its host leads, greets whoever sends `/start`, and says back what else it is told."
+                "It polls Telegram as long as its host leads, greets users that send `/start`, and \
+                 repeats all other messages."
             }
             Self::CronReport => {
                 "It looks at a page by its schedule, and posts to a webhook what has changed since the last time."
@@ -87,10 +88,12 @@ impl Template {
                 "Ask [@BotFather](https://t.me/BotFather) for a bot, and put its token into the environment of\nyour hosts, as `TELEGRAM_TOKEN`.",
             ),
             Self::CronReport => Some(
-                "Write into `{{name}}.toml` what it looks at (`source`), whom it tells (`webhook`), and where both\nare (`outbound`).",
+                "Write into `{{name}}.toml` the page to watch (`source`), the address to notify \
+                 (`webhook`), and the\nhosts of both (`outbound`).",
             ),
             Self::WebhookReceiver => Some(
-                "Choose a secret, tell it to whoever sends the webhooks, and put it into the environment of your\nhosts, as `WEBHOOK_SECRET`.",
+                "Choose a secret, give it to the sender of the webhooks, and put it into the \
+                 environment of your\nhosts, as `WEBHOOK_SECRET`.",
             ),
             Self::Axum => None,
         }

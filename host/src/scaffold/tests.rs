@@ -2,7 +2,7 @@ use clap::ValueEnum;
 
 use super::*;
 use soloist_config as config;
-use soloist_guests::plugin::wit;
+use soloist_guests::plugin::{INTERFACES_EXPORT, wit};
 
 fn project(language: Language, kind: ProjectKind) -> Project {
     Project::new("guest-book", language, kind).unwrap()
@@ -149,9 +149,9 @@ fn names_are_taken_or_mended() {
         ("ä", "my-plugin"),
         (&"x".repeat(41), &"x".repeat(40)),
     ];
-    for (name, mend) in better {
+    for (name, help) in better {
         let refused = Project::new(name, Language::C, ProjectKind::Job).unwrap_err().to_string();
-        assert!(refused.contains(&format!("`{mend}` would do")), "{name}: {refused}");
+        assert!(refused.contains(&format!("`{help}` would do")), "{name}: {refused}");
     }
     assert!(Project::new("match", Language::Rust, ProjectKind::Http).is_err());
     assert!(Project::new("match", Language::Go, ProjectKind::Http).is_ok());
@@ -175,8 +175,19 @@ fn what_is_there_is_left_alone() {
     assert!(empty.join("src/lib.rs").is_file());
 }
 
+/// A host refuses a module of Go that does not export it.
 #[test]
-fn bindings_are_made_anew_and_nothing_else() {
+fn bindings_for_go_say_for_which_interfaces_they_are() {
+    let files = project(Language::Go, ProjectKind::Http).files().unwrap();
+    let export = format!("//go:wasmexport {INTERFACES_EXPORT}\n");
+    let says = files.iter().any(|(path, bytes)| {
+        path.ends_with("runtime.go") && String::from_utf8_lossy(bytes).contains(&export)
+    });
+    assert!(says);
+}
+
+#[test]
+fn bindings_are_made_again_and_nothing_else() {
     let scratch = tempfile::tempdir().unwrap();
     let folder = scratch.path();
     assert!(matches!(regenerate(folder, None, None), Err(ScaffoldError::Unknown { .. })));

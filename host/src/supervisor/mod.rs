@@ -20,7 +20,7 @@
 //! - A host does not outlive its supervisor. See [`SupervisorLink`].
 //! - The host is started again only after a crash: an exit code is intended. But if it fails when
 //!   it is started again after a crash, it is started until it succeeds: the cause (a password, a
-//!   settings file) may be mended, and nobody else would start the host.
+//!   settings file) may be corrected, and nobody else would start the host.
 //!
 //! Ctrl-Z stops the supervisor alone; the host has a session without a terminal and goes on. A
 //! request to stop is forwarded to the host.
@@ -102,7 +102,10 @@ impl<L: Fn() -> Result<Config, ConfigError>> Supervisor<L> {
         loop {
             let lived = match self.run_once(&mut past).await {
                 Ok(RunEnd::NoSession(code)) if past.had_session => {
-                    warn!(event = "not-back", code, "the host did not come back: see above why");
+                    warn!(
+                        event = "not-back",
+                        code, "the host could not be started again: the lines above say why"
+                    );
                     Duration::ZERO
                 }
                 Ok(RunEnd::NoSession(code)) => return Ok(HostExit::Exited(code)),
@@ -212,7 +215,7 @@ impl<L: Fn() -> Result<Config, ConfigError>> Supervisor<L> {
                     let limit = humantime::format_duration(limit);
                     warn!(
                         event = "killed",
-                        "the host has not ended within {limit} of being told to: it is killed"
+                        "the host has not ended within {limit} of the request to stop: it is killed"
                     );
                     host.signal(Signal::KILL);
                 }

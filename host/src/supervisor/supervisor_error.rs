@@ -26,7 +26,7 @@ pub enum SupervisorError {
     /// The host's process could not be started or watched.
     #[error(
         "cannot run the host as a process of its own: lift this user's limits (`ulimit -u`, \
-         `ulimit -n`), or go without by --no-supervisor"
+         `ulimit -n`), or use --no-supervisor"
     )]
     System(#[from] io::Error),
 }

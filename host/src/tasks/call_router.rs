@@ -53,8 +53,8 @@ impl CallRouter {
 /// The error where no host takes calls of `action`.
 pub(super) fn no_host_error(action: &Action) -> CallError {
     let label = action.config().task.require_label.as_ref();
-    let reason =
-        label.map(|label| format!("it asks for hosts with {}={}", label.name, label.value));
+    let reason = label
+        .map(|label| format!("it requires hosts with the label {}={}", label.name, label.value));
     CallError::Nobody { name: Arc::clone(action.name()), reason }
 }
 

@@ -13,7 +13,9 @@ use hyper_util::{
 use super::forwarded_call::{self, ForwardedCall};
 use crate::{
     action::TaskError,
-    cluster::{MisdirectedRequest, PeerAddress, PeerClient, STRANGER, is_unauthorized, reached},
+    cluster::{
+        MisdirectedRequest, PeerAddress, PeerClient, UNAUTHORIZED, is_unauthorized, reached,
+    },
     task_scope::TaskScope,
 };
 use soloist_guests::plugin::{TaskCall, TaskOutput};
@@ -65,11 +67,11 @@ pub(super) struct TaskClient {
 
 impl TaskClient {
     /// A client of `host` without connections yet; `tasks` owns those that it will make.
-    pub(super) fn new(host: &str, peers: PeerClient, tasks: &TaskScope) -> Self {
+    pub(super) fn new(host: &str, peers: PeerClient, scope: &TaskScope) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT));
-        let client = Client::builder(tasks.clone())
+        let client = Client::builder(scope.clone())
             .http2_only(true)
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
@@ -97,7 +99,9 @@ impl TaskClient {
         *request.method_mut() = Method::POST;
         match format!("{url}/v1/tasks/{}", call.name).parse() {
             Ok(uri) => *request.uri_mut() = uri,
-            Err(error) => return CallOutcome::Unreachable(format!("{url} is no address: {error}")),
+            Err(error) => {
+                return CallOutcome::Unreachable(format!("{url} is not an address: {error}"));
+            }
         }
         forwarded.write(request.headers_mut(), &self.host, to.host);
         self.peers.add_credential(request.headers_mut());
@@ -131,7 +135,9 @@ impl TaskClient {
         let text = String::from_utf8_lossy(&payload).into_owned();
         match forwarded_call::error(head.status, text, within) {
             Some(error) => CallOutcome::Answered(Err(error)),
-            None if is_unauthorized(head.status) => CallOutcome::Unreachable(STRANGER.to_owned()),
+            None if is_unauthorized(head.status) => {
+                CallOutcome::Unreachable(UNAUTHORIZED.to_owned())
+            }
             // An older version of soloist, or another program.
             None => CallOutcome::Unreachable(format!("it answers with {}", head.status)),
         }

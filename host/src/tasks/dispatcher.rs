@@ -53,9 +53,9 @@ pub struct DispatcherParts {
 impl Dispatcher {
     /// A dispatcher whose connections to other hosts belong to `tasks`.
     #[must_use]
-    pub fn new(parts: DispatcherParts, tasks: &TaskScope) -> Self {
+    pub fn new(parts: DispatcherParts, scope: &TaskScope) -> Self {
         let DispatcherParts { host, peers, pools, programme, roster, call_queue } = parts;
-        let client = TaskClient::new(host.name(), peers, tasks);
+        let client = TaskClient::new(host.name(), peers, scope);
         let balancer = LoadBalancer::default();
         let router = CallRouter { host, pools, roster, balancer, client };
         Self { router, programme, call_queue }
@@ -101,7 +101,10 @@ impl TaskCaller for Dispatcher {
     async fn call(&self, request: TaskRequest) -> Result<TaskReply, CallError> {
         let action = self.task(&request.name)?;
         if request.content_type.as_deref().is_some_and(|form| !is_content_type(form)) {
-            let text = format!("its content type is none: {CONTENT_TYPE_MAX} bytes of plain ASCII");
+            let text = format!(
+                "the content type is invalid: it has at most {CONTENT_TYPE_MAX} bytes of printable \
+                 ASCII"
+            );
             return Err(CallError::Refused { host: Arc::clone(self.router.host.name()), text });
         }
         let longest = action.config().task.call_timeout;

@@ -103,7 +103,8 @@ impl ActionHealth {
         self.failures.lock().retain(|name, failed| {
             let stays = is_there(&failed.action);
             if !stays {
-                info!(event = "changed", action = %name, "action {name} is another one now: its failure does not count any more");
+                info!(event = "changed", action = %name, "the plugin or settings of action {name} \
+                 changed: its earlier failure no longer counts");
             }
             forgotten |= !stays;
             stays
@@ -150,7 +151,9 @@ impl ActionHealth {
             let park = failed.is_parked_now(now);
             if park && !failed.parked {
                 let reason = &failed.reason;
-                warn!(event = "parked", action = %name, group = %failed.action.group(), reason, "action {name} is parked, the rest goes on: it failed, and no host can do better; it is tried again when its plugin or settings change");
+                warn!(event = "parked", action = %name, group = %failed.action.group(), reason, "action \
+                 {name} is parked, the others continue: it has failed on every candidate; it is \
+                 tried again when its plugin or settings change");
             }
             if park {
                 parked.insert(Arc::clone(name), failed.reason.clone());
@@ -181,7 +184,7 @@ impl ActionHealth {
             let status = failed.action.status();
             let recovered = failed.has_recovered(status.state.is_up(), status.restarts, now);
             if recovered {
-                info!(event = "recovered", action = %name, "action {name} runs well again");
+                info!(event = "recovered", action = %name, "action {name} runs without failure again");
             }
             !recovered
         });

@@ -44,8 +44,8 @@ impl PluginRanking {
                     let error = with_causes(&error);
                     warn!(
                         event = "strategy-failed", %group, error,
-                        "the strategy of {group} cannot be had: whoever came first is next, until \
-                         it is mended and this host started again"
+                        "the strategy of {group} cannot be loaded: the longest-waiting host is \
+                         next in line until the plugin is fixed and this host is restarted"
                     );
                     let (name, reason) = (config.strategy.to_string(), error);
                     refused.push(RefusedPlugin { name, reason, reserved: None });
@@ -88,8 +88,8 @@ impl HostRanker for PluginRanking {
                 Err(error) => {
                     warn!(
                         event = "strategy-failed", %group, error,
-                        "the strategy of {group} fails: whoever came first is next, until the \
-                         candidates change"
+                        "the strategy of {group} fails: the longest-waiting host is next in line \
+                         until the candidates change"
                     );
                     None
                 }

@@ -99,7 +99,7 @@ impl ReadinessWatch {
         check: &mut ReadinessCheck,
     ) -> Option<Result<(), String>> {
         if actions.is_empty() {
-            return Some(Err("no action of this host belongs to it".to_owned()));
+            return Some(Err("this host has no action of that group".to_owned()));
         }
         if let Some(reason) = self.health.stands_back(here.group, BootTime::now()) {
             return Some(Err(reason));

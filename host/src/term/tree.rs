@@ -112,7 +112,7 @@ impl TermTree {
                 Some(notice) = notices.recv() => self.on_notice(notice),
                 outcome = lifecycle.advance(), if open => match outcome {
                     Ok(true) => {}
-                    Ok(false) => self.resign("the plugins folder", "it holds no action of this group any more"),
+                    Ok(false) => self.resign("the plugins folder", "it no longer has an action of this group"),
                     Err(failure) => self.on_hook_failure(failure, &mut lifecycle),
                 },
                 _ = reviews.tick(), if open => self.check_parked(&mut lifecycle),
@@ -140,9 +140,10 @@ impl TermTree {
         measure::term_stopped(key.group.as_str(), took);
         let (group, fencing_token, took_ms) = (&key.group, key.fencing_token.0, millis(took));
         if took > self.context.stop_timeout {
-            warn!(event = "stopped", %group, fencing_token, took_ms, "stopped later than its budget allows");
+            warn!(event = "stopped", %group, fencing_token, took_ms, "the term stopped later than \
+             its time budget allows");
         } else {
-            info!(event = "stopped", %group, fencing_token, took_ms, "nothing of the term runs any more");
+            info!(event = "stopped", %group, fencing_token, took_ms, "the term has ended");
         }
     }
 

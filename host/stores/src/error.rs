@@ -21,7 +21,7 @@ pub enum StoreError {
     NotLeader,
     /// Another host has the same name.
     #[error(
-        "another host is called {name} as well{at}, by session {lease}: give each its own \
+        "another live host is also called {name}{at} (session {lease}): give each host its own \
          `name` in [host], or --name",
         at = at(url)
     )]

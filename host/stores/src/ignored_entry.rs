@@ -13,7 +13,7 @@ pub(super) fn warn_ignored(what: &str, name: &str, why: impl Display) {
         tracing::warn!(
             event = "left-out",
             name,
-            "{name} is no {what} that soloist wrote, and is left out ({why}): remove it{repeats}"
+            "{name} is not a {what} that soloist wrote, and is ignored ({why}): remove it{repeats}"
         );
     });
 }

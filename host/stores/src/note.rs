@@ -101,7 +101,7 @@ impl Notes {
             Some(NoteTopic::Removal(host)) => put(&mut self.removed, host, name, value),
             Some(NoteTopic::Pause(Some(group))) => put(&mut self.paused, group, name, value),
             Some(NoteTopic::Pause(None)) => self.pause = value.and_then(|value| parse(name, value)),
-            None => warn_ignored("note", name, "there are none of that name"),
+            None => warn_ignored("note", name, "the name does not exist"),
         }
     }
 }

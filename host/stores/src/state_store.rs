@@ -144,7 +144,7 @@ pub(super) fn check_writes(writes: &[StateWrite]) -> Result<(), StoreError> {
 
 /// The error text for an action that would have too many keys.
 pub(super) fn too_many_keys(action: &str) -> String {
-    format!("{action} may keep {KEYS_MAX} keys and has no room for these: delete some")
+    format!("{action} may keep {KEYS_MAX} keys and these would be more: delete some")
 }
 
 /// How many keys some writes create and delete.

@@ -24,7 +24,7 @@ use crate::rig::{PATIENCE, guest_file};
 /// A host that runs queued calls of the task `work`.
 struct CallQueueHost {
     engine: Arc<PluginEngine>,
-    desk: CallQueueService,
+    service: CallQueueService,
     programme: watch::Sender<Arc<Programme>>,
     stop: CancellationToken,
     working: JoinHandle<()>,
@@ -57,7 +57,7 @@ impl CallQueueHost {
             roster: watch::channel(None).1,
             retry: Duration::from_millis(100),
         };
-        let desk = CallQueueService {
+        let service = CallQueueService {
             call_queue: store.call_queue().unwrap(),
             tasks: hands.known_tasks(),
         };
@@ -81,23 +81,23 @@ impl CallQueueHost {
             };
             tokio::join!(keeping, working);
         });
-        let mut known = desk.tasks.clone();
+        let mut known = service.tasks.clone();
         timeout(PATIENCE, known.wait_for(|tasks| !tasks.is_empty())).await.unwrap().unwrap();
         let (_session, _store, _folder) = (session, store, folder);
-        Self { engine, desk, programme, stop, working, _session, _store, _ended, _folder }
+        Self { engine, service, programme, stop, working, _session, _store, _ended, _folder }
     }
 
     async fn enqueue(&self, payload: &str) -> QueuedCallKey {
         let payload = payload.to_owned().into();
-        self.desk.enqueue("work", payload, Some("text/plain".into())).await.unwrap()
+        self.service.enqueue("work", payload, Some("text/plain".into())).await.unwrap()
     }
 
     /// How a queued call ends, and its answer or error.
     async fn end(&self, key: &QueuedCallKey) -> (QueuedCallEntry, String) {
         let ended = async {
-            let mut queue = self.desk.call_queue.watch().await.unwrap();
+            let mut queue = self.service.call_queue.watch().await.unwrap();
             loop {
-                let (entry, answer) = self.desk.find(key).await.unwrap();
+                let (entry, answer) = self.service.find(key).await.unwrap();
                 if entry.ended.is_some() {
                     let error = entry.head.error.clone().unwrap_or_default();
                     let answer =
@@ -139,15 +139,15 @@ async fn the_settings_of_a_task_hold_for_its_queued_calls() {
     .await;
     let (entry, told) = host.end(&host.enqueue("spin").await).await;
     assert_eq!(entry.state, "dead");
-    assert!(told.contains("not done within 200ms"), "{told}");
+    assert!(told.contains("took longer than 200ms"), "{told}");
     let long = "echo ".repeat(50).into();
-    let error = host.desk.enqueue("work", long, None).await.unwrap_err();
+    let error = host.service.enqueue("work", long, None).await.unwrap_err();
     assert_eq!(error.kind, CallQueueErrorKind::TooLong);
     // Queued calls of a task that is gone are not taken.
     host.programme.send_replace(Arc::default());
-    let mut known = host.desk.tasks.clone();
+    let mut known = host.service.tasks.clone();
     timeout(PATIENCE, known.wait_for(|tasks| tasks.is_empty())).await.unwrap().unwrap();
-    let error = host.desk.enqueue("work", "who".into(), None).await.unwrap_err();
+    let error = host.service.enqueue("work", "who".into(), None).await.unwrap_err();
     assert_eq!(error.kind, CallQueueErrorKind::NotFound);
 }
 
@@ -155,9 +155,9 @@ async fn the_settings_of_a_task_hold_for_its_queued_calls() {
 async fn a_stop_interrupts_the_guest_and_gives_the_queued_call_back() {
     let host = CallQueueHost::new(|_| ()).await;
     let key = host.enqueue("spin").await;
-    let mut queue = host.desk.call_queue.watch().await.unwrap();
+    let mut queue = host.service.call_queue.watch().await.unwrap();
     timeout(PATIENCE, async {
-        while host.desk.find(&key).await.unwrap().0.state != "claimed"
+        while host.service.find(&key).await.unwrap().0.state != "claimed"
             || host.engine.live_instances() == 0
         {
             let _ = timeout(Duration::from_millis(20), queue.next()).await;
@@ -168,6 +168,6 @@ async fn a_stop_interrupts_the_guest_and_gives_the_queued_call_back() {
     host.stop.cancel();
     timeout(PATIENCE, host.working).await.expect("it stops").unwrap();
     assert_eq!(host.engine.live_instances(), 0, "an instance is alive");
-    let (entry, _) = host.desk.find(&key).await.unwrap();
+    let (entry, _) = host.service.find(&key).await.unwrap();
     assert_eq!((entry.state, entry.head.attempts), ("queued", 0));
 }

@@ -146,7 +146,7 @@ async fn every_way_to_fail_is_a_failure_of_the_action() {
     term.fails("fail no\nroute", "its hook on-leader failed: no route").await;
     term.fails("fail", "it gave no reason").await;
     term.fails("trap", "it trapped").await;
-    let too_long = "it was not done within 300ms; `hook_timeout`";
+    let too_long = "it took longer than 300ms; raise `hook_timeout`";
     term.fails("spin", too_long).await;
     term.fails("wait", too_long).await;
 }
@@ -216,7 +216,7 @@ async fn on_standby_has_neither_state_nor_a_token() {
         "{text}"
     );
     assert!(
-        text.contains("no state: Error::Other(\"there is no state outside of a term"),
+        text.contains("no state: Error::Other(\"state is not available outside of a term"),
         "{text}"
     );
     assert_eq!(action.status().last_error, None);
@@ -247,7 +247,7 @@ async fn on_standby_is_interrupted_and_limited() {
     let action = term.action("aside-spin", "", "spin", Grants::default());
     term.told(&action, None).await;
     let error = action.status().last_error.unwrap();
-    assert!(error.contains("its hook on-standby failed: it was not done within 300ms"), "{error}");
+    assert!(error.contains("its hook on-standby failed: it took longer than 300ms"), "{error}");
 
     let action = term.action("aside-cut", "", "spin", Grants::default());
     let (own, gate, links) = (action.clone(), outside(), term.tasks.child());

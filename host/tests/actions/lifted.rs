@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use soloist::action::Action;
-use soloist_guests::plugin::{Plugin, PluginEngine, PluginError};
+use soloist_guests::plugin::{INTERFACES_EXPORT, Plugin, PluginEngine, PluginError};
 use soloist_heart::clock::BootTime;
 use wasm_encoder::{Instruction, ValType};
 use wit_component::{StringEncoding, embed_component_metadata};
@@ -84,6 +84,29 @@ fn a_module_with_a_world_becomes_a_component_of_it() {
     let file = file_in(folder.path(), &reactor());
     let plugin = Plugin::load(&PluginEngine::new(None).unwrap(), &file).unwrap();
     assert_eq!(plugin.kinds().to_string(), "service");
+}
+
+/// As Go's linker makes them: without a world.
+#[test]
+fn a_module_without_a_world_says_for_which_interfaces_it_was_built() {
+    const RUN: &str = "wasi:cli/run@0.2.12#run";
+    let folder = tempfile::tempdir().unwrap();
+    let engine = PluginEngine::new(None).unwrap();
+    let load = |imports, exports| {
+        let (code, results) = ([Instruction::I32Const(0)], [ValType::I32]);
+        let parts =
+            ModuleParts { imports, exports, code: &code, results: &results, ..Default::default() };
+        Plugin::load(&engine, &file_in(folder.path(), &parts.assemble()))
+    };
+    let plugin = load(&[], &[RUN, INTERFACES_EXPORT]).unwrap();
+    assert_eq!(plugin.kinds().to_string(), "service");
+    // It has read the fencing token and the time that is left, in milliseconds, where this host
+    // writes nanoseconds.
+    let former = load(&[("soloist:plugin/term@0.1.0", "current")], &[RUN]).map(drop).unwrap_err();
+    let text = former.to_string();
+    for part in ["another version of the interfaces", "soloist plugin bindings", "may differ"] {
+        assert!(text.contains(part), "no {part:?} in {text}");
+    }
 }
 
 #[test]

@@ -155,7 +155,7 @@ impl WatchedFolder {
     /// The action, as soon as `wanted` accepts it.
     async fn until(&mut self, wanted: impl Fn(&Arc<Action>) -> bool) -> Arc<Action> {
         let found = self.programme.wait_for(|programme| programme.actions.iter().any(&wanted));
-        timeout(PATIENCE, found).await.expect("it does not come").unwrap();
+        timeout(PATIENCE, found).await.expect("it does not start").unwrap();
         self.action()
     }
 

@@ -46,7 +46,7 @@ pub(crate) struct RunningAction {
     pub(crate) failures: UnboundedReceiver<ActionFailure>,
     pub(crate) notices: UnboundedReceiver<TermNotice>,
     pub(crate) running: GroupTerm,
-    pub(crate) desk: JobTriggers,
+    pub(crate) triggers: JobTriggers,
     _folder: Arc<tempfile::TempDir>,
 }
 
@@ -136,7 +136,7 @@ impl RunningAction {
             task_caller: None,
         };
         let (tasks_of, lobby, jobs) = (tasks.clone(), ActionDirectory::default(), world.jobs());
-        let desk = jobs.triggers.clone();
+        let triggers = jobs.triggers.clone();
         let scope = TermServices {
             term,
             tasks: tasks_of,
@@ -156,7 +156,7 @@ impl RunningAction {
             failures,
             notices,
             running,
-            desk,
+            triggers,
             _folder: world.folder.clone(),
         }
     }

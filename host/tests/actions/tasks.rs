@@ -27,7 +27,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::rig::{PATIENCE, TestStore, guest_file, until};
 
 /// The task API of a host without tasks.
-pub(crate) fn desk(world: &TestStore) -> TaskApi {
+pub(crate) fn task_api(world: &TestStore) -> TaskApi {
     let (_, programme) = watch::channel(Arc::default());
     let pools = Arc::new(TaskPools::new("a".into(), BTreeMap::new()));
     TaskApi { dispatcher: dispatcher(world, &pools, programme), pools }
@@ -201,7 +201,7 @@ async fn what_goes_wrong_is_told() {
     assert!(trapped.contains("it trapped"), "{trapped}");
     assert_eq!(shop.perform("long 10").await, Ok("xxxxxxxxxx".into()));
     let long = shop.perform("long 11").await.unwrap_err().to_string();
-    assert!(long.contains("its answer has 11 bytes: 10 are let through"), "{long}");
+    assert!(long.contains("its answer has 11 bytes, more than the maximum of 10"), "{long}");
     shop.quiet().await;
 }
 
@@ -223,7 +223,7 @@ async fn a_call_has_its_time_and_no_more() {
     let shop = TaskHost::new(|config| config.task = brief).await;
     let patient = TaskRequest { within: Some(PATIENCE), ..self::order("spin") };
     let late = timeout(Duration::from_secs(5), shop.dispatcher.call(patient)).await.unwrap();
-    assert_eq!(late.unwrap_err().to_string(), "it was not done within 100ms");
+    assert_eq!(late.unwrap_err().to_string(), "it took longer than 100ms");
 }
 
 #[tokio::test]
@@ -353,7 +353,7 @@ async fn only_hosts_with_the_label_take_calls() {
     shop.show(|config| config.task = on("small"));
     shop.offered(false).await;
     let nobody = shop.call("echo x").await.unwrap_err().to_string();
-    assert_eq!(nobody, "no host takes calls of work: it asks for hosts with size=small");
+    assert_eq!(nobody, "no host takes calls of work: it requires hosts with the label size=small");
 }
 
 #[tokio::test]

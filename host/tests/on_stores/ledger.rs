@@ -15,7 +15,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use self::lossy_state::LossyState;
 use crate::{
-    state::{StateClient, put},
+    state::{TestState, put},
     world::{TestHost, World, soon},
 };
 
@@ -190,7 +190,7 @@ pub(crate) async fn the_latest_are_kept(world: &World) {
     let records = kept_records(world).await;
     assert_eq!(records.len() as u64, RECORDS_MAX);
     assert_eq!((records[0].scheduled_at, records[49].scheduled_at), (at(21), at(70)));
-    let ledger = StateClient(world.open().ledger().unwrap());
+    let ledger = TestState(world.open().ledger().unwrap());
     assert_eq!(ledger.list(JOB).await.len() as u64, RECORDS_MAX + 1);
 }
 
@@ -233,9 +233,9 @@ pub(crate) async fn a_clock_that_was_ahead_settles_what_it_claimed_and_no_more(w
 /// A ledger entry that soloist has not written is reported once, and left to people.
 pub(crate) async fn a_foreign_ledger_is_named(world: &World) {
     let host = world.host("a").await;
-    let desk = StateClient(world.open().ledger().unwrap());
-    desk.write(JOB, &[put("mark", "no mark")]).await.unwrap();
-    let error = soon(history(&*desk.0, JOB, 1)).await.unwrap_err();
+    let state = TestState(world.open().ledger().unwrap());
+    state.write(JOB, &[put("mark", "no mark")]).await.unwrap();
+    let error = soon(history(&*state.0, JOB, 1)).await.unwrap_err();
     assert!(!error.is_transient(), "{error}");
     assert!(error.to_string().contains("the job report") && error.to_string().contains("`mark`"));
     let leader = LedgerLeader::of(&host, &host.win().await);
@@ -251,7 +251,7 @@ pub(crate) async fn a_foreign_ledger_is_named(world: &World) {
 }
 
 pub(crate) async fn state_and_ledgers_keep_apart(world: &World) {
-    let (state, ledger) = (StateClient::of(world), StateClient(world.open().ledger().unwrap()));
+    let (state, ledger) = (TestState::of(world), TestState(world.open().ledger().unwrap()));
     state.write(JOB, &[put("mark", "an action's")]).await.unwrap();
     ledger.write(JOB, &[put("mark", "a host's")]).await.unwrap();
     assert_eq!(state.value(JOB, "mark").await.unwrap(), "an action's");

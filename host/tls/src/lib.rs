@@ -48,7 +48,7 @@ pub enum TlsError {
         source: rustls::pki_types::pem::Error,
     },
     /// The file contains no certificate.
-    #[error("there is no certificate in {}: name a file in PEM with the certificate first, then those that it hangs on", file.display())]
+    #[error("there is no certificate in {}: name a file in PEM with the certificate first, then its intermediate certificates", file.display())]
     Empty {
         /// The file.
         file: PathBuf,
@@ -62,7 +62,7 @@ pub enum TlsError {
         source: rustls::Error,
     },
     /// The certificates of authorities cannot be used for verification.
-    #[error("cannot verify anything by {}: name a file in PEM with the certificates of authorities", file.display())]
+    #[error("cannot use {} to verify certificates: name a file in PEM with the certificates of authorities", file.display())]
     Authority {
         /// The file.
         file: PathBuf,

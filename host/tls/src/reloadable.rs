@@ -109,11 +109,15 @@ impl<T: Send + Sync + 'static> ReloadState<T> {
         match made {
             None => {}
             Some(Ok(new)) => {
-                tracing::info!(event = "reread", files, "read anew: {files}");
+                tracing::info!(event = "reread", files, "read again: {files}");
                 self.current.send_replace(Arc::new(new));
             }
             Some(Err(error)) => {
-                tracing::warn!(files, error, "the new files are of no use, the old ones go on");
+                tracing::warn!(
+                    files,
+                    error,
+                    "the new files cannot be used; the previous certificate stays in use"
+                );
             }
         }
     }

@@ -70,10 +70,11 @@ impl CollectorClient {
                 warn!(
                     event = "traces-lost",
                     error,
-                    "the collector does not take traces: look at [traces], and at the collector; what it does not take is dropped"
+                    "the collector refuses traces: check [traces], and the collector; refused \
+                     traces are dropped"
                 );
             }
-            None if failed => info!(event = "traces-back", "the collector takes traces again"),
+            None if failed => info!(event = "traces-back", "the collector accepts traces again"),
             _ => {}
         }
     }

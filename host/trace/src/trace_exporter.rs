@@ -22,10 +22,10 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 #[derive(Debug, thiserror::Error)]
 pub enum TracesError {
     /// The `ca` in the settings cannot be used.
-    #[error("traces cannot be exported by TLS: look at `ca` in [traces]")]
+    #[error("traces cannot be exported over TLS: check `ca` in [traces]")]
     Tls(#[source] TlsError),
     /// The exporter refuses its configuration.
-    #[error("traces cannot be exported to {endpoint}: look at `endpoint` in [traces]")]
+    #[error("traces cannot be exported to {endpoint}: check `endpoint` in [traces]")]
     Setup {
         /// The configured endpoint.
         endpoint: String,
@@ -74,7 +74,7 @@ impl TraceExporter {
         // Shutting down blocks, since it waits for the exporter's thread.
         let stopped = spawn_blocking(move || self.0.shutdown_with_timeout(SHUTDOWN_TIMEOUT)).await;
         if let Ok(Err(error)) = stopped {
-            warn!(%error, "the last traces did not arrive");
+            warn!(%error, "the last traces were not delivered");
         }
     }
 }

@@ -28,7 +28,7 @@ use clap::{Parser, Subcommand};
 use soloist_devtools::cargo::cargo;
 use soloist_devtools::{cmd, etcd, guests, setup, soloist};
 
-/// Measure soloist next to its alternatives
+/// Measure soloist and its alternatives
 #[derive(Parser)]
 #[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
 struct Arguments {
@@ -39,7 +39,7 @@ struct Arguments {
 /// What can be measured.
 #[derive(Subcommand)]
 enum Bench {
-    /// Requests a second of plugins, next to `wasmtime serve` and a bare hyper server
+    /// Requests a second of plugins, compared with `wasmtime serve` and a bare hyper server
     Http {
         /// Compare with this soloist instead, such as one that was built before a change
         #[arg(long, value_name = "PROGRAM")]
@@ -51,7 +51,7 @@ enum Bench {
     Groups,
     /// What many plugins cost: to start, to hold, and to take over with
     Plugins,
-    /// Calls of a task over three hosts, next to plain requests of HTTP/2
+    /// Calls of a task over three hosts, compared with plain requests of HTTP/2
     Tasks,
     /// What it costs to ask a standby that forwards, and the pauses of its clients
     Relay {
@@ -59,7 +59,7 @@ enum Bench {
         #[arg(long, default_value_t = 20)]
         runs: usize,
     },
-    /// How long a planned hand-over takes, next to `etcdctl lock`
+    /// How long a planned hand-over takes, compared with `etcdctl lock`
     Failover {
         /// How many hand-overs to measure
         #[arg(long, default_value_t = 50)]

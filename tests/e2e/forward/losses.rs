@@ -54,7 +54,7 @@ async fn what_may_not_be_repeated_is_not(kind: Kind) {
     all.cluster.kill("a").await;
     let (status, host, text) = told(asked.await.unwrap().unwrap()).await;
     assert_eq!((status, host.as_str()), (502, ""));
-    assert!(text.contains("may have been done"), "{text}");
+    assert!(text.contains("may have been carried out"), "{text}");
     // A request that no host had begun is not lost.
     let post = all.client.post(all.web("b", "/echo")).body("again").send().await.unwrap();
     assert_eq!(told(post).await, (200, "b".into(), "again".into()));

@@ -41,7 +41,7 @@ async fn no_address_takes_more_than_it_should() {
         assert!(said.starts_with("HTTP/1.1 431 "), "{said}");
     }
     let orders = [
-        ("POST /v1/pause", 65_537, "an order is of 65536 bytes at most"),
+        ("POST /v1/pause", 65_537, "the body of a command has 65536 bytes at most"),
         ("PUT /v1/state/kept/k", 262_145, "longer than 262144 bytes"),
     ];
     for (what, length, words) in orders {
@@ -88,5 +88,5 @@ async fn nobody_is_waited_for_forever() {
     assert!(within(of_http_2.1, 10), "{of_http_2:?}");
     assert!(within(of_http_2_at_web.1, 30), "{of_http_2_at_web:?}");
     assert!(within(in_body.1, 10) && in_body.0.starts_with("HTTP/1.1 408 "), "{in_body:?}");
-    assert!(in_body.0.contains("did not come within 10 s"), "{in_body:?}");
+    assert!(in_body.0.contains("did not arrive within 10 s"), "{in_body:?}");
 }

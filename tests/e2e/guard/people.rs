@@ -22,7 +22,7 @@ async fn a_token_opens_what_its_role_may() {
         (vec![], "status", DENIED, "--token-file"),
         (by_file("eve.token"), "status", 0, "main"),
         (by_file("eve.token"), "job", 0, ""),
-        (by_file("eve.token"), "pause", DENIED, "takes the role `operate`"),
+        (by_file("eve.token"), "pause", DENIED, "requires the role `operate`"),
         (by_file("none.token"), "status", MISSING, "none.token"),
         (vec![("SOLOIST_TOKEN", "soloist_wrong".to_owned())], "status", DENIED, "does not know"),
         (vec![("SOLOIST_TOKEN", "ü".to_owned())], "status", USAGE, "SOLOIST_TOKEN"),
@@ -74,7 +74,8 @@ async fn tokens_are_given_and_taken_back_while_the_host_runs() {
     // An unreadable file changes nothing, and is reported.
     put("eve =\n");
     let log = &guarded.cluster.host("a").log;
-    let told = |line: &Value| line["message"].as_str().is_some_and(|it| it.contains("of no use"));
+    let told =
+        |line: &Value| line["message"].as_str().is_some_and(|it| it.contains("cannot be used"));
     let asked = async {
         while !log.lines().iter().any(told) {
             assert!(guarded.ask_as(&eves, "a", &["status"]).await.status.success());
@@ -93,7 +94,7 @@ async fn where_others_reach_it_the_control_api_has_to_be_guarded() {
     fs::write(&file, &open).unwrap();
     let ended = run(soloist().arg("run").arg("--config").arg(&file)).await;
     assert_eq!(ended.status.code(), Some(CONFIG), "{}", ended.output);
-    for words in ["open.toml", "0.0.0.0:0", "whatever anybody asks", "help: ", "insecure = true"] {
+    for words in ["open.toml", "0.0.0.0:0", "commands from anybody", "help: ", "insecure = true"] {
         assert!(ended.output.contains(words), "no {words:?} in {}", ended.output);
     }
     let mut command = soloist();

@@ -75,7 +75,7 @@ async fn hosts_and_people_know_each_other_by_certificates(kind: Kind) {
     };
     for (shown, code, words) in [
         // No certificate.
-        (vec![authority.clone()], DENIED, "has to know who asks"),
+        (vec![authority.clone()], DENIED, "authentication is required"),
         // A certificate of another authority.
         (shown("intruder"), UNAVAILABLE, "no answer from https://"),
         // Without the authority of the host's certificate.
@@ -109,7 +109,7 @@ async fn a_certificate_may_be_for_looking_only() {
     assert!(looked.status.success(), "{}", looked.output);
     let refused = guarded.ask_with("person", &["pause"]).await;
     assert_eq!(refused.status.code(), Some(DENIED), "{}", refused.output);
-    assert!(refused.output.contains("whoever asks has `read`"), "{}", refused.output);
+    assert!(refused.output.contains("this client has the role `read`"), "{}", refused.output);
     // A token grants more, with or without a certificate.
     guarded.show("ops.token");
     let paused = guarded.ask_with("person", &["pause"]).await;
@@ -176,7 +176,8 @@ async fn a_certificate_that_is_replaced_is_shown_without_a_restart() {
     };
     replace("renewed.pem", "host.pem");
     let log = &guarded.cluster.host("a").log;
-    let warned = |line: &Value| line["message"].as_str().is_some_and(|it| it.contains("of no use"));
+    let warned =
+        |line: &Value| line["message"].as_str().is_some_and(|it| it.contains("cannot be used"));
     let seen = async {
         while !log.lines().iter().any(warned) {
             comes_to("host.pem").await;

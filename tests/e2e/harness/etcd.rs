@@ -238,8 +238,8 @@ impl Etcd {
 /// A tool of etcd: from the folder of the etcd under test, or else from `PATH`.
 fn tool(name: &str) -> Command {
     let etcd = env::var_os("SOLOIST_TEST_ETCD").map(PathBuf::from);
-    let beside = etcd.map(|etcd| etcd.with_file_name(name)).filter(|tool| tool.exists());
-    let mut command = Command::new(beside.unwrap_or_else(|| name.into()));
+    let sibling = etcd.map(|etcd| etcd.with_file_name(name)).filter(|tool| tool.exists());
+    let mut command = Command::new(sibling.unwrap_or_else(|| name.into()));
     command.env("ETCDCTL_API", "3").stdout(Stdio::null());
     command
 }

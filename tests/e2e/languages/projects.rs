@@ -89,7 +89,7 @@ pub(super) fn without_actions(cluster: &Cluster) -> String {
 
 /// Shares what all projects have in common: npm's packages, which take a minute to install, and the
 /// crates that generate bindings for Rust.
-pub(super) fn share(lang: &str, root: &Path) {
+pub(crate) fn share(lang: &str, root: &Path) {
     let (variable_name, place) = match lang {
         "js" => ("SOLOIST_TEST_NODE_MODULES", "node_modules"),
         "rust" => ("SOLOIST_TEST_CARGO_TARGET", "target"),
@@ -99,7 +99,7 @@ pub(super) fn share(lang: &str, root: &Path) {
 }
 
 /// Runs a command line that soloist has printed, in the project's folder.
-async fn build(folder: &Path, line: &str) {
+pub(crate) async fn build(folder: &Path, line: &str) {
     let mut command = Command::new("sh");
     command.args(["-ec", line]).current_dir(folder).kill_on_drop(true);
     command.env("PATH", variable("SOLOIST_TEST_PATH")).env_remove("CARGO_TARGET_DIR");

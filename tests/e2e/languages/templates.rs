@@ -54,7 +54,7 @@ async fn change_leader(cluster: &mut Cluster) {
 
 /// The state of a server that a plugin talks to.
 #[derive(Clone, Default)]
-struct Desk(Arc<Mutex<Papers>>);
+struct FakeServer(Arc<Mutex<Papers>>);
 
 #[derive(Default)]
 struct Papers {
@@ -67,13 +67,13 @@ struct Papers {
     conflicts: usize,
 }
 
-impl Desk {
+impl FakeServer {
     /// Starts the server; returns its address.
     async fn open(&self) -> String {
         let address: SocketAddr = at(own_address(), 5000);
         let listener = TcpListener::bind(address).await.expect("an address of its own");
         let router = Router::new()
-            .route("/page", get(async |State(desk): State<Self>| desk.papers().page.clone()))
+            .route("/page", get(async |State(server): State<Self>| server.papers().page.clone()))
             .route("/hook", post(take))
             .route("/{bot}/{method}", post(telegram))
             .with_state(self.clone());
@@ -107,12 +107,12 @@ impl Desk {
     }
 }
 
-async fn take(State(desk): State<Desk>, Json(body): Json<Value>) {
-    desk.papers().sent.push(body);
+async fn take(State(server): State<FakeServer>, Json(body): Json<Value>) {
+    server.papers().sent.push(body);
 }
 
 /// A poll in progress. When it is dropped, the poll has ended, even if the client has gone.
-struct Poll(Desk);
+struct Poll(FakeServer);
 
 impl Drop for Poll {
     fn drop(&mut self) {
@@ -125,7 +125,7 @@ const TOKEN: &str = "7:secret";
 
 /// The part of Telegram's API that the bot needs.
 async fn telegram(
-    State(desk): State<Desk>,
+    State(server): State<FakeServer>,
     Path((bot, method)): Path<(String, String)>,
     Json(body): Json<Value>,
 ) -> (StatusCode, Json<Value>) {
@@ -136,11 +136,11 @@ async fn telegram(
         return refused(StatusCode::UNAUTHORIZED, "Unauthorized");
     }
     if method == "sendMessage" {
-        desk.papers().sent.push(body);
+        server.papers().sent.push(body);
         return (StatusCode::OK, Json(json!({ "ok": true, "result": {} })));
     }
     {
-        let mut papers = desk.papers();
+        let mut papers = server.papers();
         if papers.polling {
             papers.conflicts += 1;
             return refused(
@@ -150,7 +150,7 @@ async fn telegram(
         }
         papers.polling = true;
     }
-    let poll = Poll(desk);
+    let poll = Poll(server);
     loop {
         let news: Vec<_> = {
             let papers = poll.0.papers();
@@ -167,7 +167,7 @@ async fn telegram(
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "slow, or its compiler is not at hand: `cargo xtask ci`"]
 async fn a_bot_answers_each_message_once_whoever_leads() {
-    let telegram = Desk::default();
+    let telegram = FakeServer::default();
     let url = telegram.open().await;
     let replaced = [("https://api.telegram.org", &*url), ("env:TELEGRAM_TOKEN", "file:../secret")];
     let mut cluster = leading("telegram-bot", TOKEN, &replaced).await;
@@ -186,9 +186,9 @@ async fn a_bot_answers_each_message_once_whoever_leads() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "slow, or its compiler is not at hand: `cargo xtask ci`"]
 async fn a_report_tells_what_has_changed_since_the_last_leader_looked() {
-    let desk = Desk::default();
-    desk.papers().page = "one 1.0\ntwo 2.0\n".to_owned();
-    let url = desk.open().await;
+    let server = FakeServer::default();
+    server.papers().page = "one 1.0\ntwo 2.0\n".to_owned();
+    let url = server.open().await;
     let replaced = [
         ("\"0 7 * * 1-5\"", "\"* * * * * *\""),
         ("https://example.com/versions.txt", &format!("{url}/page")),
@@ -200,10 +200,10 @@ async fn a_report_tells_what_has_changed_since_the_last_leader_looked() {
     let says = |line: &Value| line["message"].as_str() == Some("first look: 2 lines");
     log.find(0, "its first look", says).await;
     change_leader(&mut cluster).await;
-    desk.papers().page = "one 1.1\ntwo 2.0\n".to_owned();
-    assert_eq!(desk.sent(1).await, ["- one 1.0\n+ one 1.1\n"]);
-    desk.papers().page = "one 1.1\n".to_owned();
-    assert_eq!(desk.sent(2).await[1], "- two 2.0\n");
+    server.papers().page = "one 1.1\ntwo 2.0\n".to_owned();
+    assert_eq!(server.sent(1).await, ["- one 1.0\n+ one 1.1\n"]);
+    server.papers().page = "one 1.1\n".to_owned();
+    assert_eq!(server.sent(2).await[1], "- two 2.0\n");
 }
 
 /// A body, and its signature with this secret, from GitHub's documentation.

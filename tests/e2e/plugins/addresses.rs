@@ -89,7 +89,7 @@ async fn what_is_parked_keeps_its_place_where_requests_are_passed_on() {
     folder.start("a").await;
     folder.action("a", "hooks", |action| action["state"] == "parked").await;
     refused(&folder, "/hooks/x", "is parked").await;
-    refused(&folder, "/bad/x", "the action bad cannot be had").await;
+    refused(&folder, "/bad/x", "the action bad cannot be loaded").await;
     folder.body("/web/where", "/where under /web").await;
 }
 
@@ -108,7 +108,7 @@ async fn what_cannot_be_had_keeps_its_place_and_moves_nobody() {
     fs::write(folder.path("hooks.wasm"), "damaged").expect("a file");
     folder.start("a").await;
     folder.body("/web/where", "/where under /web").await;
-    refused(&folder, "/hooks/where", "the action hooks cannot be had").await;
+    refused(&folder, "/hooks/where", "the action hooks cannot be loaded").await;
     assert_eq!(ask(&folder, "/where").await.0, 404, "it has not moved to the root");
     let control = folder.0.host("a").api().await;
     let leader = reqwest::get(format!("http://{control}/leader/hooks/x")).await.expect("an answer");

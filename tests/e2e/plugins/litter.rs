@@ -175,7 +175,7 @@ async fn settings_of_no_plugin_are_told_of() {
     folder.start("a").await;
     let stray = folder.action("a", "fan_job", |action| action["state"] == "refused").await;
     let told = stray["last_error"].as_str().unwrap_or_default();
-    for part in ["`fan_job.toml` holds the settings of no plugin", "to `fan-job.toml`"] {
+    for part in ["`fan_job.toml` has no plugin", "to `fan-job.toml`"] {
         assert!(told.contains(part), "no {part:?} in {told}");
     }
     let status = folder.0.host("a").status().await;

@@ -235,7 +235,7 @@ async fn a_stranger_that_knows_no_such_login_is_passed_by() {
     cluster.join("c").await;
     cluster.waiting("c", &["b", "c"]).await;
     for name in ["b", "c"] {
-        let named = cluster.host(name).log.event(0, "store-stranger").await;
+        let named = cluster.host(name).log.event(0, "store-other-etcd").await;
         assert_eq!(named["address"], etcd.members[0].endpoint().as_str(), "{named}");
     }
     outlives_its_lease(cluster.host("a")).await;

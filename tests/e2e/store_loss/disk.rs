@@ -83,7 +83,7 @@ async fn state_never_fills_the_disk_and_can_always_be_deleted() {
     assert!(taken > 10, "{taken}: {told}");
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{told}");
     let warned = small.host().log.event(0, "no-room").await.to_string();
-    for words in ["MiB left on the disk", "delete something, or make room"] {
+    for words in ["MiB left on the disk", "delete state, or free space"] {
         assert!(told.contains(words) && warned.contains(words), "no {words:?} in {told}, {warned}");
     }
     outlives_its_lease(small.host()).await;

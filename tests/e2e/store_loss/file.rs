@@ -227,7 +227,7 @@ async fn a_host_by_a_mount_of_the_file_alone_does_not_start() {
             None => command.env_remove(name),
         };
     }
-    apart.refuses(command, &["is mounted by itself", "mount the folder that it is in"]).await;
+    apart.refuses(command, &["is mounted alone", "mount the folder that contains it"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -34,7 +34,7 @@ async fn a_member_of_another_etcd_is_passed_by() {
         let sees = agrees(cluster.host(name), |it| it["groups"]["main"]["standbys"] == standbys);
         assert_eq!(sees.await["groups"]["main"]["leader"], "a");
     }
-    let named = cluster.host("c").log.event(0, "store-stranger").await;
+    let named = cluster.host("c").log.event(0, "store-other-etcd").await;
     assert_eq!(named["address"], stranger.as_str(), "{named}");
     assert!(text(&named["message"]).contains("is a member of another etcd"), "{named}");
     outlives_its_lease(cluster.host("a")).await;
@@ -42,7 +42,7 @@ async fn a_member_of_another_etcd_is_passed_by() {
     for name in ["b", "c"] {
         assert!(cluster.host(name).log.events("leading").is_empty());
     }
-    assert_eq!(cluster.host("c").log.events("store-stranger").len(), 1, "named once");
+    assert_eq!(cluster.host("c").log.events("store-other-etcd").len(), 1, "named once");
     cluster.terminate("a").await;
     let after = cluster.web.until("b", |answer| answer.host == "b").await;
     assert!(after.fencing_token > before.fencing_token, "{before:?} then {after:?}");
@@ -57,7 +57,12 @@ async fn members_of_two_etcds_are_no_store() {
         let url = format!("etcd://{},{}", first.endpoint(), second.endpoint());
         let cluster = Cluster::at(url, CALM_TTL);
         let host = Process::start(&mut cluster.command("a", ""));
-        let said = [&a.endpoint(), &b.endpoint(), "members of several etcds", "name those of one"];
+        let said = [
+            &a.endpoint(),
+            &b.endpoint(),
+            "members of different etcd clusters",
+            "name only those of one",
+        ];
         let refused = |line: &Value| said.iter().all(|word| line.to_string().contains(word));
         host.log.find(0, "refusal", refused).await;
         assert!(host.log.events("leading").is_empty(), "{}", host.log);

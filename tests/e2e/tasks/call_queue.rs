@@ -191,7 +191,7 @@ async fn what_is_too_much_is_refused(kind: Kind) {
     assert!(full.body.contains("`max_queued_calls`"), "{full:?}");
     for (options, words) in [
         ("?mode=queue", "unknown field"),
-        ("/queue?max_attempts=3", "are for calls that wait"),
+        ("/queue?max_attempts=3", "apply to direct calls only"),
         ("/queue?made=enqueue", "unknown field"),
     ] {
         let wrong = a.call_with(options, "echo x").await;

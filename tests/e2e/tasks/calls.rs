@@ -59,7 +59,7 @@ async fn only_hosts_with_the_label_work(kind: Kind) {
     take_calls(&cluster, "a", &[]).await;
     let nobody = caller.call("echo x").await;
     assert!(nobody.code == 503 && nobody.retry_after.is_some(), "{nobody:?}");
-    assert!(nobody.body.contains("it asks for hosts with name=c"), "{nobody:?}");
+    assert!(nobody.body.contains("it requires hosts with the label name=c"), "{nobody:?}");
 }
 
 async fn a_call_ends_everywhere_when_its_time_is_over(kind: Kind) {
@@ -69,7 +69,7 @@ async fn a_call_ends_everywhere_when_its_time_is_over(kind: Kind) {
     let caller = Caller::of(&cluster, "a").await;
     let late = caller.call_with("?timeout=300ms", "spin").await;
     assert_eq!(late.code, 504, "{late:?}");
-    assert!(late.body.contains("it was not done within 300ms"), "{late:?}");
+    assert!(late.body.contains("it took longer than 300ms"), "{late:?}");
     // The other host has stopped as well, as it does for a client that disconnects.
     under_way(&cluster, "b", 0).await;
     let gone = tokio::spawn(async move { caller.call("spin").await });
@@ -151,7 +151,7 @@ async fn people_call_by_command(kind: Kind) {
         (
             &["task", "call", "--timeout", "200ms", "work", "spin"],
             UNAVAILABLE,
-            "it was not done within 200ms",
+            "it took longer than 200ms",
         ),
     ] {
         let Ended { status, output } = tell(args).await;

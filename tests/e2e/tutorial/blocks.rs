@@ -52,6 +52,17 @@ pub(super) fn blocks(text: &str) -> Vec<Block> {
     blocks
 }
 
+/// The contents of all blocks of `text` in this language.
+pub(super) fn fenced(text: &str, language: &str) -> Vec<String> {
+    let mut lines = text.lines();
+    let mut found = Vec::new();
+    while lines.by_ref().any(|line| line.strip_prefix("```") == Some(language)) {
+        let block = lines.by_ref().take_while(|line| *line != "```");
+        found.push(block.map(|line| line.to_owned() + "\n").collect());
+    }
+    found
+}
+
 /// What the comment before a block says.
 fn place(comment: &str) -> Place {
     if let Some(machines) = comment.strip_prefix("in the background on ") {

@@ -42,13 +42,23 @@ pub(super) struct Machines {
 }
 
 impl Machines {
+    /// Machines whose folders have a plugin.
+    pub(super) fn with_plugin() -> Self {
+        let machines = Self::new();
+        for name in NAMES {
+            let plugins_there = machines.folder(name).join("plugins");
+            fs::create_dir(&plugins_there).expect("a folder");
+            let plugin = plugins_there.join("i-am-server.wasm");
+            fs::copy(plugins().join("i-am-server.wasm"), plugin).expect("a plugin");
+        }
+        machines
+    }
+
+    /// Machines whose folders are empty.
     pub(super) fn new() -> Self {
         let folder = TempDir::new().expect("a folder");
         for name in NAMES {
-            let plugins_there = folder.path().join(name).join("plugins");
-            fs::create_dir_all(&plugins_there).expect("a folder");
-            let plugin = plugins_there.join("i-am-server.wasm");
-            fs::copy(plugins().join("i-am-server.wasm"), plugin).expect("a plugin");
+            fs::create_dir(folder.path().join(name)).expect("a folder");
         }
         let mut holder = Std::new("unshare");
         holder.args(["--user", "--map-root-user", "--net", "--mount", "sh", "-c", NETWORKS]);
@@ -61,7 +71,7 @@ impl Machines {
         Self { holder, folder, running: Vec::new() }
     }
 
-    fn folder(&self, name: &str) -> PathBuf {
+    pub(super) fn folder(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 

@@ -88,7 +88,7 @@ impl TestCluster {
         let folder = &parts.folder;
         let start = |node: &Node| Member::start(&parts.etcd, *node, &MEMBERS, folder);
         let members = MEMBERS.iter().map(start).collect::<Result<Vec<_>>>()?;
-        let etcdctl = Etcdctl::beside(&parts.etcd);
+        let etcdctl = Etcdctl::sibling(&parts.etcd);
         let ttl = parts.ttl;
         let settings = Settings::write(folder, &parts.plugins, &MEMBERS, ttl.as_secs())?;
         let actions = parts.plugins.iter().map(|(action, _)| *action);

@@ -24,9 +24,9 @@ pub(super) struct Etcdctl {
 
 impl Etcdctl {
     /// The `etcdctl` in the folder of `etcd`, or else the one of this machine.
-    pub(super) fn beside(etcd: &Path) -> Self {
-        let beside = etcd.with_file_name("etcdctl");
-        let found = beside.exists().then_some(beside).or_else(|| cmd::find("etcdctl"));
+    pub(super) fn sibling(etcd: &Path) -> Self {
+        let sibling = etcd.with_file_name("etcdctl");
+        let found = sibling.exists().then_some(sibling).or_else(|| cmd::find("etcdctl"));
         Self { program: found.unwrap_or_else(|| "etcdctl".into()) }
     }
 

@@ -127,7 +127,7 @@ impl Kind {
     /// What happens, for the report's table.
     pub(super) fn what(self) -> &'static str {
         match self {
-            Self::HandOver => "the leader is told to stop (SIGTERM)",
+            Self::HandOver => "the leader is asked to stop (SIGTERM)",
             Self::Crash => "kill -9 of the leader's process under its supervisor",
             Self::MachineCrash => "kill -9 of the leader's process and supervisor",
             Self::Freeze => "the leader is frozen for 1.2 to 3 TTL (SIGSTOP), and wakes up",
@@ -144,7 +144,8 @@ impl Kind {
             Self::Loss => "5 to 30 % of the packets are lost",
             Self::DiskStall => "etcd's disks do not write (fsfreeze)",
             Self::LoginExpiry => {
-                "logins expire, the second in the queue is killed, and then the leader told to stop"
+                "logins expire, the second in the queue is killed, and then the leader is asked to \
+                 stop"
             }
             Self::ForeignMember => {
                 "an etcd member loses its data and is started alone, while a host starts"
@@ -154,9 +155,9 @@ impl Kind {
             }
             Self::NoSpace => "etcd is filled up to its quota (the alarm NOSPACE)",
             Self::DeletedPrefix => "all keys of the cluster are deleted",
-            Self::Stranger => "a key that is no host's stands in the queue, or heads it",
+            Self::Stranger => "a key that no host has written is in the queue, or heads it",
             Self::HungFile => {
-                "files hang under 60 requests to the leader, which is then told to stop"
+                "files hang under 60 requests to the leader, which is then asked to stop"
             }
             Self::FullDisk => "etcd's disks are full",
         }

@@ -218,7 +218,7 @@ fn the_file_is_replaced_with_its_permissions_and_only_if_asked() {
     assert_eq!(migrate(&path, true).unwrap().changes.len(), 1);
     assert_eq!(fs::read_to_string(&path).unwrap(), NEW);
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
-    assert_eq!(names(folder.path()), ["soloist.toml"], "nothing is left beside it");
+    assert_eq!(names(folder.path()), ["soloist.toml"], "nothing is left next to it");
     // Nothing to change: the file is not even replaced.
     let before = fs::metadata(&path).unwrap();
     assert!(migrate(&path, true).unwrap().changes.is_empty());

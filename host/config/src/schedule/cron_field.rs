@@ -77,7 +77,7 @@ impl FieldReader<'_> {
         if item.is_empty() {
             let name = self.field.name;
             return Err(self.wrong(
-                &format!("{name} has a comma with nothing beside it"),
+                &format!("{name} has a comma without a value next to it"),
                 "drop it, or write what is missing",
             ));
         }

@@ -172,7 +172,7 @@ fn unfolded(text: &str) -> Result<String, Problem> {
 fn fields(text: &str, pattern: &str) -> Result<[String; 7], Problem> {
     let written: Vec<&str> = pattern.split(' ').collect();
     if let Some((variable, _)) = written[0].split_once('=') {
-        let help = "write the zone beside it, as in `time_zone = \"Europe/Berlin\"`";
+        let help = "write the time zone as a setting of its own: `time_zone = \"Europe/Berlin\"`";
         return Err(misread(text, &format!("`{variable}` is no field"), help));
     }
     if !(5..=7).contains(&written.len()) {

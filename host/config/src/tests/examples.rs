@@ -22,6 +22,22 @@ fn the_examples_are_right() {
     }
 }
 
+#[test]
+fn the_example_has_every_setting_of_an_action() {
+    let example = include_str!("../../../../examples/soloist.toml");
+    // A setting that needs files of the reader's own is commented out.
+    let written = |key: &str| {
+        let mut lines = example.lines().map(|line| line.strip_prefix("# ").unwrap_or(line));
+        lines.any(|line| {
+            line.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('='))
+        })
+    };
+    let schema = crate::action_schema();
+    let keys = schema["properties"].as_object().unwrap().keys();
+    let missing: Vec<_> = keys.filter(|key| !written(key)).collect();
+    assert!(missing.is_empty(), "examples/soloist.toml lacks {missing:?}");
+}
+
 /// The settings within the Kubernetes manifests, without their indentation.
 fn manifest_settings() -> String {
     let manifests = include_str!("../../../../examples/kubernetes/soloist.yaml");

@@ -26,22 +26,22 @@ fn a_component_gives_its_name_without_one_ending() {
 #[test]
 fn settings_may_lie_beside_a_plugin() {
     let folder = folder("");
-    let beside = |name: &str, text: &str| {
+    let write = |name: &str, text: &str| {
         fs::write(folder.path().join("plugins").join(name), text).unwrap();
     };
-    beside("web.toml", "state = true\ntls = { cert = \"cert.pem\", key = \"/etc/key.pem\" }\n");
-    beside("report.toml", "path = \"/reports/\"\n");
-    beside("Cargo.toml", "[workspace]\n");
+    write("web.toml", "state = true\ntls = { cert = \"cert.pem\", key = \"/etc/key.pem\" }\n");
+    write("report.toml", "path = \"/reports/\"\n");
+    write("Cargo.toml", "[workspace]\n");
     let config = load(folder.path(), &Overrides::default()).unwrap();
     let names: Vec<_> = config.actions.iter().map(|action| &*action.name).collect();
-    assert_eq!(names, ["report", "web"], "what lies beside no component is no settings");
+    assert_eq!(names, ["report", "web"], "a file next to no component is not settings");
     let [report, web] = &config.actions[..] else { unreachable!() };
     assert!(web.grants.state && report.path.as_deref() == Some("/reports"));
     // Relative paths start from the file in which they are written.
     let tls = TlsFiles { cert: folder.path().join("plugins/cert.pem"), key: "/etc/key.pem".into() };
     assert_eq!(web.tls.as_deref(), Some(&tls));
 
-    beside("web.toml", "stat = true\n");
+    write("web.toml", "stat = true\n");
     let reading = config.source.read().unwrap();
     let refused: Vec<_> = reading.refused.iter().map(ToString::to_string).collect();
     assert!(refused[0].starts_with("unknown key `stat`: did you mean `state`?"), "{refused:?}");

@@ -43,13 +43,13 @@ pub enum CallError {
         text: String,
     },
     /// It took too long.
-    #[error("it was not done within {}", humantime::format_duration(*within))]
+    #[error("it took longer than {}", humantime::format_duration(*within))]
     Late {
         /// How long it was given.
         within: Duration,
     },
     /// The queues of all hosts are full.
-    #[error("there is no place for it: {hosts} have as many calls waiting as they take")]
+    #[error("it was refused: {hosts} have the maximum number of calls waiting")]
     Busy {
         /// The hosts that were asked.
         hosts: String,
@@ -101,7 +101,7 @@ impl CallError {
             }
             Self::Unknown { known, .. } => format!("the tasks here: {}", known.join(", ")),
             Self::Unusable { .. } => REFUSED_HELP.to_owned(),
-            Self::Refused { .. } => "call it with something else".to_owned(),
+            Self::Refused { .. } => "change the payload of the call".to_owned(),
             Self::Failed { .. } => {
                 "try again, or ask for several attempts: ?max_attempts=N, --attempts N".to_owned()
             }
@@ -110,7 +110,8 @@ impl CallError {
                     .to_owned()
             }
             Self::Busy { .. } => {
-                "try again later; `max_concurrent_requests` and `max_queued_requests` in its settings say how many there may be"
+                "try again later; `max_concurrent_requests` and `max_queued_requests` in its \
+                 settings set the limits"
                     .to_owned()
             }
             Self::OverBudget(_) => "try again when other calls are done".to_owned(),
@@ -118,7 +119,8 @@ impl CallError {
                 "start a host that has its plugin, and the label that `require_label` asks for; `soloist status` shows the hosts".to_owned()
             }
             Self::Lost { .. } => {
-                "if doing it twice does no harm, `idempotent = true` in its settings has it tried elsewhere".to_owned()
+                "if running it twice does no harm, set `idempotent = true` in its settings: then \
+                 it is repeated on another host".to_owned()
             }
         }
     }

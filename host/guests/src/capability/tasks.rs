@@ -134,7 +134,7 @@ impl ActionAccess {
         }
         self.open()?;
         self.task_caller().ok_or_else(|| {
-            WitError::Unavailable("a hook of a host that stands by calls no tasks".to_owned())
+            WitError::Unavailable("the hook on-standby may not call tasks".to_owned())
         })
     }
 

@@ -5,7 +5,8 @@ use wasmtime_wasi::{p2, p3};
 use wasmtime_wasi_http::{p2::bindings as http_p2, p3::bindings as http_p3};
 
 use super::{
-    Kind, Kinds, hooks::HooksEntry, kind::wasi_for, task::TaskEntry, wasi_engine::WasiVersion,
+    Kind, Kinds, hooks::HooksEntryPoint, kind::wasi_for, task::TaskEntryPoint,
+    wasi_engine::WasiVersion,
 };
 use crate::capability::GuestState;
 
@@ -13,18 +14,18 @@ use crate::capability::GuestState;
 #[derive(Clone)]
 pub struct EntryPoints {
     /// Handles requests.
-    pub http: Option<HttpEntry>,
+    pub http: Option<HttpEntryPoint>,
     /// Runs as a program: a service or a job.
-    pub service: Option<ServiceEntry>,
+    pub service: Option<ServiceEntryPoint>,
     /// Called when the leader changes.
-    pub hooks: Option<HooksEntry>,
+    pub hooks: Option<HooksEntryPoint>,
     /// Called as a task.
-    pub task: Option<TaskEntry>,
+    pub task: Option<TaskEntryPoint>,
 }
 
 /// The export that handles requests.
 #[derive(Clone)]
-pub enum HttpEntry {
+pub enum HttpEntryPoint {
     /// `wasi:http/incoming-handler` of 0.2: an instance handles one request at a time.
     V02(http_p2::ProxyPre<GuestState>),
     /// `wasi:http/handler` of 0.3: an instance handles several requests at once.
@@ -33,7 +34,7 @@ pub enum HttpEntry {
 
 /// The export that runs a program: `wasi:cli/run`.
 #[derive(Clone)]
-pub enum ServiceEntry {
+pub enum ServiceEntryPoint {
     /// `wasi:cli/run` of 0.2.
     V02(p2::bindings::CommandPre<GuestState>),
     /// `wasi:cli/run` of 0.3.
@@ -51,11 +52,11 @@ pub enum ServiceInstance {
 impl EntryPoints {
     /// The entry points of a component with these exports.
     pub(super) fn of(exports: &[String], pre: &InstancePre<GuestState>) -> wasmtime::Result<Self> {
-        let http = wasi_for(Kind::Http, exports).map(|wasi| HttpEntry::of(wasi, pre.clone()));
+        let http = wasi_for(Kind::Http, exports).map(|wasi| HttpEntryPoint::of(wasi, pre.clone()));
         let service =
-            wasi_for(Kind::Service, exports).map(|wasi| ServiceEntry::of(wasi, pre.clone()));
-        let hooks = wasi_for(Kind::Hooks, exports).map(|_| HooksEntry::of(pre.clone()));
-        let task = wasi_for(Kind::Task, exports).map(|_| TaskEntry::of(pre.clone()));
+            wasi_for(Kind::Service, exports).map(|wasi| ServiceEntryPoint::of(wasi, pre.clone()));
+        let hooks = wasi_for(Kind::Hooks, exports).map(|_| HooksEntryPoint::of(pre.clone()));
+        let task = wasi_for(Kind::Task, exports).map(|_| TaskEntryPoint::of(pre.clone()));
         Ok(Self {
             http: http.transpose()?,
             service: service.transpose()?,
@@ -74,7 +75,7 @@ impl EntryPoints {
     }
 }
 
-impl HttpEntry {
+impl HttpEntryPoint {
     fn of(wasi: WasiVersion, pre: InstancePre<GuestState>) -> wasmtime::Result<Self> {
         Ok(match wasi {
             WasiVersion::V02 => Self::V02(http_p2::ProxyPre::new(pre)?),
@@ -83,7 +84,7 @@ impl HttpEntry {
     }
 }
 
-impl ServiceEntry {
+impl ServiceEntryPoint {
     fn of(wasi: WasiVersion, pre: InstancePre<GuestState>) -> wasmtime::Result<Self> {
         Ok(match wasi {
             WasiVersion::V02 => Self::V02(p2::bindings::CommandPre::new(pre)?),

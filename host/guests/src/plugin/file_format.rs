@@ -57,7 +57,7 @@ impl FileFormat {
             Self::Empty => "copy it again",
             Self::TextFormat => "assemble it first (`wasm-tools parse`)",
             Self::Text => {
-                "look into it, it may be the page of an error; then build it, or fetch it again"
+                "check its content, which may be an error page; then build it or download it again"
             }
             Self::Elf => "build it for WebAssembly (the target `wasm32-wasip2`, GOOS=wasip1)",
             Self::OtherWasm => "copy it again, or build it with released tools",

@@ -43,9 +43,9 @@ pub struct HookLeader {
 
 /// The hooks of a plugin.
 #[derive(Clone)]
-pub struct HooksEntry(HooksPre<GuestState>);
+pub struct HooksEntryPoint(HooksPre<GuestState>);
 
-impl HooksEntry {
+impl HooksEntryPoint {
     pub(super) fn of(pre: InstancePre<GuestState>) -> wasmtime::Result<Self> {
         Ok(Self(HooksPre::new(pre)?))
     }

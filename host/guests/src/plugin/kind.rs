@@ -15,7 +15,10 @@ const EXPORTS: [(&str, Kind, WasiVersion); 6] = [
 ];
 
 /// What an error names as the exports that it expected.
-pub(super) const EXPECTED: &str = "`wasi:http/incoming-handler` (`wasi:http/handler` of WASI 0.3), which answers requests, `wasi:cli/run`, which runs, `soloist:plugin/task`, which is called, or `soloist:plugin/hooks`, which is told who leads";
+pub(super) const EXPECTED: &str = "`wasi:http/incoming-handler` (`wasi:http/handler` of WASI 0.3), \
+                                   which answers requests, `wasi:cli/run`, which runs, \
+                                   `soloist:plugin/task`, which is called, or \
+                                   `soloist:plugin/hooks`, which is called when the leader changes";
 
 /// The WASI version by which a component with these exports runs as a `kind`; `None` if it cannot.
 pub(super) fn wasi_for(kind: Kind, exports: &[String]) -> Option<WasiVersion> {

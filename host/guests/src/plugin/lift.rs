@@ -4,7 +4,8 @@
 //! --target=wasm32-wasi`. It is lifted when it is loaded, with the adapter of the wasmtime project,
 //! which translates each call of preview 1 to WASI 0.2. A module that carries a WIT world, as
 //! `wit-bindgen` makes them for C, becomes a component of that world. For a module without one, the
-//! world is derived from its exports (`world.rs`).
+//! world is derived from its exports (`world.rs`), and it has to say for which interfaces of soloist
+//! it was built, since its types do not show it.
 //!
 //! Invariants:
 //! - Only valid modules reach the encoder.
@@ -42,6 +43,9 @@ pub(super) fn lift(file: &Path, module: &[u8]) -> Result<Vec<u8>, PluginError> {
     if !outline.world && known.is_none() {
         check_encodable(file, &outline, program)?;
     }
+    if known.is_some() && world::hides_its_interfaces(&outline) {
+        return Err(other_interfaces(file, &outline));
+    }
     if takes_all_memory(module, &outline) {
         return Err(PluginError::TakesAllMemory { file: file.to_owned() });
     }
@@ -51,6 +55,20 @@ pub(super) fn lift(file: &Path, module: &[u8]) -> Result<Vec<u8>, PluginError> {
             changes => PluginError::Interfaces { file: file.to_owned(), changes },
         }
     })
+}
+
+/// The refusal of a module without a world that was built before its bindings said for which
+/// interfaces.
+fn other_interfaces(file: &Path, outline: &Outline) -> PluginError {
+    let mut changes = wit_changes::of_module(outline);
+    if changes.is_empty() {
+        changes.push(
+            "its bindings do not say for which version they were made, so the fields of \
+                      its records may differ"
+                .to_owned(),
+        );
+    }
+    PluginError::Interfaces { file: file.to_owned(), changes }
 }
 
 /// Refuses a module without a world that the encoder would refuse as well, with a better error.

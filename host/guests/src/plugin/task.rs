@@ -62,12 +62,12 @@ pub enum TaskFailure {
 
 /// The export that handles calls.
 #[derive(Clone)]
-pub struct TaskEntry(TaskPre<GuestState>);
+pub struct TaskEntryPoint(TaskPre<GuestState>);
 
 /// An instance of a task.
 pub struct TaskInstance(Task);
 
-impl TaskEntry {
+impl TaskEntryPoint {
     pub(super) fn of(pre: InstancePre<GuestState>) -> wasmtime::Result<Self> {
         Ok(Self(TaskPre::new(pre)?))
     }

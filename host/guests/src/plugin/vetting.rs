@@ -235,9 +235,8 @@ fn is_recorded(record: &CacheRecord, target: CompileTarget, file: &Path) -> bool
             let (piece, file) = (piece.display(), file.display());
             warn!(
                 event = "cache-damaged", cache = %piece, %file,
-                "the compile cache is damaged: {piece} is not what was put there; {file}, which is \
-                 not to blame, is compiled anew. If it happens again, look at this machine's disk \
-                 and memory"
+                "the compile cache is damaged: {piece} was changed; {file} is compiled again. If \
+                 this happens again, check this machine's disk and memory"
             );
             record.forget();
             false

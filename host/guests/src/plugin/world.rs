@@ -17,6 +17,20 @@ const MARKER_EXPORTS: &[(&str, &str)] = &[
     ("soloist:plugin/hooks@0.1.0#on-leader", "hooks-plugin"),
 ];
 
+/// The export by which a module without a world says that it was built for the interfaces of this
+/// version: `soloist plugin bindings` writes it into the runtime of Go's bindings. A module has no
+/// types of records, so its imports cannot show that it takes a field for another one. The number
+/// rises with each change of an interface that keeps the names of its functions.
+pub const INTERFACES_EXPORT: &str = "soloist_interfaces_1";
+
+/// Whether a module with this outline, which carries no world, uses interfaces of soloist and does
+/// not say that they are those of this version.
+pub(super) fn hides_its_interfaces(outline: &Outline) -> bool {
+    let own = |name: &String| name.starts_with("soloist:plugin/");
+    let says = outline.exports.iter().any(|export| export == INTERFACES_EXPORT);
+    !says && outline.imports.iter().chain(&outline.exports).any(own)
+}
+
 /// The world that a module with this outline was built for, if it can be told.
 pub(super) fn world_of(outline: &Outline) -> Option<&'static str> {
     let exported = |name: &str| outline.exports.iter().any(|export| export == name);
@@ -48,6 +62,20 @@ mod tests {
         assert_eq!(world(&["wasi:cli/run@0.2.12#run", "_initialize"]), Some("service-plugin"));
         assert_eq!(world(&["soloist:plugin/task@0.1.0#handle"]), Some("task-plugin"));
         assert_eq!(world(&["_start", "handle", "wasi:http/incoming-handler@0.2.12"]), None);
+    }
+
+    #[test]
+    fn a_module_without_a_world_has_to_say_for_which_interfaces_it_was_built() {
+        let outline = |imports: &[&str], exports: &[&str]| Outline {
+            imports: imports.iter().map(|name| (*name).to_owned()).collect(),
+            exports: exports.iter().map(|name| (*name).to_owned()).collect(),
+            ..Outline::default()
+        };
+        let (reads, run) = ("soloist:plugin/term@0.1.0::current", "wasi:cli/run@0.2.12#run");
+        assert!(hides_its_interfaces(&outline(&[reads], &[run])));
+        assert!(hides_its_interfaces(&outline(&[], &["soloist:plugin/hooks@0.1.0#on-leader"])));
+        assert!(!hides_its_interfaces(&outline(&[reads], &[run, INTERFACES_EXPORT])));
+        assert!(!hides_its_interfaces(&outline(&["wasi:io/poll@0.2.12::poll"], &[run])));
     }
 
     #[test]

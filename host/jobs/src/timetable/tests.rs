@@ -53,7 +53,7 @@ fn shown(step: TimetableStep) -> String {
         TimetableStep::Wait(Some(until)) => format!("wait until {}", moment(until)),
         TimetableStep::Fire(run) => format!("fire {}", run.id),
         TimetableStep::Drop(to, count) => format!("drop {count} to {}", moment(to)),
-        TimetableStep::Reset => "anew".to_owned(),
+        TimetableStep::Reset => "reset".to_owned(),
     }
 }
 
@@ -154,7 +154,7 @@ fn a_clock_that_is_set_back_runs_nothing_again() {
     assert_eq!(step("2026-11-22T10:00:00Z"), "wait until 2026-11-22T13:00:00Z");
     assert_eq!(step("2026-11-21T12:00:00Z"), "wait until 2026-11-22T13:00:00Z");
     // Further than that, somebody's clock was wrong.
-    assert_eq!(step("2026-11-21T11:59:59Z"), "anew");
+    assert_eq!(step("2026-11-21T11:59:59Z"), "reset");
 }
 
 /// A leader whose clock was 20 hours ahead dropped what lay between, and claimed two runs there.

@@ -14,7 +14,7 @@ use super::{
     hand_over_limit::HandOverLimit,
     spreader::Spreader,
 };
-use crate::host_view::{GroupRole, HostView};
+use crate::host_view::{CandidacyRole, HostView};
 use soloist_config::GroupConfig;
 use soloist_heart::{EndCause, FencingToken, Group, HeartEvent, LeaseId, clock::BootTime};
 use soloist_stores::{OperatorOrder, Pause, Roster};
@@ -111,7 +111,9 @@ impl Adviser {
                 continue;
             };
             let memory = self.memories.entry(group.clone()).or_default();
-            if here.role == GroupRole::Leader && memory.handed_over != Some(own.key.fencing_token) {
+            if here.role == CandidacyRole::Leader
+                && memory.handed_over != Some(own.key.fencing_token)
+            {
                 memory.handed_over = Some(own.key.fencing_token);
                 let (key, by) = (own.key.clone(), order.by.clone());
                 let reason = with_reason(&format!("this host is {what}"), &order.reason);

@@ -9,7 +9,7 @@ use super::{
     host_scores::HostScores,
     spreader::SpreadShare,
 };
-use crate::host_view::GroupRole;
+use crate::host_view::CandidacyRole;
 use soloist_config::GroupConfig;
 use soloist_heart::{Advice, EndCause, Group, HeartEvent, Score, Strategy, advise};
 use soloist_stores::QueuedCandidate;
@@ -88,7 +88,7 @@ impl<'a> GroupPosition<'a> {
         HostScores { roster, group: self.group, config: self.config, ranks }.of(self.queue)
     }
 
-    fn role(&self) -> Option<GroupRole> {
+    fn role(&self) -> Option<CandidacyRole> {
         self.input.view.groups.get(self.group).map(|view| view.role)
     }
 
@@ -107,7 +107,7 @@ impl<'a> GroupPosition<'a> {
     /// whether it does.
     fn step_behind(&mut self, next: usize, outcome: &mut AdviserOutcome) -> bool {
         let fencing_token = self.queue[self.own].key.fencing_token;
-        if self.role() != Some(GroupRole::Standby)
+        if self.role() != Some(CandidacyRole::Standby)
             || self.memory.steps_back(fencing_token, self.input.now)
         {
             return false;
@@ -150,7 +150,7 @@ impl<'a> GroupPosition<'a> {
     /// Hand-overs by preference are suspended while people pause the group.
     fn may_hand_over(&self) -> bool {
         let paused = self.input.roster.notes.pause_of(self.group).is_some();
-        !paused && self.role() == Some(GroupRole::Leader)
+        !paused && self.role() == Some(CandidacyRole::Leader)
     }
 
     /// How much longer the next host must remain the better one.
@@ -191,8 +191,9 @@ impl<'a> GroupPosition<'a> {
             let group = self.group;
             warn!(
                 event = "disagreement", %group, ?hosts,
-                "the hosts do not agree on who should lead {group}: until one comes or goes, \
-                 whoever came first does; give [group.{group}] the same settings on all of them"
+                "the hosts do not agree on who should lead {group}: until a host joins or leaves, \
+                 the longest-waiting host does; give [group.{group}] the same settings on all of \
+                 them"
             );
             outcome.disagreements.push(group.clone());
         }

@@ -36,7 +36,7 @@ pub use self::{
     host_ranker::{GroupRanks, HostRanker},
     spread_disagreement::spread_disagreement,
 };
-use crate::host_view::{GroupRole, GroupView, HostView};
+use crate::host_view::{CandidacyRole, GroupView, HostView};
 use soloist_config::GroupConfig;
 use soloist_heart::{Group, HeartEvent, clock::BootTime};
 use soloist_stores::{Roster, ThisHost};
@@ -113,12 +113,15 @@ impl Strategist {
                 let odds = &odds.text;
                 warn!(
                     event = "spread-differs",
-                    "hosts do not agree on what is spread, so no plan is followed by all of \
-                     them: {odds}; give the groups the same `spread` on each host{repeats}"
+                    "hosts have different settings of `spread`, so they follow no common \
+                     plan: {odds}; give the groups the same `spread` on each host{repeats}"
                 );
             }),
             None => at_odds.recovered(|_| {
-                info!(event = "spread-agreed", "hosts agree on what is spread");
+                info!(
+                    event = "spread-agreed",
+                    "all hosts have the same settings of `spread` again"
+                );
             }),
         }
     }
@@ -128,7 +131,10 @@ impl Strategist {
     fn leave(&self, roster: &Roster, view: &HostView) {
         let Some(removal) = roster.notes.removed.get(&**self.host.name()) else { return };
         let leads = |here: &GroupView| {
-            matches!(here.role, GroupRole::Leader | GroupRole::Draining | GroupRole::Resigning)
+            matches!(
+                here.role,
+                CandidacyRole::Leader | CandidacyRole::Draining | CandidacyRole::Resigning
+            )
         };
         if self.leave.is_cancelled() || view.groups.values().any(leads) {
             return;

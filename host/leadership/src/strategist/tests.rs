@@ -10,7 +10,7 @@ use std::{
 use proptest::prelude::*;
 
 use super::{Adviser, GroupRanks};
-use crate::host_view::{GroupRole, GroupView, HostView};
+use crate::host_view::{CandidacyRole, GroupView, HostView};
 use soloist_config::GroupConfig;
 use soloist_heart::{FencingToken, Group, HeartEvent, LeaderKey, LeaseId, clock::BootTime};
 use soloist_stores::{Candidate, Member, QueuedCandidate, Roster};
@@ -234,10 +234,10 @@ fn view(host: &SimulatedHost, groups: &BTreeMap<Group, Vec<Arc<QueuedCandidate>>
         .iter()
         .position(|standing| standing.key.lease == host.lease)
     {
-        Some(0) if host.hands_over.contains(group) => GroupRole::Draining,
-        Some(0) => GroupRole::Leader,
-        Some(_) => GroupRole::Standby,
-        None => GroupRole::Out,
+        Some(0) if host.hands_over.contains(group) => CandidacyRole::Draining,
+        Some(0) => CandidacyRole::Leader,
+        Some(_) => CandidacyRole::Standby,
+        None => CandidacyRole::Out,
     };
     let part = |(group, queue): (&Group, &Vec<Arc<QueuedCandidate>>)| {
         let view = GroupView { role: role(group, queue), obstacle: None, bar: None };

@@ -30,7 +30,7 @@ const WRONG: TimeDelta = TimeDelta::seconds(62);
 
 /// A host's wall clock, and what its process knows about it.
 #[derive(Default)]
-pub(crate) struct WallClock {
+pub(crate) struct SimulatedWallClock {
     /// How far it is ahead of the true time.
     pub(crate) ahead: TimeDelta,
     /// When it was set.
@@ -67,7 +67,7 @@ pub(crate) struct ClockAnswers {
     truth: ClockTruth,
 }
 
-impl WallClock {
+impl SimulatedWallClock {
     /// A clock that is ahead by this much.
     pub(crate) fn new(ahead: TimeDelta) -> Self {
         Self { ahead, ..Self::default() }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use soloist_heart::{CandidacyStage, Group};
 use soloist_leadership::GapReason;
-use soloist_leadership::{GroupRole, HostView};
+use soloist_leadership::{CandidacyRole, HostView};
 use soloist_stores::Roster;
 
 use crate::{
@@ -111,7 +111,7 @@ impl HostStatus<'_> {
     /// Whether it shows that part of a term is alive here, which may take a while to end.
     fn performs(&self, group: &Group) -> bool {
         let role = self.view.groups.get(group).map(|part| part.role);
-        matches!(role, Some(GroupRole::Leader | GroupRole::Draining))
+        matches!(role, Some(CandidacyRole::Leader | CandidacyRole::Draining))
     }
 
     /// Whether the host does not stand in `group`, and shows no reason.
@@ -119,7 +119,7 @@ impl HostStatus<'_> {
         let Some(part) = self.view.groups.get(group) else { return true };
         let HostView { session, joined, obstacle, .. } = &self.view;
         let reason = part.obstacle.is_some() || part.bar.is_some() || obstacle.is_some();
-        let out = part.role == GroupRole::Out && session.is_some() && *joined;
+        let out = part.role == CandidacyRole::Out && session.is_some() && *joined;
         out && !self.stopping && !reason && !self.waiting.contains(group)
     }
 }

@@ -9,7 +9,7 @@ use soloist_leadership::ReadinessCheck;
 use soloist_stores::{Member, Roster};
 
 use crate::{
-    clocks::{ClockKnowledge, WallClock},
+    clocks::{ClockKnowledge, SimulatedWallClock},
     effects::RegisterWriter,
     jobs::JobKeeper,
     network::NetworkCut,
@@ -86,7 +86,7 @@ pub(crate) struct SimulatedHost {
     pub(crate) findings: ReadinessCheck,
     /// Until when it could not lead that group.
     pub(crate) obstructed_until: u64,
-    pub(crate) time: WallClock,
+    pub(crate) time: SimulatedWallClock,
     pub(crate) frozen_until: u64,
     pub(crate) last_woke: u64,
     /// The connection to the store, and the connection back.
@@ -132,7 +132,7 @@ impl SimulatedHost {
             member: Arc::new(member(name)),
             findings: ReadinessCheck::default(),
             obstructed_until: 0,
-            time: WallClock::default(),
+            time: SimulatedWallClock::default(),
             frozen_until: 0,
             last_woke: 0,
             out: NetworkCut::default(),

@@ -11,7 +11,7 @@ use soloist_stores::Roster;
 use crate::{
     agenda::Agenda,
     checker::{CheckContext, Checker, KeyEnd},
-    clocks::WallClock,
+    clocks::SimulatedWallClock,
     figures::Figures,
     jobs::SimulatedJob,
     liveness::Liveness,
@@ -183,7 +183,7 @@ impl Simulation {
         self.start_checks();
         if self.job.is_some() && self.clocks_err {
             for host in 0..self.hosts.len() {
-                self.hosts[host].time = WallClock::new(self.some_error());
+                self.hosts[host].time = SimulatedWallClock::new(self.some_error());
             }
         }
         self.at(3 * SECOND, SimulationEvent::Fault);

@@ -62,7 +62,7 @@ pub(super) struct BudgetTotal {
 
 /// The account has no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("this host holds as much for it as it may ({} MiB): hand over less at a time", ACCOUNT_MAX >> 20)]
+#[error("this host already holds the maximum for it ({} MiB): send less at a time", ACCOUNT_MAX >> 20)]
 pub struct OverBudget;
 
 /// Why a body could not be collected.
@@ -158,7 +158,8 @@ impl Account {
         self.0.throttle.report(|repeats| match holder {
             AccountHolder::Action(action) => tracing::warn!(
                 event = "overdrawn", %action,
-                "{action} is refused what would be held for it: this host holds {held} MiB for it{repeats}",
+                "{action} is refused more memory: this host already holds {held} MiB for \
+                 it{repeats}",
             ),
             AccountHolder::Clients => tracing::warn!(
                 event = "overdrawn",
@@ -275,7 +276,7 @@ mod tests {
         let budget = Budget::default();
         let (web, other) = (budget.of(&"web".into()), budget.of(&"other".into()));
         let held = fill(&web);
-        assert_eq!(held.len(), 254, "and a little beside each");
+        assert_eq!(held.len(), 254, "and a little more for each");
         assert_eq!(web.hold(Bytes::from(vec![7; MIB])), Err(OverBudget));
         assert!(other.hold(Bytes::from(vec![7; MIB])).is_ok());
         drop(held);

@@ -89,8 +89,8 @@ impl CatalogEntry {
         } else if since.is_none() {
             info!(
                 event = "waits", action = %name,
-                "action {name} is a program without settings: it begins as a service in {}, \
-                 unless {name}.toml comes; `schedule` in it makes it a job",
+                "action {name} is a program without settings: it starts as a service in {}, unless \
+                 {name}.toml appears; `schedule` there makes it a job",
                 humantime::format_duration(SETTINGS_WAIT)
             );
         }
@@ -132,10 +132,10 @@ impl CatalogEntry {
         if self.refused.as_ref() == Some(&reason) {
             return false;
         }
-        let goes_on = if self.action.is_some() { "; what ran before goes on" } else { "" };
+        let goes_on = if self.action.is_some() { "; the previous version continues" } else { "" };
         // A plugin that is copied slowly is a new invalid file with each piece that arrives.
         self.refusals.report(|told| {
-            warn!(event = "refused", action = %name, reason, "action {name} is not taken{goes_on}{told}");
+            warn!(event = "refused", action = %name, reason, "action {name} is refused{goes_on}{told}");
         });
         self.refused = Some(reason);
         true

@@ -95,7 +95,7 @@ impl CatalogIndex {
                 (None, Some(reason)) => {
                     if let Some(group) = self.source.configured_group(name) {
                         let obstacle = format!(
-                            "its action {name}, which the settings name, cannot be had: {reason}"
+                            "its action {name}, which the settings name, cannot be loaded: {reason}"
                         );
                         programme.obstacles.entry(group).or_insert(obstacle);
                     }
@@ -120,7 +120,7 @@ impl CatalogIndex {
                 if self.folder_error.as_ref() != Some(&error) {
                     warn!(
                         error,
-                        "the plugins folder cannot be read: the actions go on as they are"
+                        "the plugins folder cannot be read: the running actions continue unchanged"
                     );
                     self.folder_error = Some(error);
                 }
@@ -316,24 +316,24 @@ impl CatalogIndex {
 /// Why a job whose settings are gone is not run.
 fn lost_schedule(name: &str) -> String {
     format!(
-        "it was a job, and its settings are gone: put {name}.toml back; if it is to be a service \
-         now, say so there by `kinds = [\"service\"]`"
+        "it was a job, and its settings are gone: put {name}.toml back; if it is a service now, \
+         write there `kinds = [\"service\"]`"
     )
 }
 
-fn log_prepared(action: &Action, anew: bool) {
+fn log_prepared(action: &Action, again: bool) {
     let (name, kinds, group) = (action.name(), action.kinds(), action.group());
-    if anew {
+    if again {
         let sha256 = action.plugin().sha256();
-        info!(event = "loaded", action = %name, %kinds, %sha256, "action {name} is prepared anew");
+        info!(event = "loaded", action = %name, %kinds, %sha256, "action {name} was prepared again");
     } else {
         info!(event = "prepared", action = %name, %kinds, %group, "action {name} is prepared");
     }
     if action.leaves_out_program() {
         info!(
             event = "program-left-out", action = %name,
-            "the plugin of action {name} has a `main` as well, which is not run beside what \
-             answers requests: if it is a service, say so by `kinds = [\"http\", \"service\"]` in \
+            "the plugin of action {name} has a `main` as well, which is not run in addition to its \
+             HTTP handler: if it is a service, write `kinds = [\"http\", \"service\"]` in \
              its settings"
         );
     }

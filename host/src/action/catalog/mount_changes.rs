@@ -46,7 +46,7 @@ fn others_there(name: &str, mount: &Mount, now: &BTreeMap<Arc<str>, Mount>) -> S
     }
     format!(
         ", where {} is as well: `path = \"/\"` in the settings of one of them gives it the whole \
-         address, whoever else comes",
+         address, whichever actions are added",
         there.join(", ")
     )
 }

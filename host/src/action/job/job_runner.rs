@@ -21,7 +21,7 @@ use super::{
 use crate::wall_clock::WallClock;
 use crate::{action::version_context::VersionContext, task_scope::TaskScope};
 use soloist_config::{CatchUpPolicy, JobConfig, OverlapPolicy, moment};
-use soloist_guests::plugin::{Kind, ServiceEntry};
+use soloist_guests::plugin::{Kind, ServiceEntryPoint};
 use soloist_jobs::{JobPlanner, JobRun, JobStep, RunOutcome, RunRecord, timetable};
 use soloist_telemetry::{log_throttle::LogThrottle, measure};
 
@@ -54,7 +54,7 @@ impl EndedRun {
 /// Runs one job.
 pub(super) struct JobRunner {
     version: Arc<VersionContext>,
-    entry: ServiceEntry,
+    entry: ServiceEntryPoint,
     job: Arc<JobConfig>,
     ledger: Arc<Ledger>,
     clock: WallClock,
@@ -76,7 +76,7 @@ pub(super) struct JobRunner {
 /// Runs a job by its schedule until its version is leaving; `tasks` own its runs.
 pub(super) async fn run_job(
     version: Arc<VersionContext>,
-    entry: ServiceEntry,
+    entry: ServiceEntryPoint,
     job: Arc<JobConfig>,
     jobs: JobServices,
     tasks: TaskScope,
@@ -119,7 +119,7 @@ impl JobRunner {
             warn!(
                 event = "job-over", action = %name, schedule = %self.job.schedule,
                 "job {name} never fires again, since the year of its schedule has passed: \
-                 change that, or take the job away",
+                 change the schedule, or remove the job",
             );
         }
         let has_run = |record: &&RunRecord| {
@@ -227,9 +227,9 @@ impl JobRunner {
         let name = self.version.action.name();
         let ahead = moment(self.planner.mark().claimed.end_around(now).unwrap_or(now));
         warn!(
-            event = "job-anew", action = %name,
+            event = "job-reset", action = %name,
             "job {name} has fired up to {ahead}, more than a day ahead of this host's clock: \
-             is the clock right, here and on the other hosts? It goes on from {}", moment(now),
+             check the clocks of this and the other hosts; the job continues from {}", moment(now),
         );
         let schedule = self.job.schedule.to_string();
         let (mark, records) = self.ledger.open(now, &schedule, LedgerOpening::Reset).await?;

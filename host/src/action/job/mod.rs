@@ -29,7 +29,7 @@ pub use ledger::{Ledger, LedgerOpening, NumberedRecord, RECORDS_MAX, TermOver, h
 use super::version_context::VersionContext;
 use crate::task_scope::TaskScope;
 use soloist_config::JobConfig;
-use soloist_guests::plugin::ServiceEntry;
+use soloist_guests::plugin::ServiceEntryPoint;
 
 /// Controls a job under a term.
 pub(super) struct JobHandle {
@@ -41,7 +41,7 @@ impl JobHandle {
     /// Starts the task that runs it by its schedule.
     pub(super) fn start(
         version: Arc<VersionContext>,
-        entry: ServiceEntry,
+        entry: ServiceEntryPoint,
         job: &JobConfig,
         services: JobServices,
     ) -> Self {

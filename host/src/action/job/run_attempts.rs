@@ -14,7 +14,7 @@ use crate::wall_clock::WallClock;
 use soloist_config::{JobConfig, moment};
 use soloist_guests::{
     capability::{GuestState, Invocation, OutputTail},
-    plugin::{Guest, InstanceSlot, ServiceEntry},
+    plugin::{Guest, InstanceSlot, ServiceEntryPoint},
 };
 use soloist_heart::clock::{BootTime, back_off};
 use soloist_jobs::{RunOutcome, RunRecord, timetable, timetable::GRACE};
@@ -24,7 +24,7 @@ use soloist_trace::{KeyValue, SpanRole, TraceSpan};
 /// What is needed to execute a run.
 pub(super) struct RunAttempts {
     pub(super) version: Arc<VersionContext>,
-    pub(super) entry: ServiceEntry,
+    pub(super) entry: ServiceEntryPoint,
     pub(super) job: Arc<JobConfig>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) clock: WallClock,
@@ -118,8 +118,8 @@ impl RunAttempts {
         if let Some(due) = self.due.filter(|due| timetable::is_late(*due, now)) {
             let late = (now - due).to_std().unwrap_or_default().as_millis();
             let why = format!(
-                "it could have begun {late} ms late and no sooner: the store took so long to \
-                 let it be claimed, or this host to have room for it"
+                "it could only have begun {late} ms late: the store was slow to record the claim, \
+                 or this host had no capacity"
             );
             (page.record.outcome, page.record.error) = (RunOutcome::Missed, Some(why));
             return Ok(None);
@@ -205,7 +205,7 @@ impl RunAttempts {
             Err(_) => {
                 let limit = humantime::format_duration(limit);
                 AttemptExit::failed(format!(
-                    "it was not done within {limit}; `run_timeout` gives it more"
+                    "it took longer than {limit}; raise `run_timeout` if it needs more time"
                 ))
             }
         }

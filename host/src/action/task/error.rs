@@ -12,10 +12,10 @@ pub enum TaskError {
     #[error("it failed: {0}")]
     Failed(String),
     /// It took too long.
-    #[error("it was not done within {}", humantime::format_duration(*.0))]
+    #[error("it took longer than {}", humantime::format_duration(*.0))]
     Late(Duration),
     /// Too many calls are waiting. It was not started.
-    #[error("there is no place for it: too many calls wait")]
+    #[error("too many calls are waiting")]
     Busy,
     /// This host does not do it: it is leaving, or has no such task. It was not started.
     #[error("this host does not take calls of it")]

@@ -32,7 +32,7 @@ use crate::{
 use soloist_config::InstancePolicy;
 use soloist_guests::{
     capability::{ActionAccess, GuestState, PoolExhausted, TaskCaller},
-    plugin::{Guest, TaskCall, TaskEntry, TaskFailure, TaskInstance, TaskOutput},
+    plugin::{Guest, TaskCall, TaskEntryPoint, TaskFailure, TaskInstance, TaskOutput},
 };
 use soloist_leadership::Gate;
 use soloist_stores::{CONTENT_TYPE_MAX, is_content_type};
@@ -46,12 +46,12 @@ const TEXT_MAX: usize = 4 << 10;
 /// Runs the calls of a task.
 pub(super) struct TaskPool {
     action: Arc<Action>,
-    entry: TaskEntry,
+    entry: TaskEntryPoint,
     host: Arc<str>,
     gate: Arc<Gate>,
     access: Arc<ActionAccess>,
     /// The calls, and what they have opened.
-    tasks: TaskScope,
+    scope: TaskScope,
     /// The tasks that clean up the warm instances.
     cleaners: TaskScope,
     permits: Semaphore,
@@ -67,7 +67,7 @@ impl TaskPool {
         calls: Option<Arc<dyn TaskCaller>>,
     ) -> Option<Self> {
         let entry = action.plugin().entry_points().task.clone()?;
-        let (tasks, keepers, gate) = (TaskScope::new(), TaskScope::new(), Arc::new(gate));
+        let (scope, keepers, gate) = (TaskScope::new(), TaskScope::new(), Arc::new(gate));
         let reserve = match action.config().instances {
             InstancePolicy::Fresh => None,
             InstancePolicy::Reuse(reuse) => Some(WarmPool::start(&keepers, reuse)),
@@ -76,9 +76,9 @@ impl TaskPool {
             action: Arc::clone(action),
             entry,
             host: Arc::clone(&gate.term().host),
-            access: action.access_outside_term(&gate, calls, tasks.clone()).into(),
+            access: action.access_outside_term(&gate, calls, scope.clone()).into(),
             gate,
-            tasks,
+            scope,
             cleaners: keepers,
             permits: Semaphore::new(action.config().limits.max_concurrent_requests),
             waiting: AtomicUsize::new(0),
@@ -98,10 +98,10 @@ impl TaskPool {
         within: Duration,
     ) -> Result<TaskOutput, TaskError> {
         // Ending the pool waits until this is dropped.
-        let _held = self.tasks.hold();
+        let _held = self.scope.hold();
         tokio::select! {
             biased;
-            () = self.tasks.cancelled() => Err(TaskError::Leaving),
+            () = self.scope.cancelled() => Err(TaskError::Leaving),
             done = timeout(within, self.attempt(call)) => {
                 done.unwrap_or_else(|_| Err(TaskError::Late(within)))
             }
@@ -154,8 +154,8 @@ impl TaskPool {
     fn check_answer(&self, answer: TaskOutput) -> Result<TaskOutput, TaskError> {
         if let Some(form) = answer.content_type.as_deref().filter(|form| !is_content_type(form)) {
             return Err(TaskError::Failed(format!(
-                "the content type of its answer, of {} bytes, is none: {CONTENT_TYPE_MAX} bytes of \
-                 plain ASCII are let through",
+                "the content type of its answer, of {} bytes, is invalid: the maximum is \
+                 {CONTENT_TYPE_MAX} bytes of printable ASCII",
                 form.len()
             )));
         }
@@ -165,7 +165,8 @@ impl TaskPool {
             return Ok(answer);
         }
         Err(TaskError::Failed(format!(
-            "its answer has {length} bytes: {most} are let through (`max_body_size` in its settings)"
+            "its answer has {length} bytes, more than the maximum of {most} (`max_body_size` in \
+             its settings)"
         )))
     }
 
@@ -212,8 +213,8 @@ impl TaskPool {
         let made = timeout(START_TIMEOUT, self.action.run(self.instantiate())).await;
         match made {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(format!("it does not come up: {}", error.root_cause())),
-            Err(_) => Err("it does not come up in time".to_owned()),
+            Ok(Err(error)) => Err(format!("it does not start: {}", error.root_cause())),
+            Err(_) => Err("it does not start in time".to_owned()),
         }
     }
 
@@ -228,10 +229,10 @@ impl TaskPool {
     /// left, nor anything that they opened.
     pub(super) async fn finish(&self, patience: Duration) {
         // Calls that are not finished by then are cut off.
-        let _ = timeout(patience, self.tasks.join()).await;
+        let _ = timeout(patience, self.scope.join()).await;
         self.gate.close();
         let _hurry = self.action.engine().tick_fast();
-        self.tasks.stop().await;
+        self.scope.stop().await;
         if let Some(reserve) = &self.warm {
             reserve.close();
         }
@@ -244,7 +245,7 @@ impl TaskPool {
 
 impl Drop for TaskPool {
     fn drop(&mut self) {
-        self.tasks.cancel();
+        self.scope.cancel();
         self.cleaners.cancel();
     }
 }

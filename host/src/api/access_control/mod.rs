@@ -204,7 +204,7 @@ impl AccessControl {
 
 /// Checks a request to the control API itself against what its route requires.
 pub(super) async fn admit(
-    State((entrance, table)): State<(Arc<AccessControl>, Arc<RoleTable>)>,
+    State((access_control, table)): State<(Arc<AccessControl>, Arc<RoleTable>)>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -215,7 +215,7 @@ pub(super) async fn admit(
         return error.into_response();
     };
     let (method, uri) = (request.method(), request.uri());
-    let admitted = entrance.check(needs, caller, uri, request.headers()).await;
+    let admitted = access_control.check(needs, caller, uri, request.headers()).await;
     match admitted.and_then(|_| same_origin::check(method, uri, request.headers())) {
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal.into_response(),
@@ -226,12 +226,11 @@ fn hash(token: &str) -> [u8; 32] {
     Sha256::digest(token).into()
 }
 
-const HELP: &str = "show a token, as `authorization: Bearer TOKEN`: `soloist` takes one by \
+const HELP: &str = "send a token, as `authorization: Bearer TOKEN`: `soloist` takes one by \
                     --token-file FILE or from SOLOIST_TOKEN; `soloist token new` makes them";
 
 fn missing_credential() -> ApiError {
-    ApiError::new(StatusCode::UNAUTHORIZED, "this host has to know who asks", HELP)
-        .with_challenge("")
+    ApiError::new(StatusCode::UNAUTHORIZED, "authentication is required", HELP).with_challenge("")
 }
 
 fn unknown_token() -> ApiError {
@@ -240,8 +239,8 @@ fn unknown_token() -> ApiError {
 }
 
 fn insufficient_role(role: ApiRole) -> ApiError {
-    let what = format!("this takes the role `operate`, and whoever asks has `{role}`");
-    let help = "ask with another token: `soloist token new NAME --role operate` makes one";
+    let what = format!("this requires the role `operate`, and this client has the role `{role}`");
+    let help = "use another token: `soloist token new NAME --role operate` creates one";
     ApiError::new(StatusCode::FORBIDDEN, what, help)
         .with_challenge(", error=\"insufficient_scope\"")
 }

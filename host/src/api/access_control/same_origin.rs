@@ -24,7 +24,7 @@ pub(super) fn check(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(
         return Ok(());
     }
     let help = "use `soloist`, curl, or the address of this host itself";
-    let what = "a page of another site may change nothing here";
+    let what = "pages of other sites may not change anything here";
     Err(ApiError::new(StatusCode::FORBIDDEN, what, help))
 }
 

@@ -8,7 +8,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::*;
 use crate::api::{
-    Problem,
+    ProblemDetails,
     server::{
         all_routes, serve,
         tests::{fake, idle, services},
@@ -26,12 +26,12 @@ struct Server {
 }
 
 impl Server {
-    async fn start(entrance: AccessControl) -> Self {
+    async fn start(access_control: AccessControl) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();
-        let services = services(fake(), folder.path(), entrance);
+        let services = services(fake(), folder.path(), access_control);
         tokio::spawn(serve(listener, services, stop.clone()));
         Self { url, client: Client::new(), _stop: stop.drop_guard(), _folder: folder }
     }
@@ -70,7 +70,7 @@ async fn refused(answer: Response, code: u16, challenge: &str, what: &str) {
     let [bearer, basic] = &challenges[..] else { panic!("{what}: {challenges:?}") };
     assert_eq!(bearer, &format!("Bearer realm=\"soloist\"{challenge}"), "{what}");
     assert_eq!(basic, "Basic realm=\"soloist\", charset=\"UTF-8\"", "{what}");
-    let reason: Problem = answer.json().await.unwrap();
+    let reason: ProblemDetails = answer.json().await.unwrap();
     assert!(!reason.detail.is_empty() && reason.help.contains("token"), "{what}: {reason:?}");
 }
 
@@ -170,13 +170,13 @@ async fn a_browser_may_show_a_token_as_a_password_but_not_for_another_site() {
 
 #[tokio::test]
 async fn a_name_of_another_site_is_no_name_of_this_host() {
-    for entrance in [AccessControl::open(), AccessControl::with_tokens(TOKENS)] {
-        let server = Server::start(entrance).await;
+    for access_control in [AccessControl::open(), AccessControl::with_tokens(TOKENS)] {
+        let server = Server::start(access_control).await;
         for path in ["/v1/status", "/leader/web/", "/"] {
             let ask = || server.request(&Method::GET, path).bearer_auth("operator");
             let answer = ask().header("host", "evil.example").send().await.unwrap();
             assert_eq!(answer.status(), 421, "{path}");
-            let reason: Problem = answer.json().await.unwrap();
+            let reason: ProblemDetails = answer.json().await.unwrap();
             assert!(reason.detail.contains("evil.example") && reason.help.contains("`names`"));
             assert_ne!(ask().header("host", "localhost").send().await.unwrap().status(), 421);
         }

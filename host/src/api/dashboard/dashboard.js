@@ -21,7 +21,7 @@ function take(event, data) {
     state.at = performance.now();
     render();
   } else if (event === "transition") {
-    // After a new start of the host the numbers begin anew.
+    // After a new start of the host the numbers begin again.
     if (state.transitions.some((known) => known.id >= data.id)) return;
     state.transitions = [...state.transitions.slice(-199), data];
     draw(state.transitions, state.status);
@@ -77,7 +77,7 @@ function line(up, why, heard) {
     (host) => host.live && host.name !== state.status.host.name,
   );
   // Whoever is about to follow one keeps it under the finger.
-  if (box.hidden) elsewhere.replaceChildren(...(others.length ? ["Or look from ", ...links(others), "."] : []));
+  if (box.hidden) elsewhere.replaceChildren(...(others.length ? ["Or open the dashboard of ", ...links(others), "."] : []));
   box.hidden = false;
 }
 

@@ -36,7 +36,7 @@ let asking = null;
 let declined = false;
 
 function askForToken() {
-  if (declined) return Promise.reject(new Error("it wants a token; reload the page to enter one"));
+  if (declined) return Promise.reject(new Error("a token is required; reload the page to enter one"));
   asking ??= new Promise((given, refused) => {
     const dialog = at("token");
     const value = at("token-value");
@@ -48,7 +48,7 @@ function askForToken() {
     dialog.addEventListener("close", () => {
       asking = null;
       declined = dialog.returnValue !== "given";
-      if (declined) refused(new Error("it wants a token; reload the page to enter one"));
+      if (declined) refused(new Error("a token is required; reload the page to enter one"));
       else given();
     }, { once: true });
     dialog.returnValue = "";

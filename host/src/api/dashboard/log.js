@@ -38,7 +38,7 @@ async function follow(action, box, stop, lineIsUp) {
   while (!signal.aborted) {
     if (lineIsUp()) {
       box.replaceChildren();
-      write(add(box, "li", "when"), "waiting for what it prints");
+      write(add(box, "li", "when"), "waiting for output");
       await lines(path, { take, signal }).catch((error) => {
         if (!signal.aborted) write(add(box, "li", "bad"), error.message);
       });

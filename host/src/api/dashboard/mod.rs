@@ -27,7 +27,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
                       frame-ancestors 'none'; require-trusted-types-for 'script'; \
                       trusted-types 'none'";
 const INDEX: RouteDoc =
-    RouteDoc::new("The dashboard, for browsers; for others a list of what there is.")
+    RouteDoc::new("The dashboard, for browsers; for other clients the list of routes.")
         .answers_as("text/html");
 const PART: RouteDoc = RouteDoc::new("A part of the dashboard.").answers_as("*/*");
 const HTML: &str = "text/html; charset=utf-8";

@@ -111,7 +111,7 @@ function tell(element) {
   if (!time) return write(element, "–");
   const ago = Date.now() - Date.parse(time);
   if (words === "for") return write(element, span(ago));
-  // One that is due is told of anew, and until then it is not in the past.
+  // A run that is due is reported again; until then its time is not in the past.
   if (words === "due" && ago >= -500) return write(element, "now");
   return write(element, ago >= -500 ? `${span(ago)} ago` : `in ${span(-ago)}`);
 }

@@ -23,7 +23,7 @@ const queue = ([next, ...others]) => [next, others.join(", ")].filter(Boolean).j
 const unled = ({ leaderless, unproclaimed, spread_differs: differs, strangers = [] }) => [
   leaderless && `Nobody leads since ${clock(leaderless.since)}: ${leaderless.why}.`,
   unproclaimed && `${unproclaimed}.`,
-  differs && `Hosts do not agree on what is spread: ${differs}.`,
+  differs && `Hosts have different settings of “spread”: ${differs}.`,
   ...strangers.map((it) => `${it.key} in the queue is no host's: ${it.remove}`),
 ].filter(Boolean).join(" ");
 
@@ -80,7 +80,7 @@ export function groups(status, told, order) {
       element.dataset.group = group.name;
       element.classList.toggle("nobody", !group.leader);
       write(name, group.who);
-      write(leads, `leads ${group.name}${group.role === "leader" ? ", and is the host that shows you this" : ""}`);
+      write(leads, `leads ${group.name}${group.role === "leader" ? ", and serves this page" : ""}`);
       write(next, queue(group.standbys) || (group.leader ? "nobody" : "–"));
       write(token, group.fencing_token ?? "–");
       moment(since, group.leading_since, "for");
@@ -88,7 +88,7 @@ export function groups(status, told, order) {
       write(gap, unled(group));
       gap.hidden = !gap.textContent;
       write(paused, group.paused && ordered("paused", group.paused) + (group.paused.keep_failover ? " (failover goes on)" : ""));
-      write(obstacle, group.obstacle && `This host does not stand: ${group.obstacle}`);
+      write(obstacle, group.obstacle && `This host cannot stand for election: ${group.obstacle}`);
       paused.hidden = !group.paused;
       obstacle.hidden = !group.obstacle;
       write(pause, group.paused ? "Resume" : "Pause");
@@ -226,7 +226,7 @@ export function jobs(all, order) {
     const buttons = add(element, "p", "buttons");
     let now = first;
     button(buttons, "Run now", () => order({
-      title: `Run ${first.name} now`, what: `The leader of ${now.group} runs ${first.name} once, whatever its schedule says.`,
+      title: `Run ${first.name} now`, what: `The leader of ${now.group} runs ${first.name} once, regardless of its schedule.`,
       verb: "Run now", path: `/v1/jobs/${encodeURIComponent(first.name)}/run`, reason: false,
     })).setAttribute("aria-label", `Run ${first.name} now`);
     const error = add(element, "p", "error");

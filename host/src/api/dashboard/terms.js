@@ -53,4 +53,4 @@ export function draw(transitions, status) {
 }
 
 /** Whether a term ended because something was lost, and not because somebody wanted it. */
-const isLost = (cause) => /lease|key was deleted|keeps failing|session has ended/.test(cause ?? "");
+const isLost = (cause) => /lease|key was deleted|keeps failing|session (has )?ended/.test(cause ?? "");

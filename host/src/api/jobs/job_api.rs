@@ -29,11 +29,11 @@ pub struct JobApi {
     /// What jobs need to run.
     pub jobs: JobServices,
     /// Why this host could claim no run at present, as far as recent attempts show.
-    pub obstacle: Box<dyn Fn() -> Option<String> + Send + Sync>,
+    pub claim_trouble: Box<dyn Fn() -> Option<String> + Send + Sync>,
 }
 
 /// The remark on a job whose schedule lies in the past.
-const NEVER_AGAIN: &str = "it never fires again, since the year of its schedule has passed";
+const NEVER_AGAIN: &str = "it never runs again, since the year of its schedule has passed";
 
 impl JobApi {
     /// The action of this name, if it is a job.
@@ -100,7 +100,7 @@ impl JobApi {
             catch_up: job.catch_up.to_string(),
             next_run_at: upcoming_runs(action.name(), job, mark, now).next().map(|next| next.due),
             last_run: last,
-            error: action.status().job_trouble.or_else(over).or_else(|| (self.obstacle)()),
+            error: action.status().job_trouble.or_else(over).or_else(|| (self.claim_trouble)()),
         }
     }
 }

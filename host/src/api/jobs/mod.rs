@@ -56,8 +56,7 @@ const RUN: RouteDoc = RouteDoc::new(
 .answers::<RunRecord>()
 .errors(&[400, 404, 409, 503])
 .or_status(202);
-const CLOCK: RouteDoc =
-    RouteDoc::new("What the wall clock of this host shows.").answers_with(clock_schema);
+const CLOCK: RouteDoc = RouteDoc::new("The wall clock of this host.").answers_with(clock_schema);
 
 /// How many jobs are looked up concurrently.
 const AT_ONCE: usize = 16;
@@ -131,7 +130,8 @@ pub(super) mod tests {
         let (_, programme) = watch::channel(Arc::default());
         let (_, roster) = watch::channel(None);
         let peers = PeerClient::new(&PeerCredentials::default()).unwrap();
-        let obstacle = Box::new(|| None);
-        JobApi { host: ThisHost::of(&Member::named("a")), programme, peers, roster, jobs, obstacle }
+        let claim_trouble = Box::new(|| None);
+        let host = ThisHost::of(&Member::named("a"));
+        JobApi { host, programme, peers, roster, jobs, claim_trouble }
     }
 }

@@ -38,7 +38,7 @@ pub(super) async fn next(
 ) -> Result<impl IntoResponse, ApiError> {
     let count = count.unwrap_or(COUNT);
     if !(1..=NEXT_MAX).contains(&count) {
-        let error = format!("{count} runs cannot be told");
+        let error = format!("{count} is out of range");
         let help = format!("ask for 1 to {NEXT_MAX}");
         return Err(ApiError::new(StatusCode::BAD_REQUEST, error, help));
     }

@@ -59,11 +59,11 @@ pub(super) async fn run(
     match leader {
         None => Err(unavailable(
             "this host has not seen the store yet",
-            "ask again when it has, or ask another host; /readyz says what is in its way",
+            "try again later, or ask another host; /readyz of this host shows the reason",
         )),
         Some(None) => Err(refused(
             format!("nobody leads {group}, so nobody runs {name}"),
-            "`soloist status` shows who stands and what is in the way",
+            "`soloist status` shows the candidates and the obstacles",
         )),
         Some(Some(leader)) if source.host.is(&leader) => run_here(&source, &name, wait).await,
         Some(Some(_)) if headers.contains_key(PASSED_ON) => Err(changed(&name)),
@@ -83,8 +83,8 @@ async fn run_here(source: &JobApi, name: &str, wait: bool) -> Result<Response, A
             "wait for the end of one; `run_timeout` bounds how long each may take",
         ),
         TriggerRefusal::Busy(run) => refused(
-            format!("{name} runs already: {run} has not ended"),
-            "wait for its end, or let runs meet by `overlap = \"allow\"`",
+            format!("{name} is already running: {run} has not ended"),
+            "wait for its end, or set `overlap = \"allow\"`",
         ),
     })?;
     info!(
@@ -102,7 +102,7 @@ async fn run_here(source: &JobApi, name: &str, wait: bool) -> Result<Response, A
         Ok(record) => Ok(Json(record).into_response()),
         Err(_) => Err(unavailable(
             format!("the leadership changed while {} ran, which interrupted it", record.id),
-            format!("`soloist job history {name}` shows what is known of it; it is not run again"),
+            format!("`soloist job history {name}` shows its record; it is not run again"),
         )),
     }
 }
@@ -116,7 +116,7 @@ impl JobApi {
             format!("no run of {name} could be claimed in the store within {CLAIM:?}{why}"),
             format!(
                 "correct that and ask again; `soloist job history {name}` shows whether the last \
-                 try was claimed all the same"
+                 attempt was claimed nevertheless"
             ),
         )
     }

@@ -179,13 +179,13 @@ fn no_answer(of: PeerAddress<'_>, wanted: &LogQuery, error: PeerError) -> ApiErr
 fn no_host(host: &str, roster: Option<&Roster>) -> ApiError {
     let members = roster.into_iter().flat_map(|roster| &roster.members);
     let names: Vec<_> = members.map(|(_, member)| &*member.name).collect();
-    let kept = format!("lines are kept by the hosts that are there: {}", names.join(", "));
+    let kept = format!("these hosts are alive and keep lines: {}", names.join(", "));
     let known = roster.and_then(|roster| roster.notes.known.get(host));
     let Some(known) = known else {
         return ApiError::new(StatusCode::NOT_FOUND, format!("there is no host `{host}`"), kept);
     };
     let seen = rfc3339(known.last_seen);
-    let error = format!("{host} is not there; it was seen last at {seen}");
+    let error = format!("{host} is not alive; it was seen last at {seen}");
     let help = format!(
         "{kept}. What {host} printed before is in the log of its process, on its own machine"
     );

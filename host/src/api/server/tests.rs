@@ -40,7 +40,7 @@ impl StatusSource for Fake {
 pub(in crate::api) fn services(
     source: SharedStatusSource,
     folder: &Path,
-    entrance: AccessControl,
+    access_control: AccessControl,
 ) -> ApiServices {
     let file = StoreUrl::Sqlite(folder.join("soloist.db"));
     let store = store::open(&file, "test", REQUEST_TIME).unwrap();
@@ -49,9 +49,20 @@ pub(in crate::api) fn services(
     let tasks = tasks::tests::nothing(&store);
     let commands = Arc::new(commands::tests::nobody(store));
     let (journal, logs) = (Journal::default(), Arc::new(logs::tests::none()));
-    let (relay, entrance) = (test_relay(), Arc::new(entrance));
+    let (relay, access_control) = (test_relay(), Arc::new(access_control));
     let clients = soloist_resources::budget::ClientBudget::alone();
-    ApiServices { source, state, journal, commands, jobs, logs, tasks, relay, entrance, clients }
+    ApiServices {
+        source,
+        state,
+        journal,
+        commands,
+        jobs,
+        logs,
+        tasks,
+        relay,
+        access_control,
+        clients,
+    }
 }
 
 /// Streams that nothing closes.
@@ -125,7 +136,7 @@ async fn refuses_with_a_hint() {
     assert_eq!(code, 404);
     let expected = json!({
         "title": "Not Found", "status": 404, "detail": "there is nothing at /status",
-        "help": "GET / lists what there is",
+        "help": "GET / lists all routes",
     });
     assert_eq!(serde_json::from_str::<Value>(&body).unwrap(), expected);
     assert_eq!(server.ask(Method::HEAD, "/status").await, (404, String::new()));

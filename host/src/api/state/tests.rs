@@ -10,7 +10,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::*;
 use crate::{
     api::{
-        ApiServices, Problem, Status, StatusSource, serve, status::tests::example,
+        ApiServices, ProblemDetails, Status, StatusSource, serve, status::tests::example,
         tasks::tests::nothing,
     },
     relay::test_relay,
@@ -59,7 +59,7 @@ impl Server {
         let (source, relay) = (Arc::new(Fake), test_relay());
         let journal = soloist_telemetry::journal::Journal::default();
         let logs = Arc::new(crate::api::logs::tests::none());
-        let entrance = Arc::new(crate::api::AccessControl::open());
+        let access_control = Arc::new(crate::api::AccessControl::open());
         let clients = soloist_resources::budget::ClientBudget::alone();
         let services = ApiServices {
             source,
@@ -70,7 +70,7 @@ impl Server {
             logs,
             tasks,
             relay,
-            entrance,
+            access_control,
             clients,
         };
         tokio::spawn(serve(listener, services, told));
@@ -107,7 +107,8 @@ async fn answer(request: RequestBuilder) -> (u16, String) {
 }
 
 fn refused((code, body): (u16, String), expected: u16, words: &str) {
-    let reason: Problem = serde_json::from_str(&body).unwrap_or_else(|_| panic!("{code}: {body}"));
+    let reason: ProblemDetails =
+        serde_json::from_str(&body).unwrap_or_else(|_| panic!("{code}: {body}"));
     assert_eq!(code, expected, "{reason:?}");
     assert!(reason.detail.contains(words), "{reason:?}");
     assert!(!reason.help.is_empty());
@@ -218,10 +219,10 @@ async fn a_page_of_another_site_changes_nothing() {
     for site in ["cross-site", "same-site", "anything"] {
         let from = |request: RequestBuilder| request.header("sec-fetch-site", site);
         let put = from(server.request(Method::PUT, "a/k").body("changed"));
-        refused(answer(put).await, 403, "another site");
+        refused(answer(put).await, 403, "other sites");
         for path in ["a/k", "a?all=true"] {
             let delete = from(server.request(Method::DELETE, path));
-            refused(answer(delete).await, 403, "another site");
+            refused(answer(delete).await, 403, "other sites");
         }
         assert_eq!(answer(from(server.request(Method::GET, "a/k"))).await.0, 200);
     }

@@ -9,7 +9,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{host_list::HostList, request::ApiRequest, response::ApiResponse};
 use crate::{
-    api::{Problem, Status},
+    api::{ProblemDetails, Status},
     cli::{ExitError, terminal::say},
     cluster::{PeerClient, PeerCredentials},
 };
@@ -79,7 +79,7 @@ impl ApiClient {
             return Ok(());
         }
         // A host that is starting answers with an error body, as everywhere else.
-        let word = serde_json::from_str(&word).map_or(word, |Problem { detail, .. }| detail);
+        let word = serde_json::from_str(&word).map_or(word, |ProblemDetails { detail, .. }| detail);
         let refusal = ExitError::failed(format!("{url} is not ready: {}", word.trim_end()));
         Err(refusal.help("`soloist status` shows its store and its groups; its log says more"))
     }

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use serde::de::DeserializeOwned;
 
-use crate::{api::Problem, cli::ExitError, cluster::PeerError};
+use crate::{api::ProblemDetails, cli::ExitError, cluster::PeerError};
 use soloist_text::with_causes;
 
 /// Parses `text`, a response of the host at `url`.
@@ -12,7 +12,10 @@ pub(crate) fn parse<T: DeserializeOwned>(url: &str, text: &[u8]) -> Result<T, Ex
 }
 
 /// The error that a host has answered with.
-pub(super) fn refusal(code: StatusCode, Problem { detail, help, .. }: Problem) -> ExitError {
+pub(super) fn refusal(
+    code: StatusCode,
+    ProblemDetails { detail, help, .. }: ProblemDetails,
+) -> ExitError {
     let exit = match code {
         StatusCode::NOT_FOUND => ExitError::missing,
         StatusCode::BAD_REQUEST | StatusCode::MISDIRECTED_REQUEST => ExitError::usage,
@@ -36,8 +39,8 @@ pub(super) fn unexpected_answer(url: &str, error: &dyn std::error::Error) -> Exi
 }
 
 /// The help when the response to a change was lost.
-pub(super) const MAY_BE_DONE: &str = "it may have been done all the same: look before you ask \
-     again (`soloist status`, or what shows what was to change)";
+pub(super) const MAY_BE_DONE: &str = "it may have been done nevertheless: check `soloist status`, \
+                                      or the object of the command, before you repeat it";
 
 /// The error for a host that does not answer.
 pub(super) fn no_answer(url: &str, error: &PeerError) -> ExitError {
@@ -57,14 +60,14 @@ pub(super) fn no_answer(url: &str, error: &PeerError) -> ExitError {
     let exit = ExitError::unavailable(format!("no answer from {url}")).caused_by(error);
     if with_causes(error).contains(soloist_tls::OF_AUTHORITY) {
         return exit.help(
-            "what it shows is the certificate of an authority (CA), as `openssl req -x509` makes \
-             them: give the host one by `cert` that this authority has signed",
+            "it shows a CA certificate, as `openssl req -x509` makes them: give the host a \
+             certificate (`cert`) that this authority has signed",
         );
     }
     if with_causes(error).contains("certificate") {
         return exit.help(
-            "--ca FILE names the authorities that sign its certificate, --cert and --key FILE \
-             what to show",
+            "--ca FILE names the authorities that sign its certificate, --cert and --key FILE are \
+             this client's own certificate",
         );
     }
     exit.help(

@@ -75,7 +75,7 @@ impl ApiRequest {
         self.body = body.into();
         if let Some(form) = form {
             let refused = |_| {
-                ExitError::usage(format!("`{form}` is not the name of a form"))
+                ExitError::usage(format!("`{form}` is not a content type"))
                     .help("write one as in application/json")
             };
             self.headers.insert(header::CONTENT_TYPE, form.parse().map_err(refused)?);

@@ -56,7 +56,7 @@ impl ApiResponse {
     /// The error if the response came from an action instead of a control API.
     fn action_error(&self) -> Option<ExitError> {
         let (url, host) = (&self.url, self.header("soloist-host")?);
-        let error = format!("at {url} answer the actions that host {host} performs");
+        let error = format!("{url} is an address of the actions that host {host} runs");
         Some(ExitError::unavailable(error).help(
             "ask its control API, which listens on `host.listen`, at the default port 4000: \
              --url http://HOST:4000",

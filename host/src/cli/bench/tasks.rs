@@ -106,7 +106,7 @@ pub(super) async fn main(args: BenchTasksArgs) -> Result<(), ExitError> {
     }
     let failed: usize = called.failures.values().sum();
     Err(ExitError::failed(format!("{failed} of {count} calls failed"))
-        .help("what went wrong stands above; `soloist task` shows the hosts that take calls"))
+        .help("the errors are above; `soloist task` shows the hosts that take calls"))
 }
 
 /// The exchanges of calls as plain requests: one sequence for each host that runs the task.

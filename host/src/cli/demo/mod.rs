@@ -192,7 +192,7 @@ async fn kill_leaders(
         match leader(hosts).await.and_then(|leader| kills.get(&*leader)) {
             // If the channel is full, the host is already being killed.
             Some(kill) => drop(kill.try_send(())),
-            None => show.note("nobody leads yet, so there is nobody to kill"),
+            None => show.note("no host leads yet, so there is no leader to kill"),
         }
     }
 }

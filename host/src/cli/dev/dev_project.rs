@@ -45,10 +45,10 @@ impl DevProject {
         let build = match build {
             Some(build) => build,
             None if of_cargo => CARGO.to_owned(),
-            None => return Err(unknown(folder, "nothing says how it is built")),
+            None => return Err(unknown(folder, "the build command is not known")),
         };
         if output.is_none() && !of_cargo {
-            return Err(unknown(folder, "nothing says what its build makes"));
+            return Err(unknown(folder, "the output of the build is not known"));
         }
         Ok(Self { folder: folder.to_owned(), prepare: written.prepare, build, output })
     }
@@ -87,7 +87,7 @@ impl DevProject {
         let ended = shell.status().await;
         let ended = ended.map_err(|error| ExitError::internal("cannot start a shell", &error))?;
         if ended.code() == Some(NOT_FOUND) {
-            remark("it takes a tool that is not here: README.md of the project says which");
+            remark("it needs a tool that is not installed: README.md of the project names it");
         }
         Ok(ended.success())
     }
@@ -210,8 +210,8 @@ mod tests {
     #[test]
     fn what_is_not_known_is_asked_for() {
         for (file, text, problem) in [
-            ("other", "", "how it is built"),
-            (FILE, "build = \"make\"", "what its build makes"),
+            ("other", "", "the build command is not known"),
+            (FILE, "build = \"make\"", "the output of the build is not known"),
             (FILE, "biuld = \"make\"", "unknown field `biuld`"),
         ] {
             let error = project(&[(file, text)]).1.unwrap_err().to_string();

@@ -68,7 +68,7 @@ async fn work(project: &DevProject, runner: &mut DevRunner) -> Result<Infallible
         } else {
             remark(&format!(
                 "the build failed: {}the next change is tried",
-                if runner.runs() { "what was built before runs on, and " } else { "" }
+                if runner.runs() { "the previous build continues, and " } else { "" }
             ));
         }
         sources.take_made(project)?;

@@ -44,11 +44,11 @@ pub(super) fn jobs(list: &JobList, now: DateTime<Utc>, paint: Paint) -> String {
 
 /// The runs of one job, the latest first, and the output of that one.
 pub(super) fn runs(job: &JobHistory, now: DateTime<Utc>, paint: Paint) -> String {
-    let next = job.job.next_run_at.map_or("when it is asked to".to_owned(), |next| both(next, now));
+    let next = job.job.next_run_at.map_or("on request".to_owned(), |next| both(next, now));
     let mut text =
         format!("{}: {}; next {next}\n", sanitize(&job.job.name), sanitize(&job.job.schedule));
     let Some(latest) = job.runs.first() else {
-        return text + "it has not fired yet\n";
+        return text + "it has not run yet\n";
     };
     let mut table = TextTable::new([
         "STARTED",
@@ -87,7 +87,7 @@ pub(super) fn next(future: &JobFuture, now: DateTime<Utc>, paint: Paint) -> Stri
     let JobFuture { name, schedule, time_zone, runs } = future;
     let mut text = format!("{}: {}\n", sanitize(name), sanitize(schedule));
     if runs.is_empty() {
-        return text + "it does not fire by itself any more\n";
+        return text + "it has no further runs by schedule\n";
     }
     let mut table = TextTable::new([&*format!("TIME IN {time_zone}"), "UTC", "BEGINS", "REMARK"]);
     for run in runs {
@@ -231,7 +231,7 @@ report@2026-11-22T03:00:00Z printed:
         );
         let none = JobHistory { job: job(None), runs: Vec::new() };
         let text = runs(&none, at("2026-11-22T03:02:00Z"), Paint::OFF);
-        assert!(text.ends_with("it has not fired yet\n"), "{text}");
+        assert!(text.ends_with("it has not run yet\n"), "{text}");
     }
 
     #[test]
@@ -264,7 +264,7 @@ Sun 2026-03-29 03:00:00 +02:00  2026-03-29T01:00:00Z  in 1day  set
         );
         future.runs.clear();
         let text = next(&future, at("2026-03-28T01:00:00Z"), Paint::OFF);
-        assert!(text.ends_with("it does not fire by itself any more\n"), "{text}");
+        assert!(text.ends_with("it has no further runs by schedule\n"), "{text}");
     }
 
     #[test]

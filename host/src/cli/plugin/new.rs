@@ -58,7 +58,7 @@ fn told(project: &Project, folder: &Path) -> String {
         let path = folder.join(&settings);
         let why =
             if project.kind() == ProjectKind::Job { ": without it, it is no job" } else { "" };
-        format!(" and {} beside it, as {settings}{why}", path.display())
+        format!(" and {} next to it, as {settings}{why}", path.display())
     });
     let first = project
         .first()

@@ -93,9 +93,9 @@ pub(super) fn action_name(file: &Path) -> String {
 
 /// The settings file of the plugin `file`, if there is one: next to it, or in the working folder.
 pub(super) fn settings_file(file: &Path) -> Option<PathBuf> {
-    let beside = file.with_extension("toml");
-    let here = beside.file_name().map(PathBuf::from);
-    [Some(beside), here].into_iter().flatten().find(|file| file.is_file())
+    let sibling = file.with_extension("toml");
+    let here = sibling.file_name().map(PathBuf::from);
+    [Some(sibling), here].into_iter().flatten().find(|file| file.is_file())
 }
 
 /// Parses `FROM:AT` (read-only) or `FROM:AT:rw` into an entry of `mounts`.

@@ -178,9 +178,9 @@ async fn follow(file: &Path, scratch: &PluginFolder) -> Result<(), ExitError> {
         }
         let name = file.display();
         match (&seen, &now) {
-            (Some(_), None) => {
-                remark(&format!("{name} is gone: what it was runs on, until there is another"))
-            }
+            (Some(_), None) => remark(&format!(
+                "{name} was removed: its last version continues until there is another"
+            )),
             (None, Some(_)) => remark(&format!("{name} is there again")),
             _ => {}
         }

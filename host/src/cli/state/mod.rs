@@ -159,14 +159,16 @@ async fn delete(client: &StateClient, args: &StateDeleteArgs) -> Result<(), Exit
 
 async fn delete_all(client: &StateClient, args: &StateDeleteArgs) -> Result<(), ExitError> {
     let action = &args.action;
-    let question = format!("Delete all that {} keeps, in the whole cluster?", sanitize(action));
+    let question = format!("Delete all state of {}, in the whole cluster?", sanitize(action));
     if !args.yes {
         match confirm(&question) {
             Some(true) => {}
             Some(false) => return Err(ExitError::failed("nothing was deleted")),
             None => {
-                return Err(ExitError::usage("this deletes all keys, and nobody can be asked")
-                    .help("say --yes, or run it in a terminal"));
+                return Err(ExitError::usage(
+                    "this deletes all keys, and there is no terminal to confirm it",
+                )
+                .help("add --yes, or run it in a terminal"));
             }
         }
     }

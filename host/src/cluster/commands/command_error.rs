@@ -64,8 +64,8 @@ impl CommandError {
     /// The command was started and goes on; the command `undo` takes it back.
     pub(super) fn timeout(error: impl Into<String>, undo: &str) -> Self {
         let help = format!(
-            "`soloist status` shows how far it has come; ask again if it does not go on, or take \
-             it back: {undo}"
+            "`soloist status` shows how far it has come; run the command again if nothing happens, \
+             or undo it: {undo}"
         );
         Self::new(CommandErrorKind::Timeout, error, help)
     }
@@ -73,8 +73,8 @@ impl CommandError {
     /// It is not known whether the command was carried out; the command `undo` takes it back.
     pub(super) fn in_doubt(error: impl Into<String>, undo: &str) -> Self {
         let help = format!(
-            "it may have been done all the same: `soloist status` shows whether, when the store \
-             answers; then ask again, or take it back: {undo}"
+            "it may have been done nevertheless: `soloist status` shows whether, when the store \
+             answers; then run the command again, or undo it: {undo}"
         );
         Self::unavailable(error, help)
     }
@@ -90,8 +90,8 @@ impl CommandError {
             Some(seen) => format!("this host has not heard of the store since {}", rfc3339(seen)),
             None => "this host has not seen the store yet".to_owned(),
         };
-        let help = "nothing has changed; ask again when it has, or ask another host; /readyz says \
-                    what is in its way";
+        let help = "nothing has changed; try again later, or ask another host; /readyz of this \
+                    host shows the reason";
         Self::unavailable(error, help)
     }
 
@@ -100,7 +100,10 @@ impl CommandError {
         if error.is_transient() {
             return Self::in_doubt(with_causes(error), undo);
         }
-        Self::unavailable(with_causes(error), "correct that, and ask again; nothing has changed")
+        Self::unavailable(
+            with_causes(error),
+            "correct that, and run the command again; nothing has changed",
+        )
     }
 
     pub(super) fn no_group(name: &str, known: &BTreeSet<&str>) -> Self {

@@ -87,7 +87,7 @@ impl Commands {
         let undo = format!("soloist pause{}", group_option(group.as_ref()));
         let topic = NoteTopic::Pause(group);
         if !self.take_note_back(&topic, ["resume", &what, &undo], order.by, order.reason).await? {
-            let of_one = "a pause of one group is taken back with --group";
+            let of_one = "add --group to end the pause of one group";
             return Err(CommandError::refused(format!("{what}: not paused"), of_one));
         }
         Ok(CommandAnswer::new(format!("{what}: resumed")))
@@ -115,11 +115,11 @@ impl Commands {
         self.note(&NoteTopic::Drain(host.clone()), &Note::Drain(drain), &undo).await?;
         let gone = |roster: &Roster| !stands(roster, &host);
         if self.wait_until(gone).await.is_none() {
-            let error = format!("{host} is drained, and has not given everything up yet");
+            let error = format!("{host} is drained, but has not given up all leaderships yet");
             return Err(CommandError::timeout(error, &undo));
         }
         Ok(CommandAnswer::new(format!(
-            "{host} leads nothing and stands for nothing until it is undrained"
+            "{host} leads no group, and stands for election in none until it is undrained"
         )))
     }
 

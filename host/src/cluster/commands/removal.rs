@@ -29,7 +29,8 @@ impl Commands {
             return self.keep_out(host, order, &roster).await;
         }
         if roster.member(&host).is_some() {
-            let help = "stop it first, or use --force: it stands down, leaves, and is kept out";
+            let help = "stop it first, or use --force: it gives up its leaderships, leaves, and \
+                        cannot join again";
             return Err(CommandError::refused(format!("{host} is alive"), help));
         }
         if roster.notes.removed.contains_key(&host) {
@@ -38,7 +39,8 @@ impl Commands {
         }
         let was = last_seen(roster.notes.known.get(&host));
         self.journal_order("remove", &host, order.by, order.reason);
-        self.erase(&NoteTopic::Known(host.clone()), "it comes back by joining again").await?;
+        self.erase(&NoteTopic::Known(host.clone()), "it joins again by itself when it comes back")
+            .await?;
         self.erase(&NoteTopic::Drain(host.clone()), &format!("soloist drain {host}")).await?;
         Ok(CommandAnswer::new(format!(
             "{host} is removed; {was}. If it is started again, or was only cut off, it joins \
@@ -82,10 +84,12 @@ impl Commands {
             return Err(CommandError::timeout(error, &undo));
         };
         let how = match now.notes.known.get(&host) {
-            None if there && was_known => "it has stood down and left".to_owned(),
-            _ if there => "it has not said that it stands down: its session ran out, and \
-                                 what it led has ended with that; its process may still be there"
-                .to_owned(),
+            None if there && was_known => "it has given up its leaderships and left".to_owned(),
+            _ if there => {
+                "it did not confirm: its session ran out, so its leaderships have ended; \
+                           its process may still run"
+                    .to_owned()
+            }
             known => format!("{}, and its process may still be there", last_seen(known)),
         };
         self.erase(&NoteTopic::Known(host.clone()), &undo).await?;

@@ -96,8 +96,8 @@ impl Commands {
                     leader.url,
                     with_causes(&error)
                 ),
-                "it may hand over all the same: `soloist status` shows who leads. Is \
-                 `host.advertise` right there? Or ask that host itself",
+                "it may hand over nevertheless: `soloist status` shows who leads. Check \
+                 `host.advertise` of that host, or ask it directly",
             )),
         }
     }
@@ -121,7 +121,7 @@ impl Commands {
         let Some(member) = roster.member(host) else {
             let seen = last_seen(roster.notes.known.get(host));
             return refused(
-                format!("{host} is not there; {seen}"),
+                format!("{host} is not alive; {seen}"),
                 "start it, or name another host",
             );
         };
@@ -146,7 +146,7 @@ impl Commands {
         }
         let why = part.and_then(|part| part.obstacle);
         let why = why.unwrap_or_else(|| "it does not run its actions".to_owned());
-        let help = "correct that, or name a host that stands: `soloist status` shows them";
+        let help = "correct that, or name a standby: `soloist status` shows them";
         refused(format!("{host} does not stand for {group}: {why}"), help)
     }
 
@@ -181,8 +181,8 @@ impl Commands {
             }
             None => {
                 self.store.proclaim(&leader.key, &says(None)).await.map_err(doubt)?;
-                let help = "is it alive and does it see the store? Or name another host";
-                let error = format!("{host} did not come to be next in line for {group}");
+                let help = "check that it is alive and reaches the store, or name another host";
+                let error = format!("{host} did not become next in line for {group}");
                 Err(CommandError::refused(error, help))
             }
         }
@@ -259,11 +259,14 @@ fn nobody_leads(roster: &Roster, group: &Group) -> CommandError {
     match roster.foreign_candidates(group).first() {
         Some(it) => {
             let error = format!("nobody leads {group}: {it} heads its queue");
-            CommandError::refused(error, format!("run `{}`: then the next host leads", it.remove))
+            CommandError::refused(
+                error,
+                format!("run `{}`, so that the next host leads", it.remove),
+            )
         }
         None => CommandError::refused(
             format!("nobody leads {group}"),
-            "`soloist status` shows who stands and what is in the way",
+            "`soloist status` shows the candidates and the obstacles",
         ),
     }
 }

@@ -36,7 +36,7 @@ use soloist_tls::{ClientTls, HttpProtocol, MaybeTlsConnector, TlsError};
 pub const CREDENTIAL: HeaderName = HeaderName::from_static("soloist-authorization");
 
 /// The text of the error when another host does not authorize this one.
-pub(crate) const STRANGER: &str = "it does not let this host in: give all hosts the same \
+pub(crate) const UNAUTHORIZED: &str = "it does not authorize this host: give all hosts the same \
                                    `peer_token` in [api], or certificates of one `client_ca`, and \
                                    write the names by which they are called into `names` in [host]";
 
@@ -91,7 +91,7 @@ pub struct PeerClient {
 #[derive(Debug, thiserror::Error)]
 pub enum PeerError {
     /// The URL is not one of a host.
-    #[error("{0} is no URL of a host")]
+    #[error("{0} is not the URL of a host")]
     BadUrl(String),
     /// The host does not answer, or the connection broke off before the response.
     #[error(transparent)]
@@ -103,7 +103,7 @@ pub enum PeerError {
     #[error("the answer is longer than {0} bytes")]
     TooLong(usize),
     /// The host does not authorize this one, or is not called by this name.
-    #[error("{STRANGER}")]
+    #[error("{UNAUTHORIZED}")]
     Unauthorized,
     /// Another host received the request than the one that it was meant for.
     #[error("{0}")]

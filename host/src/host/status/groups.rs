@@ -12,7 +12,7 @@ use soloist_heart::{
     Group,
     clock::{BootTime, unix_ms},
 };
-use soloist_leadership::{self as leadership, GapReason, HostView, KnownRoster, RehearsalResult};
+use soloist_leadership::{CandidacyRole, GapReason, HostView, KnownRoster, RehearsalResult};
 use soloist_stores::{ForeignCandidate, QueuedCandidate};
 use soloist_text::rfc3339;
 
@@ -54,8 +54,9 @@ impl HostStatusSource {
                 keep_failover: pause.keep_failover,
                 order: order_entry(&pause.order),
             }),
-            spread_differs: now
-                .and_then(|roster| leadership::spread_disagreement(this, group, config, roster)),
+            spread_differs: now.and_then(|roster| {
+                soloist_leadership::spread_disagreement(this, group, config, roster)
+            }),
             leaderless: leaderless(group, &gaps),
             strangers: strangers(last.map_or(&[], |it| it.foreign_candidates(group)), &gaps),
         }
@@ -79,13 +80,13 @@ impl HostStatusSource {
     }
 }
 
-fn role(role: leadership::GroupRole, is_next: bool) -> GroupRole {
+fn role(role: CandidacyRole, is_next: bool) -> GroupRole {
     match role {
-        leadership::GroupRole::Leader => GroupRole::Leader,
-        leadership::GroupRole::Draining | leadership::GroupRole::Resigning => GroupRole::Draining,
-        leadership::GroupRole::Standby if is_next => GroupRole::Next,
-        leadership::GroupRole::Standby => GroupRole::Standby,
-        leadership::GroupRole::Out => GroupRole::Out,
+        CandidacyRole::Leader => GroupRole::Leader,
+        CandidacyRole::Draining | CandidacyRole::Resigning => GroupRole::Draining,
+        CandidacyRole::Standby if is_next => GroupRole::Next,
+        CandidacyRole::Standby => GroupRole::Standby,
+        CandidacyRole::Out => GroupRole::Out,
     }
 }
 

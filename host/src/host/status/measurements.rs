@@ -5,7 +5,7 @@ use crate::{action::Action, tasks::call_queue::ATTEMPT_OUTCOMES};
 use soloist_guests::{capability::CallError, plugin::Kind};
 use soloist_heart::EndCause;
 use soloist_jobs::RunOutcome;
-use soloist_leadership::{GateShut, GroupRole};
+use soloist_leadership::{CandidacyRole, GateShut};
 use soloist_telemetry::measure;
 
 impl HostStatusSource {
@@ -29,7 +29,7 @@ impl HostStatusSource {
         for (group, here) in &view.groups {
             let leader = self.leader(group, &known, &view);
             let fencing_token = leader.map(|leader| leader.key.fencing_token.0);
-            measure::group(group.as_str(), here.role == GroupRole::Leader, fencing_token);
+            measure::group(group.as_str(), here.role == CandidacyRole::Leader, fencing_token);
             measure::leaderless(group.as_str(), gaps.duration(group));
             measure::start_group(group.as_str(), &EndCause::WORDS);
         }

@@ -8,7 +8,7 @@ impl HostStatusSource {
     /// Whether this host could lead now, in every group that it has actions of.
     pub(super) fn check_ready(&self) -> Result<(), String> {
         let view = self.current_view();
-        // First what only people can mend, then what may pass by itself.
+        // First what only an operator can fix, then what may pass by itself.
         if let Some(reason) = &view.restart_reason {
             return Err(format!("not ready to lead: {reason}"));
         }
@@ -18,9 +18,11 @@ impl HostStatusSource {
         self.check_session(&view)?;
         match &*self.context.rehearsed.borrow() {
             RehearsalResult::Accepted => {}
-            RehearsalResult::NotYet => return Err("no campaign was rehearsed yet".to_owned()),
+            RehearsalResult::NotYet => {
+                return Err("no rehearsal of a campaign has ended yet".to_owned());
+            }
             RehearsalResult::Refused(reason) => {
-                return Err(format!("no campaign could be made: {reason}"));
+                return Err(format!("a rehearsal of a campaign failed: {reason}"));
             }
         }
         if !view.joined {

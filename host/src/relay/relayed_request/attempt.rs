@@ -108,7 +108,7 @@ impl RelayedRequest {
             sent = sent.as_mut() => sent,
             () = self.context.term_ended(self.action.group(), leader.fencing_token) => {
                 let Ok(sent) = timeout(LAST_WORD, sent).await else {
-                    let reason = "it does not lead any more, and did not answer".to_owned();
+                    let reason = "it no longer leads, and did not answer".to_owned();
                     return Ok(Err(ForwardError::Broken(reason)));
                 };
                 sent

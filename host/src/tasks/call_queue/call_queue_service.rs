@@ -111,13 +111,17 @@ impl CallQueueService {
             return Err(CallQueueError::new(
                 CallQueueErrorKind::TooLong,
                 format!("a payload of {length} bytes: {task} takes {most} at most"),
-                "keep the data elsewhere and enqueue where it is, or raise `max_payload_size` in the task's settings",
+                "store the data elsewhere and enqueue a reference to it, or raise \
+                 `max_payload_size` in the task's settings",
             ));
         }
         if content_type.as_deref().is_some_and(|form| !is_content_type(form)) {
             return Err(CallQueueError::new(
                 CallQueueErrorKind::Invalid,
-                format!("its content type is none: 1 to {CONTENT_TYPE_MAX} bytes of plain ASCII"),
+                format!(
+                    "the content type is invalid: it has 1 to {CONTENT_TYPE_MAX} bytes of \
+                     printable ASCII"
+                ),
                 "write one as in text/plain, or leave it out",
             ));
         }
@@ -158,7 +162,7 @@ impl CallQueueService {
             CallQueueError::new(
                 CallQueueErrorKind::NotFound,
                 error,
-                "look at the id; a result is kept as long as the task's `result_retention` says",
+                "check the id; a result is kept for the task's `result_retention`",
             )
         })?;
         Ok(match state {
@@ -274,7 +278,7 @@ fn no_task(task: &str, tasks: &CallQueueSettingsByTask) -> CallQueueError {
 }
 
 fn no_dead_letter(key: &QueuedCallKey) -> CallQueueError {
-    let help = format!("`soloist task dead-letters list {}` shows those that there are", key.task);
+    let help = format!("`soloist task dead-letters list {}` lists them", key.task);
     CallQueueError::new(CallQueueErrorKind::NotFound, format!("no dead letter {key}"), help)
 }
 
@@ -282,10 +286,10 @@ fn store_error(error: &StoreError) -> CallQueueError {
     let (kind, help) = match error {
         StoreError::Unavailable { .. } => (
             CallQueueErrorKind::Unavailable,
-            "try again; `soloist status` shows how the store does",
+            "try again; `soloist status` shows the state of the store",
         ),
         StoreError::Limit(_) => (CallQueueErrorKind::Invalid, "write a shorter one"),
-        _ => (CallQueueErrorKind::Refused, "set this right, and try again"),
+        _ => (CallQueueErrorKind::Refused, "correct this, and try again"),
     };
     CallQueueError::new(kind, with_causes(error), help)
 }

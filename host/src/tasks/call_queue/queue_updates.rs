@@ -39,7 +39,7 @@ pub(super) fn queue_updates(
                     if let Some(Err(error)) = ended {
                         // Only logged for debugging: the loss of the store is reported by the
                         // session.
-                        debug!(%error, "lost sight of the queued calls");
+                        debug!(%error, "can no longer read the queued calls");
                         sleep(retry).await;
                     }
                     let (changes, watch) = start_watch(&*call_queue, retry).await;
@@ -62,7 +62,7 @@ async fn start_watch(
                     return (changes, watch);
                 }
             }
-            Err(error) => debug!(%error, "cannot see the queued calls"),
+            Err(error) => debug!(%error, "cannot read the queued calls"),
         }
         sleep(retry).await;
     }

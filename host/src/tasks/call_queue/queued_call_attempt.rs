@@ -170,13 +170,14 @@ impl QueuedCallAttempt {
                     if unsure && matches!(error, StoreError::Conflict) {
                         measure::queued_call_attempted(&claim.key.task, outcome.as_str());
                     }
-                    debug!(queued_call = %claim.key, "said already, or another host has taken over");
+                    debug!(queued_call = %claim.key, "already reported, or another host has taken \
+                     over");
                     return;
                 }
                 Err(StoreError::Limit(problem)) => outcome = AttemptOutcome::Dead(problem),
                 Err(error) => {
                     unsure = true;
-                    debug!(queued_call = %claim.key, %error, "cannot say what came of a queued call");
+                    debug!(queued_call = %claim.key, %error, "cannot record the outcome of a queued call");
                     // Not by `pause`: even when the host stops, the outcome is still to be written.
                     sleep(self.retry).await;
                 }

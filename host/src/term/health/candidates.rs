@@ -41,9 +41,13 @@ impl ActionHealth {
             let other =
                 self.other_candidate(group, &[&name], |queue| &queue[skipped.min(queue.len())..])?;
             let cooldown = humantime::format_duration(self.cooldown);
-            let until = if leader_counts { format!("for {cooldown}") } else { "still".to_owned() };
+            let waits = if leader_counts {
+                format!("does not stand for election for {cooldown}")
+            } else {
+                "still does not stand for election".to_owned()
+            };
             Some(format!(
-                "action {name} failed here: {reason}; this host stands back {until}, \
+                "action {name} failed here: {reason}; this host {waits}, \
                  since it has not failed on {other} (`cooldown` in [host])"
             ))
         })

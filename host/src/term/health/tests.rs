@@ -134,7 +134,7 @@ fn a_host_stands_back_as_long_as_another_can_do_better() {
     assert_eq!(world.health.stands_back(&main, after(30)), None);
     // If `b` fails and hands over, `c` must be next in line, and not this host.
     world.queue(&["b", "c"]);
-    assert!(world.health.stands_back(&main, after(30)).unwrap().contains("stands back still"));
+    assert!(world.health.stands_back(&main, after(30)).unwrap().contains("still does not stand"));
     world.queue(&["b", "c!"]);
     assert_eq!(world.health.stands_back(&main, after(30)), None);
     world.queue(&["b!"]);
@@ -214,8 +214,8 @@ fn the_failure_of_another_version_is_forgotten() {
     let programme = |action| Programme { actions: vec![action], ..Programme::default() };
     world.health.apply_programme(&programme(world.action(PROGRAM)));
     assert!(world.parked(&action, START), "only its file was written again");
-    let mended = world.action(&[PROGRAM, b"\0\x02\x01x"].concat());
-    world.health.apply_programme(&programme(Arc::clone(&mended)));
-    assert!(!world.parked(&mended, START));
+    let fixed = world.action(&[PROGRAM, b"\0\x02\x01x"].concat());
+    world.health.apply_programme(&programme(Arc::clone(&fixed)));
+    assert!(!world.parked(&fixed, START));
     assert!(world.health.report().borrow().is_empty());
 }

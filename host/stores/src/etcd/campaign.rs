@@ -119,7 +119,7 @@ async fn run_campaign(
         // A wait that fails does not end the candidacy.
         match candidacy.wait(&client, &lookout, fencing_token).await {
             Err(error) if error.is_transient() => {
-                tracing::debug!(%error, "waiting anew");
+                tracing::debug!(%error, "waiting again");
                 sleep(client.request_timeout() / 2).await;
             }
             Err(error) => return Err(error),

@@ -36,13 +36,14 @@ impl ClusterTrust {
     /// Reports a member of another cluster, once.
     fn report_foreign_member(&self, address: &str, believed: u64, cluster: u64) -> Error {
         let text = format!(
-            "{address} is a member of another etcd, {cluster:x} instead of {believed:x}: nothing \
-             that it says is believed; add it to the others again (`etcdctl member`), or take it \
-             out of `store`; if all of them are another etcd now, restart this host"
+            "{address} is a member of another etcd, {cluster:x} instead of {believed:x}: its \
+             answers are ignored; add it to the other members' cluster again (`etcdctl member`), \
+             or remove it from `store`; if all members belong to another etcd now, restart this \
+             host"
         );
         let mut named = self.reported.lock();
         if named.insert((address.to_owned(), cluster)) {
-            tracing::warn!(event = "store-stranger", address, "{text}");
+            tracing::warn!(event = "store-other-etcd", address, "{text}");
         }
         Error::EndpointError(text)
     }

@@ -70,7 +70,7 @@ impl ConnectionOpener {
         let Ok(opened) = timeout(within, self.open()).await else {
             self.slow_openings.fetch_add(1, Ordering::Relaxed);
             return Err(Error::EndpointError(format!(
-                "it does not let this host in within {} ms",
+                "it did not accept the login within {} ms",
                 within.as_millis()
             )));
         };

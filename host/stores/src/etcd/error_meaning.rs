@@ -222,32 +222,32 @@ impl ErrorContext<'_> {
                  disarm`; `etcdctl alarm list` shows it"
             ),
             ErrorMeaning::TooLong => format!(
-                "{store} takes no request as long as this: have less written (fewer tasks of \
-                 shorter names on one host), or raise its --max-request-bytes"
+                "{store} refuses a request of this size: give this host fewer tasks, or shorter \
+                 names, or raise etcd's --max-request-bytes"
             ),
             ErrorMeaning::Corrupt => format!(
                 "{store} has raised the alarm CORRUPT, its members' data differ: see `etcdctl \
                  alarm list`, and replace the member that it names"
             ),
             ErrorMeaning::Untrusted => format!(
-                "{store} shows a certificate that this host does not trust: name who has signed \
-                 it by `ca` in `store_tls`, and the members as their certificates do"
+                "{store} shows a certificate that this host does not trust: name the authority \
+                 that signed it with `ca` in `store_tls`, and write the members in `store` as \
+                 their certificates name them"
             ),
             ErrorMeaning::AuthorityCertificate => format!(
-                "{store} shows the certificate of an authority (CA), which is none of a server: \
-                 give etcd one by its `--cert-file` that this authority has signed"
+                "{store} shows a CA certificate instead of a server's: give etcd a certificate \
+                 that this authority has signed (`--cert-file`)"
             ),
             ErrorMeaning::ClientCertificateRefused if self.shows_certificate => format!(
                 "{store} refuses the certificate of this host: `cert` in `store_tls` has to be \
                  one for clients that etcd's `--trusted-ca-file` has signed"
             ),
             ErrorMeaning::ClientCertificateRefused => format!(
-                "{store} asks for a certificate: name one and its key by `cert` and `key` in \
-                 `store_tls`"
+                "{store} asks for a client certificate: set `cert` and `key` in `store_tls`"
             ),
             ErrorMeaning::SeveralClusters => format!(
-                "{store} names members of several etcds, and nobody can tell which is meant: \
-                 name those of one alone in `store`"
+                "{store} names members of different etcd clusters: name only those of one cluster \
+                 in `store`"
             ),
             _ => format!(
                 "{store} does not answer as etcd does: soloist needs etcd 3.4 or later there"

@@ -94,7 +94,7 @@ impl EtcdMember {
         made: impl Future<Output = Result<Connection, Error>>,
     ) -> Result<Connection, Error> {
         let made = timeout(self.request_timeout, made).await;
-        made.map_err(|_| Error::EndpointError("it does not let this host in".into()))?
+        made.map_err(|_| Error::EndpointError("it refuses this host's login".into()))?
     }
 
     async fn connect_as(&self, login: Option<(String, String)>) -> Result<Connection, Error> {

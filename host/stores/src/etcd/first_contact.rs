@@ -90,7 +90,7 @@ async fn ask(
     });
     let answer = answer.await.unwrap_or_else(|_| Err(Error::EndpointError("no answer".into())));
     let answer = answer.inspect_err(|error| {
-        tracing::debug!(%error, address = member.address(), "does not say which etcd it is of");
+        tracing::debug!(%error, address = member.address(), "does not report its cluster ID");
     });
     (index, answer.ok().flatten())
 }
@@ -122,7 +122,7 @@ fn decide(claims: &BTreeMap<usize, ClusterClaim>, members: &[EtcdMember]) -> Res
     } else {
         format!(
             "only some of the members in `store` answer ({who}), and that etcd has fewer members \
-             than `store` names: whether it is the right one cannot be told until most answer"
+             than `store` names: soloist waits until most members answer, to know that it is the right one"
         )
     }))
 }
@@ -150,17 +150,17 @@ mod tests {
 
     #[test]
     fn most_are_believed_and_so_is_one_of_as_many() {
-        let (one, three, stranger) = (Some((7, 1)), Some((7, 3)), Some((9, 1)));
+        let (one, three, foreign) = (Some((7, 1)), Some((7, 3)), Some((9, 1)));
         assert_eq!(believed(&[three, None, None]), Ok(7));
         assert_eq!(believed(&[one, one, None]), Ok(7), "one member by two names, and a dead one");
-        assert_eq!(believed(&[stranger, three, three]), Ok(7));
-        assert_eq!(believed(&[stranger, three, None]), Ok(7));
+        assert_eq!(believed(&[foreign, three, three]), Ok(7));
+        assert_eq!(believed(&[foreign, three, None]), Ok(7));
         // One member has become part of another cluster of three.
         assert_eq!(believed(&[Some((9, 3)), three, three]), Ok(7));
     }
 
     #[test]
-    fn who_may_be_a_stranger_is_not_believed() {
+    fn a_member_that_may_be_foreign_is_not_believed() {
         let (a, b) = (Some((7, 1)), Some((9, 1)));
         for answers in [[b, None, None], [None, b, None]] {
             assert!(believed(&answers).unwrap_err().contains("only some of the members"));
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_is_not_heard() {
+    fn a_foreign_member_is_not_believed() {
         let trust = ClusterTrust::default();
         trust.check("m0:2379", 9).unwrap();
         trust.believed.set(7).unwrap();

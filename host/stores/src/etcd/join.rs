@@ -52,7 +52,7 @@ pub(super) async fn join(
         }
         before = entry.next_condition(&answer)?;
     }
-    Err(client.unavailable(JOIN, "others come and go under this name"))
+    Err(client.unavailable(JOIN, "hosts of this name join and leave repeatedly"))
 }
 
 impl MemberEntry<'_> {

@@ -100,18 +100,18 @@ impl EtcdKeys {
         KeyRange { first: self.identity(), end: format!("{root}members0") }
     }
 
-    /// The range of an action's keys in `room`.
+    /// The range of an action's keys in `area`.
     pub(super) fn state_range(
         &self,
-        room: StateArea,
+        area: StateArea,
         action: &str,
     ) -> Result<KeyRange, StoreError> {
         check_name("the action's name", action)?;
-        let room = match room {
+        let area = match area {
             StateArea::State => "state",
             StateArea::Ledger => "runs",
         };
-        let name = format!("{}{room}/{action}", self.root);
+        let name = format!("{}{area}/{action}", self.root);
         Ok(KeyRange { first: format!("{name}/"), end: format!("{name}0") })
     }
 
@@ -182,8 +182,8 @@ mod tests {
         assert!(within(&keys.member("\u{10ffff}").unwrap()));
         assert!(within(&keys.identity()));
         assert!(!within(&keys.call_queue_prefix()));
-        for room in [StateArea::State, StateArea::Ledger] {
-            let kept = keys.state_range(room, "a").unwrap();
+        for area in [StateArea::State, StateArea::Ledger] {
+            let kept = keys.state_range(area, "a").unwrap();
             assert!(roster.end <= kept.first && kept.first < kept.end);
         }
     }

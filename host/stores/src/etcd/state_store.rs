@@ -26,7 +26,7 @@ use super::{
     keys::{EtcdKeys, KeyRange, StateArea},
     range::{page_options, page_start},
     requests::kv,
-    state_transaction::{StateTransaction, WriteOutcome},
+    state_transaction::{StateTransaction, StateWriteOutcome},
 };
 use crate::{
     StateEntry, StateStore, StateWrite, StoreError, WriteGuard,
@@ -96,7 +96,7 @@ impl StateStore for EtcdStateStore {
         let doubt = OnceLock::new();
         let write = |etcd: Connection| async {
             if let Some(doubt) = doubt.get() {
-                return Ok(WithHeader::without_header(WriteOutcome::Doubtful(String::clone(
+                return Ok(WithHeader::without_header(StateWriteOutcome::Doubtful(String::clone(
                     doubt,
                 ))));
             }
@@ -107,11 +107,11 @@ impl StateStore for EtcdStateStore {
             })
         };
         match self.client.call(WRITE, write).await?.value {
-            WriteOutcome::Done => Ok(()),
-            WriteOutcome::NotLeader => Err(StoreError::NotLeader),
-            WriteOutcome::Conflict => Err(StoreError::Conflict),
-            WriteOutcome::Full => Err(StoreError::Limit(too_many_keys(action))),
-            WriteOutcome::Doubtful(error) => Err(self.client.unavailable(WRITE, error)),
+            StateWriteOutcome::Done => Ok(()),
+            StateWriteOutcome::NotLeader => Err(StoreError::NotLeader),
+            StateWriteOutcome::Conflict => Err(StoreError::Conflict),
+            StateWriteOutcome::Full => Err(StoreError::Limit(too_many_keys(action))),
+            StateWriteOutcome::Doubtful(error) => Err(self.client.unavailable(WRITE, error)),
         }
     }
 }
@@ -147,23 +147,23 @@ async fn list(
 async fn carry_out(
     etcd: Connection,
     plan: &StateTransaction<'_>,
-) -> Result<WithHeader<WriteOutcome>, Error> {
+) -> Result<WithHeader<StateWriteOutcome>, Error> {
     let update = plan.update();
     let updates = update.is_some();
     let answer = kv(&etcd).txn(update.unwrap_or_else(|| plan.look())).await?;
     if updates && answer.succeeded() {
-        return Ok(WithHeader::of(&answer, WriteOutcome::Done));
+        return Ok(WithHeader::of(&answer, StateWriteOutcome::Done));
     }
     if let Some(refusal) = plan.refusal(&answer) {
         return Ok(WithHeader::of(&answer, refusal));
     }
     let answer = kv(&etcd).txn(plan.create()).await?;
     if answer.succeeded() {
-        return Ok(WithHeader::of(&answer, WriteOutcome::Done));
+        return Ok(WithHeader::of(&answer, StateWriteOutcome::Done));
     }
     // Something changed between the two transactions; if the reason is no longer visible, it counts
     // as a conflict.
-    let verdict = plan.refusal(&answer).unwrap_or(WriteOutcome::Conflict);
+    let verdict = plan.refusal(&answer).unwrap_or(StateWriteOutcome::Conflict);
     Ok(WithHeader::of(&answer, verdict))
 }
 

@@ -13,7 +13,7 @@ use soloist_heart::LeaderKey;
 
 /// The outcome of a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum WriteOutcome {
+pub(super) enum StateWriteOutcome {
     Done,
     NotLeader,
     Conflict,
@@ -71,24 +71,24 @@ impl<'a> StateTransaction<'a> {
     }
 
     /// Why the writes cannot be made, judging by what the transaction has read.
-    pub(super) fn refusal(&self, answer: &TxnResponse) -> Option<WriteOutcome> {
+    pub(super) fn refusal(&self, answer: &TxnResponse) -> Option<StateWriteOutcome> {
         let found = answer.op_responses();
         let mut found = found.iter();
         if let Some(leader) = self.leader
             && create_revision(found.next()) != leader.fencing_token.0
         {
-            return Some(WriteOutcome::NotLeader);
+            return Some(StateWriteOutcome::NotLeader);
         }
         let kept = key_count(found.next());
         let mut growth = KeyGrowth::default();
         for write in self.writes {
             let version = mod_revision(found.next());
             if write.only_if.is_some_and(|wanted| wanted != version) {
-                return Some(WriteOutcome::Conflict);
+                return Some(StateWriteOutcome::Conflict);
             }
             growth.count(write, version != 0);
         }
-        growth.exceeds(kept).then_some(WriteOutcome::Full)
+        growth.exceeds(kept).then_some(StateWriteOutcome::Full)
     }
 
     /// What must hold: the guard and the versions. In comparisons, etcd takes a missing key's

@@ -157,7 +157,7 @@ impl RosterBuilder {
             Some(KeySubject::Member { host }) => self.roster.put_member(host, lease, value),
             Some(KeySubject::Note { name }) => self.roster.set_note(name, Some(value)),
             Some(KeySubject::Identity) => self.identity = Some(Some(identity::identity_text(key))),
-            None => warn_ignored("key", &shell_quote(key.key()), "there are none of that name"),
+            None => warn_ignored("key", &shell_quote(key.key()), "the name does not exist"),
         }
     }
 

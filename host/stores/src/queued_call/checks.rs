@@ -55,13 +55,14 @@ pub(crate) fn check_capacity(
     if queued + dead < limit {
         return Ok(());
     }
-    let mend = if dead > queued {
+    let help = if dead > queued {
         format!(": `soloist task dead-letters retry {task}`, or `delete`")
     } else {
         String::new()
     };
     Err(StoreError::Limit(format!(
-        "{task} has {queued} queued calls to do and {dead} dead letters, {limit} together at most{mend}"
+        "{task} has {queued} queued calls to do and {dead} dead letters, {limit} together at \
+         most{help}"
     )))
 }
 

@@ -42,12 +42,12 @@ impl DatabasePath {
     /// Identifies the log and the index next to the database by one number; `None` unless both
     /// exist.
     pub(super) fn log_digest(&self) -> io::Result<Option<u64>> {
-        let beside = |end| match Inode::at(&sibling_path(&self.real, end)) {
+        let sibling = |end| match Inode::at(&sibling_path(&self.real, end)) {
             Ok(found) => Ok(Some(found)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         };
-        let both = beside(LOG)?.zip(beside(INDEX)?);
+        let both = sibling(LOG)?.zip(sibling(INDEX)?);
         Ok(both.map(|(log, index)| digest(&[log, index])))
     }
 
@@ -62,7 +62,7 @@ impl DatabasePath {
         let file = self.real.display();
         let found = fs::metadata(&self.real)?;
         if !found.is_file() {
-            let problem = format!("{file} is no file: name one in `store`");
+            let problem = format!("{file} is not a regular file: name one in `store`");
             return Err(SqliteFault::refused(problem));
         }
         if found.nlink() > 1 {
@@ -76,8 +76,8 @@ impl DatabasePath {
         }
         if is_mounted_alone(&self.real)? {
             let problem = format!(
-                "{file} is mounted by itself, without the log beside it: hosts that reach it \
-                 in its own folder would have another log; mount the folder that it is in"
+                "{file} is mounted alone, without SQLite's log next to it: hosts that open it in \
+                 its own folder would use another log; mount the folder that contains it"
             );
             return Err(SqliteFault::refused(problem));
         }
@@ -93,8 +93,8 @@ impl DatabasePath {
             return Ok(());
         }
         Err(SqliteFault::refused(format!(
-            "there are {} MiB left on the disk of {}, which are kept for leases and deletions: \
-             delete something, or make room there",
+            "there are {} MiB left on the disk of {}, which are reserved for leases and deletions: \
+             delete state, or free space on the disk",
             free >> 20,
             self.real.display()
         )))
@@ -211,7 +211,7 @@ mod tests {
         fs::hard_link(&file, folder.path().join("other")).unwrap();
         let told = refusal(&by_link).unwrap();
         assert!(told.contains("2 names") && told.contains("remove the others"), "{told}");
-        assert!(refusal(folder.path()).unwrap().contains("no file"));
+        assert!(refusal(folder.path()).unwrap().contains("not a regular file"));
     }
 
     #[test]

@@ -65,10 +65,10 @@ pub(super) fn connect(
     connect: impl FnOnce(&Path) -> Result<Connection, SqliteFault>,
 ) -> Result<MarkedConnection, SqliteFault> {
     // In this order, a failed connection is closed before the entry lock is released.
-    let (door, home) = EntryLock::acquire(path, BootTime::now() + busy)?;
+    let (entry, home) = EntryLock::acquire(path, BootTime::now() + busy)?;
     let connection = connect(home.real())?;
     let Some(log) = home.log_digest()? else { return Err(SqliteFault::LogReplaced) };
-    let mark = LogMark::set(door.database, log)?;
+    let mark = LogMark::set(entry.database, log)?;
     Ok(MarkedConnection { connection, mark, home })
 }
 
@@ -182,14 +182,14 @@ impl EntryLock {
     }
 
     fn try_acquire(path: &Path) -> Result<(Self, DatabasePath), SqliteFault> {
-        let door = Self { database: open_and_lock(path)? };
+        let entry = Self { database: open_and_lock(path)? };
         let home = DatabasePath::of(path)?;
         home.check_safe()?;
-        if home.inode()? != door.database {
+        if home.inode()? != entry.database {
             return Err(SqliteFault::OpenedByOther);
         }
-        check_no_other_log(door.database, home.log_digest()?)?;
-        Ok((door, home))
+        check_no_other_log(entry.database, home.log_digest()?)?;
+        Ok((entry, home))
     }
 }
 

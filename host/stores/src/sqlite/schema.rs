@@ -242,7 +242,7 @@ fn problem(path: &Path, error: &rusqlite::Error) -> Option<String> {
             format!("{file} is not a SQLite database: name another file in `store`")
         }
         ErrorCode::DatabaseCorrupt => format!(
-            "{file} is damaged: stop every host of the cluster and remove it; it is made anew"
+            "{file} is damaged: stop every host of the cluster and remove it; it is created again"
         ),
         ErrorCode::CannotOpen if !database_path::parent_folder(path).is_dir() => no_folder(path),
         ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly => {

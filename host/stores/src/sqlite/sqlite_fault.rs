@@ -23,8 +23,8 @@ pub(super) enum SqliteFault {
     #[error("{}", .0.seen)]
     Mismatch(StoreMismatch),
     #[error(
-        "its `-wal` or `-shm` was removed or replaced while hosts used it: leave what lies \
-         beside it alone while they run"
+        "its `-wal` or `-shm` was removed or replaced while hosts used it: do not touch \
+         the files next to it while they run"
     )]
     LogReplaced,
     #[error(
@@ -36,7 +36,7 @@ pub(super) enum SqliteFault {
     OtherLog,
     #[error("it was removed, replaced or used with another `-wal` while hosts used it")]
     Lost,
-    #[error("another process is opening it and does not get on: wake it or end it")]
+    #[error("another process has stopped while opening it: resume it (SIGCONT) or end it")]
     OpenedByOther,
     #[error("opening it")]
     Open(#[source] std::io::Error),
@@ -50,7 +50,7 @@ pub(super) enum SqliteFault {
     Broken(String),
     #[error("no answer in time; another process may hold the file")]
     TimedOut,
-    #[error("other writes took all the time; nothing was written")]
+    #[error("other writes left no time for this one; nothing was written")]
     NoTurn,
     #[error("the store was closed")]
     Closed,
@@ -74,11 +74,11 @@ pub(super) enum SqliteFault {
 /// cause.
 fn explanation(error: &rusqlite::Error) -> &'static str {
     match error.sqlite_error_code() {
-        _ if is_full(error) => "its disk is full: make room there",
+        _ if is_full(error) => "its disk is full: free some space",
         // Every row that is asked for without a condition is written when the file is made.
         _ if matches!(error, rusqlite::Error::QueryReturnedNoRows) => {
             "rows that soloist wrote were deleted from it: stop every host of the cluster, and put \
-             a backup there or remove the file, which is then made again"
+             a backup there or remove the file, which is then created again"
         }
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
             "it cannot be written to: let this user write to it and its folder, on a file system \
@@ -86,7 +86,7 @@ fn explanation(error: &rusqlite::Error) -> &'static str {
         }
         Some(ErrorCode::SystemIoFailure) => "its disk fails: the kernel's log (dmesg) says how",
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            "it is damaged: stop every host of the cluster and remove it; it is made again"
+            "it is damaged: stop every host of the cluster and remove it; it is created again"
         }
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "another process holds it",
         _ => "SQLite fails",
@@ -156,8 +156,8 @@ mod tests {
     #[test]
     fn what_sqlite_says_is_told_with_what_helps() {
         for (code, words) in [
-            (ffi::SQLITE_FULL, "its disk is full: make room there"),
-            (ffi::SQLITE_IOERR_SHMSIZE, "its disk is full: make room there"),
+            (ffi::SQLITE_FULL, "its disk is full: free some space"),
+            (ffi::SQLITE_IOERR_SHMSIZE, "its disk is full: free some space"),
             (ffi::SQLITE_READONLY, "mounted for writing"),
             (ffi::SQLITE_IOERR, "the kernel's log (dmesg) says how"),
             (ffi::SQLITE_CORRUPT, "stop every host of the cluster and remove it"),

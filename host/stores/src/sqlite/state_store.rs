@@ -32,7 +32,7 @@ pub(super) struct SqliteStateStore {
     reader: SqliteReader,
     /// The prefix of the actions' names in the table. It ends with a slash unless it is empty, so
     /// no other name begins with it.
-    room: &'static str,
+    area: &'static str,
 }
 
 /// The actions' own values.
@@ -43,14 +43,14 @@ pub(super) const LEDGER: &str = "runs/";
 impl SqliteStateStore {
     /// # Errors
     /// [`StoreError::Refused`] outside a tokio runtime.
-    pub(super) fn new(calls: WorkerCalls, room: &'static str) -> Result<Self, StoreError> {
-        Ok(Self { reader: SqliteReader::new(&calls)?, calls, room })
+    pub(super) fn new(calls: WorkerCalls, area: &'static str) -> Result<Self, StoreError> {
+        Ok(Self { reader: SqliteReader::new(&calls)?, calls, area })
     }
 
     /// The action's name in the table.
     fn name(&self, action: &str) -> Result<String, StoreError> {
         check_action(action)?;
-        Ok(format!("{}{action}", self.room))
+        Ok(format!("{}{action}", self.area))
     }
 }
 

@@ -119,7 +119,8 @@ impl Drop for WorkerHandle {
         if ended.recv_timeout(LAST_WORK) == Err(RecvTimeoutError::Timeout) {
             tracing::warn!(
                 event = "store-hangs",
-                "the store's file does not answer, and is left as it is: look at its file system"
+                "the store's file does not respond, and is not used until it does: check its file \
+                 system"
             );
             return;
         }
@@ -219,7 +220,7 @@ impl SqliteWorker {
             Ok(()) => {
                 let path = self.source.path.display();
                 self.trouble.recovered(|repeats| {
-                    tracing::info!(%path, "the store's file is well again{repeats}");
+                    tracing::info!(%path, "the store's file works again{repeats}");
                 });
                 self.check_links();
             }

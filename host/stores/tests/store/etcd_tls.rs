@@ -58,7 +58,7 @@ async fn what_is_wrong_with_a_certificate_is_told() {
     let server = EtcdServer::secure().await;
     let person = || own("person");
     for (tls, problem, cause) in [
-        (tls("authority.pem", None), "asks for a certificate", "alert"),
+        (tls("authority.pem", None), "asks for a client certificate", "alert"),
         (tls("authority.pem", own("intruder")), "refuses the certificate", "alert"),
         (tls("stranger.pem", person()), "does not trust", "UnknownIssuer"),
         (StoreTls { ca: None, own: person() }, "does not trust", "UnknownIssuer"),

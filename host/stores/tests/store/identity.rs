@@ -7,7 +7,7 @@ use soloist_stores::{Store, StoreError, StoreMismatch, WriteGuard};
 use tokio::sync::watch;
 
 use crate::{
-    state::{StateClient, put},
+    state::{TestState, put},
     world::{TestHost, World, queue, soon},
 };
 
@@ -77,19 +77,19 @@ pub(crate) async fn an_older_store_is_told_of(world: &mut World) {
 pub(crate) async fn an_older_state_alone_is_told_of(world: &mut World) {
     let leader = world.host("a").await;
     let key = leader.win().await;
-    let desk = StateClient(leader.store.state().unwrap());
-    desk.write("a", &[put("k", "before")]).await.unwrap();
+    let state = TestState(leader.store.state().unwrap());
+    state.write("a", &[put("k", "before")]).await.unwrap();
     let backup = world.back_up().await;
     // The state uses separate connections to the same store: what one connection sees counts for
     // all.
-    while desk.write("a", &[put("k", "after")]).await.is_err_and(|error| error.is_transient()) {}
+    while state.write("a", &[put("k", "after")]).await.is_err_and(|error| error.is_transient()) {}
     let mut told = leader.store.mismatches();
     world.restore(&backup).await;
     assert!(hears(&leader, &mut told).await.behind);
     // The key exists in the restored state, so its holder may write.
     let write = async {
         loop {
-            match desk.0.write(WriteGuard::Leader(&key), "a", &[put("k", "now")]).await {
+            match state.0.write(WriteGuard::Leader(&key), "a", &[put("k", "now")]).await {
                 Err(StoreError::Unavailable { .. }) => {}
                 other => return other,
             }

@@ -21,7 +21,7 @@ use tokio::{
 };
 
 use crate::{
-    state::{StateClient, put},
+    state::{TestState, put},
     world::{LONG, REQUEST_TIMEOUT, TestHost, World, queue, soon},
 };
 
@@ -129,16 +129,16 @@ async fn a_file_of_version_1_is_taken_over_with_all_that_is_in_it() {
     assert_eq!(soon(host.store.renew(lease)).await.unwrap(), LONG);
     let leader = roster.leader(&Group::main()).unwrap().key.clone();
     assert!(soon(host.store.verify(&leader)).await.unwrap());
-    let desk = StateClient(host.store.state().unwrap());
-    soon(desk.0.write(WriteGuard::Leader(&leader), "a", &[put("k", "1")])).await.unwrap();
-    assert_eq!(desk.value("a", "k").await.unwrap(), "1");
+    let state = TestState(host.store.state().unwrap());
+    soon(state.0.write(WriteGuard::Leader(&leader), "a", &[put("k", "1")])).await.unwrap();
+    assert_eq!(state.value("a", "k").await.unwrap(), "1");
     let version: i32 = Connection::open(path)
         .unwrap()
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .unwrap();
     assert_eq!(version, 6);
     // It is not upgraded again.
-    assert_eq!(StateClient::of(&world).value("a", "k").await.unwrap(), "1");
+    assert_eq!(TestState::of(&world).value("a", "k").await.unwrap(), "1");
 }
 
 #[tokio::test]
@@ -148,7 +148,7 @@ async fn two_that_take_over_a_file_of_version_1_at_once_do_no_harm() {
     Connection::open(path).unwrap().execute_batch(VERSION_1).unwrap();
     let stores: Vec<_> = (0..4).map(|_| world.open()).collect();
     soon(try_join_all(stores.iter().map(|store| store.check()))).await.unwrap();
-    StateClient::of(&world).write("a", &[put("k", "1")]).await.unwrap();
+    TestState::of(&world).write("a", &[put("k", "1")]).await.unwrap();
 }
 
 /// A host must not mistake the file for another application's while another host creates its
@@ -175,29 +175,29 @@ async fn hosts_that_make_a_file_at_once_all_get_it() {
 #[tokio::test]
 async fn state_in_a_file_that_was_removed_is_gone_and_told() {
     let world = World::sqlite();
-    let desk = StateClient::of(&world);
-    desk.write("a", &[put("k", "1")]).await.unwrap();
-    assert_eq!(desk.value("a", "k").await.unwrap(), "1");
+    let state = TestState::of(&world);
+    state.write("a", &[put("k", "1")]).await.unwrap();
+    assert_eq!(state.value("a", "k").await.unwrap(), "1");
     let StoreUrl::Sqlite(path) = &world.url else { unreachable!() };
     std::fs::remove_file(path).unwrap();
-    let told = soon(desk.0.get("a", &["k".into()])).await.unwrap_err();
+    let told = soon(state.0.get("a", &["k".into()])).await.unwrap_err();
     assert!(told.is_transient() && format!("{told:?}").contains("another identity"), "{told:?}");
-    assert_eq!(desk.value("a", "k").await, None, "a removed file was read");
+    assert_eq!(state.value("a", "k").await, None, "a removed file was read");
 }
 
 #[tokio::test]
 async fn state_is_read_while_another_process_writes() {
     let world = World::sqlite();
     let store = store::open(&world.url, "test", Duration::from_millis(200)).unwrap();
-    let desk = StateClient(store.state().unwrap());
-    desk.write("a", &[put("k", "1")]).await.unwrap();
+    let state = TestState(store.state().unwrap());
+    state.write("a", &[put("k", "1")]).await.unwrap();
     let StoreUrl::Sqlite(path) = &world.url else { unreachable!() };
     let holder = Connection::open(path).unwrap();
     holder.execute_batch("BEGIN IMMEDIATE").unwrap();
-    assert_eq!(desk.value("a", "k").await.unwrap(), "1");
-    assert!(desk.write("a", &[put("k", "2")]).await.unwrap_err().is_transient());
+    assert_eq!(state.value("a", "k").await.unwrap(), "1");
+    assert!(state.write("a", &[put("k", "2")]).await.unwrap_err().is_transient());
     holder.execute_batch("ROLLBACK").unwrap();
-    desk.write("a", &[put("k", "3")]).await.unwrap();
+    state.write("a", &[put("k", "3")]).await.unwrap();
 }
 
 /// Without turns, the other writer's earlier writes would all be made first.

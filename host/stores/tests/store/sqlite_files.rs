@@ -16,7 +16,7 @@ use soloist_stores::{self as store, StoreError};
 use tokio::time::Instant;
 
 use crate::{
-    state::{StateClient, put},
+    state::{TestState, put},
     world::{REQUEST_TIMEOUT, World, soon},
 };
 
@@ -28,7 +28,7 @@ fn path(world: &World) -> &Path {
     path
 }
 
-fn beside(world: &World, end: &str) -> PathBuf {
+fn sibling(world: &World, end: &str) -> PathBuf {
     path(world).with_extension(format!("db{end}"))
 }
 
@@ -46,16 +46,16 @@ async fn is_noticed_and_loses_nothing(ends: &[&str]) {
     let (leader, next_leader) = (world.host("a").await, world.host("b").await);
     let key = leader.win().await;
     let campaign = next_leader.stand().await;
-    let desk = StateClient(leader.store.state().unwrap());
-    desk.write("a", &[put("k", "1")]).await.unwrap();
-    assert_eq!(desk.value("a", "k").await.unwrap(), "1");
+    let state = TestState(leader.store.state().unwrap());
+    state.write("a", &[put("k", "1")]).await.unwrap();
+    assert_eq!(state.value("a", "k").await.unwrap(), "1");
     let lost = [leader.clone(), next_leader.clone()]
         .map(|host| tokio::spawn(async move { host.store.session_lost(host.lease).await }));
     // Everything sent before this call has been handled.
     soon(futures::future::join(leader.store.check(), next_leader.store.check())).await.0.unwrap();
     let begun = Instant::now();
     for end in ends {
-        fs::remove_file(beside(&world, end)).unwrap();
+        fs::remove_file(sibling(&world, end)).unwrap();
     }
     for lost in lost {
         let told = soon(lost).await.unwrap().to_string();
@@ -66,9 +66,9 @@ async fn is_noticed_and_loses_nothing(ends: &[&str]) {
     let newcomer = world.open();
     soon(newcomer.check()).await.unwrap();
     assert!(soon(newcomer.verify(&key)).await.unwrap());
-    assert_eq!(desk.value("a", "k").await.unwrap(), "1");
-    desk.write("a", &[put("k", "2")]).await.unwrap();
-    assert_eq!(StateClient(newcomer.state().unwrap()).value("a", "k").await.unwrap(), "2");
+    assert_eq!(state.value("a", "k").await.unwrap(), "1");
+    state.write("a", &[put("k", "2")]).await.unwrap();
+    assert_eq!(TestState(newcomer.state().unwrap()).value("a", "k").await.unwrap(), "2");
 }
 
 #[tokio::test]
@@ -137,12 +137,12 @@ async fn who_uses_the_file_with_another_log_ends_every_session_and_keeps_all_out
     let leader = world.host("a").await;
     leader.win().await;
     // Kept until the end of the test: closing it would drop SQLite's locks.
-    let stranger = ForeignLock::at(path(&world));
+    let foreign = ForeignLock::at(path(&world));
     let (store, lease) = (leader.store.clone(), leader.lease);
     let lost = tokio::spawn(async move { store.session_lost(lease).await });
     soon(leader.store.check()).await.unwrap();
     let begun = Instant::now();
-    stranger.mark(F_RDLCK);
+    foreign.mark(F_RDLCK);
     let told = soon(lost).await.unwrap();
     assert!(begun.elapsed() < AT_ONCE, "{:?}: {told:?}", begun.elapsed());
     let problem = refusal(path(&world)).await;
@@ -150,6 +150,6 @@ async fn who_uses_the_file_with_another_log_ends_every_session_and_keeps_all_out
         assert!(problem.contains(words), "no {words:?} in {problem}");
     }
     assert!(soon(leader.store.grant(REQUEST_TIMEOUT)).await.is_err());
-    stranger.mark(F_UNLCK);
+    foreign.mark(F_UNLCK);
     soon(leader.store.grant(REQUEST_TIMEOUT)).await.unwrap();
 }

@@ -11,31 +11,32 @@ use futures::{
 use soloist_heart::{LeaseId, clock::BootTime};
 use soloist_stores::{self as store, StateWrite, StoreError, VALUE_MAX, WriteGuard};
 
-pub(crate) use self::rig::{StateClient, delete, only_if, put};
+pub(crate) use self::rig::{TestState, delete, only_if, put};
 use crate::world::{LONG, World, soon};
 
 pub(crate) async fn what_is_put_is_got(world: &World) {
-    let desk = StateClient::of(world);
+    let state = TestState::of(world);
     let binary: Vec<u8> = (0..=255).collect();
-    desk.write("a", &[put("text", "one"), put("empty", ""), put("binary", binary.clone())])
+    state
+        .write("a", &[put("text", "one"), put("empty", ""), put("binary", binary.clone())])
         .await
         .unwrap();
     let keys = ["binary", "none", "text", "empty", "text"].map(ToOwned::to_owned);
-    let found = soon(desk.0.get("a", &keys)).await.unwrap();
+    let found = soon(state.0.get("a", &keys)).await.unwrap();
     let values: Vec<_> = found.iter().map(|e| e.as_ref().map(|entry| &*entry.value)).collect();
     let wanted = [Some(&*binary), None, Some(b"one"), Some(b""), Some(b"one")];
     assert_eq!(values, wanted);
-    assert_eq!(soon(desk.0.get("a", &[])).await.unwrap(), []);
+    assert_eq!(soon(state.0.get("a", &[])).await.unwrap(), []);
 
-    desk.write("a", &[put("text", "two"), delete("empty"), delete("none")]).await.unwrap();
-    assert_eq!(desk.value("a", "text").await.unwrap(), "two");
-    assert_eq!(desk.value("a", "empty").await, None);
-    assert_eq!(desk.list("a").await, ["binary", "text"]);
-    desk.write("a", &[]).await.unwrap();
+    state.write("a", &[put("text", "two"), delete("empty"), delete("none")]).await.unwrap();
+    assert_eq!(state.value("a", "text").await.unwrap(), "two");
+    assert_eq!(state.value("a", "empty").await, None);
+    assert_eq!(state.list("a").await, ["binary", "text"]);
+    state.write("a", &[]).await.unwrap();
 }
 
 pub(crate) async fn keys_are_listed_in_the_order_of_their_bytes(world: &World) {
-    let desk = StateClient::of(world);
+    let state = TestState::of(world);
     let keys = [
         "\0",
         "a",
@@ -57,102 +58,102 @@ pub(crate) async fn keys_are_listed_in_the_order_of_their_bytes(world: &World) {
     let sorted: BTreeSet<_> = keys.iter().map(|key| key.as_bytes()).collect();
     assert!(sorted.iter().eq(&keys.map(str::as_bytes)), "the test's own order");
     let writes: Vec<_> = keys.iter().rev().map(|key| put(key, *key)).collect();
-    desk.write("a", &writes).await.unwrap();
-    assert_eq!(desk.list("a").await, keys);
+    state.write("a", &writes).await.unwrap();
+    assert_eq!(state.list("a").await, keys);
     for (i, key) in keys.iter().enumerate() {
-        assert_eq!(desk.value("a", key).await.unwrap(), *key);
-        let page = soon(desk.0.list("a", Some(key), 3)).await.unwrap();
+        assert_eq!(state.value("a", key).await.unwrap(), *key);
+        let page = soon(state.0.list("a", Some(key), 3)).await.unwrap();
         assert_eq!(page, keys[i + 1..keys.len().min(i + 4)], "after {key:?}");
     }
     // The key to continue from need not exist any more.
-    desk.write("a", &[delete("a/")]).await.unwrap();
-    assert_eq!(soon(desk.0.list("a", Some("a/"), 1)).await.unwrap(), ["a/../b"]);
-    assert_eq!(soon(desk.0.list("a", None, 1)).await.unwrap(), ["\0"]);
-    assert_eq!(soon(desk.0.list("a", None, 0)).await.unwrap(), [""; 0]);
+    state.write("a", &[delete("a/")]).await.unwrap();
+    assert_eq!(soon(state.0.list("a", Some("a/"), 1)).await.unwrap(), ["a/../b"]);
+    assert_eq!(soon(state.0.list("a", None, 1)).await.unwrap(), ["\0"]);
+    assert_eq!(soon(state.0.list("a", None, 0)).await.unwrap(), [""; 0]);
 }
 
 pub(crate) async fn a_long_list_is_whole(world: &World) {
-    let desk = StateClient::of(world);
+    let state = TestState::of(world);
     let keys: Vec<_> = (0..2100).map(|i| format!("{i:04}")).collect();
     for some in keys.chunks(60) {
         let writes: Vec<_> = some.iter().map(|key| put(key, "")).collect();
-        desk.write("a", &writes).await.unwrap();
+        state.write("a", &writes).await.unwrap();
     }
-    assert_eq!(desk.list("a").await, keys);
-    assert_eq!(soon(desk.0.list("a", Some("0009"), 2050)).await.unwrap(), keys[10..2060]);
+    assert_eq!(state.list("a").await, keys);
+    assert_eq!(soon(state.0.list("a", Some("0009"), 2050)).await.unwrap(), keys[10..2060]);
 }
 
 pub(crate) async fn a_batch_is_made_wholly_or_not_at_all(world: &World) {
-    let desk = StateClient::of(world);
-    desk.write("a", &[put("old", "1"), put("gone", "1")]).await.unwrap();
-    let version = desk.version("a", "old").await;
+    let state = TestState::of(world);
+    state.write("a", &[put("old", "1"), put("gone", "1")]).await.unwrap();
+    let version = state.version("a", "old").await;
     let batch = |version| {
         let last = only_if(version, put("old", "2"));
         [put("new", "2"), delete("gone"), last]
     };
-    let stale = desk.write("a", &batch(version + 1)).await;
+    let stale = state.write("a", &batch(version + 1)).await;
     assert!(matches!(stale, Err(StoreError::Conflict)), "{stale:?}");
-    assert_eq!(desk.list("a").await, ["gone", "old"]);
-    assert_eq!(desk.value("a", "old").await.unwrap(), "1");
-    desk.write("a", &batch(version)).await.unwrap();
-    assert_eq!(desk.list("a").await, ["new", "old"]);
-    assert_eq!(desk.value("a", "old").await.unwrap(), "2");
+    assert_eq!(state.list("a").await, ["gone", "old"]);
+    assert_eq!(state.value("a", "old").await.unwrap(), "1");
+    state.write("a", &batch(version)).await.unwrap();
+    assert_eq!(state.list("a").await, ["new", "old"]);
+    assert_eq!(state.value("a", "old").await.unwrap(), "2");
 }
 
 pub(crate) async fn versions_change_and_never_come_back(world: &World) {
-    let desk = StateClient::of(world);
+    let state = TestState::of(world);
     let mut seen = BTreeSet::new();
     for round in 0..5 {
         for value in ["same", "same", "other"] {
-            desk.write("a", &[put("k", value)]).await.unwrap();
-            let version = desk.version("a", "k").await;
+            state.write("a", &[put("k", value)]).await.unwrap();
+            let version = state.version("a", "k").await;
             assert!(version != 0 && seen.insert(version), "{version} again, {seen:?}");
         }
-        desk.write("a", &[put("else", "")]).await.unwrap();
+        state.write("a", &[put("else", "")]).await.unwrap();
         let last = seen.last().copied();
-        assert_eq!(Some(desk.version("a", "k").await), last, "another key's write changed it");
-        desk.write("a", &[delete("k")]).await.unwrap();
+        assert_eq!(Some(state.version("a", "k").await), last, "another key's write changed it");
+        state.write("a", &[delete("k")]).await.unwrap();
         // The first version of the new key differs from the old key's versions.
-        let old = desk.write("a", &[only_if(last.unwrap(), put("k", "late"))]).await;
+        let old = state.write("a", &[only_if(last.unwrap(), put("k", "late"))]).await;
         assert!(matches!(old, Err(StoreError::Conflict)), "in round {round}: {old:?}");
     }
 }
 
 pub(crate) async fn a_write_may_ask_for_a_version(world: &World) {
-    let desk = StateClient::of(world);
+    let state = TestState::of(world);
     let conflict = async |write: StateWrite| {
-        let answer = desk.write("a", std::slice::from_ref(&write)).await;
+        let answer = state.write("a", std::slice::from_ref(&write)).await;
         assert!(matches!(answer, Err(StoreError::Conflict)), "{write:?}: {answer:?}");
     };
     conflict(only_if(1, put("k", "1"))).await;
     conflict(only_if(1, delete("k"))).await;
-    desk.write("a", &[only_if(0, delete("k"))]).await.unwrap();
-    desk.write("a", &[only_if(0, put("k", "1"))]).await.unwrap();
+    state.write("a", &[only_if(0, delete("k"))]).await.unwrap();
+    state.write("a", &[only_if(0, put("k", "1"))]).await.unwrap();
     conflict(only_if(0, put("k", "2"))).await;
     conflict(only_if(0, delete("k"))).await;
-    let version = desk.version("a", "k").await;
-    desk.write("a", &[only_if(version, put("k", "2"))]).await.unwrap();
+    let version = state.version("a", "k").await;
+    state.write("a", &[only_if(version, put("k", "2"))]).await.unwrap();
     conflict(only_if(version, put("k", "3"))).await;
     conflict(only_if(version, delete("k"))).await;
-    assert_eq!(desk.value("a", "k").await.unwrap(), "2");
-    let version = desk.version("a", "k").await;
-    desk.write("a", &[only_if(version, delete("k"))]).await.unwrap();
-    assert_eq!(desk.list("a").await, [""; 0]);
+    assert_eq!(state.value("a", "k").await.unwrap(), "2");
+    let version = state.version("a", "k").await;
+    state.write("a", &[only_if(version, delete("k"))]).await.unwrap();
+    assert_eq!(state.list("a").await, [""; 0]);
 }
 
 pub(crate) async fn increments_by_version_are_never_lost(world: &World) {
     const EACH: usize = 10;
-    let desks: Vec<_> = (0..4).map(|_| StateClient::of(world)).collect();
-    let increments = desks.iter().map(async |desk| {
+    let desks: Vec<_> = (0..4).map(|_| TestState::of(world)).collect();
+    let increments = desks.iter().map(async |state| {
         for _ in 0..EACH {
             loop {
-                let entry = desk.get("a", "k").await;
+                let entry = state.get("a", "k").await;
                 let (count, version) = entry.map_or((0, 0), |entry| {
                     (String::from_utf8_lossy(&entry.value).parse().unwrap(), entry.version)
                 });
                 let count: usize = count + 1;
                 let write = only_if(version, put("k", count.to_string()));
-                match desk.write("a", &[write]).await {
+                match state.write("a", &[write]).await {
                     Ok(()) => break,
                     Err(StoreError::Conflict) => {}
                     Err(error) => return Err(error),
@@ -171,36 +172,36 @@ pub(crate) async fn state_outlives_those_who_wrote_it(world: &World) {
     let key = host.win().await;
     let state = host.store.state().unwrap();
     soon(state.write(WriteGuard::Leader(&key), "a", &[put("k", "kept")])).await.unwrap();
-    let version = StateClient(state).version("a", "k").await;
+    let version = TestState(state).version("a", "k").await;
     soon(host.store.revoke(host.lease)).await.unwrap();
     drop(host);
-    let desk = StateClient::of(world);
-    assert_eq!(desk.value("a", "k").await.unwrap(), "kept");
-    assert_eq!(desk.version("a", "k").await, version);
+    let state = TestState::of(world);
+    assert_eq!(state.value("a", "k").await.unwrap(), "kept");
+    assert_eq!(state.version("a", "k").await, version);
 }
 
 pub(crate) async fn clusters_and_actions_keep_apart(world: &World) {
-    let (desk, other) =
-        (StateClient::of(world), StateClient(world.open_cluster("testing").state().unwrap()));
+    let (state, other) =
+        (TestState::of(world), TestState(world.open_cluster("testing").state().unwrap()));
     let actions = ["a", "ab", "a.b", "a-b", "a0", "A"];
     for action in actions {
-        desk.write(action, &[put("k", action), put(&format!("of {action}"), "")]).await.unwrap();
+        state.write(action, &[put("k", action), put(&format!("of {action}"), "")]).await.unwrap();
         other.write(action, &[put("k", "other")]).await.unwrap();
     }
     for action in actions {
-        assert_eq!(desk.value(action, "k").await.unwrap(), action);
-        assert_eq!(desk.list(action).await, ["k".to_owned(), format!("of {action}")]);
+        assert_eq!(state.value(action, "k").await.unwrap(), action);
+        assert_eq!(state.list(action).await, ["k".to_owned(), format!("of {action}")]);
         assert_eq!(other.list(action).await, ["k"]);
     }
-    desk.write("a", &[delete("k")]).await.unwrap();
+    state.write("a", &[delete("k")]).await.unwrap();
     for action in &actions[1..] {
-        assert_eq!(desk.list(action).await.len(), 2, "{action}");
+        assert_eq!(state.list(action).await.len(), 2, "{action}");
     }
     for action in ["", "a/b", "a\0"] {
         for refused in [
-            desk.write(action, &[put("k", "")]).await.unwrap_err(),
-            soon(desk.0.get(action, &["k".into()])).await.unwrap_err(),
-            soon(desk.0.list(action, None, 1)).await.unwrap_err(),
+            state.write(action, &[put("k", "")]).await.unwrap_err(),
+            soon(state.0.get(action, &["k".into()])).await.unwrap_err(),
+            soon(state.0.list(action, None, 1)).await.unwrap_err(),
         ] {
             assert!(refused.to_string().contains("the action's name"), "{refused}");
         }
@@ -219,12 +220,12 @@ pub(crate) async fn the_roster_does_not_show_state(world: &World) {
         }
         items
     });
-    let (own, desk) = (host.store.state().unwrap(), StateClient::of(world));
+    let (own, state) = (host.store.state().unwrap(), TestState::of(world));
     for i in 0..30 {
         let write = [put(&i.to_string(), "value")];
         soon(own.write(WriteGuard::Leader(&key), "a", &write)).await.unwrap();
-        desk.write("b", &write).await.unwrap();
-        desk.write("b", &[delete(&i.to_string())]).await.unwrap();
+        state.write("b", &write).await.unwrap();
+        state.write("b", &[delete(&i.to_string())]).await.unwrap();
     }
     // The watch must report this.
     soon(host.store.join(host.lease, &host.member())).await.unwrap();

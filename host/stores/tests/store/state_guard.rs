@@ -9,15 +9,15 @@ use soloist_heart::LeaderKey;
 use soloist_stores::{StateStore, StateWrite, StoreError, WriteGuard};
 
 use crate::{
-    state::{StateClient, delete, only_if, put},
+    state::{TestState, delete, only_if, put},
     world::{World, soon},
 };
 
 /// Tries every kind of write under `key`, which is outdated.
 async fn refused(world: &World, state: &Arc<dyn StateStore>, key: &LeaderKey) {
-    let desk = StateClient::of(world);
-    desk.write("a", &[put("old", "kept"), put("other", "kept")]).await.unwrap();
-    let version = desk.version("a", "old").await;
+    let state = TestState::of(world);
+    state.write("a", &[put("old", "kept"), put("other", "kept")]).await.unwrap();
+    let version = state.version("a", "old").await;
     let tries: [&[StateWrite]; 9] = [
         &[put("old", "late")],
         &[put("new", "late")],
@@ -34,9 +34,9 @@ async fn refused(world: &World, state: &Arc<dyn StateStore>, key: &LeaderKey) {
         let late = soon(state.write(WriteGuard::Leader(key), "a", writes)).await;
         assert!(matches!(late, Err(StoreError::NotLeader)), "{writes:?}: {late:?}");
     }
-    assert_eq!(desk.list("a").await, ["old", "other"]);
-    assert_eq!(desk.value("a", "other").await.unwrap(), "kept");
-    assert_eq!(desk.version("a", "old").await, version);
+    assert_eq!(state.list("a").await, ["old", "other"]);
+    assert_eq!(state.value("a", "other").await.unwrap(), "kept");
+    assert_eq!(state.version("a", "old").await, version);
 }
 
 async fn accepted(state: &Arc<dyn StateStore>, key: &LeaderKey) {
@@ -111,7 +111,7 @@ pub(crate) async fn a_person_needs_no_leadership(world: &World) {
     let key = host.win().await;
     let state = host.store.state().unwrap();
     soon(state.write(WriteGuard::Leader(&key), "a", &[put("k", "the leader's")])).await.unwrap();
-    let desk = StateClient::of(world);
-    desk.write("a", &[put("k", "a person's")]).await.unwrap();
-    assert_eq!(StateClient(state).value("a", "k").await.unwrap(), "a person's");
+    let state = TestState::of(world);
+    state.write("a", &[put("k", "a person's")]).await.unwrap();
+    assert_eq!(TestState(state).value("a", "k").await.unwrap(), "a person's");
 }

@@ -5,7 +5,7 @@ use soloist_stores::{
 };
 
 use crate::{
-    state::{StateClient, delete, only_if, put},
+    state::{TestState, delete, only_if, put},
     world::{World, soon},
 };
 
@@ -17,7 +17,7 @@ fn told(answer: Result<(), StoreError>) -> String {
 }
 
 pub(crate) async fn what_is_too_large_is_refused_and_nothing_written(world: &World) {
-    let desk = StateClient::of(world);
+    let state = TestState::of(world);
     let long = "k".repeat(KEY_MAX + 1);
     let many: Vec<_> = (0..=BATCH_MAX).map(|i| i.to_string()).collect();
     let five = ["a", "b", "c", "d", "e"].map(|key| put(key, vec![0; BATCH_BYTES_MAX / 4]));
@@ -28,22 +28,22 @@ pub(crate) async fn what_is_too_large_is_refused_and_nothing_written(world: &Wor
         (five.to_vec(), "write 1048576 at most"),
         (many.iter().map(|key| put(key, "")).collect(), "65 keys in one call: name 64 at most"),
     ] {
-        let problem = told(desk.write("a", &writes).await);
+        let problem = told(state.write("a", &writes).await);
         assert!(problem.contains(words), "{problem}");
     }
-    let problem = told(soon(desk.0.get("a", &many)).await.map(drop));
+    let problem = told(soon(state.0.get("a", &many)).await.map(drop));
     assert!(problem.contains("65 keys in one call"), "{problem}");
-    let twice = desk.write("a", &[put("k", "1"), put("k", "2")]).await.unwrap_err();
+    let twice = state.write("a", &[put("k", "1"), put("k", "2")]).await.unwrap_err();
     assert!(twice.to_string().contains("twice"), "{twice}");
-    assert_eq!(desk.list("a").await, [""; 0]);
+    assert_eq!(state.list("a").await, [""; 0]);
 }
 
 pub(crate) async fn the_largest_call_goes_through(world: &World) {
     let host = world.host("a").await;
     let key = host.win().await;
-    let desk = StateClient(host.store.state().unwrap());
+    let state = TestState(host.store.state().unwrap());
     let write = async |writes: &[StateWrite]| {
-        soon(desk.0.write(WriteGuard::Leader(&key), "a", writes)).await.unwrap();
+        soon(state.0.write(WriteGuard::Leader(&key), "a", writes)).await.unwrap();
     };
     // The maximum number of keys, each of the maximum length, with as much content as one call may
     // have.
@@ -52,9 +52,9 @@ pub(crate) async fn the_largest_call_goes_through(world: &World) {
     let all = |i: u8| keys.iter().map(move |key| put(key, value(i)));
     write(&all(1).collect::<Vec<_>>()).await;
     write(&all(2).collect::<Vec<_>>()).await;
-    let version = desk.version("a", &keys[0]).await;
+    let version = state.version("a", &keys[0]).await;
     write(&all(3).map(|write| only_if(version, write)).collect::<Vec<_>>()).await;
-    let found = soon(desk.0.get("a", &keys)).await.unwrap();
+    let found = soon(state.0.get("a", &keys)).await.unwrap();
     assert!(found.iter().all(|entry| entry.as_ref().is_some_and(|e| e.value == value(3))));
     write(&keys.iter().map(|key| delete(key)).collect::<Vec<_>>()).await;
     write(&all(4).map(|write| only_if(0, write)).collect::<Vec<_>>()).await;
@@ -63,29 +63,29 @@ pub(crate) async fn the_largest_call_goes_through(world: &World) {
     for some in keys.chunks(BATCH_BYTES_MAX / VALUE_MAX) {
         write(&some.iter().map(|key| put(key, vec![5; VALUE_MAX])).collect::<Vec<_>>()).await;
     }
-    let found = soon(desk.0.get("a", &keys)).await.unwrap();
+    let found = soon(state.0.get("a", &keys)).await.unwrap();
     assert!(found.iter().all(|entry| entry.as_ref().is_some_and(|e| e.value.len() == VALUE_MAX)));
 }
 
 pub(crate) async fn an_action_keeps_so_many_keys_and_no_more(world: &World) {
-    let desk = StateClient::of(world);
+    let state = TestState::of(world);
     let keys: Vec<_> = (0..KEYS_MAX).map(|i| i.to_string()).collect();
     for some in keys.chunks(BATCH_MAX) {
         let writes: Vec<_> = some.iter().map(|key| put(key, "")).collect();
-        desk.write("a", &writes).await.unwrap();
+        state.write("a", &writes).await.unwrap();
     }
     for one_more in [vec![put("new", "")], vec![put("0", "x"), only_if(0, put("new", ""))]] {
-        let problem = told(desk.write("a", &one_more).await);
+        let problem = told(state.write("a", &one_more).await);
         assert!(problem.contains("a may keep 10000 keys"), "{problem}");
     }
-    assert_eq!(desk.value("a", "0").await.unwrap(), "");
-    assert_eq!(desk.list("a").await.len(), KEYS_MAX);
+    assert_eq!(state.value("a", "0").await.unwrap(), "");
+    assert_eq!(state.list("a").await.len(), KEYS_MAX);
     // Existing keys may be changed, and another action has its own limit.
-    desk.write("a", &[put("0", "x"), put("1", "x")]).await.unwrap();
-    desk.write("b", &[put("new", "")]).await.unwrap();
-    desk.write("a", &[delete("0"), put("new", "")]).await.unwrap();
-    told(desk.write("a", &[delete("none"), put("newer", "")]).await);
-    desk.write("a", &[delete("1")]).await.unwrap();
-    desk.write("a", &[put("newer", "")]).await.unwrap();
-    told(desk.write("a", &[put("newest", "")]).await);
+    state.write("a", &[put("0", "x"), put("1", "x")]).await.unwrap();
+    state.write("b", &[put("new", "")]).await.unwrap();
+    state.write("a", &[delete("0"), put("new", "")]).await.unwrap();
+    told(state.write("a", &[delete("none"), put("newer", "")]).await);
+    state.write("a", &[delete("1")]).await.unwrap();
+    state.write("a", &[put("newer", "")]).await.unwrap();
+    told(state.write("a", &[put("newest", "")]).await);
 }

@@ -29,7 +29,7 @@ use crate::rig::{
 pub(super) struct StandbyHost {
     pub(super) address: SocketAddr,
     pub(super) action: Arc<Action>,
-    pub(super) lobby: ActionDirectory,
+    pub(super) directory: ActionDirectory,
     pub(super) roster: watch::Sender<Option<Roster>>,
     relay: RunningRelay,
     /// The same relay, for a server of the control API.
@@ -40,9 +40,9 @@ pub(super) struct StandbyHost {
 impl StandbyHost {
     /// A standby whose relay has opened its address.
     pub(super) async fn by(hold: Duration) -> Self {
-        let bystander = Self::starting(hold, free_address(), None);
-        until("the address", || bystander.lobby.bound_address(&bystander.action).is_some()).await;
-        bystander
+        let standby = Self::starting(hold, free_address(), None);
+        until("the address", || standby.directory.bound_address(&standby.action).is_some()).await;
+        standby
     }
 
     pub(super) fn starting(
@@ -56,10 +56,10 @@ impl StandbyHost {
         let programme = Programme { actions: vec![Arc::clone(&action)], ..Programme::default() };
         let (programme_to, programme) = watch::channel(Arc::new(programme));
         let (roster, roster_of) = watch::channel(None);
-        let lobby = ActionDirectory::default();
-        let asked = Relay::new(this(), peers(), lobby.clone(), programme, roster_of);
+        let directory = ActionDirectory::default();
+        let asked = Relay::new(this(), peers(), directory.clone(), programme, roster_of);
         let relay = asked.clone().start();
-        Self { address, action, lobby, roster, relay, asked, _programme: programme_to }
+        Self { address, action, directory, roster, relay, asked, _programme: programme_to }
     }
 
     /// Makes `leader` the leader, under `fencing_token`.
@@ -158,8 +158,8 @@ pub(super) fn host(listen: SocketAddr) -> HostConfig {
 /// The jobs of a host without jobs.
 pub(super) fn no_jobs(world: &TestStore) -> JobApi {
     let (programme, roster) = (watch::channel(Arc::default()).1, watch::channel(None).1);
-    let (jobs, obstacle) = (world.jobs(), Box::new(|| None));
-    JobApi { host: this(), programme, peers: peers(), roster, jobs, obstacle }
+    let (jobs, claim_trouble) = (world.jobs(), Box::new(|| None));
+    JobApi { host: this(), programme, peers: peers(), roster, jobs, claim_trouble }
 }
 
 /// The logs of a host that has printed nothing.

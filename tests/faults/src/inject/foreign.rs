@@ -17,7 +17,7 @@ pub(super) fn run(cluster: &mut TestCluster, fault: &Fault) -> Result<InjectedFa
     let (stranger, other) = (cluster.members[place].node, cluster.members[(place + 1) % 3].node);
     let comes_back_empty = fault.choice.is_multiple_of(2);
     let as_what = if fault.wide { ", that takes the hosts' login" } else { "" };
-    let how = if comes_back_empty { "added anew" } else { "with its old data" };
+    let how = if comes_back_empty { "added again" } else { "with its old data" };
     let target = format!("{}{as_what}, {how}", stranger.name);
     let mut injected = InjectedFault::begin(fault.kind, target, &cluster.clients.view());
     cluster.members[place].kill()?;

@@ -39,7 +39,7 @@ pub(super) fn run(cluster: &mut TestCluster, fault: &Fault) -> Result<InjectedFa
     cluster.wait_for_end(leader)?;
     let took = Duration::from_nanos(clock::now() - injected.since);
     let failed = (took > STOP).then(|| format!("{} took {took:.1?}", leader.name));
-    let what = "a host that is told to stop is gone in time".to_owned();
+    let what = "a host that is asked to stop is gone in time".to_owned();
     injected.observations.push(Observation { what, failed: failed.into_iter().collect() });
     drop(hanging);
     fs::remove_file(&pipe).context("cannot remove a pipe")?;

@@ -65,7 +65,7 @@ fn short_names() {
 /// Each message names the field, and says what to write.
 #[test]
 fn slips() {
-    for (text, why, mend) in [
+    for (text, why, help) in [
         ("60 * * * *", "minute `60` is out of range", "it is 0 to 59"),
         ("0 24 * * *", "hour `24` is out of range", "it is 0 to 23"),
         ("0 0 0 * *", "day of month `0` is out of range", "it is 1 to 31"),
@@ -88,7 +88,7 @@ fn slips() {
         ("5/15 * * * *", "minute `5/15` has a step, and no range", "`5-59/STEP`"),
         ("0 22-2 * * *", "the range `22-2` of hour ends before it begins", "`22-23,0-2`"),
         ("0 0 * * SAT-MON", "the range `SAT-MON` of weekday ends", "`6-7,0-1`"),
-        ("0,,5 * * * *", "minute has a comma with nothing", "drop it"),
+        ("0,,5 * * * *", "minute has a comma without a value", "drop it"),
         ("0 0 * * MON#6", "weekday `MON#6` is none of the five", "`#1` to `#5`"),
         ("0 3 * *", "it has 4 fields, and not 5, 6 or 7", "[SECOND] MINUTE HOUR"),
         ("", "it has 1 fields", "[SECOND] MINUTE HOUR"),
@@ -98,7 +98,7 @@ fn slips() {
         ("0 0 0 29 2 * 2027", "never fires", "its year"),
     ] {
         let told = problem(text);
-        assert!(told.contains(why) && told.contains(mend), "{text}: {told}");
+        assert!(told.contains(why) && told.contains(help), "{text}: {told}");
     }
 }
 

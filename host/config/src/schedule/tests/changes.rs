@@ -19,8 +19,8 @@ const AROUND: TimeDelta = TimeDelta::hours(4);
 fn the_figures_are_of_the_same_database() {
     let version = FIGURES.lines().find_map(|line| line.strip_prefix("tzdata "));
     let known = chrono_tz::IANA_TZDB_VERSION;
-    let mend = "run host/config/tests/schedule/changes.py on a machine with tzdata";
-    assert_eq!(version, Some(known), "{mend} {known}, and keep what it prints as changes.txt");
+    let help = "run host/config/tests/schedule/changes.py on a machine with tzdata";
+    assert_eq!(version, Some(known), "{help} {known}, and keep what it prints as changes.txt");
 }
 
 /// One clock change, and the zones that share it.

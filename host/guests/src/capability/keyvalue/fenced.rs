@@ -28,19 +28,19 @@ pub(super) enum StateError {
     GateShut(#[from] GateShut),
     #[error("the term has ended")]
     TermEnded,
-    #[error("there is no state outside of a term: only the leader's actions have any")]
+    #[error("state is not available outside of a term: only the leader's actions may use it")]
     NoTerm,
     #[error("nothing was written: the leadership has passed to another host, or may have")]
     Fenced,
     #[error("`{0}` holds no counter: increment takes a decimal number from 0 to {max}", max = u64::MAX)]
     NotACounter(String),
-    #[error("the counter `{0}` would exceed {max}, so it stays as it is", max = u64::MAX)]
+    #[error("the counter `{0}` would exceed {max}, so it is unchanged", max = u64::MAX)]
     Overflow(String),
     #[error("{0}")]
     OverBudget(#[from] OverBudget),
     #[error("{0}")]
     Store(StoreError),
-    #[error("{0}; it may have been written all the same")]
+    #[error("{0}; it may have been written nevertheless")]
     Uncertain(String),
 }
 

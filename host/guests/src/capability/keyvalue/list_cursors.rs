@@ -35,7 +35,8 @@ impl ListCursors {
         let key = index.and_then(|index| self.keys.get(usize::try_from(index).ok()?));
         key.map(String::as_str).ok_or_else(|| {
             let text = format!(
-                "{cursor} is no cursor of this instance, or one of the {CURSORS_MAX} latest: list the keys from the beginning"
+                "{cursor} is not one of the {CURSORS_MAX} latest cursors of this instance: list \
+                 the keys from the beginning"
             );
             KeyvalueError::Other(text)
         })

@@ -51,7 +51,7 @@ impl ResolvedNames {
         grants.sockets.iter().any(|grant| {
             grant.is_at(transport, to)
                 || names().any(|name| {
-                    grant.leads(
+                    grant.reaches(
                         name,
                         transport,
                         to,

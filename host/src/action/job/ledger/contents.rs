@@ -89,8 +89,8 @@ pub(super) fn parse<T: serde::de::DeserializeOwned>(
     let parsed = serde_json::from_slice(&entry.value);
     let value = parsed.map_err(|error| StoreError::Refused {
         problem: format!(
-            "the ledger of the job {action} holds what soloist has not written, under its key \
-             `{key}`: delete that from the store, and the job goes on from then"
+            "the ledger of the job {action} holds data that soloist did not write, under its key \
+             `{key}`: delete that from the store, and the job continues"
         ),
         source: Some(error.into()),
     })?;

@@ -44,7 +44,7 @@ pub(super) struct LedgerStore {
 pub(super) type TroubleCallback = Box<dyn Fn(Option<&str>) + Send + Sync>;
 
 /// The result of one write.
-pub(super) enum WriteOutcome {
+pub(super) enum LedgerWriteOutcome {
     Written,
     Conflict,
     /// The write may or may not have been made.
@@ -88,19 +88,19 @@ impl LedgerStore {
         &self,
         what: &str,
         writes: &[StateWrite],
-    ) -> Result<WriteOutcome, TermOver> {
+    ) -> Result<LedgerWriteOutcome, TermOver> {
         self.check_gate()?;
         let guard = WriteGuard::Leader(&self.term.key);
         match self.store.write(guard, &self.action, writes).await {
             Ok(()) => {
                 self.write_failed.store(false, Ordering::Relaxed);
                 self.report_recovery();
-                self.check_gate().map(|()| WriteOutcome::Written)
+                self.check_gate().map(|()| LedgerWriteOutcome::Written)
             }
-            Err(StoreError::Conflict) => Ok(WriteOutcome::Conflict),
+            Err(StoreError::Conflict) => Ok(LedgerWriteOutcome::Conflict),
             Err(error) => {
                 self.write_failed.store(true, Ordering::Relaxed);
-                self.wait(what, &error).await.map(|()| WriteOutcome::Unknown)
+                self.wait(what, &error).await.map(|()| LedgerWriteOutcome::Unknown)
             }
         }
     }

@@ -27,7 +27,7 @@ use tokio::time::sleep;
 use self::{
     contents::{interrupt, key, parse, read_all},
     keys::{MARK, RUN},
-    ledger_store::{AGAIN, LedgerStore, WriteOutcome},
+    ledger_store::{AGAIN, LedgerStore, LedgerWriteOutcome},
 };
 use soloist_guests::capability::TermLink;
 use soloist_jobs::{JobMark, JobRun, RunOutcome, RunRecord};
@@ -84,7 +84,7 @@ impl Ledger {
         schedule: &str,
         as_what: LedgerOpening,
     ) -> Result<(JobMark, Vec<RunRecord>), TermOver> {
-        let (anew, own) =
+        let (reset, own) =
             (as_what == LedgerOpening::Reset, self.0.term.gate.term().fencing_token.0);
         let goes_on = |it: &RunRecord| as_what != LedgerOpening::First && it.fencing_token == own;
         loop {
@@ -107,10 +107,10 @@ impl Ledger {
                 mark.note_successes(&records);
             }
             let mark = match &book.mark {
-                Some((mark, _)) if mark.has_schedule(schedule) && !anew => mark.clone(),
+                Some((mark, _)) if mark.has_schedule(schedule) && !reset => mark.clone(),
                 found => {
                     let (mark, version) = match found {
-                        Some((mark, version)) => (mark.from_now(now, schedule, anew), *version),
+                        Some((mark, version)) => (mark.from_now(now, schedule, reset), *version),
                         None => (JobMark::new(now, schedule, self.last_number().await?), 0),
                     };
                     writes.push(self.put(MARK, &mark, version)?);
@@ -120,7 +120,10 @@ impl Ledger {
             if writes.is_empty() {
                 return Ok((mark, records));
             }
-            if matches!(self.0.write("open its ledger", &writes).await?, WriteOutcome::Written) {
+            if matches!(
+                self.0.write("open its ledger", &writes).await?,
+                LedgerWriteOutcome::Written
+            ) {
                 measure::job_interrupted(&self.0.action, interrupted);
                 return Ok((mark, records));
             }
@@ -166,10 +169,10 @@ impl Ledger {
                 writes.push(StateWrite { key: key(oldest), value: None, only_if: None });
             }
             match self.0.write("claim a run", &writes).await? {
-                WriteOutcome::Written => return Ok(Some((new, page))),
+                LedgerWriteOutcome::Written => return Ok(Some((new, page))),
                 // If another claim has changed the mark, the next read shows it.
-                WriteOutcome::Conflict => sleep(AGAIN).await,
-                WriteOutcome::Unknown => doubtful = true,
+                LedgerWriteOutcome::Conflict => sleep(AGAIN).await,
+                LedgerWriteOutcome::Unknown => doubtful = true,
             }
         }
     }
@@ -230,7 +233,8 @@ impl Ledger {
                 return Ok(());
             }
             let write = self.put(&page.record_key(), &page.record, version)?;
-            if matches!(self.0.write("keep a record", &[write]).await?, WriteOutcome::Written) {
+            if matches!(self.0.write("keep a record", &[write]).await?, LedgerWriteOutcome::Written)
+            {
                 return Ok(());
             }
         }

@@ -11,8 +11,8 @@ use crate::cli::{
 };
 
 /// The footnote below the settings.
-const IMPORTED_IS_NOT_USED: &str = "an import does nothing until its setting grants it; whether \
-                                    the plugin uses what it imports is not seen here\n";
+const IMPORTED_IS_NOT_USED: &str = "an import does nothing until its setting grants it; this does \
+                                    not show whether the plugin uses its imports\n";
 
 /// The whole report.
 pub(super) fn text(report: &InspectReport, paint: Paint) -> String {
@@ -55,7 +55,7 @@ fn verdict(report: &InspectReport, paint: Paint) -> String {
             let compiled = if report.known {
                 "it is compiled already".to_owned()
             } else {
-                format!("compiling it took {took}, which this user's hosts are spared")
+                format!("compiling it took {took}, which this user's hosts now reuse")
             };
             let runs = paint.paint("this host can run it", good);
             let more = more_kinds(report);
@@ -222,13 +222,12 @@ mod tests {
             "\
 plugin report.wasm: core module, lifted to a component, WASI 0.2.6, 91.2 KiB
 sha256 ab12
-this host can run it as service; compiling it took 57ms, which this user's hosts are spared
+this host can run it as service; compiling it took 57ms, which this user's hosts now reuse
 
 SETTING  FOR THE IMPORTS
 state    wasi:keyvalue/store@0.2.0-draft
 mounts   wasi:filesystem/types@0.2.6, as most programs do
-an import does nothing until its setting grants it; whether the plugin uses what it imports is \
-not seen here
+an import does nothing until its setting grants it; this does not show whether the plugin uses its imports
 
 EXPORTS
 wasi:cli/run@0.2.6

@@ -29,7 +29,7 @@ pub(super) fn remarks(status: &Status, paint: Paint) -> String {
         format!("{name} is {how}; `soloist admit {name}` lets it in again")
     });
     let whole = status.host.obstacle.as_ref();
-    let whole = whole.map(|why| format!("this host stands for nothing: {why}"));
+    let whole = whole.map(|why| format!("this host cannot stand for election: {why}"));
     let warnings = status.host.warnings.iter().cloned();
     let clock = status.host.clock.iter().cloned();
     let lines = whole.into_iter().chain(warnings).chain(clock).chain(pauses).chain(drains);
@@ -70,7 +70,8 @@ fn leaderless(status: &Status) -> impl Iterator<Item = String> {
         let strangers = group.strangers.iter().map(move |it| {
             let StrangerEntry { key, first_seen_at, remove, .. } = it;
             format!(
-                "{key} in the queue of {name} is no host's, seen since {first_seen_at}: `{remove}`"
+                "{key} in the queue of {name} belongs to no host, seen since {first_seen_at}: \
+                 `{remove}`"
             )
         });
         let unproclaimed = group.unproclaimed.iter().map(move |why| format!("{name}: {why}"));

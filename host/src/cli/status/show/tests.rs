@@ -124,7 +124,7 @@ fn what_concerns_the_whole_host_is_said_once() {
     assert_eq!(shown.matches("removed by ada").count(), 2, "{shown}");
     for words in [
         "store sqlite soloist.db: takes no writes\n",
-        "this host stands for nothing: removed by ada",
+        "this host cannot stand for election: removed by ada",
         "a and b both advertise http://a:4000\n",
         "c is removed by ada: new disks; `soloist admit c` lets it in again\n",
     ] {

@@ -50,7 +50,7 @@ const LOOK_EVERY: u32 = 64;
 
 const PUT: &str = "queue a queued call";
 const CLAIM: &str = "claim a queued call";
-const SETTLE: &str = "write what came of a queued call";
+const SETTLE: &str = "record the outcome of a queued call";
 const LOOK: &str = "look at a queued call";
 const DEAD: &str = "list dead letters";
 const REPLAY: &str = "replay a dead letter";
@@ -155,7 +155,7 @@ impl EtcdCallQueueStore {
     ) -> Result<T, StoreError> {
         serde_json::from_slice(value).map_err(|error| StoreError::Refused {
             problem: format!(
-                "the store holds what soloist has not written, under the key `{}`: delete it",
+                "the store holds data that soloist did not write, under the key `{}`: delete it",
                 self.names.key(kind, key)
             ),
             source: Some(error.into()),

@@ -25,7 +25,7 @@ use soloist_heart::clock::BootTime;
 
 const PUT: &str = "queue a queued call";
 const CLAIM: &str = "claim a queued call";
-const SETTLE: &str = "write what came of a queued call";
+const SETTLE: &str = "record the outcome of a queued call";
 const LOOK: &str = "look at a queued call";
 const DEAD: &str = "list dead letters";
 const REPLAY: &str = "replay a dead letter";

@@ -281,8 +281,8 @@ fn ended(row: &Row<'_>, key: &QueuedCallKey, first: usize) -> Result<EndedQueued
     let (head, at): (String, i64) = (row.get(first)?, row.get(first + 1)?);
     let foreign = |error| {
         SqliteFault::refused(format!(
-            "the store holds what soloist has not written, in the row of the queued call `{key}`: \
-             delete it ({error})"
+            "the store holds data that soloist did not write, in the row of the queued call \
+             `{key}`: delete it ({error})"
         ))
     };
     Ok(EndedQueuedCall {

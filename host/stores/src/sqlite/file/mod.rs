@@ -104,7 +104,10 @@ impl SqliteFile {
         let room = self.connection.home().must_have_room(unused);
         match &room {
             Ok(()) => self.room_warnings.recovered(|repeats| {
-                tracing::info!(event = "room", "state and queued calls are taken again{repeats}");
+                tracing::info!(
+                    event = "room",
+                    "state and queued calls are accepted again{repeats}"
+                );
             }),
             Err(fault) => self.room_warnings.report(|repeats| {
                 tracing::warn!(
@@ -257,7 +260,7 @@ impl SqliteFile {
     fn restart_log(&self) {
         let done = self.connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()));
         if let Err(error) = done {
-            tracing::debug!(%error, "the log cannot begin anew");
+            tracing::debug!(%error, "the log cannot be restarted");
         }
     }
 

@@ -9,7 +9,7 @@ use soloist_stores::WriteGuard;
 use super::{open, refusal};
 use crate::{
     etcd_server::EtcdServer,
-    state::{StateClient, put},
+    state::{TestState, put},
     world::{REQUEST_TIMEOUT, TestHost, soon},
 };
 
@@ -25,8 +25,9 @@ async fn a_login_is_needed_right_and_permitted() {
     assert!(refusal(soon(none.check()).await).contains("asks for a login"));
     let wrong = open(vec![server.address()], Some(("root", "guess")), REQUEST_TIMEOUT);
     assert!(refusal(soon(wrong.check()).await).contains("etcdctl user passwd root"));
-    let stranger = open(vec![server.address()], Some(("stranger", "secret")), REQUEST_TIMEOUT);
-    let problem = refusal(soon(stranger.check()).await);
+    let unprivileged =
+        open(vec![server.address()], Some(("unprivileged", "secret")), REQUEST_TIMEOUT);
+    let problem = refusal(soon(unprivileged.check()).await);
     assert!(problem.contains("--prefix /soloist/test/"), "{problem}");
 }
 
@@ -43,10 +44,10 @@ async fn the_permission_that_is_asked_for_suffices() {
     let key = host.win().await;
     assert!(soon(store.verify(&key)).await.unwrap());
     soon(store.proclaim(&key, &host.candidate())).await.unwrap();
-    let desk = StateClient(store.state().unwrap());
-    soon(desk.0.write(WriteGuard::Leader(&key), "a", &[put("k", "1")])).await.unwrap();
-    assert_eq!(desk.list("a").await, ["k"]);
-    assert_eq!(desk.value("a", "k").await.unwrap(), "1");
+    let state = TestState(store.state().unwrap());
+    soon(state.0.write(WriteGuard::Leader(&key), "a", &[put("k", "1")])).await.unwrap();
+    assert_eq!(state.list("a").await, ["k"]);
+    assert_eq!(state.value("a", "k").await.unwrap(), "1");
     let mut rosters = soon(store.watch()).await.unwrap();
     assert_eq!(soon(rosters.next()).await.unwrap().unwrap().members.len(), 1);
     soon(store.resign(&key)).await.unwrap();
@@ -54,10 +55,10 @@ async fn the_permission_that_is_asked_for_suffices() {
     soon(store.revoke(lease)).await.unwrap();
 }
 
-/// The users `root`, `soloist` with the permission that refusals ask for, and `stranger` with none.
+/// The users `root`, `soloist` with the permission that refusals ask for, and `unprivileged` with none.
 async fn turn_authentication_on(server: &EtcdServer) {
     let mut etcd = server.connect().await;
-    for user in ["root", "soloist", "stranger"] {
+    for user in ["root", "soloist", "unprivileged"] {
         etcd.user_add(user, "secret", None).await.unwrap();
         etcd.role_add(user).await.unwrap();
         etcd.user_grant_role(user, user).await.unwrap();

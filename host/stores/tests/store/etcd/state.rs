@@ -8,7 +8,7 @@ use super::open;
 use crate::{
     etcd_server::{EtcdServer, free_port},
     proxy::LossyProxy,
-    state::{StateClient, put},
+    state::{TestState, put},
     world::{REQUEST_TIMEOUT, soon},
 };
 
@@ -19,9 +19,9 @@ async fn a_write_of_state_whose_answer_is_lost_is_not_sent_again() {
     for by_version in [false, true] {
         let proxy = LossyProxy::to(server.address()).await;
         let endpoints = vec![proxy.address.to_string(), server.address()];
-        let desk = StateClient(open(endpoints, None, REQUEST_TIMEOUT).state().unwrap());
-        desk.write("a", &[put("k", "before")]).await.unwrap();
-        let version = desk.version("a", "k").await;
+        let state = TestState(open(endpoints, None, REQUEST_TIMEOUT).state().unwrap());
+        state.write("a", &[put("k", "before")]).await.unwrap();
+        let version = state.version("a", "k").await;
         let before = writes_to_k(&mut etcd).await;
         proxy.lose_answers();
         let write = StateWrite { only_if: by_version.then_some(version), ..put("k", "after") };
@@ -30,12 +30,12 @@ async fn a_write_of_state_whose_answer_is_lost_is_not_sent_again() {
             proxy.break_down().await;
         };
         let writes = [write];
-        let (answer, ()) = soon(async { tokio::join!(desk.write("a", &writes), breaking) }).await;
+        let (answer, ()) = soon(async { tokio::join!(state.write("a", &writes), breaking) }).await;
         // It is neither made twice nor reported as a conflict: nobody knows whether it was made.
         assert!(matches!(answer, Err(StoreError::Unavailable { .. })), "{answer:?}");
         assert_eq!(writes_to_k(&mut etcd).await, before + 1);
         // The next write goes to the other member.
-        desk.write("a", &[put("k", "later")]).await.unwrap();
+        state.write("a", &[put("k", "later")]).await.unwrap();
     }
 }
 
@@ -51,36 +51,36 @@ async fn a_write_of_state_passes_by_a_member_that_is_dead() {
     let dead = format!("127.0.0.1:{}", free_port());
     let too = server.address().replace("127.0.0.1", "localhost");
     let endpoints = vec![dead, server.address(), too];
-    let desk = StateClient(open(endpoints, None, REQUEST_TIMEOUT).state().unwrap());
-    desk.write("a", &[put("k", "1")]).await.unwrap();
-    assert_eq!(desk.value("a", "k").await.unwrap(), "1");
+    let state = TestState(open(endpoints, None, REQUEST_TIMEOUT).state().unwrap());
+    state.write("a", &[put("k", "1")]).await.unwrap();
+    assert_eq!(state.value("a", "k").await.unwrap(), "1");
 }
 
 #[tokio::test]
 async fn state_needs_no_answer_from_a_frozen_etcd_and_goes_on_after_it() {
     let server = EtcdServer::start().await;
     let store = open(vec![server.address()], None, Duration::from_millis(500));
-    let desk = StateClient(store.state().unwrap());
-    desk.write("a", &[put("k", "1")]).await.unwrap();
+    let state = TestState(store.state().unwrap());
+    state.write("a", &[put("k", "1")]).await.unwrap();
     server.freeze();
-    assert!(desk.write("a", &[put("k", "2")]).await.unwrap_err().is_transient());
-    assert!(soon(desk.0.get("a", &["k".into()])).await.unwrap_err().is_transient());
+    assert!(state.write("a", &[put("k", "2")]).await.unwrap_err().is_transient());
+    assert!(soon(state.0.get("a", &["k".into()])).await.unwrap_err().is_transient());
     server.thaw();
-    desk.write("a", &[put("k", "3")]).await.unwrap();
+    state.write("a", &[put("k", "3")]).await.unwrap();
 }
 
 #[tokio::test]
 async fn state_is_still_there_when_etcd_was_killed() {
     let mut server = EtcdServer::start().await;
-    let desk = StateClient(open(vec![server.address()], None, REQUEST_TIMEOUT).state().unwrap());
-    desk.write("a", &[put("k", "1")]).await.unwrap();
-    let version = desk.version("a", "k").await;
+    let state = TestState(open(vec![server.address()], None, REQUEST_TIMEOUT).state().unwrap());
+    state.write("a", &[put("k", "1")]).await.unwrap();
+    let version = state.version("a", "k").await;
     server.kill().await;
-    assert!(desk.write("a", &[put("k", "2")]).await.unwrap_err().is_transient());
+    assert!(state.write("a", &[put("k", "2")]).await.unwrap_err().is_transient());
     server.restart().await;
-    let desk = StateClient(open(vec![server.address()], None, REQUEST_TIMEOUT).state().unwrap());
+    let state = TestState(open(vec![server.address()], None, REQUEST_TIMEOUT).state().unwrap());
     assert_eq!(
-        (desk.version("a", "k").await, desk.value("a", "k").await.unwrap()),
+        (state.version("a", "k").await, state.value("a", "k").await.unwrap()),
         (version, "1".into())
     );
 }

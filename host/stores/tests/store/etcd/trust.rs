@@ -9,7 +9,7 @@ use soloist_stores::WriteGuard;
 use super::{open, refusal, session, text};
 use crate::{
     etcd_server::{EtcdServer, free_port},
-    state::{StateClient, put},
+    state::{TestState, put},
     world::{LONG, REQUEST_TIMEOUT, World, queue, soon},
 };
 
@@ -33,8 +33,8 @@ async fn a_member_of_another_etcd_is_not_believed() {
     });
     renewed.await.unwrap();
     assert!(soon(old.store.verify(&key)).await.unwrap());
-    let desk = StateClient(store.state().unwrap());
-    soon(desk.0.write(WriteGuard::Leader(&key), "a", &[put("k", "1")])).await.unwrap();
+    let state = TestState(store.state().unwrap());
+    soon(state.0.write(WriteGuard::Leader(&key), "a", &[put("k", "1")])).await.unwrap();
     // A new client contacts the wrong member first.
     for first in 0..3 {
         let mut endpoints = endpoints.clone();
@@ -45,13 +45,13 @@ async fn a_member_of_another_etcd_is_not_believed() {
         let roster = new.roster(|_| true).await;
         assert_eq!(queue(&roster), ["a"], "from {first}");
     }
-    let mut stranger = members[0].connect().await;
+    let mut foreign = members[0].connect().await;
     let all = etcd_client::GetOptions::new().with_prefix();
-    assert!(stranger.get("/soloist/", Some(all)).await.unwrap().kvs().is_empty());
+    assert!(foreign.get("/soloist/", Some(all)).await.unwrap().kvs().is_empty());
 }
 
 #[tokio::test]
-async fn a_stranger_that_alone_can_be_reached_is_not_believed() {
+async fn a_foreign_member_that_alone_can_be_reached_is_not_believed() {
     let mut members = EtcdServer::three().await;
     let endpoints: Vec<_> = members.iter().map(EtcdServer::address).collect();
     members[0].start_as_another().await;
@@ -70,7 +70,7 @@ async fn members_of_two_etcds_are_refused_in_either_order() {
     let (a, b) = (EtcdServer::start().await, EtcdServer::start().await);
     for endpoints in [[a.address(), b.address()], [b.address(), a.address()]] {
         let problem = refusal(soon(open(endpoints.into(), None, REQUEST_TIMEOUT).check()).await);
-        assert!(problem.contains("members of several etcds"), "{problem}");
+        assert!(problem.contains("members of different etcd clusters"), "{problem}");
         assert!(problem.contains(&a.address()) && problem.contains(&b.address()), "{problem}");
     }
     // If only one of them can be reached, it may be either.
@@ -96,8 +96,8 @@ async fn an_etcd_that_was_made_anew_is_not_believed() {
     assert!(text(&told).contains("restart this host"), "{told:?}");
     assert!(soon(store.verify(&key)).await.unwrap_err().is_transient());
     assert!(soon(store.watch()).await.err().unwrap().is_transient());
-    let desk = StateClient(store.state().unwrap());
-    assert!(desk.write("a", &[put("k", "1")]).await.unwrap_err().is_transient());
+    let state = TestState(store.state().unwrap());
+    assert!(state.write("a", &[put("k", "1")]).await.unwrap_err().is_transient());
 }
 
 #[tokio::test]

@@ -20,9 +20,9 @@ pub(crate) fn only_if(version: i64, write: StateWrite) -> StateWrite {
 }
 
 /// The state of one cluster, used as a person.
-pub(crate) struct StateClient(pub(crate) Arc<dyn StateStore>);
+pub(crate) struct TestState(pub(crate) Arc<dyn StateStore>);
 
-impl StateClient {
+impl TestState {
     pub(crate) fn of(world: &World) -> Self {
         Self(world.open().state().unwrap())
     }

@@ -1,4 +1,4 @@
-//! A bot for Telegram: it greets whoever sends `/start`, and says back what else it is told.
+//! A bot for Telegram: it greets users that send `/start`, and repeats all other messages.
 //!
 //! Telegram hands the updates of a bot to one poller alone: a second one gets 409, and takes
 //! updates away from the first. So the leader polls, and nobody else does. How far it has come is

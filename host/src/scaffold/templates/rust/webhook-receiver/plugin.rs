@@ -2,7 +2,7 @@
 //!
 //! `x-hub-signature-256` proves who has sent the body; `x-github-delivery`, which is kept in the
 //! state, that it was not taken before, whichever host led then. The id itself is not signed: it
-//! keeps deliveries that are sent again apart, and TLS keeps strangers from recording one.
+//! keeps deliveries that are sent again apart, and TLS keeps others from recording one.
 
 mod bindings {
     wit_bindgen::generate!({ path: "wit", world: "imports", generate_all });

@@ -148,6 +148,13 @@ func procUnpin()
 //go:linkname gcPaceScavenger runtime.gcPaceScavenger
 func gcPaceScavenger(memoryLimit int64, heapGoal, lastHeapGoal uint64)
 
+// It says for which interfaces of soloist the bindings were made: Go's linker writes
+// no types, by which a host could tell.
+//
+//nolint:unused
+//go:wasmexport soloist_interfaces_1
+func soloistInterfaces() {}
+
 //nolint:unused
 //go:wasmexport cabi_realloc
 func cabiRealloc(oldPointer unsafe.Pointer, oldSize, align, newSize uintptr) unsafe.Pointer {
