@@ -6,7 +6,7 @@ use super::*;
 use crate::action::RefusedPlugin;
 use soloist_config::ActionConfig;
 use soloist_guests::plugin::PluginEngine;
-use soloist_heart::{FencingToken, LeaderKey, LeaseId};
+use soloist_heart::{LeaderKey, LeaseId};
 use soloist_stores::{Candidate, Member, QueuedCandidate};
 
 /// The smallest program: a module for WASI preview 1 that returns at once.
@@ -80,8 +80,7 @@ impl World {
                 spread: None,
             };
             let (group, lease) = (Group::main(), LeaseId(place));
-            let key =
-                LeaderKey { group, key: name.into(), fencing_token: FencingToken(place), lease };
+            let key = LeaderKey::new(group, name, lease, place);
             roster
                 .groups
                 .entry(Group::main())
