@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    EndCause, Group, GroupCandidacy, HeartCommand, HeartEvent, LeaderKey, LeaseId, Session,
+    EndCause, FencingToken, Group, GroupCandidacy, HeartCommand, HeartEvent, LeaderKey, LeaseId,
+    Session, store_setback::StoreSetback,
 };
 use crate::{clock::BootTime, timings::Timings};
 
@@ -28,8 +29,8 @@ pub struct Heart {
     standing_down: bool,
     /// Whether its session is to end as well.
     stopping: bool,
-    /// Why it stands for nothing until it is restarted.
-    restart_reason: Option<String>,
+    /// Why it stands for nothing until the store's fencing tokens are raised.
+    setback: Option<StoreSetback>,
 }
 
 impl Heart {
@@ -44,7 +45,7 @@ impl Heart {
             membership: Membership::default(),
             standing_down: false,
             stopping: false,
-            restart_reason: None,
+            setback: None,
         }
     }
 
@@ -69,7 +70,9 @@ impl Heart {
         let stands =
             |c: &&GroupCandidacy| !c.is_idle() || (self.joined().is_some() && !self.is_withdrawn());
         let groups = self.candidacies.values().filter(stands).map(GroupCandidacy::next_wake);
-        groups.chain([self.session.next_wake()]).min().unwrap_or(BootTime::NEVER)
+        let setback =
+            self.setback.as_ref().filter(|_| !self.standing_down).map(StoreSetback::next_wake);
+        groups.chain(setback).chain([self.session.next_wake()]).min().unwrap_or(BootTime::NEVER)
     }
 
     /// Whether the host has stopped: nothing runs and no lease is held.
@@ -96,14 +99,15 @@ impl Heart {
         &self.candidacies
     }
 
-    /// Why the host stands for nothing until it is restarted, if that is so.
+    /// What was observed of a store that is not the one that this host knew, as long as the host
+    /// stands for nothing because of that.
     #[must_use]
-    pub fn restart_reason(&self) -> Option<&str> {
-        self.restart_reason.as_deref()
+    pub fn setback(&self) -> Option<&str> {
+        self.setback.as_ref().map(StoreSetback::seen)
     }
 
     fn is_withdrawn(&self) -> bool {
-        self.standing_down || self.restart_reason.is_some()
+        self.standing_down || self.setback.is_some()
     }
 
     /// The live session, if the host has joined the members with it.
@@ -152,7 +156,15 @@ impl Heart {
                     self.end_all(EndCause::DeadlinePassed, now, out);
                 }
             }
-            HeartEvent::StoreChanged { seen, behind } => self.store_changed(seen, behind, now, out),
+            HeartEvent::StoreChanged { seen, above } => self.store_changed(seen, above, now, out),
+            HeartEvent::TokensRaised { above } => {
+                self.setback.take_if(|setback| setback.is_overcome_by(above));
+            }
+            HeartEvent::RaiseFailed => {
+                if let Some(setback) = &mut self.setback {
+                    setback.request_failed(&self.timings, now);
+                }
+            }
             HeartEvent::Released { lease } => self.session.released(lease),
             HeartEvent::Ready { group } => self.candidacy(group).ready(),
             // A group may be barred before it has any actions.
@@ -171,14 +183,13 @@ impl Heart {
         self.end_all(EndCause::Shutdown, now, out);
     }
 
-    /// Everything that was granted or won belongs to another history of the store. If the store is
-    /// behind, it will give out fencing tokens again. A host that has seen the later fencing tokens
-    /// must not lead then: what it writes could pass for an earlier leader's. Only people can
-    /// decide that this was intended.
+    /// Everything that was granted or won belongs to another history of the store, which may give
+    /// out the same fencing tokens again. What a leader writes under one of them could pass for an
+    /// earlier leader's, so this host stands for nothing before they are raised.
     fn store_changed(
         &mut self,
         seen: String,
-        behind: bool,
+        above: FencingToken,
         now: BootTime,
         out: &mut Vec<HeartCommand>,
     ) {
@@ -186,9 +197,7 @@ impl Heart {
         if let Some(lease) = self.live() {
             self.session.end(lease);
         }
-        if behind {
-            self.restart_reason = Some(seen);
-        }
+        self.setback = Some(StoreSetback::noticed(seen, above, self.setback.as_ref(), now));
     }
 
     fn handle_group_event(
@@ -234,6 +243,12 @@ impl Heart {
     }
 
     fn advance(&mut self, now: BootTime, out: &mut Vec<HeartCommand>) {
+        let request = self
+            .setback
+            .as_mut()
+            .filter(|_| !self.standing_down)
+            .and_then(|setback| setback.take_request(now));
+        out.extend(request.map(|above| HeartCommand::RaiseTokens { above }));
         let (joined, aside) = (self.joined(), self.is_withdrawn());
         for candidacy in self.candidacies.values_mut() {
             candidacy.advance(joined, aside, now, out);

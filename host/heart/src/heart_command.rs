@@ -1,6 +1,6 @@
 //! The commands that the heart issues.
 
-use super::{EndCause, Group, LeaderKey, LeaseId};
+use super::{EndCause, FencingToken, Group, LeaderKey, LeaseId};
 use crate::clock::BootTime;
 
 /// Something for the caller to do.
@@ -22,6 +22,13 @@ pub enum HeartCommand {
     Revoke {
         /// The lease to revoke.
         lease: LeaseId,
+    },
+    /// Make the store give out higher fencing tokens only. Answered by
+    /// [`TokensRaised`](super::HeartEvent::TokensRaised) or
+    /// [`RaiseFailed`](super::HeartEvent::RaiseFailed).
+    RaiseTokens {
+        /// The fencing token that all later ones must exceed.
+        above: FencingToken,
     },
     /// Stand for election.
     Campaign {

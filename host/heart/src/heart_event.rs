@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{EndCause, Group, LeaderKey, LeaseId};
+use super::{EndCause, FencingToken, Group, LeaderKey, LeaseId};
 use crate::clock::BootTime;
 
 /// Something that has happened.
@@ -65,9 +65,16 @@ pub enum HeartEvent {
     StoreChanged {
         /// What was observed about the store.
         seen: String,
-        /// Whether the store went back, so that it will give out the same fencing tokens again.
-        behind: bool,
+        /// The highest fencing token that it may have given out before.
+        above: FencingToken,
     },
+    /// Every fencing token that the store gives out from now on is higher than this one.
+    TokensRaised {
+        /// The fencing token.
+        above: FencingToken,
+    },
+    /// The store could not raise its fencing tokens.
+    RaiseFailed,
     /// The lease was revoked, or could not be and has to run out by itself. In the latter case a
     /// second event may follow, when the lease was revoked after all.
     Released {

@@ -38,8 +38,9 @@
 //!   alive it no longer renews its lease, so keys that cannot be given up expire with the lease.
 //! - For every term that was started, `Resign` and `Revoke` come after `Stopped`: resigning is the
 //!   last thing that a term does.
-//! - A host never leads under a fencing token at or below one that it has led under before. If the
-//!   store went back to an older state, the host leads nothing at all until it is restarted.
+//! - A host never leads under a fencing token at or below one that it has seen. If the store went
+//!   back to an older state or is another one, the host stands in no election before the store's
+//!   fencing tokens rise above all that it has seen.
 
 mod candidacy_stage;
 pub mod clock;
@@ -50,6 +51,7 @@ mod heart_command;
 mod heart_event;
 mod session;
 mod spread_plan;
+mod store_setback;
 mod strategy;
 mod term;
 mod timings;

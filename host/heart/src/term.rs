@@ -51,9 +51,11 @@ impl fmt::Display for LeaseId {
     }
 }
 
-/// The fencing token: the create revision of the leader's key.
+/// The fencing token: the create revision of the leader's key, above the cluster's *floor*.
 ///
-/// It strictly increases from one term of a group to the next.
+/// It strictly increases from one term of a group to the next. The floor is 0 at first. It rises
+/// when the store begins to count revisions from a lower number again, because it was restored or
+/// replaced, so that fencing tokens increase all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct FencingToken(pub i64);
@@ -72,10 +74,32 @@ pub struct LeaderKey {
     pub group: Group,
     /// The key's name in the store.
     pub key: Arc<str>,
-    /// The key's create revision.
+    /// The key's create revision, by which the store tells it from an earlier key of this name.
+    pub create_revision: i64,
+    /// The fencing token of the term.
     pub fencing_token: FencingToken,
     /// The lease that the key is attached to.
     pub lease: LeaseId,
+}
+
+impl LeaderKey {
+    /// The key called `key`, in a cluster whose floor is 0.
+    #[must_use]
+    pub fn new(
+        group: Group,
+        key: impl Into<Arc<str>>,
+        lease: LeaseId,
+        create_revision: i64,
+    ) -> Self {
+        let fencing_token = FencingToken(create_revision);
+        Self { group, key: key.into(), create_revision, fencing_token, lease }
+    }
+
+    /// The same key in a cluster with this floor.
+    #[must_use]
+    pub fn above(self, floor: i64) -> Self {
+        Self { fencing_token: FencingToken(floor.saturating_add(self.create_revision)), ..self }
+    }
 }
 
 /// One leadership, from winning the election to the end of teardown.

@@ -33,9 +33,9 @@ use soloist_telemetry::{
 };
 use soloist_text::millis;
 
-/// The reason shown when a host leads nothing after its supervisor restarted it.
-const WENT_BACK: &str = "the store went back before this host crashed, and gives out fencing tokens again; \
-                         restart this host, with its supervisor, if that was meant";
+/// What is shown if the host crashed between noticing it and having the fencing tokens raised.
+const CHANGED_BEFORE: &str =
+    "the store had been reset, restored or replaced when this host crashed";
 /// The longest sleep: tokio's timers stand still while the machine is suspended.
 const NAP: Duration = Duration::from_millis(250);
 
@@ -97,8 +97,8 @@ impl DriverLoop {
 
     /// Runs until the heart has stopped.
     pub(crate) async fn run(mut self, mut inbox: UnboundedReceiver<HeartEvent>) {
-        if self.session_observer.store_has_gone_back() {
-            self.store_changed(StoreMismatch { seen: WENT_BACK.to_owned(), behind: true });
+        if let Some(above) = self.session_observer.tokens_to_raise() {
+            self.store_changed(StoreMismatch { seen: CHANGED_BEFORE.to_owned(), above });
         }
         self.feed(HeartEvent::Tick);
         while !self.heart.is_done() {
@@ -127,12 +127,11 @@ impl DriverLoop {
         self.terms.join().await;
     }
 
-    fn store_changed(&mut self, StoreMismatch { seen, behind }: StoreMismatch) {
+    fn store_changed(&mut self, StoreMismatch { seen, above }: StoreMismatch) {
         report::store_changed(&seen, self.heart.host(), &self.journal);
-        if behind {
-            self.session_observer.store_went_back();
-        }
-        self.feed(HeartEvent::StoreChanged { seen, behind });
+        measure::store_changed();
+        self.session_observer.store_changed(above);
+        self.feed(HeartEvent::StoreChanged { seen, above });
     }
 
     fn answer(&mut self, CallAnswer { event, outcome }: CallAnswer) {
@@ -168,12 +167,20 @@ impl DriverLoop {
             self.calls.join(*lease);
             self.calls.watch_session(*lease);
         }
+        let overcomes = match &event {
+            HeartEvent::TokensRaised { above } if self.heart.setback().is_some() => Some(*above),
+            _ => None,
+        };
         self.repeated_failures.observe(&event);
         let commands = self.heart.step(event, BootTime::now());
         // Before anything that takes time, even writing a log line.
         commands.iter().for_each(|command| self.terms.close_gate(command));
         // Anyone who reads of a change in the log and then looks must find it.
         self.publish();
+        if let Some(above) = overcomes.filter(|_| self.heart.setback().is_none()) {
+            self.session_observer.tokens_raised();
+            report::tokens_raised(above, self.heart.host(), &self.journal);
+        }
         for command in commands {
             if !self.repeated_failures.repeats(&command) {
                 report::transition(&command, self.heart.host(), &self.journal);
@@ -198,6 +205,10 @@ impl DriverLoop {
             HeartCommand::Grant { sent } => self.calls.grant(self.timings.ttl, sent),
             HeartCommand::Renew { lease, sent } => self.calls.renew(lease, sent),
             HeartCommand::Revoke { lease } => self.calls.revoke(lease),
+            // As long as a lease: one that the store has forgotten may still be relied on.
+            HeartCommand::RaiseTokens { above } => {
+                self.calls.raise_tokens(above, self.timings.ttl);
+            }
             HeartCommand::Campaign { group, lease, attempt } => {
                 self.calls.campaign(group, lease, attempt);
             }
@@ -240,7 +251,7 @@ impl DriverLoop {
             standing.map(|s| HeartEvent::KeyQueued { key: s.key.clone() }).collect();
         for candidacy in self.heart.candidacies().values() {
             if let Some(key) = candidacy.stage().key()
-                && roster.revision >= key.fencing_token.0
+                && roster.is_after(key.fencing_token)
                 && !roster.has(key)
             {
                 events.push(HeartEvent::KeyGone { key: key.clone() });

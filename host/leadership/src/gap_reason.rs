@@ -24,6 +24,8 @@ pub enum GapReason {
         /// The command that lets hosts stand again.
         resume: String,
     },
+    /// The store was set back or replaced: nobody leads until every lease of before has run out.
+    Grace,
     /// The head of the queue belongs to no host.
     Stranger(Arc<ForeignCandidate>),
     /// The host that heads the queue has not said that it leads.
@@ -46,6 +48,10 @@ impl fmt::Display for GapReason {
             Self::Paused { by, resume } => {
                 write!(f, "a pause by {by} stops failover; `{resume}` lets a host lead")
             }
+            Self::Grace => f.write_str(
+                "the store was restored or replaced, so nobody leads before every lease that it \
+                 may have forgotten has run out",
+            ),
             Self::Stranger(it) => {
                 write!(f, "{it} heads its queue; `{}` removes that", it.remove)
             }
@@ -87,6 +93,9 @@ impl GapReason {
         // If this host could not resign its key yet, it knows that nothing performs under it.
         let own =
             view.session.map(|(lease, _)| lease).filter(|_| here == Some(CandidacyRole::Resigning));
+        if roster.grace {
+            return Some(Self::Grace);
+        }
         let performs = |leader: &QueuedCandidate| {
             leader.candidate.since.is_some() && Some(leader.key.lease) != own
         };

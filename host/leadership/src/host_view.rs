@@ -43,8 +43,9 @@ pub struct HostView {
     pub groups: BTreeMap<Group, GroupView>,
     /// The error of the last failed call to the store, until one succeeds.
     pub store_error: Option<String>,
-    /// Why the host stands for nothing until it is restarted.
-    pub restart_reason: Option<String>,
+    /// What was observed of a store that is not the one that the host knew, as long as the host
+    /// stands for nothing because of that.
+    pub setback: Option<String>,
 }
 
 impl HostView {
@@ -52,7 +53,7 @@ impl HostView {
     /// store.
     #[must_use]
     pub fn of(heart: &Heart, store_error: Option<String>) -> Self {
-        let held = heart.restart_reason();
+        let held = heart.setback();
         let view = |(group, candidacy): (&Group, &GroupCandidacy)| {
             (group.clone(), of_group(candidacy, held))
         };
@@ -62,7 +63,7 @@ impl HostView {
             obstacle: heart.obstacle().map(ToOwned::to_owned),
             groups: heart.candidacies().iter().map(view).collect(),
             store_error,
-            restart_reason: held.map(ToOwned::to_owned),
+            setback: held.map(ToOwned::to_owned),
         }
     }
 

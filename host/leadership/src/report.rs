@@ -8,7 +8,7 @@ use std::{
 use tracing::{debug, info, warn};
 
 use crate::host_view::{GroupView, HostView};
-use soloist_heart::{Group, HeartCommand, HeartEvent, clock::BootTime};
+use soloist_heart::{FencingToken, Group, HeartCommand, HeartEvent, clock::BootTime};
 use soloist_stores::StoreError;
 use soloist_telemetry::{
     journal::{Journal, Transition},
@@ -28,6 +28,7 @@ pub(crate) fn transition(command: &HeartCommand, host: &str, journal: &Journal) 
         HeartCommand::Resign { key } => of("resigning").in_term(key),
         HeartCommand::Grant { .. }
         | HeartCommand::Renew { .. }
+        | HeartCommand::RaiseTokens { .. }
         | HeartCommand::Extend { .. }
         | HeartCommand::Verify { .. }
         | HeartCommand::Revoke { .. } => return,
@@ -61,6 +62,9 @@ pub(crate) fn command(command: &HeartCommand, host: &Arc<str>) {
             info!(event = "resigning", group = %key.group, fencing_token = key.fencing_token.0, "resigning");
         }
         HeartCommand::Revoke { lease } => debug!(event = "revoking", %lease, "ending the session"),
+        HeartCommand::RaiseTokens { above } => {
+            debug!(event = "raising-tokens", above = above.0, "raising the fencing tokens");
+        }
         HeartCommand::Grant { .. } | HeartCommand::Renew { .. } | HeartCommand::Extend { .. } => {}
     }
 }
@@ -104,6 +108,16 @@ impl RepeatedFailures {
 pub(crate) fn store_changed(seen: &str, host: &str, journal: &Journal) {
     warn!(event = "store-changed", "{seen}; the session and all terms of this host end");
     journal.record(Transition::of("store-changed", host).because(seen));
+}
+
+/// Reports that the store's fencing tokens exceed all that this host has seen.
+pub(crate) fn tokens_raised(above: FencingToken, host: &str, journal: &Journal) {
+    info!(
+        event = "tokens-raised",
+        above = above.0,
+        "fencing tokens go on above {above}, and {host} stands for election again"
+    );
+    journal.record(Transition::of("tokens-raised", host).because(format!("above {above}")));
 }
 
 /// Reports what keeps this host from standing for election, and when nothing does any more.

@@ -1,6 +1,6 @@
 //! An observer of this host's sessions that outlives the host, such as its supervisor.
 
-use soloist_heart::LeaseId;
+use soloist_heart::{FencingToken, LeaseId};
 
 /// Is notified of each session, on the election thread. It must not block.
 pub trait SessionObserver: Send + 'static {
@@ -11,13 +11,17 @@ pub trait SessionObserver: Send + 'static {
     /// The store has confirmed that nothing of the session is left.
     fn ended(&mut self, lease: LeaseId);
 
-    /// The store went back to an older state, so this host leads nothing until a person restarts
-    /// it.
-    fn store_went_back(&mut self);
+    /// The store is not the one that it was, so this host leads nothing before the store's fencing
+    /// tokens exceed `above`.
+    fn store_changed(&mut self, above: FencingToken);
 
-    /// Whether an earlier process of this host has reported that. A restart after a crash does not
-    /// count as a restart by a person.
-    fn store_has_gone_back(&self) -> bool;
+    /// The store's fencing tokens are high enough.
+    fn tokens_raised(&mut self);
+
+    /// What an earlier process of this host has reported by
+    /// [`store_changed`](Self::store_changed), if it did not come to report that they are high
+    /// enough.
+    fn tokens_to_raise(&self) -> Option<FencingToken>;
 }
 
 /// No observer.
@@ -26,9 +30,11 @@ impl SessionObserver for () {
 
     fn ended(&mut self, _: LeaseId) {}
 
-    fn store_went_back(&mut self) {}
+    fn store_changed(&mut self, _: FencingToken) {}
 
-    fn store_has_gone_back(&self) -> bool {
-        false
+    fn tokens_raised(&mut self) {}
+
+    fn tokens_to_raise(&self) -> Option<FencingToken> {
+        None
     }
 }

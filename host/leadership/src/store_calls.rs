@@ -14,7 +14,9 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
-use soloist_heart::{Group, HeartEvent, LeaderKey, LeaseId, Timings, clock::BootTime};
+use soloist_heart::{
+    FencingToken, Group, HeartEvent, LeaderKey, LeaseId, Timings, clock::BootTime,
+};
 use soloist_stores::{Candidate, Member, Store, StoreError};
 use soloist_text::{millis, with_causes};
 
@@ -136,6 +138,17 @@ impl StoreCalls {
         if let Some(former) = self.releasing.replace(task) {
             former.abort();
         }
+    }
+
+    /// `grace`: how long nobody leads afterwards.
+    pub(crate) fn raise_tokens(&self, above: FencingToken, grace: Duration) {
+        let store = Arc::clone(&self.store);
+        self.call(async move {
+            match store.raise_tokens(above, grace).await {
+                Ok(()) => ok(HeartEvent::TokensRaised { above }),
+                Err(error) => failed(HeartEvent::RaiseFailed, error),
+            }
+        });
     }
 
     pub(crate) fn campaign(&mut self, group: Group, lease: LeaseId, attempt: u64) {

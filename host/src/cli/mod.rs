@@ -28,6 +28,7 @@ mod settings_args;
 mod signals;
 mod state;
 mod status;
+mod store;
 mod task;
 mod temporary_folder;
 mod terminal;
@@ -89,6 +90,7 @@ enum CliCommand {
     #[command(visible_alias = "tasks")]
     Task(task::TaskArgs),
     State(state::StateArgs),
+    Store(store::StoreArgs),
     #[command(visible_alias = "plugins")]
     Plugin(plugin::PluginArgs),
     #[cfg(feature = "scaffold")]
@@ -141,6 +143,7 @@ fn dispatch(command: CliCommand) -> Result<ExitCode, ExitError> {
         CliCommand::Job(args) => in_runtime(job::main(args)),
         CliCommand::Task(args) => in_runtime(task::main(args)),
         CliCommand::State(args) => in_runtime(state::main(args)),
+        CliCommand::Store(args) => store::main(args),
         CliCommand::Plugin(args) => plugin::main(args),
         #[cfg(feature = "scaffold")]
         CliCommand::Dev(args) => in_runtime(dev::main(args)),

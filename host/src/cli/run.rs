@@ -23,6 +23,7 @@ use crate::{
     supervisor::{HostExit, Supervisor, SupervisorError, SupervisorLink},
 };
 use soloist_config::Config;
+use soloist_heart::FencingToken;
 use soloist_leadership::SessionObserver;
 use soloist_resources::descriptors;
 
@@ -55,9 +56,9 @@ pub(super) struct RunArgs {
     /// The supervisor's process: this is the host that it runs
     #[arg(long, hide = true, value_name = "PID")]
     supervised: Option<i32>,
-    /// The store went back under an earlier life of this host
-    #[arg(long, hide = true)]
-    store_went_back: bool,
+    /// The store's fencing tokens are to exceed this one, as an earlier run of this host has found
+    #[arg(long, hide = true, value_name = "TOKEN")]
+    raise_above: Option<i64>,
     /// Stop when stdin ends
     #[arg(long, env = "SOLOIST_EXIT_WITH_PARENT", hide = true, value_parser = FalseyValueParser::new())]
     exit_with_parent: bool,
@@ -68,7 +69,7 @@ pub(super) struct RunArgs {
 
 /// Runs a host until it is asked to stop: as a child of this process, or within it.
 pub(super) fn main(args: RunArgs) -> Result<ExitCode, ExitError> {
-    let tie = |supervisor| link_to_supervisor(supervisor, args.store_went_back);
+    let tie = |supervisor| link_to_supervisor(supervisor, args.raise_above);
     let link = args.supervised.map(tie).transpose()?;
     let _log = logging::start(args.log_format, &args.log)?;
     descriptors::check_limit().map_err(ExitError::unavailable)?;
@@ -80,9 +81,12 @@ pub(super) fn main(args: RunArgs) -> Result<ExitCode, ExitError> {
     }
 }
 
-fn link_to_supervisor(supervisor: i32, store_went_back: bool) -> Result<SupervisorLink, ExitError> {
+fn link_to_supervisor(
+    supervisor: i32,
+    raise_above: Option<i64>,
+) -> Result<SupervisorLink, ExitError> {
     let failed = |error| ExitError::internal("cannot run under a supervisor", &error);
-    SupervisorLink::attach(supervisor, store_went_back).map_err(failed)
+    SupervisorLink::attach(supervisor, raise_above.map(FencingToken)).map_err(failed)
 }
 
 /// Runs the host as a child of this process.
@@ -112,13 +116,13 @@ async fn supervise(args: RunArgs) -> Result<ExitCode, ExitError> {
 }
 
 /// The arguments of this process, adapted for the host that it supervises.
-fn host_arguments(store_went_back: bool) -> Vec<OsString> {
+fn host_arguments(raise_above: Option<FencingToken>) -> Vec<OsString> {
     let mut arguments: Vec<_> = env::args_os().skip(1).collect();
     let supervised = format!("--supervised={}", process::id()).into();
-    let went_back = store_went_back.then(|| "--store-went-back".into());
+    let raise = raise_above.map(|above| format!("--raise-above={above}").into());
     // Directly after the subcommand, since there may be a `--` later.
     let after = arguments.len().min(1);
-    arguments.splice(after..after, [supervised].into_iter().chain(went_back));
+    arguments.splice(after..after, [supervised].into_iter().chain(raise));
     arguments
 }
 

@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::supervisor_message::OpenSessions;
-use soloist_heart::LeaseId;
+use soloist_heart::{FencingToken, LeaseId};
 
 /// How long to read on once the host is dead: all of its messages are in the socket already.
 const LAST_WORDS: Duration = Duration::from_millis(100);
@@ -99,9 +99,10 @@ impl HostProcess {
         self.sessions.any()
     }
 
-    /// Whether it has seen the store go back to an older state.
-    pub(super) fn went_back(&self) -> bool {
-        self.sessions.went_back()
+    /// Above what it has left the store's fencing tokens to be raised, if it has said anything of
+    /// it.
+    pub(super) fn raise_above(&self) -> Option<Option<FencingToken>> {
+        self.sessions.raise_above()
     }
 
     /// The sessions that it has not ended itself, the newest first.

@@ -50,7 +50,7 @@ pub use self::{supervisor_error::SupervisorError, supervisor_link::SupervisorLin
 
 use self::{back_off::BackOff, host_process::HostProcess, session_release::SessionRelease};
 use soloist_config::{Config, ConfigError};
-use soloist_heart::clock::BootTime;
+use soloist_heart::{FencingToken, clock::BootTime};
 use soloist_text::{millis, with_causes};
 
 /// Added to the time that a host may take to stop: the machine may be slow.
@@ -80,9 +80,9 @@ pub enum StopRequest {
 pub struct Supervisor<L> {
     /// The executable of the host.
     pub program: PathBuf,
-    /// The arguments of the host. The parameter is whether an earlier run of the host has seen the
-    /// store go back to an older state.
-    pub arguments: fn(bool) -> Vec<OsString>,
+    /// The arguments of the host. The parameter is above what an earlier run of the host has left
+    /// the store's fencing tokens to be raised.
+    pub arguments: fn(Option<FencingToken>) -> Vec<OsString>,
     /// Reads the settings in the same way as the host.
     pub load: L,
     /// The requests of people to stop.
@@ -142,7 +142,7 @@ impl<L: Fn() -> Result<Config, ConfigError>> Supervisor<L> {
     async fn run_once(&mut self, past: &mut PastRuns) -> Result<RunEnd, SupervisorError> {
         // Read again each time, as the host does: both must use the same store.
         let config = (self.load)()?;
-        let arguments = (self.arguments)(past.went_back);
+        let arguments = (self.arguments)(past.raise_above);
         let host = HostProcess::start(&self.program, &arguments)
             .map_err(|error| SupervisorError::of_start(&self.program, error))?;
         Ok(self.watch_run(host, &config, past).await?)
@@ -184,7 +184,7 @@ impl<L: Fn() -> Result<Config, ConfigError>> Supervisor<L> {
             let _ = timeout(config.timings.request_timeout, past.releases.join_next()).await;
         }
         past.had_session |= host.had_session();
-        past.went_back |= host.went_back();
+        past.raise_above = host.raise_above().unwrap_or(past.raise_above);
         Ok(match (status.code(), status.signal(), last_request) {
             (_, _, Some(StopRequest::Kill)) => RunEnd::Final(HostExit::Forced),
             // The host did not handle signals yet, and so had not started anything.
@@ -248,8 +248,8 @@ struct PastRuns {
     releases: JoinSet<()>,
     /// Whether one of the runs had a session in the store.
     had_session: bool,
-    /// Whether one of the runs has seen the store go back to an older state.
-    went_back: bool,
+    /// Above what one of them has left the store's fencing tokens to be raised.
+    raise_above: Option<FencingToken>,
 }
 
 /// How one run of the host ended.

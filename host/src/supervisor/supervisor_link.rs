@@ -8,7 +8,7 @@ use rustix::{
 };
 
 use super::supervisor_message::SupervisorMessage;
-use soloist_heart::LeaseId;
+use soloist_heart::{FencingToken, LeaseId};
 use soloist_leadership::SessionObserver;
 
 /// The host's link to its supervisor: the socket that is its stdin.
@@ -16,19 +16,19 @@ use soloist_leadership::SessionObserver;
 pub struct SupervisorLink {
     /// The part of the last message that did not fit into the socket.
     unsent: Vec<u8>,
-    /// Whether an earlier run of this host has seen the store go back to an older state.
-    went_back: bool,
+    /// Above what an earlier run of this host has left the store's fencing tokens to be raised.
+    raise_above: Option<FencingToken>,
 }
 
 impl SupervisorLink {
     /// Has this process killed by the kernel when `supervisor`, its parent process, ends.
-    /// `went_back` is whether an earlier run of this host has seen the store go back. To be called
-    /// on the first thread, before there are others. The caller also watches for the end of stdin,
-    /// which means the same.
+    /// `raise_above`: what an earlier run of this host has left to do. To be called on the first
+    /// thread, before there are others. The caller also watches for the end of stdin, which means
+    /// the same.
     ///
     /// # Errors
     /// The supervisor has ended already, or the system does not support this.
-    pub fn attach(supervisor: i32, went_back: bool) -> io::Result<Self> {
+    pub fn attach(supervisor: i32, raise_above: Option<FencingToken>) -> io::Result<Self> {
         // A session without a terminal: Ctrl-C and Ctrl-Z are for the supervisor, and `stty tostop`
         // cannot stop a host that writes its log. This fails for the leader of a process group,
         // which has such a session already.
@@ -38,7 +38,7 @@ impl SupervisorLink {
         if getppid() != Pid::from_raw(supervisor) {
             return Err(io::Error::new(io::ErrorKind::NotFound, "the supervisor has ended"));
         }
-        Ok(Self { unsent: Vec::new(), went_back })
+        Ok(Self { unsent: Vec::new(), raise_above })
     }
 
     /// Writes what fits into the socket and never waits: a supervisor that is frozen, or does not
@@ -72,11 +72,15 @@ impl SessionObserver for SupervisorLink {
         self.send(SupervisorMessage::Over(lease));
     }
 
-    fn store_went_back(&mut self) {
-        self.send(SupervisorMessage::WentBack);
+    fn store_changed(&mut self, above: FencingToken) {
+        self.send(SupervisorMessage::StoreChanged { above });
     }
 
-    fn store_has_gone_back(&self) -> bool {
-        self.went_back
+    fn tokens_raised(&mut self) {
+        self.send(SupervisorMessage::TokensRaised);
+    }
+
+    fn tokens_to_raise(&self) -> Option<FencingToken> {
+        self.raise_above
     }
 }

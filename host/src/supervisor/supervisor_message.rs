@@ -1,9 +1,10 @@
 //! The messages of a host to its supervisor: one line when a session was opened, one when nothing
-//! of it is left in the store, and one when the store went back to an older state.
+//! of it is left in the store, one when the store was reset, restored or replaced, and one when its
+//! fencing tokens are high enough after that.
 
 use std::{fmt, str::FromStr};
 
-use soloist_heart::LeaseId;
+use soloist_heart::{FencingToken, LeaseId};
 
 /// How many sessions are remembered: more than a host can leave in a store within a TTL.
 const MOST: usize = 16;
@@ -15,18 +16,22 @@ pub(super) enum SupervisorMessage {
     Opened(LeaseId),
     /// The session has ended, and nothing of it is left in the store.
     Over(LeaseId),
-    /// The store went back to an older state: this host leads nothing until people restart it.
-    WentBack,
+    /// The store is another one, or an older state of it: this host leads nothing before the
+    /// fencing tokens exceed this one.
+    StoreChanged { above: FencingToken },
+    /// They do.
+    TokensRaised,
 }
 
-const WENT_BACK: &str = "went-back";
+const TOKENS_RAISED: &str = "tokens-raised";
 
 impl fmt::Display for SupervisorMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Opened(lease) => write!(f, "opened {}", lease.0),
             Self::Over(lease) => write!(f, "over {}", lease.0),
-            Self::WentBack => f.write_str(WENT_BACK),
+            Self::StoreChanged { above } => write!(f, "store-changed {above}"),
+            Self::TokensRaised => f.write_str(TOKENS_RAISED),
         }
     }
 }
@@ -35,14 +40,15 @@ impl FromStr for SupervisorMessage {
     type Err = ();
 
     fn from_str(line: &str) -> Result<Self, ()> {
-        if line == WENT_BACK {
-            return Ok(Self::WentBack);
+        if line == TOKENS_RAISED {
+            return Ok(Self::TokensRaised);
         }
-        let (word, lease) = line.split_once(' ').ok_or(())?;
-        let lease = LeaseId(lease.parse().map_err(drop)?);
+        let (word, number) = line.split_once(' ').ok_or(())?;
+        let number = number.parse().map_err(drop)?;
         match word {
-            "opened" => Ok(Self::Opened(lease)),
-            "over" => Ok(Self::Over(lease)),
+            "opened" => Ok(Self::Opened(LeaseId(number))),
+            "over" => Ok(Self::Over(LeaseId(number))),
+            "store-changed" => Ok(Self::StoreChanged { above: FencingToken(number) }),
             _ => Err(()),
         }
     }
@@ -55,7 +61,9 @@ pub(super) struct OpenSessions {
     open: Vec<LeaseId>,
     /// Whether there was any session.
     any: bool,
-    went_back: bool,
+    /// Above what the store's fencing tokens are still to be raised, if the host has said anything
+    /// of it.
+    raise_above: Option<Option<FencingToken>>,
 }
 
 impl OpenSessions {
@@ -68,7 +76,10 @@ impl OpenSessions {
                 self.any = true;
             }
             Ok(SupervisorMessage::Over(lease)) => self.open.retain(|open| *open != lease),
-            Ok(SupervisorMessage::WentBack) => self.went_back = true,
+            Ok(SupervisorMessage::StoreChanged { above }) => {
+                self.raise_above = Some(Some(above));
+            }
+            Ok(SupervisorMessage::TokensRaised) => self.raise_above = Some(None),
             Err(()) => {}
         }
     }
@@ -78,9 +89,10 @@ impl OpenSessions {
         self.open.clone()
     }
 
-    /// Whether the host has seen the store go back to an older state.
-    pub(super) fn went_back(&self) -> bool {
-        self.went_back
+    /// Above what the store's fencing tokens are still to be raised, if the host has said anything
+    /// of it.
+    pub(super) fn raise_above(&self) -> Option<Option<FencingToken>> {
+        self.raise_above
     }
 
     /// Whether there was any session.
@@ -104,7 +116,8 @@ mod tests {
         for message in [
             SupervisorMessage::Opened(LeaseId(i64::MAX)),
             SupervisorMessage::Over(LeaseId(1)),
-            SupervisorMessage::WentBack,
+            SupervisorMessage::StoreChanged { above: FencingToken(7) },
+            SupervisorMessage::TokensRaised,
         ] {
             assert_eq!(message.to_string().parse(), Ok(message));
         }
@@ -114,6 +127,16 @@ mod tests {
     fn what_is_left_are_the_sessions_that_are_not_over() {
         assert_eq!(open_after(&["opened 1", "opened 2", "over 1", "opened 3"]), [3, 2]);
         assert_eq!(open_after(&["opened 1", "over 2", "opened", "closed 1", "over x", ""]), [1]);
+    }
+
+    #[test]
+    fn what_is_to_be_raised_is_known_until_it_was() {
+        let mut sessions = OpenSessions::default();
+        assert_eq!(sessions.raise_above(), None);
+        sessions.note("store-changed 52");
+        assert_eq!(sessions.raise_above(), Some(Some(FencingToken(52))));
+        sessions.note("tokens-raised");
+        assert_eq!(sessions.raise_above(), Some(None));
     }
 
     #[test]

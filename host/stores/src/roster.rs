@@ -10,7 +10,7 @@ use crate::{
     member::{FailedAction, Member},
     note::Notes,
 };
-use soloist_heart::{Group, LeaderKey, LeaseId};
+use soloist_heart::{FencingToken, Group, LeaderKey, LeaseId};
 
 /// The entry that a candidate writes about itself in an election. Stored as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,8 +48,7 @@ impl Candidate {
 pub struct QueuedCandidate {
     /// The candidate's own entry.
     pub candidate: Candidate,
-    /// The candidate's key. Its create revision is the fencing token of the term that the candidate
-    /// leads or would lead.
+    /// The candidate's key, with the fencing token of the term that it leads or would lead.
     pub key: LeaderKey,
 }
 
@@ -58,6 +57,10 @@ pub struct QueuedCandidate {
 pub struct Roster {
     /// The store's revision at which this was read.
     pub revision: i64,
+    /// What the store adds to a create revision for the fencing token.
+    pub floor: i64,
+    /// Whether nobody may lead for a while, because the store may have lost the record of a lease.
+    pub grace: bool,
     /// The hosts in the queue of each group, in the order in which they joined it.
     pub groups: BTreeMap<Group, Vec<Arc<QueuedCandidate>>>,
     /// The entries in the queues that belong to no host, in the same order.
@@ -82,9 +85,12 @@ impl Roster {
     }
 
     /// The hosts that will lead `group` one after the other: the leader, the next in line, and all
-    /// others ahead of the first foreign candidate.
+    /// others ahead of the first foreign candidate. Nobody during a grace period.
     #[must_use]
     pub fn succession(&self, group: &Group) -> &[Arc<QueuedCandidate>] {
+        if self.grace {
+            return &[];
+        }
         let queue = self.queue(group);
         let Some(stranger) = self.foreign_candidates(group).first() else { return queue };
         &queue[..queue
@@ -131,6 +137,12 @@ impl Roster {
         leader.failing.get(action).filter(|failing| failing.parked)
     }
 
+    /// Whether this roster was read after `fencing_token` was given out.
+    #[must_use]
+    pub fn is_after(&self, fencing_token: FencingToken) -> bool {
+        self.floor.saturating_add(self.revision) >= fencing_token.0
+    }
+
     /// Whether `key` is in its group's queue, at its create revision.
     #[must_use]
     pub fn has(&self, key: &LeaderKey) -> bool {
@@ -140,20 +152,32 @@ impl Roster {
     /// A roster with the same members and notes, but without queues.
     pub fn without_queues(&self) -> Self {
         let (members, notes) = (self.members.clone(), Arc::clone(&self.notes));
-        Self { revision: self.revision, members, notes, ..Self::default() }
+        Self { revision: self.revision, floor: self.floor, members, notes, ..Self::default() }
     }
 
     /// Whether `other` is equal, except possibly for its revision.
     pub fn same_content(&self, other: &Self) -> bool {
-        let Self { revision: _, groups, foreign_candidates: strangers, members, notes } = self;
-        *groups == other.groups
-            && *strangers == other.foreign_candidates
+        let Self { revision: _, floor, grace, groups, foreign_candidates, members, notes } = self;
+        (*floor, *grace) == (other.floor, other.grace)
+            && *groups == other.groups
+            && *foreign_candidates == other.foreign_candidates
             && *members == other.members
             && *notes == other.notes
     }
 
-    /// Adds or updates a candidate. If the value does not parse or the key has no lease, soloist
-    /// did not write it; `remove` then returns the command that deletes it.
+    /// Sets what is added to create revisions for fencing tokens.
+    pub(super) fn set_floor(&mut self, floor: i64) {
+        self.floor = floor;
+        for standing in self.groups.values_mut().flatten() {
+            let QueuedCandidate { candidate, key } = &**standing;
+            let (candidate, key) = (candidate.clone(), key.clone().above(floor));
+            *standing = QueuedCandidate { candidate, key }.into();
+        }
+    }
+
+    /// Adds or updates a candidate, whose key is given without the floor. If the value does not
+    /// parse or the key has no lease, soloist did not write it; `remove` then returns the command
+    /// that deletes it.
     pub(super) fn put_candidate(
         &mut self,
         key: LeaderKey,
@@ -161,6 +185,7 @@ impl Roster {
         remove: impl FnOnce() -> String,
     ) {
         self.drop_candidate(&key.group, &key.key);
+        let key = key.above(self.floor);
         let lease = Some(key.lease).filter(|lease| *lease != LeaseId::NONE);
         match serde_json::from_slice(value) {
             Ok(candidate) if lease.is_some() => {
@@ -230,16 +255,10 @@ fn drop_from<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use soloist_heart::FencingToken;
 
     fn put(roster: &mut Roster, fencing_token: i64, lease: i64, value: &str) {
-        let (group, key) = (Group::main(), fencing_token.to_string().into());
-        let key = LeaderKey {
-            group,
-            key,
-            fencing_token: FencingToken(fencing_token),
-            lease: LeaseId(lease),
-        };
+        let name = fencing_token.to_string();
+        let key = LeaderKey::new(Group::main(), name, LeaseId(lease), fencing_token);
         roster.put_candidate(key, value.as_bytes(), || format!("rm {fencing_token}"));
     }
 

@@ -15,7 +15,7 @@ use crate::{
     roster::{Candidate, Roster},
     state_store::StateStore,
 };
-use soloist_heart::{Group, LeaderKey, LeaseId};
+use soloist_heart::{FencingToken, Group, LeaderKey, LeaseId};
 
 /// A granted lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +118,15 @@ pub trait Store: Send + Sync + 'static {
     /// Those that the campaign would get.
     async fn rehearse(&self, group: &Group, lease: LeaseId) -> Result<(), StoreError>;
 
+    /// Makes every fencing token that the cluster is given from now on larger than `above`. To be
+    /// called when this store may not know all fencing tokens that were given out: it was restored
+    /// or replaced, or this is another one.
+    ///
+    /// If that takes any change, every candidate leaves its queue, and nobody leads for as long as
+    /// `grace` (NFS calls that a grace period, RFC 8881 §8.4.2): longer than any lease of which the
+    /// store may have lost the record. It is safe to repeat.
+    async fn raise_tokens(&self, above: FencingToken, grace: Duration) -> Result<(), StoreError>;
+
     /// Writes a note, replacing the previous one about the topic.
     async fn write_note(&self, topic: &NoteTopic, note: &Note) -> Result<(), StoreError>;
 
@@ -129,7 +138,8 @@ pub trait Store: Send + Sync + 'static {
     /// one before.
     async fn watch(&self) -> Result<RosterStream, StoreError>;
 
-    /// Reports that this store turned out to be another one, or an older state of it. Every
+    /// Reports that this store turned out to be another one, or an older state of it, or that its
+    /// fencing tokens were raised because somebody else has noticed that. Every
     /// connection that notices this reports it here before it passes on anything else from the
     /// store.
     fn mismatches(&self) -> watch::Receiver<Option<StoreMismatch>>;

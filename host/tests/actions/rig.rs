@@ -109,12 +109,8 @@ impl RunningAction {
 
     /// An action that was just started, under a term without an election.
     pub(crate) fn start(prepared: Prepared, gate: Arc<Gate>) -> Self {
-        let key = LeaderKey {
-            group: gate.term().group.clone(),
-            key: "main/1".into(),
-            fencing_token: gate.term().fencing_token,
-            lease: LeaseId(1),
-        };
+        let term = gate.term();
+        let key = LeaderKey::new(term.group.clone(), "main/1", LeaseId(1), term.fencing_token.0);
         Self::under(&TestStore::new(), prepared, gate, key)
     }
 

@@ -5,7 +5,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{TAKE_OVER, ends, is_next, leads_on, not_ready, outlives_its_lease, text};
+use super::{TAKE_OVER, ends, is_next, is_ready, leads_on, outlives_its_lease, text};
 use crate::harness::{
     CALM_TTL,
     cluster::{Cluster, Kind},
@@ -70,7 +70,7 @@ async fn members_of_two_etcds_are_no_store() {
 }
 
 /// `a` leads again after `keep` has saved the store, and `b` has seen that.
-async fn led_anew(cluster: &mut Cluster, keep: impl AsyncFnOnce(&Cluster)) {
+async fn led_again(cluster: &mut Cluster, keep: impl AsyncFnOnce(&Cluster)) -> i64 {
     cluster.join("a").await;
     cluster.web.until("a", |answer| answer.host == "a").await;
     cluster.join("b").await;
@@ -89,30 +89,29 @@ async fn led_anew(cluster: &mut Cluster, keep: impl AsyncFnOnce(&Cluster)) {
         })
         .await;
     }
+    leads.fencing_token
 }
 
-/// Checks that all hosts have noticed, and that one leads after all were restarted.
-async fn waits_for_a_restart(mut cluster: Cluster) {
+/// Checks that all hosts have noticed, and that one leads again without being restarted: under a
+/// higher fencing token than `before`, and not before every lease of before has run out.
+async fn goes_on_above(mut cluster: Cluster, before: i64, back: Instant) {
     for name in ["a", "b"] {
         let host = cluster.host(name);
-        let told = host.log.event(0, "store-changed").await;
-        let held = |status: &Value| status["groups"]["main"]["obstacle"].is_string();
-        let status = agrees(host, held).await;
-        let obstacle = text(&status["groups"]["main"]["obstacle"]);
-        for said in [text(&told["message"]), obstacle, &not_ready(host).await] {
-            for word in ["went back from", "restart this host if that was meant"] {
-                assert!(said.contains(word), "no {word:?} in {said:?}");
-            }
-        }
-        assert_ne!(status["groups"]["main"]["role"], "leader", "{status}");
+        let said = host.log.event(0, "store-changed").await;
+        assert!(text(&said["message"]).contains("went back from"), "{said}");
+        host.log.event(0, "tokens-raised").await;
     }
-    assert_eq!(cluster.web.get("/").await, None, "nobody leads");
-    assert!(cluster.host("b").log.events("leading").len() == 1, "{}", cluster.host("b").log);
+    let next = cluster.web.until("a leader", |answer| answer.fencing_token > before).await;
+    // The one that noticed last may have begun the wait a moment after the store was back.
+    assert!(back.elapsed() >= CALM_TTL, "it leads too early: {:?}", back.elapsed());
+    for name in ["a", "b"] {
+        let now = next.fencing_token;
+        agrees(cluster.host(name), |status| status["groups"]["main"]["fencing_token"] == now).await;
+        is_ready(cluster.host(name)).await;
+    }
     for name in ["a", "b"] {
         cluster.terminate(name).await;
     }
-    cluster.join("b").await;
-    cluster.web.until("b", |answer| answer.host == "b").await;
 }
 
 /// The snapshot contains the session's lease and the key of `a`'s first term, but not the key of
@@ -130,7 +129,7 @@ async fn an_etcd_that_is_restored_within_the_ttl_ends_the_term() {
             hand.put("other", format!("{round}"), None).await.expect("put");
         }
     };
-    led_anew(&mut cluster, keep).await;
+    let before = led_again(&mut cluster, keep).await;
     let seen = cluster.host("a").log.len();
     let etcd = cluster.etcd.as_mut().expect("etcd");
     let fault = Instant::now();
@@ -143,39 +142,65 @@ async fn an_etcd_that_is_restored_within_the_ttl_ends_the_term() {
     // A renewal is due every fifth of the TTL.
     let took = back.elapsed();
     assert!(took < CALM_TTL / 5 + TAKE_OVER, "noticed after {took:?}");
-    waits_for_a_restart(cluster).await;
+    goes_on_above(cluster, before, back).await;
 }
 
-/// A restart by the supervisor is not a restart by an operator.
+/// The host that is started again has not seen the store of before, and knows from its supervisor
+/// how far the fencing tokens had come.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_crash_lets_nobody_lead_under_a_store_that_went_back() {
+async fn a_crash_forgets_no_fencing_token_of_a_store_that_went_back() {
     let mut cluster = Cluster::new(Kind::Etcd).await;
     cluster.supervised = true;
     let keep = async |cluster: &Cluster| cluster.etcd.as_ref().expect("etcd").snapshot().await;
-    led_anew(&mut cluster, keep).await;
+    let before = led_again(&mut cluster, keep).await;
+    cluster.terminate("a").await;
+    let leads = cluster.web.until("b", |answer| answer.host == "b").await;
     let etcd = cluster.etcd.as_mut().expect("etcd");
     etcd.kill().await;
     etcd.restore_snapshot().await;
     etcd.start().await;
-    for host in cluster.hosts.values() {
-        host.log.event(0, "store-changed").await;
-    }
     let log = cluster.host("b").log.clone();
+    log.event(0, "store-changed").await;
     let seen = log.len();
     cluster.host("b").supervised(0).await.signal(Signal::KILL);
-    let told = log.event(seen, "store-changed").await;
-    assert!(text(&told["message"]).contains("went back before this host crashed"), "{told}");
-    // The host has a session, but does not stand.
-    log.event(seen, "session").await;
-    for _ in 0..3 {
-        log.event(log.len(), "renewed").await;
+    // Unless it has raised them before it was killed.
+    if log.events("tokens-raised").is_empty() {
+        let said = log.event(seen, "store-changed").await;
+        assert!(text(&said["message"]).contains("when this host crashed"), "{said}");
     }
-    assert!(log.lines().iter().skip(seen).all(|line| line["event"] != "standby"), "{log}");
-    for name in ["a", "b"] {
-        cluster.terminate(name).await;
+    let highest = leads.fencing_token.max(before);
+    cluster.web.until("b", |answer| answer.fencing_token > highest).await;
+}
+
+/// No host that runs remembers how high they were.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_raises_the_fencing_tokens() {
+    for kind in [Kind::Etcd, Kind::Sqlite] {
+        let mut cluster = Cluster::new(kind).await;
+        cluster.join("a").await;
+        let leads = cluster.web.until("a", |answer| answer.host == "a").await;
+        let above = leads.fencing_token + 1_000_000;
+        let raise = async |cluster: &Cluster| {
+            let settings = cluster.folder.path().join("operator.toml");
+            std::fs::write(&settings, cluster.configuration("")).expect("settings");
+            let mut raise = soloist();
+            raise.args(["store", "raise-tokens", "--above", &above.to_string(), "--config"]);
+            run(raise.arg(settings)).await
+        };
+        let raised = raise(&cluster).await;
+        assert!(raised.status.success(), "{}", raised.output);
+        assert!(
+            raised.output.contains(&format!("exceed {above} from now on")),
+            "{}",
+            raised.output
+        );
+        let next = cluster.web.until("a", |answer| answer.fencing_token > above).await;
+        // Once more, it changes nothing.
+        assert!(raise(&cluster).await.status.success());
+        let same = cluster.web.until("a", |answer| answer.host == "a").await;
+        assert_eq!(same.fencing_token, next.fencing_token);
+        cluster.terminate("a").await;
     }
-    cluster.join("b").await;
-    cluster.web.until("b", |answer| answer.host == "b").await;
 }
 
 /// As `sqlite3 soloist.db ".restore backup"` does it.
@@ -188,7 +213,7 @@ async fn a_file_that_is_restored_ends_the_term() {
         let file = Connection::open(&file).expect("a file");
         file.execute("VACUUM INTO ?1", [backup.to_str()]).expect("a backup");
     };
-    led_anew(&mut cluster, keep).await;
+    let before = led_again(&mut cluster, keep).await;
     let seen = cluster.host("a").log.len();
     let back = Instant::now();
     let mut restored = Connection::open(&file).expect("a file");
@@ -196,5 +221,5 @@ async fn a_file_that_is_restored_ends_the_term() {
     restored.restore("main", &backup, progress).expect("it is restored");
     ends(cluster.host("a"), seen, "went back from").await;
     assert!(back.elapsed() < TAKE_OVER, "noticed after {:?}", back.elapsed());
-    waits_for_a_restart(cluster).await;
+    goes_on_above(cluster, before, back).await;
 }

@@ -141,6 +141,12 @@ impl Host {
         }
     }
 
+    /// How often it has logged an event.
+    pub(super) fn count_events(&self, event: &str) -> usize {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        log.matches(&format!("\"event\":\"{event}\"")).count()
+    }
+
     /// The relevant content of its log.
     pub(super) fn read_log(&self) -> HostLog {
         let log = fs::read(&self.log).unwrap_or_default();

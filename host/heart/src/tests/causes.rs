@@ -12,8 +12,8 @@ fn asked(fencing_token: i64) -> HeartEvent {
     HeartEvent::HandOver { key: key(fencing_token), cause }
 }
 
-fn changed(behind: bool) -> HeartEvent {
-    HeartEvent::StoreChanged { seen: "it is another".into(), behind }
+fn changed(above: i64) -> HeartEvent {
+    HeartEvent::StoreChanged { seen: "it is another".into(), above: FencingToken(above) }
 }
 
 #[test]
@@ -36,10 +36,8 @@ fn each_cause_ends_each_stage_in_its_way() {
             ["withdraw revoke", "revoke", "stop",  "stop", "", "revoke"]),
         ("renewed too late", renewed(1), past,
             ["withdraw revoke", "revoke", "stop",  "stop", "", "revoke"]),
-        ("store replaced", changed(false), 1,
-            ["withdraw revoke", "revoke", "stop",  "stop", "", "revoke"]),
-        ("store set back", changed(true), 1,
-            ["withdraw revoke", "revoke", "stop",  "stop", "", "revoke"]),
+        ("store changed", changed(52), 1,
+            ["withdraw raise revoke", "raise revoke", "stop raise", "stop raise", "raise", "raise revoke"]),
         ("key gone", HeartEvent::KeyGone { key: key(7) }, 1,
             ["",                "resign", "stop",  "stop", "", ""]),
         ("asked to resign", asked(7), 1,
@@ -88,29 +86,51 @@ fn a_key_that_is_gone_is_given_up_no_more() {
     assert!(done.contains(&"campaign") && !done.contains(&"resign"), "{done:?}");
 }
 
-/// A heart that was standing by when the store changed, and what it does once it has a new session.
-fn after_a_change(behind: bool) -> (Heart, String) {
+/// A heart that was standing by when the store changed, and has a new session since.
+fn after_a_change() -> Heart {
     let mut heart = brought_to(ReachedStage::Campaigning);
-    let _ = heart.step(changed(behind), at(1));
+    assert_eq!(names(&heart.step(changed(52), at(1))), ["withdraw", "raise", "revoke"]);
     let released = heart.step(HeartEvent::Released { lease: LEASE }, at(2));
     assert_eq!(names(&released), ["grant"], "it has a session in the store that is now");
-    let stands = names(&heart.step(granted(2), at(3))).join(" ");
-    (heart, stands)
-}
-
-#[test]
-fn in_a_store_that_was_replaced_it_stands_anew() {
-    assert_eq!(after_a_change(false).1, "campaign");
-}
-
-#[test]
-fn in_a_store_that_was_set_back_it_stands_for_nothing() {
-    let (mut heart, stands) = after_a_change(true);
-    assert_eq!(stands, "");
-    assert_eq!(heart.restart_reason(), Some("it is another"));
+    assert!(names(&heart.step(granted(2), at(3))).is_empty(), "it stands too early");
     assert!(names(&heart.step(ready(), at(4))).is_empty());
-    assert!(heart.next_wake() > at(4), "it wakes up for nothing");
-    assert_eq!(names(&heart.step(HeartEvent::Shutdown, at(5))), ["revoke"]);
+    assert_eq!(heart.setback(), Some("it is another"));
+    heart
+}
+
+#[test]
+fn in_a_store_that_has_changed_it_stands_when_the_fencing_tokens_are_raised() {
+    let mut heart = after_a_change();
+    let raised = |above| HeartEvent::TokensRaised { above: FencingToken(above) };
+    assert!(names(&heart.step(raised(51), at(5))).is_empty(), "that is not enough");
+    assert_eq!(names(&heart.step(raised(52), at(6))), ["campaign"]);
+    assert_eq!(heart.setback(), None);
+}
+
+#[test]
+fn a_raise_that_fails_is_tried_again() {
+    let mut heart = after_a_change();
+    assert!(names(&heart.step(HeartEvent::RaiseFailed, at(5))).is_empty());
+    let again = at(5) + timings().retry;
+    assert!(heart.next_wake() <= again);
+    assert_eq!(names(&heart.step(HeartEvent::Tick, again)), ["raise"]);
+}
+
+/// The fencing tokens must exceed what was seen before the first change, too.
+#[test]
+fn a_second_change_forgets_nothing_of_the_first() {
+    let mut heart = after_a_change();
+    let out = heart.step(changed(7), at(5));
+    assert!(out.contains(&HeartCommand::RaiseTokens { above: FencingToken(52) }), "{out:?}");
+}
+
+#[test]
+fn a_host_that_is_to_stop_raises_nothing() {
+    let mut heart = after_a_change();
+    let _ = heart.step(HeartEvent::RaiseFailed, at(5));
+    assert_eq!(names(&heart.step(HeartEvent::Shutdown, at(6))), ["revoke"]);
+    let later = at(6) + timings().retry;
+    assert!(names(&heart.step(HeartEvent::Tick, later)).is_empty());
 }
 
 #[test]

@@ -26,12 +26,7 @@ fn deadline(ms: u64) -> BootTime {
 }
 
 fn key(fencing_token: i64) -> LeaderKey {
-    LeaderKey {
-        group: Group::main(),
-        key: "main/beef".into(),
-        fencing_token: FencingToken(fencing_token),
-        lease: LEASE,
-    }
+    LeaderKey::new(Group::main(), "main/beef", LEASE, fencing_token)
 }
 
 fn heart() -> Heart {
@@ -103,6 +98,7 @@ fn names(commands: &[HeartCommand]) -> Vec<&'static str> {
         HeartCommand::Drain { .. } => "drain",
         HeartCommand::Stop { .. } => "stop",
         HeartCommand::Resign { .. } => "resign",
+        HeartCommand::RaiseTokens { .. } => "raise",
     };
     commands.iter().map(name).collect()
 }

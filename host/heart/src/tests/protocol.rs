@@ -45,7 +45,9 @@ fn any_event() -> impl Strategy<Value = HeartEvent> {
         1 => Just(HeartEvent::NotReady { group: Group::main(), reason: "no".into() }),
         1 => Just(HeartEvent::Barred { group: Group::main(), reason: "no".into() }),
         1 => Just(HeartEvent::Unbarred { group: Group::main() }),
-        1 => any::<bool>().prop_map(|behind| HeartEvent::StoreChanged { seen: "s".into(), behind }),
+        1 => (0..6_i64).prop_map(|above| HeartEvent::StoreChanged { seen: "s".into(), above: FencingToken(above) }),
+        2 => (0..8_i64).prop_map(|above| HeartEvent::TokensRaised { above: FencingToken(above) }),
+        1 => Just(HeartEvent::RaiseFailed),
         1 => Just(HeartEvent::StepBack { group: Group::main() }),
         1 => key.prop_map(|key| HeartEvent::HandOver {
             key,

@@ -75,7 +75,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use soloist_heart::{FencingToken, LeaderKey, LeaseId};
+    use soloist_heart::{LeaderKey, LeaseId};
     use soloist_stores::{Candidate, Member, QueuedCandidate};
 
     const SPREAD: GroupConfig = GroupConfig { spread: true, ..GroupConfig::DEFAULT };
@@ -88,12 +88,8 @@ mod tests {
         {
             let number = i64::try_from(number).unwrap() + 1;
             let candidate = Candidate { spread: *spread, ..Candidate::of(&Member::named(*host)) };
-            let key = LeaderKey {
-                group: (*group).into(),
-                key: format!("{group}/{number}").into(),
-                fencing_token: FencingToken(number),
-                lease: LeaseId(number),
-            };
+            let name = format!("{group}/{number}");
+            let key = LeaderKey::new((*group).into(), name, LeaseId(number), number);
             let standing = Arc::new(QueuedCandidate { candidate, key });
             roster.groups.entry((*group).into()).or_default().push(standing);
         }

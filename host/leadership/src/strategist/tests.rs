@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use super::{Adviser, GroupRanks};
 use crate::host_view::{CandidacyRole, GroupView, HostView};
 use soloist_config::GroupConfig;
-use soloist_heart::{FencingToken, Group, HeartEvent, LeaderKey, LeaseId, clock::BootTime};
+use soloist_heart::{Group, HeartEvent, LeaderKey, LeaseId, clock::BootTime};
 use soloist_stores::{Candidate, Member, QueuedCandidate, Roster};
 
 /// The minimum time between two looks of a host.
@@ -134,10 +134,8 @@ impl SimulatedCluster {
             match due {
                 PendingChange::Stand(group) => {
                     let candidate = Candidate::of(&host.member);
-                    let (key, fencing_token) =
-                        (format!("{group}/{lease}"), FencingToken(self.revision));
-                    let key =
-                        LeaderKey { group: group.clone(), key: key.into(), fencing_token, lease };
+                    let key = format!("{group}/{lease}");
+                    let key = LeaderKey::new(group.clone(), key, lease, self.revision);
                     let queue = self.groups.entry(group).or_default();
                     queue.push(QueuedCandidate { candidate, key }.into());
                 }

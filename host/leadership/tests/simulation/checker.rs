@@ -86,6 +86,7 @@ impl Checker {
             }
             HeartCommand::Grant { .. }
             | HeartCommand::Renew { .. }
+            | HeartCommand::RaiseTokens { .. }
             | HeartCommand::Campaign { .. }
             | HeartCommand::Withdraw { .. }
             | HeartCommand::Verify { .. } => {}
@@ -125,14 +126,14 @@ impl Checker {
             format!("{} starts {group}/{} without a lease", host.name, key.fencing_token)
         });
         self.holds(
-            host.floor.is_none_or(|floor| key.fencing_token.0 > floor)
+            host.must_exceed.is_none_or(|must_exceed| key.fencing_token.0 > must_exceed)
                 || host.under_way.get(group) == Some(key),
             Promise::TokensRise,
             now,
             || {
                 format!(
                     "{} starts {group}/{}, and had seen {:?}",
-                    host.name, key.fencing_token, host.floor
+                    host.name, key.fencing_token, host.must_exceed
                 )
             },
         );
@@ -143,6 +144,14 @@ impl Checker {
             now,
             || format!("fencing token {} after {before:?} in {group}", key.fencing_token),
         );
+        let outdated = hosts.iter().find(|host| host.acts_outdated(group, now));
+        self.holds(outdated.is_none(), Promise::NoOverlap, now, || {
+            format!(
+                "{} starts {group} after a grace period that {:?} outlives",
+                host.name,
+                outdated.map(|host| host.name)
+            )
+        });
         self.alone(group, who, context);
     }
 
@@ -272,6 +281,14 @@ impl Checker {
         applied.for_each(|known| *known = WriteKnowledge::Undone);
         for id in store.data.registers.values().flat_map(|register| &register.log) {
             self.writes[*id] = WriteKnowledge::Applied;
+        }
+    }
+
+    /// The fencing tokens were raised: no term begins under a lower one any more, on any host.
+    pub(crate) fn raised(&mut self, groups: &[Group], above: FencingToken) {
+        for group in groups {
+            let newest = self.newest.entry(group.clone()).or_insert(above);
+            *newest = above.max(*newest);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use soloist_heart::{EndCause, Group, HeartEvent, LeaderKey, LeaseId};
+use soloist_heart::{EndCause, FencingToken, Group, HeartEvent, LeaderKey, LeaseId};
 
 use crate::{
     mutant::Mutant,
@@ -232,8 +232,9 @@ impl Simulation {
             format!("the store goes from {} to {}", simulation.store.data.revision, older.revision)
         });
         self.checker.figures.restored += 1;
-        for host in self.hosts.iter_mut().filter(|host| host.revision > older.revision) {
-            host.floor = Some(host.revision).max(host.floor);
+        let left = older.floor + older.revision;
+        for host in self.hosts.iter_mut().filter(|host| host.highest_token() > left) {
+            host.must_exceed = Some(host.highest_token()).max(host.must_exceed);
             host.under_way = host.seen.clone();
         }
         self.store.restore(older, self.timings.ttl, self.now);
@@ -242,6 +243,24 @@ impl Simulation {
         self.checker.restored(check_context(&self.hosts, &self.store, self.now));
         self.checker.runs.restored(&self.store.data);
         self.stuck_until = self.now + self.rng.u64(..2 * SECOND);
+        self.watch_leases();
+    }
+
+    /// Somebody has noticed that the store went back, and its fencing tokens exceed `above` now.
+    pub(crate) fn tokens_raised(&mut self, above: FencingToken) {
+        self.log(|simulation| {
+            format!(
+                "the fencing tokens exceed {above}, the floor is {}",
+                simulation.store.data.floor
+            )
+        });
+        self.checker.figures.raised += 1;
+        self.break_campaigns();
+        self.mark_removed_keys();
+        for term in self.hosts.iter_mut().flat_map(|host| host.terms.values_mut()) {
+            term.outdated = true;
+        }
+        self.checker.raised(&self.groups, above);
         self.watch_leases();
     }
 

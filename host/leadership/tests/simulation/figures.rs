@@ -23,6 +23,8 @@ pub(crate) struct Figures {
     pub(crate) faults: u64,
     /// How often the store went back to an older state.
     pub(crate) restored: u64,
+    /// How often the fencing tokens were raised because somebody had noticed that.
+    pub(crate) raised: u64,
     /// Runs of jobs that began.
     pub(crate) runs: u64,
     /// Events that strategists sent to hearts.
@@ -42,6 +44,7 @@ impl AddAssign for Figures {
         self.refused += other.refused;
         self.faults += other.faults;
         self.restored += other.restored;
+        self.raised += other.raised;
         self.runs += other.runs;
         self.advised += other.advised;
         self.disagreements += other.disagreements;

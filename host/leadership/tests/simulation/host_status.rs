@@ -73,7 +73,7 @@ impl Simulation {
         let heart = host.heart.as_ref()?;
         let mut view = HostView::of(heart, None);
         if self.mutant == Mutant::Mute {
-            view.restart_reason = None;
+            view.setback = None;
             view.groups.values_mut().for_each(|part| part.obstacle = None);
         }
         let roster = host.sight.roster.as_deref()?;

@@ -204,12 +204,12 @@ impl Simulation {
         if first.is_some_and(|key| self.store.is_proclaimed(key)) {
             group_state.shown = now;
         }
-        // Nobody can lead behind a foreign key, or behind a host that cannot give up its key or
+        // Nobody can lead during a grace period, behind a foreign key, or behind a host that cannot give up its key or
         // does not learn that it has one.
         let stranger = first.is_some_and(|key| key.lease == LeaseId::NONE);
         let stuck =
             |host: &SimulatedHost| host.refused_until.max(host.sight.may_be_deaf_until) > before;
-        let closed = stranger || owner.is_some_and(stuck);
+        let closed = stranger || self.store.is_in_grace() || owner.is_some_and(stuck);
         if self.liveness.store == now {
             group_state.setbacks += now - before;
         }
@@ -254,6 +254,6 @@ impl SimulatedHost {
         let clock = self.clock(now);
         let waits = |stage: &CandidacyStage| matches!(stage, CandidacyStage::Idle { not_before } if *not_before > clock);
         let free = candidacy.obstacle().is_none() && candidacy.bar().is_none();
-        free && heart.obstacle().or(heart.restart_reason()).is_none() && !waits(candidacy.stage())
+        free && heart.obstacle().or(heart.setback()).is_none() && !waits(candidacy.stage())
     }
 }

@@ -50,6 +50,12 @@ pub(crate) enum Mutant {
     Unconditional,
     /// A store that went back is taken for the same store.
     Oblivious,
+    /// The store says that it has raised its fencing tokens, and has not.
+    RaisesNothing,
+    /// Hosts may lead as soon as the fencing tokens are raised.
+    NoGrace,
+    /// A process does not notice that the fencing tokens were raised because of another one.
+    CountsNoRaises,
     /// A host that stops is not told that its term has ended.
     Untold,
     /// A writer takes a write without an answer as done.
@@ -180,6 +186,22 @@ fn tokens_that_fall_are_caught() {
 #[test]
 fn a_store_that_went_back_unseen_is_caught() {
     catches(Mutant::Oblivious, Promise::TokensRise);
+}
+
+#[test]
+fn fencing_tokens_that_are_not_raised_are_caught() {
+    catches(Mutant::RaisesNothing, Promise::TokensRise);
+}
+
+#[test]
+fn a_grace_period_that_is_left_out_is_caught() {
+    catches(Mutant::NoGrace, Promise::NoOverlap);
+}
+
+#[test]
+fn a_raise_that_goes_unnoticed_is_caught() {
+    let there = |simulation: &Simulation| simulation.goes_back;
+    catches_there(Mutant::CountsNoRaises, Promise::NoOverlap, there, 0..CLEAR);
 }
 
 #[test]

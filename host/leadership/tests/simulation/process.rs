@@ -38,8 +38,17 @@ impl Simulation {
         if let Some(lease) = granted {
             host.lease = Some(lease);
         }
-        if matches!(event, HeartEvent::StoreChanged { .. }) {
-            host.revision = self.store.data.revision;
+        match event {
+            HeartEvent::StoreChanged { .. } => {
+                host.revision = self.store.data.revision;
+                host.learn_raises(&self.store.data);
+                host.expects_raise = true;
+            }
+            HeartEvent::TokensRaised { .. } => {
+                host.learn_raises(&self.store.data);
+                host.expects_raise = false;
+            }
+            _ => {}
         }
         if self.mutant == Mutant::CountsFromReceipt
             && let HeartEvent::Granted { sent, .. } | HeartEvent::Renewed { sent, .. } = &mut event
@@ -142,13 +151,22 @@ impl Simulation {
 
     fn start(&mut self, from: HostLife, key: LeaderKey, deadline: BootTime) {
         let robbed = self.store.was_removed(&key);
+        let outdated = self.store.raised_above >= Some(key.fencing_token);
         let (phase, writer) = (GatePhase::Open, self.writer());
         self.perform(from, &key);
         self.led(&key.group);
         let host = &mut self.hosts[from.host];
         host.highest.insert(key.group.clone(), key.fencing_token);
         let (group, job_keeper) = (key.group.clone(), JobKeeper::default());
-        let term = SimulatedTerm { key: key.clone(), deadline, phase, robbed, writer, job_keeper };
+        let term = SimulatedTerm {
+            key: key.clone(),
+            deadline,
+            phase,
+            robbed,
+            outdated,
+            writer,
+            job_keeper,
+        };
         host.terms.insert(group, term);
         self.begin_job(from, &key);
     }

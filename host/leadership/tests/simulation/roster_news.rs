@@ -91,8 +91,15 @@ impl Simulation {
             }
         }
         let members = self.store.sessions().into_iter().map(member).collect();
-        let revision = self.store.data.revision;
-        Roster { revision, groups, foreign_candidates: strangers, members, ..Roster::default() }
+        Roster {
+            revision: self.store.data.revision,
+            floor: self.store.data.floor,
+            grace: self.store.is_in_grace(),
+            groups,
+            foreign_candidates: strangers,
+            members,
+            ..Roster::default()
+        }
     }
 
     /// A host receives a roster, unless it has already received a later one.
@@ -125,7 +132,7 @@ impl Simulation {
         let standing = standing.map(|s| HeartEvent::KeyQueued { key: s.key.clone() });
         let keys = heart.candidacies().values().filter_map(|it| it.stage().key());
         // A roster that is older than a key cannot show that the key is gone.
-        let gone = keys.filter(|key| roster.revision >= key.fencing_token.0 && !roster.has(key));
+        let gone = keys.filter(|key| roster.is_after(key.fencing_token) && !roster.has(key));
         standing.chain(gone.map(|key| HeartEvent::KeyGone { key: key.clone() })).collect()
     }
 
@@ -177,7 +184,8 @@ impl Simulation {
 
 /// Whether two rosters are equal, except possibly for their revisions.
 fn same_content(one: &Roster, other: &Roster) -> bool {
-    one.groups == other.groups
+    (one.floor, one.grace) == (other.floor, other.grace)
+        && one.groups == other.groups
         && one.foreign_candidates == other.foreign_candidates
         && one.members == other.members
 }

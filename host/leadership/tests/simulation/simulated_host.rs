@@ -13,6 +13,7 @@ use crate::{
     effects::RegisterWriter,
     jobs::JobKeeper,
     network::NetworkCut,
+    simulated_store::StoreData,
 };
 
 /// The phase of a term's gate.
@@ -32,6 +33,8 @@ pub(crate) struct SimulatedTerm {
     pub(crate) phase: GatePhase,
     /// Somebody deleted the key without the host's knowledge: only fencing can help here.
     pub(crate) robbed: bool,
+    /// The fencing tokens were raised since: by the end of the grace period it must be over.
+    pub(crate) outdated: bool,
     pub(crate) writer: RegisterWriter,
     /// The state of the term's job, if it has one.
     pub(crate) job_keeper: JobKeeper,
@@ -105,8 +108,14 @@ pub(crate) struct SimulatedHost {
     pub(crate) lease: Option<LeaseId>,
     /// The highest revision of the store that this process has seen.
     pub(crate) revision: i64,
-    /// The highest revision seen before the store went back.
-    pub(crate) floor: Option<i64>,
+    /// The store's floor, as this process knows it.
+    pub(crate) known_floor: i64,
+    /// How often it knows the fencing tokens to have been raised.
+    pub(crate) known_raises: Option<u64>,
+    /// Whether it has noticed that the store went back, so that the floor is to rise.
+    pub(crate) expects_raise: bool,
+    /// The highest fencing token that was possible by what it had seen before the store went back.
+    pub(crate) must_exceed: Option<i64>,
     /// The keys that it was verifying by then: an answer may be under way.
     pub(crate) under_way: BTreeMap<Group, LeaderKey>,
     /// The highest fencing token under which this process has led, by group.
@@ -144,7 +153,10 @@ impl SimulatedHost {
             terms: BTreeMap::new(),
             lease: None,
             revision: 0,
-            floor: None,
+            known_floor: 0,
+            known_raises: None,
+            expects_raise: false,
+            must_exceed: None,
             under_way: BTreeMap::new(),
             highest: BTreeMap::new(),
             seen: BTreeMap::new(),
@@ -173,7 +185,8 @@ impl SimulatedHost {
         self.terms.clear();
         self.lease = None;
         self.revision = 0;
-        self.floor = None;
+        (self.known_floor, self.known_raises, self.expects_raise) = (0, None, false);
+        self.must_exceed = None;
         self.under_way.clear();
         self.highest.clear();
         self.seen.clear();
@@ -201,6 +214,16 @@ impl SimulatedHost {
         self.last_woke = until;
     }
 
+    /// The process learns how the store's fencing tokens are raised.
+    pub(crate) fn learn_raises(&mut self, data: &StoreData) {
+        (self.known_floor, self.known_raises) = (data.floor, Some(data.raises));
+    }
+
+    /// The highest fencing token that the store may have given out, by what this process has seen.
+    pub(crate) fn highest_token(&self) -> i64 {
+        self.known_floor + self.revision
+    }
+
     /// The term of `key`, if part of it is alive here.
     pub(crate) fn term(&self, key: &LeaderKey) -> Option<&SimulatedTerm> {
         self.terms.get(&key.group).filter(|term| term.key == *key)
@@ -213,6 +236,12 @@ impl SimulatedHost {
     /// Whether a term of `group` can still have an effect at `now`.
     pub(crate) fn can_act(&self, group: &Group, now: u64) -> bool {
         self.terms.get(group).is_some_and(|term| !term.robbed && term.passes(self.clock(now)))
+    }
+
+    /// Whether a term of `group` from before the fencing tokens were raised can still have an
+    /// effect.
+    pub(crate) fn acts_outdated(&self, group: &Group, now: u64) -> bool {
+        self.terms.get(group).is_some_and(|term| term.outdated && term.passes(self.clock(now)))
     }
 
     /// Whether part of a term of `group` is alive although the host had enough time to end it,

@@ -37,6 +37,12 @@ pub(crate) struct WaitingCampaign {
 #[derive(Clone, Default)]
 pub(crate) struct StoreData {
     pub(crate) revision: i64,
+    /// What has to be added to a create revision for the fencing token.
+    pub(crate) floor: i64,
+    /// How often the fencing tokens were raised.
+    pub(crate) raises: u64,
+    /// Until when nobody leads, since the fencing tokens were raised.
+    grace: Option<u64>,
     /// When each lease expires.
     leases: BTreeMap<LeaseId, u64>,
     /// The candidates of each group, in the order of their fencing tokens.
@@ -51,6 +57,10 @@ pub(crate) struct StoreData {
 pub(crate) struct SimulatedStore {
     mutant: Mutant,
     pub(crate) data: StoreData,
+    /// Whether it can raise its revision, as a database can, or raises the floor, as with etcd.
+    raises_revision: bool,
+    /// What the fencing tokens were raised above last, whatever has become of the data.
+    pub(crate) raised_above: Option<FencingToken>,
     /// Never assigned twice, even if the data goes back.
     last_lease: i64,
     pub(crate) waiting: Vec<WaitingCampaign>,
@@ -61,9 +71,9 @@ pub(crate) struct SimulatedStore {
 }
 
 impl SimulatedStore {
-    pub(crate) fn new(mutant: Mutant) -> Self {
-        let (data, waiting, robbed, owners) = Default::default();
-        Self { mutant, data, last_lease: 0, waiting, robbed, owners }
+    pub(crate) fn new(mutant: Mutant, raises_revision: bool) -> Self {
+        let (data, raised_above, waiting, robbed, owners) = Default::default();
+        Self { mutant, data, raises_revision, raised_above, last_lease: 0, waiting, robbed, owners }
     }
 
     pub(crate) fn grant(&mut self, host: usize, ttl: Duration, now: u64) -> LeaseId {
@@ -110,17 +120,53 @@ impl SimulatedStore {
     pub(crate) fn sweep(&mut self, now: u64) -> Vec<LeaderKey> {
         let over = |(lease, expiry): (&LeaseId, &u64)| (*expiry <= now).then_some(*lease);
         let over: Vec<_> = self.data.leases.iter().filter_map(over).collect();
+        self.data.grace.take_if(|grace| *grace <= now);
         over.into_iter().flat_map(|lease| self.revoke(lease)).collect()
     }
 
-    /// When the next lease expires.
+    /// When the next lease expires, or the grace period ends.
     pub(crate) fn next_expiry(&self) -> Option<u64> {
-        self.data.leases.values().min().copied()
+        self.data.leases.values().copied().chain(self.data.grace).min()
+    }
+
+    /// The highest fencing token that may have been given out.
+    pub(crate) fn highest_token(&self) -> i64 {
+        self.data.floor + self.data.revision
+    }
+
+    /// Whether nobody may lead for now.
+    pub(crate) fn is_in_grace(&self) -> bool {
+        self.data.grace.is_some()
+    }
+
+    /// Makes all later fencing tokens exceed `above`. Returns whether that took any change: then
+    /// every candidate has left its queue, and a grace period begins.
+    pub(crate) fn raise_tokens(&mut self, above: FencingToken, ttl: Duration, now: u64) -> bool {
+        if self.mutant == Mutant::RaisesNothing {
+            return false;
+        }
+        let has_lower = self.data.queues.values().flatten().any(|key| key.fencing_token <= above);
+        let enough = self.highest_token() >= above.0 && !has_lower;
+        if !enough {
+            let lacking = (above.0 - self.highest_token()).max(0);
+            let raised =
+                if self.raises_revision { &mut self.data.revision } else { &mut self.data.floor };
+            *raised += lacking;
+            self.data.revision += 1;
+            self.data.raises += 1;
+            self.raised_above = self.raised_above.max(Some(above));
+            let keys = std::mem::take(&mut self.data.queues).into_values().flatten().collect();
+            self.mark_removed(keys);
+            let grace = self.mutant != Mutant::NoGrace;
+            self.data.grace = grace.then_some(now + ttl.as_nanos() as u64);
+        }
+        !enough
     }
 
     /// Gives every lease its full time again, as a new leader of etcd does.
     pub(crate) fn promote(&mut self, ttl: Duration, now: u64) {
-        self.data.leases.values_mut().for_each(|expiry| *expiry = now + ttl.as_nanos() as u64);
+        let times = self.data.leases.values_mut().chain(&mut self.data.grace);
+        times.for_each(|expiry| *expiry = now + ttl.as_nanos() as u64);
     }
 
     /// Adds a candidate, or finds it in the queue. `None` if there is no such lease.
@@ -149,10 +195,11 @@ impl SimulatedStore {
         self.data.revision += 1;
         let name = format!("{group}/{lease}");
         let counts_leases = self.mutant == Mutant::CountsLeases;
-        let fencing_token = FencingToken(if counts_leases { lease.0 } else { self.data.revision });
-        let key = LeaderKey { group: group.clone(), key: name.into(), fencing_token, lease };
+        let create_revision = if counts_leases { lease.0 } else { self.data.revision };
+        let key =
+            LeaderKey::new(group.clone(), name, lease, create_revision).above(self.data.floor);
         let queue = self.data.queues.entry(group.clone()).or_default();
-        let place = queue.partition_point(|other| other.fencing_token < fencing_token);
+        let place = queue.partition_point(|other| other.fencing_token < key.fencing_token);
         queue.insert(place, key.clone());
         key
     }
@@ -217,6 +264,9 @@ impl SimulatedStore {
         let Self { data, waiting, .. } = self;
         if self.mutant == Mutant::NoQueue {
             return std::mem::take(waiting);
+        }
+        if data.grace.is_some() {
+            return Vec::new();
         }
         let before = |w: &WaitingCampaign| {
             let first = data.queues.get(&w.key.group).and_then(|queue| queue.first());

@@ -1,6 +1,6 @@
 //! Calls to the store. Each is answered once: by the store, or by a time-out.
 
-use soloist_heart::{Group, HeartCommand, HeartEvent, LeaderKey};
+use soloist_heart::{FencingToken, Group, HeartCommand, HeartEvent, LeaderKey};
 
 use crate::{
     checker::KeyEnd,
@@ -197,6 +197,12 @@ impl Simulation {
                 }
                 Some(HeartEvent::Resigned { key })
             }
+            HeartCommand::RaiseTokens { above } => {
+                if self.store.raise_tokens(above, ttl, self.now) {
+                    self.tokens_raised(above);
+                }
+                Some(HeartEvent::TokensRaised { above })
+            }
             _ => None,
         }
     }
@@ -286,11 +292,16 @@ impl Simulation {
         }
     }
 
-    /// Whether a process has seen more of the store's history than the store has.
+    /// Whether a process has seen more of the store's history than the store has, or its fencing
+    /// tokens were raised because another process has.
     pub(crate) fn is_behind(&self, of: HostLife) -> bool {
         let host = &self.hosts[of.host];
         let oblivious = self.mutant == Mutant::Oblivious;
-        !oblivious && host.life == of.life && self.store.data.revision < host.revision
+        let data = &self.store.data;
+        let raised = self.mutant != Mutant::CountsNoRaises
+            && !host.expects_raise
+            && host.known_raises.is_some_and(|raises| raises != data.raises);
+        !oblivious && host.life == of.life && (data.revision < host.revision || raised)
     }
 
     /// A process that connects to a store that is behind notices that before it requests or
@@ -299,12 +310,11 @@ impl Simulation {
         let Some(delay) = self.delay_back(from.host) else {
             return self.publication_lost(from.host);
         };
-        let (seen, revision) = (self.hosts[from.host].revision, self.store.data.revision);
-        let seen = format!("the store went back from {seen} to {revision}");
-        self.after(
-            delay,
-            SimulationEvent::ToHost(from, HeartEvent::StoreChanged { seen, behind: true }),
-        );
+        let host = &self.hosts[from.host];
+        let (seen, revision) = (host.revision, self.store.data.revision);
+        let seen = format!("the store went back from {seen} to {revision}, or was raised");
+        let above = FencingToken(host.highest_token());
+        self.after(delay, SimulationEvent::ToHost(from, HeartEvent::StoreChanged { seen, above }));
     }
 
     /// A process receives something from the store.
@@ -313,12 +323,15 @@ impl Simulation {
         if host.life != who.life {
             return;
         }
-        let revision = self.store.data.revision;
-        host.revision = host.revision.max(revision);
+        host.revision = host.revision.max(self.store.data.revision);
+        if host.expects_raise || host.known_raises.is_none() {
+            host.learn_raises(&self.store.data);
+        }
         // If the store has passed the revision that was seen of it before anybody looked, nothing
         // shows that it went back.
-        if host.heart.as_ref().is_some_and(|heart| heart.restart_reason().is_none()) {
-            host.floor.take_if(|floor| *floor <= revision);
+        if host.heart.as_ref().is_some_and(|heart| heart.setback().is_none()) {
+            let highest = self.store.highest_token();
+            host.must_exceed.take_if(|must_exceed| *must_exceed <= highest);
         }
     }
 

@@ -63,6 +63,7 @@ impl StoreRequest {
                 }
                 HeartCommand::Verify { key } => HeartEvent::VerifyFailed { key },
                 HeartCommand::Resign { key } => HeartEvent::ResignFailed { key },
+                HeartCommand::RaiseTokens { .. } => HeartEvent::RaiseFailed,
                 _ => return None,
             },
         };

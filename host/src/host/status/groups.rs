@@ -94,7 +94,9 @@ fn role(role: CandidacyRole, is_next: bool) -> GroupRole {
 fn leaderless(group: &Group, gaps: &Gaps) -> Option<LeaderlessEntry> {
     let Gap { since_unix, reason, .. } = gaps.long_gap(group)?;
     let (key, lease) = match reason {
-        GapReason::Unknown | GapReason::Nobody | GapReason::Paused { .. } => (None, None),
+        GapReason::Unknown | GapReason::Nobody | GapReason::Grace | GapReason::Paused { .. } => {
+            (None, None)
+        }
         GapReason::Stranger(it) => (Some(it.key.to_string()), it.lease),
         GapReason::Silent { key, .. } => (Some(key.key.to_string()), Some(key.lease)),
     };

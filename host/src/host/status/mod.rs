@@ -87,7 +87,7 @@ impl HostStatusSource {
     }
 
     fn store(&self, view: &HostView, known: &KnownRoster) -> StoreEntry {
-        let error = view.store_error.clone().or_else(|| view.restart_reason.clone());
+        let error = view.store_error.clone().or_else(|| view.setback.clone());
         let (state, last_error) = match (view.session, &*self.context.rehearsed.borrow()) {
             (None, _) => (StoreState::Lost, error),
             (Some(_), RehearsalResult::Refused(reason)) => {

@@ -8,8 +8,7 @@ impl HostStatusSource {
     /// Whether this host could lead now, in every group that it has actions of.
     pub(super) fn check_ready(&self) -> Result<(), String> {
         let view = self.current_view();
-        // First what only an operator can fix, then what may pass by itself.
-        if let Some(reason) = &view.restart_reason {
+        if let Some(reason) = &view.setback {
             return Err(format!("not ready to lead: {reason}"));
         }
         if let Some(obstacle) = &view.obstacle {
@@ -63,7 +62,8 @@ impl HostStatusSource {
             {
                 None
             }
-            reason @ (GapReason::Stranger(_)
+            reason @ (GapReason::Grace
+            | GapReason::Stranger(_)
             | GapReason::Silent { .. }
             | GapReason::Paused { .. }) => Some((group, reason)),
             GapReason::Unknown | GapReason::Nobody => None,

@@ -215,7 +215,7 @@ impl RelayedRequest {
             let begun = active.latest_fencing_token(group).is_some_and(|latest| latest >= asked);
             let mut queue = roster.iter().flat_map(|roster| roster.queue(group));
             let stands = queue.any(|it| it.key.fencing_token == asked);
-            let known = roster.is_some_and(|roster| roster.revision >= asked.0);
+            let known = roster.is_some_and(|roster| roster.is_after(asked));
             return if begun || (known && !stands) {
                 RelayStep::TermEnded
             } else {

@@ -70,13 +70,12 @@ impl Gaps {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use soloist_heart::{FencingToken, LeaderKey, LeaseId};
+    use soloist_heart::{LeaderKey, LeaseId};
 
     #[test]
     fn a_host_that_has_just_become_head_of_a_queue_is_not_blamed_yet() {
         let group = Group::main();
-        let (key, lease, fencing_token) = ("key".into(), LeaseId(1), FencingToken(1));
-        let key = LeaderKey { group: group.clone(), key, fencing_token, lease };
+        let key = LeaderKey::new(group.clone(), "key", LeaseId(1), 1);
         let silent = GapReason::Silent { host: "a".into(), key };
         let later = BootTime::now() + Duration::from_secs(3600);
         let blamed = |reason: &GapReason, reason_since: BootTime| {

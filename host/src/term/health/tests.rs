@@ -6,7 +6,7 @@ use super::*;
 use crate::action::RefusedPlugin;
 use soloist_config::ActionConfig;
 use soloist_guests::plugin::PluginEngine;
-use soloist_heart::{FencingToken, LeaderKey, LeaseId};
+use soloist_heart::{LeaderKey, LeaseId};
 use soloist_stores::{Candidate, Member, QueuedCandidate};
 
 /// The smallest program: a module for WASI preview 1 that returns at once.
@@ -75,8 +75,7 @@ impl World {
             let member = Member { failing, ..Member::named(name) };
             let candidate = Candidate::of(&member);
             let (group, lease) = (Group::main(), LeaseId(place));
-            let key =
-                LeaderKey { group, key: name.into(), fencing_token: FencingToken(place), lease };
+            let key = LeaderKey::new(group, name, lease, place);
             roster
                 .groups
                 .entry(Group::main())

@@ -113,20 +113,17 @@ async fn run_campaign(
     candidacy: EtcdCandidacy,
     permit: Option<OwnedSemaphorePermit>,
 ) -> Result<LeaderKey, StoreError> {
-    let fencing_token = candidacy.enter(&client).await?;
+    let key = candidacy.enter(&client).await?;
     drop(permit);
     loop {
         // A wait that fails does not end the candidacy.
-        match candidacy.wait(&client, &lookout, fencing_token).await {
+        match candidacy.wait(&client, &lookout, key.create_revision).await {
             Err(error) if error.is_transient() => {
                 tracing::debug!(%error, "waiting again");
                 sleep(client.request_timeout() / 2).await;
             }
             Err(error) => return Err(error),
-            Ok(QueuePosition::First) => {
-                let EtcdCandidacy { key, group, lease, .. } = candidacy;
-                return Ok(LeaderKey { group, key: key.into(), fencing_token, lease });
-            }
+            Ok(QueuePosition::First) => return Ok(key),
             Ok(QueuePosition::None) => {
                 return Err(client.unavailable(CAMPAIGN, "the candidate was removed"));
             }
@@ -144,8 +141,8 @@ async fn withdraw(client: SharedClient, key: String, mut call: Option<CampaignCa
     let mut patience = pin!(sleep(client.request_timeout()));
     loop {
         match find_candidate(&client, &key).await {
-            Ok(Some(fencing_token))
-                if delete_candidate(&client, &key, fencing_token).await.is_ok() =>
+            Ok(Some(create_revision))
+                if delete_candidate(&client, &key, create_revision).await.is_ok() =>
             {
                 return;
             }

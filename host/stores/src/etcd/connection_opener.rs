@@ -16,8 +16,8 @@ use etcd_client::{Client as Connection, Error};
 use tokio::time::timeout;
 
 use super::{
-    cluster_trust::ClusterTrust, error_meaning::meaning, etcd_member::EtcdMember,
-    has_header::missing_header, identity, login_attempts::LoginAttempts,
+    cluster_trust::ClusterTrust, error_meaning::meaning, etcd_member::EtcdMember, identity,
+    login_attempts::LoginAttempts,
 };
 
 /// What is needed to open a connection.
@@ -83,17 +83,11 @@ impl ConnectionOpener {
     async fn open(&self) -> Result<Connection, Error> {
         let member = &self.members[self.member];
         let etcd = member.connect().await?;
-        let before = self.trust.history.revision_before();
-        // This read is linearizable, so it reflects everything that was reported to anybody before.
-        let found = etcd.kv_client().get(member.identity_key(), None).await?;
-        let header = found.header().ok_or_else(missing_header)?;
-        self.trust
-            .check_first_answer(&self.members, self.member, &etcd, header.cluster_id())
-            .await?;
-        let identity = identity::identity_of(&found);
-        identity::compare(&self.trust, before, identity.clone(), header.revision())?;
-        if identity.is_none() {
-            identity::ensure_identity(&etcd, member.identity_key(), &self.trust).await?;
+        let believe = async |cluster| {
+            self.trust.check_first_answer(&self.members, self.member, &etcd, cluster).await
+        };
+        if !identity::check(&etcd, member.keys(), &self.trust, believe).await? {
+            identity::ensure_identity(&etcd, member.keys(), &self.trust).await?;
         }
         Ok(etcd)
     }

@@ -24,8 +24,8 @@ pub(super) struct EtcdMember {
     address: String,
     login: Option<(String, String)>,
     tls: Option<Arc<EtcdTls>>,
-    /// The key of the cluster's identity.
-    identity: Arc<str>,
+    /// The keys of the soloist cluster.
+    keys: EtcdKeys,
     request_timeout: Duration,
     /// Short enough for one call to have the time to find a member that answers.
     connect_timeout: Duration,
@@ -43,12 +43,11 @@ impl EtcdMember {
         let count = count.ok_or_else(|| {
             StoreError::refused("no etcd endpoint: write `store = \"etcd://HOST:2379\"`")
         })?;
-        let identity: Arc<str> = keys.identity().into();
         let member = |address: &String| Self {
             address: address.clone(),
             login: login.clone(),
             tls: tls.clone(),
-            identity: Arc::clone(&identity),
+            keys: keys.clone(),
             request_timeout,
             connect_timeout: request_timeout / count,
         };
@@ -60,9 +59,9 @@ impl EtcdMember {
         &self.address
     }
 
-    /// The key of the cluster's identity.
-    pub(super) fn identity_key(&self) -> &str {
-        &self.identity
+    /// The keys of the soloist cluster.
+    pub(super) const fn keys(&self) -> &EtcdKeys {
+        &self.keys
     }
 
     /// How long to wait for this member while others may be asked as well.
@@ -73,7 +72,7 @@ impl EtcdMember {
     /// The id of its etcd cluster, requested over a separate connection.
     pub(super) async fn cluster_id(&self) -> Result<u64, Error> {
         let etcd = self.in_time(self.connect()).await?;
-        let found = etcd.kv_client().get(self.identity_key(), None).await?;
+        let found = etcd.kv_client().get(self.keys.identity(), None).await?;
         let header = found.header().ok_or_else(|| Error::Internal("no header".into()))?;
         Ok(header.cluster_id())
     }

@@ -3,6 +3,8 @@
 //! ```text
 //! /soloist/<cluster>/calls/…                    queued calls, see `call_queue::queued_call_keys`
 //! /soloist/<cluster>/cluster                    the identity, assigned once
+//! /soloist/<cluster>/cluster-floor              what create revisions lack to fencing tokens
+//! /soloist/<cluster>/cluster-grace              there while nobody may lead
 //! /soloist/<cluster>/election/<group>/<lease>   a candidate, named as etcd's elections do
 //! /soloist/<cluster>/holds/…, hosts/<host>      notes
 //! /soloist/<cluster>/members/<host>             a member
@@ -10,7 +12,7 @@
 //! /soloist/<cluster>/state/<action>/<key>       a value of an action's state
 //! ```
 //!
-//! The roster is one range: the identity, the candidates, the notes and the members. Queued calls
+//! The roster is one range: what is of the whole cluster, the candidates, the notes and the members. Queued calls
 //! sort before it, ledgers and state after it; otherwise each of their changes would wake every
 //! host.
 
@@ -19,6 +21,10 @@ use soloist_heart::{Group, LeaseId};
 
 /// The last part of the identity's key.
 const IDENTITY: &str = "cluster";
+/// The same of the floor.
+const FLOOR: &str = "cluster-floor";
+/// The same of the key that is there during a grace period.
+const GRACE: &str = "cluster-grace";
 
 /// The keys of one cluster.
 #[derive(Clone, Debug)]
@@ -47,6 +53,8 @@ pub(super) enum StateArea {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum KeySubject<'a> {
     Identity,
+    Floor,
+    Grace,
     /// Anything in a group's queue, whoever put it there: to etcd every key with this prefix is in
     /// the queue.
     Candidate {
@@ -68,6 +76,30 @@ impl EtcdKeys {
     /// The key of the identity.
     pub(super) fn identity(&self) -> String {
         format!("{}{IDENTITY}", self.root)
+    }
+
+    /// The key of the floor.
+    pub(super) fn floor(&self) -> String {
+        format!("{}{FLOOR}", self.root)
+    }
+
+    /// The key that is there during a grace period.
+    pub(super) fn grace(&self) -> String {
+        format!("{}{GRACE}", self.root)
+    }
+
+    /// The range of the identity, the floor and the grace period.
+    pub(super) fn cluster_range(&self) -> KeyRange {
+        // `.` is the character right after the hyphen.
+        KeyRange { first: self.identity(), end: format!("{}.", self.identity()) }
+    }
+
+    /// The range of all groups' candidates.
+    pub(super) fn elections_range(&self) -> KeyRange {
+        KeyRange {
+            first: format!("{}election/", self.root),
+            end: format!("{}election0", self.root),
+        }
     }
 
     /// The prefix of a group's election, without the final slash.
@@ -123,8 +155,11 @@ impl EtcdKeys {
     /// What `key` stands for; `None` if soloist writes no such key.
     pub(super) fn subject<'a>(&self, key: &'a [u8]) -> Option<KeySubject<'a>> {
         let within = key.strip_prefix(self.root.as_bytes())?;
-        if within == IDENTITY.as_bytes() {
-            return Some(KeySubject::Identity);
+        match within {
+            it if it == IDENTITY.as_bytes() => return Some(KeySubject::Identity),
+            it if it == FLOOR.as_bytes() => return Some(KeySubject::Floor),
+            it if it == GRACE.as_bytes() => return Some(KeySubject::Grace),
+            _ => {}
         }
         if let Some(queue) = within.strip_prefix(b"election/") {
             let group = queue.split(|byte| *byte == b'/').next()?;
@@ -158,6 +193,8 @@ mod tests {
         let key = keys.note(&NoteTopic::Pause(Some(Group::main()))).unwrap();
         assert_eq!(key, "/soloist/demo/holds/pause/main");
         assert_eq!(keys.subject(keys.identity().as_bytes()), Some(KeySubject::Identity));
+        assert_eq!(keys.subject(keys.floor().as_bytes()), Some(KeySubject::Floor));
+        assert_eq!(keys.subject(keys.grace().as_bytes()), Some(KeySubject::Grace));
         let name = "holds/pause/main";
         assert_eq!(keys.subject(key.as_bytes()), Some(KeySubject::Note { name }));
         // Whatever is in the way of etcd's election counts as part of the queue.
@@ -180,7 +217,14 @@ mod tests {
         assert!(within(&keys.note(&NoteTopic::Pause(None)).unwrap()));
         assert!(within(&keys.note(&NoteTopic::Known("\u{10ffff}".into())).unwrap()));
         assert!(within(&keys.member("\u{10ffff}").unwrap()));
-        assert!(within(&keys.identity()));
+        let cluster = keys.cluster_range();
+        for key in [keys.identity(), keys.floor(), keys.grace()] {
+            assert!(within(&key) && cluster.first <= key && key < cluster.end, "{key}");
+        }
+        let elections = keys.elections_range();
+        let candidate = keys.candidate(&Group::from("\u{10ffff}"), LeaseId(1)).unwrap();
+        assert!(elections.first <= candidate && candidate < elections.end);
+        assert!(cluster.end <= elections.first && elections.end <= keys.member("a").unwrap());
         assert!(!within(&keys.call_queue_prefix()));
         for area in [StateArea::State, StateArea::Ledger] {
             let kept = keys.state_range(area, "a").unwrap();

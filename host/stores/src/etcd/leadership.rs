@@ -26,7 +26,7 @@ pub(super) async fn verify(
     let _permit = client.group_call_permit().await;
     let found = client.get("verify the leadership", queue, &oldest).await?;
     Ok(found.kvs().first().is_some_and(|leader| {
-        leader.key() == key.key.as_bytes() && leader.create_revision() == key.fencing_token.0
+        leader.key() == key.key.as_bytes() && leader.create_revision() == key.create_revision
     }))
 }
 
@@ -59,7 +59,7 @@ async fn change_if_present(
     key: &LeaderKey,
     change: TxnOp,
 ) -> Result<bool, StoreError> {
-    let same = Compare::create_revision(&*key.key, CompareOp::Equal, key.fencing_token.0);
+    let same = Compare::create_revision(&*key.key, CompareOp::Equal, key.create_revision);
     let txn = Txn::new().when([same]).and_then([change]);
     let _permit = client.group_call_permit().await;
     Ok(client.transact(attempted, &txn).await?.succeeded())

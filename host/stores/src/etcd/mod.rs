@@ -29,6 +29,7 @@ mod login_attempts;
 mod lookout;
 mod member_turn;
 mod once_connector;
+mod raise;
 mod range;
 mod requests;
 mod state_store;
@@ -61,7 +62,7 @@ use super::{
     CallQueueStore, Candidate, Lease, Member, Note, NoteTopic, RosterStream, StateStore, Store,
     StoreError, StoreMismatch,
 };
-use soloist_heart::{Group, LeaderKey, LeaseId};
+use soloist_heart::{FencingToken, Group, LeaderKey, LeaseId};
 
 /// One soloist cluster in an etcd.
 pub(super) struct EtcdStore {
@@ -124,9 +125,7 @@ impl Store for EtcdStore {
     }
 
     async fn grant(&self, ttl: Duration) -> Result<Lease, StoreError> {
-        let ttl = i64::try_from(ttl.as_millis().div_ceil(1000)).unwrap_or(i64::MAX);
-        let grant = |mut etcd: Connection| async move { etcd.lease_grant(ttl, None).await };
-        let granted = self.client.call("open a session", grant).await?;
+        let granted = self.client.grant_lease("open a session", ttl).await?;
         self.renewals.granted(LeaseId(granted.id()), granted.ttl());
         Ok(Lease { id: LeaseId(granted.id()), ttl: seconds(granted.ttl()) })
     }
@@ -154,6 +153,8 @@ impl Store for EtcdStore {
         let candidacy = EtcdCandidacy {
             queue: format!("{}/", self.keys.election(group)?),
             key: self.keys.candidate(group, lease)?,
+            floor: self.keys.floor(),
+            grace: self.keys.grace(),
             group: group.clone(),
             lease,
             value: self.client.json("campaign", candidate)?,
@@ -189,6 +190,10 @@ impl Store for EtcdStore {
     async fn rehearse(&self, group: &Group, lease: LeaseId) -> Result<(), StoreError> {
         let key = self.keys.candidate(group, lease)?;
         candidacy::rehearse(&self.client, &key, lease).await
+    }
+
+    async fn raise_tokens(&self, above: FencingToken, grace: Duration) -> Result<(), StoreError> {
+        raise::raise_tokens(&self.client, &self.keys, above, grace).await
     }
 
     async fn write_note(&self, topic: &NoteTopic, note: &Note) -> Result<(), StoreError> {

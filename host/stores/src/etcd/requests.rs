@@ -1,6 +1,10 @@
 //! The requests that all parts of the store make: transactions, reads of keys, values as JSON.
 
-use etcd_client::{Client as Connection, GetOptions, GetResponse, KvClient, Txn, TxnResponse};
+use std::time::Duration;
+
+use etcd_client::{
+    Client as Connection, GetOptions, GetResponse, KvClient, LeaseGrantResponse, Txn, TxnResponse,
+};
 use serde::Serialize;
 
 use super::client::EtcdClient;
@@ -43,6 +47,17 @@ impl EtcdClient {
             async move { kv(&etcd).get(key, Some(options)).await }
         };
         self.call(attempted, get).await
+    }
+
+    /// Grants a lease of at least `ttl`: etcd counts in seconds.
+    pub(super) async fn grant_lease(
+        &self,
+        attempted: &'static str,
+        ttl: Duration,
+    ) -> Result<LeaseGrantResponse, StoreError> {
+        let ttl = i64::try_from(ttl.as_millis().div_ceil(1000)).unwrap_or(i64::MAX);
+        let grant = |mut etcd: Connection| async move { etcd.lease_grant(ttl, None).await };
+        self.call(attempted, grant).await
     }
 
     /// The value as JSON, to be stored by the `attempted` action.

@@ -75,7 +75,7 @@ impl<'a> StateTransaction<'a> {
         let found = answer.op_responses();
         let mut found = found.iter();
         if let Some(leader) = self.leader
-            && create_revision(found.next()) != leader.fencing_token.0
+            && create_revision(found.next()) != leader.create_revision
         {
             return Some(StateWriteOutcome::NotLeader);
         }
@@ -96,7 +96,7 @@ impl<'a> StateTransaction<'a> {
     fn compares(&self) -> impl Iterator<Item = Compare> {
         let guard = self
             .leader
-            .map(|key| Compare::create_revision(&*key.key, CompareOp::Equal, key.fencing_token.0));
+            .map(|key| Compare::create_revision(&*key.key, CompareOp::Equal, key.create_revision));
         let versions = self.writes.iter().filter_map(|write| {
             Some(Compare::mod_revision(self.name(write), CompareOp::Equal, write.only_if?))
         });

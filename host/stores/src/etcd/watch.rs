@@ -23,9 +23,10 @@ use super::{
     watch_events::WatchEvents,
 };
 use crate::{
-    Roster, RosterStream, StoreError, foreign_candidate::shell_quote, ignored_entry::warn_ignored,
+    Roster, RosterStream, StoreError, foreign_candidate::shell_quote, identity::KnownBefore,
+    ignored_entry::warn_ignored,
 };
-use soloist_heart::{FencingToken, Group, LeaderKey, LeaseId};
+use soloist_heart::{LeaderKey, LeaseId};
 
 /// The attempted action while reading, for error texts.
 const READ: &str = "read the cluster";
@@ -63,7 +64,7 @@ impl RosterWatch {
     ) -> Result<Self, StoreError> {
         let events = WatchEvents::after(roster.revision, &keys.roster_range(), &client).await?;
         let recheck_at = Instant::now() + client.recheck_interval();
-        let reported = RosterBuilder { roster, identity: None };
+        let reported = RosterBuilder { roster, ..RosterBuilder::default() };
         Ok(Self { client, keys, events, reported, recheck_at })
     }
 
@@ -78,7 +79,11 @@ impl RosterWatch {
                 () = sleep_until(self.recheck_at) => self.recheck().await?,
             };
             if let Some(found) = self.reported.identity.take() {
-                keep_identity(&self.client, &self.keys.identity(), found.as_deref()).await?;
+                keep_identity(&self.client, &self.keys, found.as_deref()).await?;
+            }
+            if let Some(floor) = self.reported.floor.take() {
+                let before = self.client.trust().history.known_before();
+                compare_floor(&self.client, before, floor)?;
             }
             if changed {
                 return Ok(self.reported.roster.clone());
@@ -128,9 +133,11 @@ impl RosterWatch {
 /// The cluster's keys at one revision.
 async fn read(client: &SharedClient, keys: &EtcdKeys) -> Result<Roster, StoreError> {
     let (mut seen, range) = (RosterBuilder::default(), keys.roster_range());
+    let before = client.trust().history.known_before();
     let revision =
         range::read(client, READ, &range, |key: &KeyValue| seen.put(keys, client, key)).await?;
-    keep_identity(client, &keys.identity(), seen.identity.flatten().as_deref()).await?;
+    keep_identity(client, keys, seen.identity.flatten().as_deref()).await?;
+    compare_floor(client, before, seen.roster.floor)?;
     Ok(Roster { revision, ..seen.roster })
 }
 
@@ -140,6 +147,8 @@ struct RosterBuilder {
     roster: Roster,
     /// The new value of the cluster's identity, if it changed; `Some(None)` if it was deleted.
     identity: Option<Option<String>>,
+    /// The new floor, if it changed.
+    floor: Option<i64>,
 }
 
 impl RosterBuilder {
@@ -147,16 +156,16 @@ impl RosterBuilder {
         let (lease, value) = (LeaseId(key.lease()), key.value());
         match keys.subject(key.key()) {
             Some(KeySubject::Candidate { group }) => {
-                let (group, fencing_token) =
-                    (Group::from(group), FencingToken(key.create_revision()));
-                let name = key_text(key).into();
                 let remove = || format!("{} del {}", client.etcdctl, shell_quote(key.key()));
-                let candidate = LeaderKey { group, key: name, fencing_token, lease };
+                let candidate =
+                    LeaderKey::new(group.into(), key_text(key), lease, key.create_revision());
                 self.roster.put_candidate(candidate, value, remove);
             }
             Some(KeySubject::Member { host }) => self.roster.put_member(host, lease, value),
             Some(KeySubject::Note { name }) => self.roster.set_note(name, Some(value)),
             Some(KeySubject::Identity) => self.identity = Some(Some(identity::identity_text(key))),
+            Some(KeySubject::Floor) => self.set_floor(identity::floor_of(key)),
+            Some(KeySubject::Grace) => self.roster.grace = true,
             None => warn_ignored("key", &shell_quote(key.key()), "the name does not exist"),
         }
     }
@@ -169,8 +178,15 @@ impl RosterBuilder {
             Some(KeySubject::Member { host }) => self.roster.drop_member(host),
             Some(KeySubject::Note { name }) => self.roster.set_note(name, None),
             Some(KeySubject::Identity) => self.identity = Some(None),
+            Some(KeySubject::Floor) => self.set_floor(0),
+            Some(KeySubject::Grace) => self.roster.grace = false,
             None => {}
         }
+    }
+
+    fn set_floor(&mut self, floor: i64) {
+        self.floor = Some(floor);
+        self.roster.set_floor(floor);
     }
 }
 
@@ -180,11 +196,17 @@ fn key_text(key: &KeyValue) -> Cow<'_, str> {
     text.unwrap_or_else(|_| key.key().escape_ascii().to_string().into())
 }
 
+/// Compares the floor that a watch or a read that began at `before` has just shown.
+fn compare_floor(client: &EtcdClient, before: KnownBefore, floor: i64) -> Result<(), StoreError> {
+    let compared = client.trust().history.compare_floor(before, floor);
+    compared.map_err(|mismatch| client.unavailable("follow the fencing tokens", mismatch.seen))
+}
+
 /// Ensures that the store keeps its identity. `found` is the one that a watch or a read has just
 /// shown.
 async fn keep_identity(
     client: &EtcdClient,
-    key: &str,
+    keys: &EtcdKeys,
     found: Option<&str>,
 ) -> Result<(), StoreError> {
     let attempted = "keep the store's identity";
@@ -194,7 +216,7 @@ async fn keep_identity(
         return compared.map_err(|mismatch| client.unavailable(attempted, mismatch.seen));
     }
     let give = |etcd: etcd_client::Client| async move {
-        identity::ensure_identity(&etcd, key, trust).await.map(|()| WithHeader::without_header(()))
+        identity::ensure_identity(&etcd, keys, trust).await.map(|()| WithHeader::without_header(()))
     };
     client.call(attempted, give).await.map(drop)
 }

@@ -49,7 +49,7 @@ use super::{
     CallQueueStore, Candidate, Lease, Member, Note, NoteTopic, Roster, RosterStream, StateStore,
     Store, StoreError, StoreMismatch,
 };
-use soloist_heart::{Group, LeaderKey, LeaseId, clock::BootTime};
+use soloist_heart::{FencingToken, Group, LeaderKey, LeaseId, clock::BootTime};
 
 /// One soloist cluster in an SQLite file.
 pub(super) struct SqliteStore {
@@ -170,6 +170,12 @@ impl Store for SqliteStore {
     async fn rehearse(&self, group: &Group, lease: LeaseId) -> Result<(), StoreError> {
         let group = group.clone();
         self.calls.call("rehearse a campaign", move |file| file.rehearse(&group, lease)).await
+    }
+
+    async fn raise_tokens(&self, above: FencingToken, grace: Duration) -> Result<(), StoreError> {
+        self.calls
+            .call("raise the fencing tokens", move |file| file.raise_tokens(above, grace))
+            .await
     }
 
     async fn write_note(&self, topic: &NoteTopic, note: &Note) -> Result<(), StoreError> {

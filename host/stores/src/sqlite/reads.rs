@@ -13,7 +13,7 @@ use soloist_heart::{FencingToken, Group, LeaderKey, LeaseId, clock::BootTime};
 pub(super) enum CandidatePosition {
     /// It is the first and leads.
     First,
-    /// Others are ahead of it.
+    /// Others are ahead of it, or nobody may lead during a grace period.
     Behind,
     /// It is no longer in the queue.
     Gone,
@@ -27,6 +27,7 @@ pub(super) fn candidate_position(
     let sql = "SELECT EXISTS (SELECT 1 FROM candidates AS other
                               WHERE other.cluster = own.cluster AND other.grp = own.grp
                                 AND other.create_revision < own.create_revision)
+                   OR EXISTS (SELECT 1 FROM raises WHERE grace IS NOT NULL)
                FROM candidates AS own WHERE create_revision = ?1";
     let behind = connection
         .prepare_cached(sql)?
@@ -66,10 +67,16 @@ pub(super) fn foreign_leases(
     Ok(statement.query_map([boot], stranger)?.collect::<Result<_, _>>()?)
 }
 
-/// The store's identity, and its revision, which counts changes of the roster and of state.
+/// The store's identity, its revision, which counts changes of the roster and of state, and how
+/// often its fencing tokens were raised.
 pub(super) fn observed_store(connection: &Connection) -> Result<ObservedStore, SqliteFault> {
-    let sql = "SELECT revision + version, (SELECT identity FROM identity) FROM counter, versions";
-    let look = |row: &Row<'_>| Ok(ObservedStore { revision: row.get(0)?, identity: row.get(1)? });
+    let sql = "SELECT revision + version, (SELECT identity FROM identity), count
+               FROM counter, versions, raises";
+    // The revision itself is raised, so there is no floor.
+    let look = |row: &Row<'_>| {
+        let (revision, identity, raises) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(ObservedStore { identity, revision, floor: 0, raises })
+    };
     Ok(connection.prepare_cached(sql)?.query_row([], look)?)
 }
 
@@ -96,8 +103,10 @@ pub(super) fn note(
 
 /// The cluster at one revision; this must be read within one transaction.
 pub(super) fn roster(tx: &Transaction<'_>, cluster: &str) -> Result<Roster, SqliteFault> {
-    let revision = tx.query_row("SELECT revision FROM counter", [], |row| row.get(0))?;
-    let mut roster = Roster { revision, ..Roster::default() };
+    let sql = "SELECT revision, grace IS NOT NULL FROM counter, raises";
+    let mut roster = tx.prepare_cached(sql)?.query_row([], |row| {
+        Ok(Roster { revision: row.get(0)?, grace: row.get(1)?, ..Roster::default() })
+    })?;
     candidates(tx, cluster, &mut roster)?;
     members(tx, cluster, &mut roster)?;
     notes(tx, cluster, &mut roster)?;
@@ -129,7 +138,7 @@ fn removal(file: &Connection, fencing_token: FencingToken) -> String {
 
 /// The key of a candidate. Its name is only for people; the fencing token identifies it.
 pub(super) fn leader_key(group: &Group, lease: LeaseId, fencing_token: FencingToken) -> LeaderKey {
-    LeaderKey { group: group.clone(), key: format!("{group}/{lease}").into(), fencing_token, lease }
+    LeaderKey::new(group.clone(), format!("{group}/{lease}"), lease, fencing_token.0)
 }
 
 fn members(tx: &Transaction<'_>, cluster: &str, to: &mut Roster) -> Result<(), SqliteFault> {

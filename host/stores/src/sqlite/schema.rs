@@ -13,7 +13,7 @@ use super::{
 /// Identifies the file as soloist's: "SOLO" (SQLite: `PRAGMA application_id`).
 const APPLICATION_ID: i32 = 0x534f_4c4f;
 /// The version of the tables below (SQLite: `PRAGMA user_version`).
-const VERSION: i32 = 6;
+const VERSION: i32 = 7;
 
 /// `revision` counts every change of what a roster shows. It is never reset, so no fencing token is
 /// assigned twice. It starts with the milliseconds of Unix time: there are fewer changes than
@@ -136,8 +136,19 @@ const NAMES: &str = "
     CREATE INDEX queued_calls_lease ON queued_calls (lease);
 ";
 
+/// Added in version 7. `count` is how often the fencing tokens were raised; `grace` is the lease of
+/// the grace period that followed the last time, until it ends.
+const RAISES: &str = "
+    CREATE TABLE raises (
+        id    INTEGER PRIMARY KEY CHECK (id = 1),
+        count INTEGER NOT NULL,
+        grace INTEGER REFERENCES leases ON DELETE SET NULL
+    ) STRICT;
+    INSERT INTO raises VALUES (1, 0, NULL);
+";
+
 /// What upgrades a file of each earlier version, beginning with an empty one.
-const STEPS: [&str; VERSION as usize] = [TABLES, STATE, NOTES, CALLS, IDENTITY, NAMES];
+const STEPS: [&str; VERSION as usize] = [TABLES, STATE, NOTES, CALLS, IDENTITY, NAMES, RAISES];
 
 /// Opens or creates the database at `path`. Its calls wait up to `busy` for another process's lock.
 pub(super) fn connect(path: &Path, busy: Duration) -> Result<MarkedConnection, SqliteFault> {

@@ -20,6 +20,7 @@ mod etcd_server;
 mod etcd_tls;
 mod identity;
 mod proxy;
+mod raises;
 mod sqlite;
 mod sqlite_files;
 mod state;
@@ -89,6 +90,18 @@ mod identities {
         an_older_state_alone_is_told_of,
         another_store_is_told_of,
         a_store_that_goes_on_is_the_same,
+    }
+}
+
+mod raised_tokens {
+    properties! {
+        mut raises:
+        later_fencing_tokens_exceed_what_was_asked,
+        nobody_leads_during_the_grace_period,
+        a_raise_that_is_not_needed_changes_nothing,
+        a_restored_store_goes_on_above_what_it_has_forgotten,
+        whoever_has_not_noticed_is_told_by_the_raise,
+        what_two_hosts_ask_for_holds_for_both,
     }
 }
 

@@ -17,6 +17,7 @@ const MARGIN: &str = "soloist_lease_margin_seconds";
 const RENEWAL: &str = "soloist_lease_renewal_duration_seconds";
 const STORE_CALLS: &str = "soloist_store_calls_total";
 const STORE_ERRORS: &str = "soloist_store_errors_total";
+const STORE_CHANGES: &str = "soloist_store_changes_total";
 const CLOCK_AHEAD: &str = "soloist_clock_ahead_seconds";
 
 /// Around the stop timeout, 500 ms by default.
@@ -87,6 +88,11 @@ pub(super) const METRICS: &[Metric] = &[
         &[],
         "Calls to the store that failed: of the session, of elections and rehearsals, of state, jobs and queued calls.",
     ),
+    Metric::counter(
+        STORE_CHANGES,
+        &[],
+        "How often this host has noticed that the store was reset, restored or replaced. Each time, all of its terms ended, and fencing tokens go on above those of before.",
+    ),
     Metric::gauge(
         CLOCK_AHEAD,
         &[],
@@ -98,6 +104,7 @@ pub(super) const METRICS: &[Metric] = &[
 pub(super) fn start() {
     counter!(STORE_CALLS).increment(0);
     counter!(STORE_ERRORS).increment(0);
+    counter!(STORE_CHANGES).increment(0);
 }
 
 /// Makes the counters of a group, so that they start at 0.
@@ -122,6 +129,11 @@ pub fn leaderless(group: &str, lasts: Duration) {
 /// A term has ended; `cause` is one word.
 pub fn term_ended(group: &str, cause: &'static str) {
     counter!(TERMS, "group" => group.to_owned(), "cause" => cause).increment(1);
+}
+
+/// The store turned out to be another one, or an older state of it.
+pub fn store_changed() {
+    counter!(STORE_CHANGES).increment(1);
 }
 
 /// Nothing of a term runs any more, this long after its gate closed.

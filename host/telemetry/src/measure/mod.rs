@@ -28,8 +28,8 @@ pub use self::{
     },
     jobs::{job_ended, job_interrupted, job_missed, job_succeeded},
     leadership::{
-        clock_ahead, group, leaderless, renewed, store_call, store_error, term_ended, term_started,
-        term_stopped,
+        clock_ahead, group, leaderless, renewed, store_call, store_changed, store_error,
+        term_ended, term_started, term_stopped,
     },
     logs::{lines_dropped, log_lines_lost},
     memory::{held, held_for_all, held_for_clients},

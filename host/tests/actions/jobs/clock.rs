@@ -160,12 +160,8 @@ impl JobScene {
 
 fn scope(memory: &Arc<MemoryStore>, wall: &TestClock) -> TermServices {
     let gate = gate(1, BootTime::NEVER);
-    let key = LeaderKey {
-        group: gate.term().group.clone(),
-        key: "main/1".into(),
-        fencing_token: gate.term().fencing_token,
-        lease: LeaseId(1),
-    };
+    let term = gate.term();
+    let key = LeaderKey::new(term.group.clone(), "main/1", LeaseId(1), term.fencing_token.0);
     let state: Arc<dyn StateStore> = Arc::clone(memory) as _;
     let notices = unbounded_channel().0;
     let term = TermLink { gate, key, state: Arc::clone(&state), notices, task_caller: None };

@@ -10,7 +10,7 @@ use soloist::{
 };
 use soloist_config::{ActionConfig, ApiConfig, HostConfig, RelayConfig, StandbyMode, TlsFiles};
 use soloist_guests::capability::LogBuffers;
-use soloist_heart::{FencingToken, Group, LeaderKey, LeaseId};
+use soloist_heart::{Group, LeaderKey, LeaseId};
 use soloist_leadership::RosterView;
 use soloist_stores::{Candidate, Member, QueuedCandidate, Roster, ThisHost};
 use soloist_telemetry::journal::Journal;
@@ -66,12 +66,8 @@ impl StandbyHost {
     pub(super) fn follow(&self, leader: &TcpListener, fencing_token: i64) {
         let url = format!("http://{}", leader.local_addr().unwrap());
         let group = Group::main();
-        let key = LeaderKey {
-            group: group.clone(),
-            key: format!("main/{fencing_token}").into(),
-            fencing_token: FencingToken(fencing_token),
-            lease: LeaseId(fencing_token),
-        };
+        let (name, lease) = (format!("main/{fencing_token}"), LeaseId(fencing_token));
+        let key = LeaderKey::new(group.clone(), name, lease, fencing_token);
         let member = Member { url, ..Member::named(format!("host-{fencing_token}")) };
         let candidate = Candidate::of(&member);
         let groups = BTreeMap::from([(group, vec![QueuedCandidate { candidate, key }.into()])]);

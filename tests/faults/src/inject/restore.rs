@@ -1,20 +1,25 @@
 //! The store is restored to an earlier state within the TTL.
 //!
-//! A host that has seen more of the store's history leads nothing until it is restarted. So all
-//! hosts are restarted, as docs/operations.md says. This loses what was written after the snapshot,
-//! and fencing tokens come again: another history begins at a moment when no host runs.
+//! A host that has seen more of the store's history says so, and stands again when the fencing
+//! tokens are raised; if it is another etcd, it leads nothing until it is restarted. Either way all
+//! hosts are restarted then, because what was written after the snapshot is lost: another history
+//! begins at a moment when no host runs.
+
+use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use rustix::process::Signal;
 
 use crate::clock;
 use crate::cluster::TestCluster;
-use crate::injected_fault::{InjectedFault, Rebased};
+use crate::injected_fault::{InjectedFault, Observation, Rebased};
 use crate::plan::Fault;
 
 /// The minimum number of revisions that the snapshot is behind: more than hosts write before the
 /// last of them has noticed.
 const BEHIND: usize = 30;
+/// The event that a host logs when it notices that the store went back.
+const NOTICED: &str = "store-changed";
 
 /// Restores a snapshot, and restarts all hosts after they have noticed.
 pub(super) fn run(cluster: &mut TestCluster, fault: &Fault) -> Result<InjectedFault> {
@@ -25,6 +30,8 @@ pub(super) fn run(cluster: &mut TestCluster, fault: &Fault) -> Result<InjectedFa
     let then = if fault.wide { ", after a hand-over" } else { "" };
     let target = format!("{as_what}{then}");
     let mut injected = InjectedFault::begin(fault.kind, target, &cluster.clients.view());
+    let noticed: BTreeMap<_, _> =
+        cluster.hosts.iter().map(|host| (host.node.name, host.count_events(NOTICED))).collect();
     for member in &mut cluster.members {
         member.kill()?;
     }
@@ -32,22 +39,37 @@ pub(super) fn run(cluster: &mut TestCluster, fault: &Fault) -> Result<InjectedFa
         member.start_restored()?;
     }
     cluster.wait_until("etcd serves", TestCluster::is_store_whole)?;
-    let words = if is_same { "went back from" } else { "is a member of another etcd" };
-    let observation =
-        cluster.observe("all say what has become of etcd", cluster.ttl * 4, |host, _| {
-            let status = host.status().unwrap_or_default();
-            let says = |text: &Option<String>| text.as_ref().is_some_and(|it| it.contains(words));
-            let is_told = says(&status.obstacle) || says(&status.store_error);
-            let is_right = is_told && !status.leads && host.why_not_ready().is_some();
-            (!is_right).then(|| format!("{status:?}"))
-        })?;
+    let observation = observe(cluster, is_same, &noticed)?;
     injected.observations.push(observation);
-    let held = clock::now();
+    let all_know = clock::now();
     injected.heal();
     let at = restart_all(cluster)?;
+    // In the same etcd a host may lead again before it is restarted.
+    let held = if is_same { at } else { all_know };
     injected.rebased = Some(Rebased::Restored { saved, held, at });
     cluster.wait_for_newer(0)?;
     Ok(injected)
+}
+
+/// Waits until all hosts have noticed what has become of etcd. `noticed` is how often each had
+/// noticed such a thing before.
+fn observe(
+    cluster: &mut TestCluster,
+    is_same: bool,
+    noticed: &BTreeMap<&'static str, usize>,
+) -> Result<Observation> {
+    cluster.observe("all say what has become of etcd", cluster.ttl * 4, |host, _| {
+        if is_same {
+            let before = noticed.get(host.node.name).copied().unwrap_or_default();
+            return (host.count_events(NOTICED) <= before).then(|| "no word of it".to_owned());
+        }
+        let status = host.status().unwrap_or_default();
+        let words = "is a member of another etcd";
+        let says = |text: &Option<String>| text.as_ref().is_some_and(|it| it.contains(words));
+        let is_told = says(&status.obstacle) || says(&status.store_error);
+        let is_right = is_told && !status.leads && host.why_not_ready().is_some();
+        (!is_right).then(|| format!("{status:?}"))
+    })
 }
 
 /// Makes a snapshot, lets the store advance, and creates restored data for each member. Returns

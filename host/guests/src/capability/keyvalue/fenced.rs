@@ -244,12 +244,8 @@ mod tests {
             answer: Mutex::new(Box::new(answer)),
         });
         let gate = test_gate(BootTime::NEVER);
-        let key = LeaderKey {
-            group: gate.term().group.clone(),
-            key: "main/1".into(),
-            fencing_token: gate.term().fencing_token,
-            lease: LeaseId(1),
-        };
+        let term = gate.term();
+        let key = LeaderKey::new(term.group.clone(), "main/1", LeaseId(1), term.fencing_token.0);
         let term = TermLink { gate, key, state: fake.clone(), notices: to, task_caller: None };
         let (limits, spawner) = (Limits::default(), Spawner::new(|task| drop(tokio::spawn(task))));
         let permissions =

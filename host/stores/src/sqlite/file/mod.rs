@@ -9,6 +9,7 @@
 //! - Reads never judge a lease by the clock. Only a write transaction removes an expired lease,
 //!   with everything attached to it, for all processes at once.
 
+mod raise;
 mod writes;
 
 use std::{path::Path, sync::Arc};
@@ -27,7 +28,7 @@ use super::{
 };
 use crate::{
     Roster,
-    identity::{RevisionBefore, StoreHistory},
+    identity::{KnownBefore, StoreHistory},
 };
 use soloist_heart::{
     FencingToken, LeaseId,
@@ -53,7 +54,7 @@ pub(super) struct SqliteFile {
 
 impl SqliteFile {
     pub(super) fn open(source: &SqliteConfig) -> Result<Self, SqliteFault> {
-        let before = source.history.revision_before();
+        let before = source.history.known_before();
         let connection = schema::connect(&source.path, source.busy)?;
         compare(&connection, &source.history, before)?;
         Ok(Self {
@@ -308,7 +309,7 @@ fn begin<'a>(
     memory: &StoreHistory,
     behavior: TransactionBehavior,
 ) -> Result<Transaction<'a>, SqliteFault> {
-    let before = memory.revision_before();
+    let before = memory.known_before();
     let tx = connection.transaction(behavior)?;
     compare(&tx, memory, before)?;
     Ok(tx)
@@ -317,7 +318,7 @@ fn begin<'a>(
 fn compare(
     connection: &Connection,
     memory: &StoreHistory,
-    before: RevisionBefore,
+    before: KnownBefore,
 ) -> Result<(), SqliteFault> {
     memory.compare(before, &reads::observed_store(connection)?).map_err(SqliteFault::Mismatch)
 }
