@@ -229,11 +229,11 @@ impl StoreHealth {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host_view::GroupRole;
+    use crate::host_view::CandidacyRole;
 
     fn view(joined: bool, obstacle: Option<&str>, of_group: Option<&str>) -> HostView {
         let owned = |text: Option<&str>| text.map(ToOwned::to_owned);
-        let part = GroupView { role: GroupRole::Out, obstacle: owned(of_group), bar: None };
+        let part = GroupView { role: CandidacyRole::Out, obstacle: owned(of_group), bar: None };
         let groups = BTreeMap::from([(Group::main(), part)]);
         HostView { joined, obstacle: owned(obstacle), groups, ..HostView::default() }
     }

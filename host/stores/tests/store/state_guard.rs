@@ -15,9 +15,9 @@ use crate::{
 
 /// Tries every kind of write under `key`, which is outdated.
 async fn refused(world: &World, state: &Arc<dyn StateStore>, key: &LeaderKey) {
-    let state = TestState::of(world);
-    state.write("a", &[put("old", "kept"), put("other", "kept")]).await.unwrap();
-    let version = state.version("a", "old").await;
+    let person = TestState::of(world);
+    person.write("a", &[put("old", "kept"), put("other", "kept")]).await.unwrap();
+    let version = person.version("a", "old").await;
     let tries: [&[StateWrite]; 9] = [
         &[put("old", "late")],
         &[put("new", "late")],
@@ -34,9 +34,9 @@ async fn refused(world: &World, state: &Arc<dyn StateStore>, key: &LeaderKey) {
         let late = soon(state.write(WriteGuard::Leader(key), "a", writes)).await;
         assert!(matches!(late, Err(StoreError::NotLeader)), "{writes:?}: {late:?}");
     }
-    assert_eq!(state.list("a").await, ["old", "other"]);
-    assert_eq!(state.value("a", "other").await.unwrap(), "kept");
-    assert_eq!(state.version("a", "old").await, version);
+    assert_eq!(person.list("a").await, ["old", "other"]);
+    assert_eq!(person.value("a", "other").await.unwrap(), "kept");
+    assert_eq!(person.version("a", "old").await, version);
 }
 
 async fn accepted(state: &Arc<dyn StateStore>, key: &LeaderKey) {
@@ -111,7 +111,7 @@ pub(crate) async fn a_person_needs_no_leadership(world: &World) {
     let key = host.win().await;
     let state = host.store.state().unwrap();
     soon(state.write(WriteGuard::Leader(&key), "a", &[put("k", "the leader's")])).await.unwrap();
-    let state = TestState::of(world);
-    state.write("a", &[put("k", "a person's")]).await.unwrap();
+    let person = TestState::of(world);
+    person.write("a", &[put("k", "a person's")]).await.unwrap();
     assert_eq!(TestState(state).value("a", "k").await.unwrap(), "a person's");
 }
