@@ -32,7 +32,7 @@ const OFTEN: [[&str; 3]; 6] = [
 ];
 
 /// Sets of features that builds without the tools for people have.
-const LEAN: [&str; 3] = ["etcd,sqlite", "etcd", "sqlite"];
+const LEAN: [&str; 4] = ["etcd,postgres,sqlite", "etcd", "postgres", "sqlite"];
 
 /// How long each fuzz target runs.
 const FUZZING: Duration = Duration::from_secs(120);

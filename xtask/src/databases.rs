@@ -1,4 +1,4 @@
-//! PostgreSQL and Redis, for tests of the examples that write to them.
+//! PostgreSQL, which is a store and which an example writes to; and Redis, for another example.
 
 use std::fs;
 use std::path::PathBuf;

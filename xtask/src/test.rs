@@ -22,11 +22,8 @@ pub(crate) fn run(extra: &[OsString]) -> Result<()> {
 /// to a database. [`run`] covers the languages that are quick to build.
 pub(crate) fn all_languages() -> Result<()> {
     let only = ["-p", "soloist", "--test", "e2e", LANGUAGES, "--", "--include-ignored"];
-    let (postgres, redis) = (databases::postgres()?, databases::redis()?);
-    let servers = [
-        ("SOLOIST_TEST_POSTGRES", postgres.to_str().context("its path is text")?),
-        ("SOLOIST_TEST_REDIS", redis.to_str().context("its path is text")?),
-    ];
+    let redis = databases::redis()?;
+    let servers = [("SOLOIST_TEST_REDIS", redis.to_str().context("its path is text")?)];
     run_with(&only.map(OsString::from), &servers, languages::ALL)
 }
 
@@ -40,6 +37,8 @@ pub(crate) fn run_with(
     setup::run()?;
     let etcd = etcd::ensure()?;
     eprintln!("etcd         {}", etcd.display());
+    let postgres = databases::postgres()?;
+    eprintln!("postgres     {}", postgres.display());
     let plugins = guests::plugins()?;
     let test_guests = guests::test_guests()?;
     let mut command = tests(extra);
@@ -49,6 +48,7 @@ pub(crate) fn run_with(
         .env("SOLOIST_TEST_PLUGINS", plugins)
         .env("SOLOIST_TEST_GUESTS", test_guests)
         .env("SOLOIST_TEST_ETCD", etcd)
+        .env("SOLOIST_TEST_POSTGRES", postgres)
         .env("SOLOIST_TEST_FAKETIME", faketime::ensure()?)
         .env("SOLOIST_TEST_HAPROXY", haproxy::ensure()?);
     if extra.is_empty() || extra.iter().any(|word| word.to_string_lossy().contains(LANGUAGES)) {

@@ -9,6 +9,7 @@ use soloist_heart::Timings;
 pub(super) fn check_ttl(ttl: Duration, store: &StoreUrl) -> Result<(), Problem> {
     let (kind, whole_seconds) = match store {
         StoreUrl::Sqlite(_) => ("sqlite", false),
+        StoreUrl::Postgres(_) => ("postgres", false),
         StoreUrl::Etcd { .. } => ("etcd", true),
     };
     let min = store.min_ttl();

@@ -201,6 +201,29 @@ impl fmt::Display for Excerpt {
 
 /// `text` without the user and password that a URL in it may contain.
 pub(super) fn conceal(text: &str) -> String {
+    conceal_login(&conceal_words(text))
+}
+
+/// The words of an address that say a password, which stands nowhere in them by right.
+const SECRET_WORDS: [&str; 2] = ["password=", "PASSWORD="];
+
+/// `text` without what follows such a word.
+fn conceal_words(text: &str) -> String {
+    let mut shown = String::new();
+    let mut rest = text;
+    while let Some(at) = SECRET_WORDS.iter().filter_map(|word| rest.find(word)).min() {
+        let value = at + SECRET_WORDS[0].len();
+        let ends = |c: char| matches!(c, '&' | '"' | '\'' | '`') || c.is_whitespace();
+        let end = rest[value..].find(ends).map_or(rest.len(), |length| value + length);
+        shown += &rest[..value];
+        shown.push('…');
+        rest = &rest[end..];
+    }
+    shown + rest
+}
+
+/// `text` without the login in front of a server's name.
+fn conceal_login(text: &str) -> String {
     // The last `@`: a password may contain an unencoded one.
     let Some(at) = text.rfind('@') else {
         return text.to_owned();
@@ -259,6 +282,14 @@ help: drop the space
             ("store = \"etcd://h:1\"", "store = \"etcd://h:1\""),
             ("store = \"me:s3cret@h:1\"", "store = \"…@h:1\""),
             ("mail = \"a@b\"", "mail = \"a@b\""),
+            (
+                "store = \"postgres://h/d?password=s3cret&a=b\"",
+                "store = \"postgres://h/d?password=…&a=b\"",
+            ),
+            (
+                "--store postgres://me:s3@h/d?sslpassword=s3cret",
+                "--store postgres://…@h/d?sslpassword=…",
+            ),
         ] {
             assert_eq!(conceal(text), shown);
         }

@@ -167,6 +167,9 @@ fn store(
     let setting = resolver.flag_or_written("store", given, text, DEFAULT_STORE);
     Some(match resolver.read(&setting, StoreUrl::parse)? {
         StoreUrl::Sqlite(path) => StoreUrl::Sqlite(resolver.path(&setting, &path)),
+        StoreUrl::Postgres(url) => {
+            StoreUrl::Postgres(url.with_files(|file| resolver.path(&setting, file)).into())
+        }
         etcd @ StoreUrl::Etcd { .. } => etcd,
     })
 }

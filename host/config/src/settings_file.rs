@@ -32,7 +32,8 @@ pub(super) struct SettingsFile {
     /// compete for the same leaderships. Default: "soloist".
     pub(super) cluster: Option<LocatedText>,
     /// The store that keeps leases, elections and the list of hosts: "sqlite:FILE" for hosts on
-    /// one machine, or "etcd://HOST:PORT,HOST:PORT,…" with every member of etcd. "etcds://…" is
+    /// one machine, "postgres://USER:PASSWORD@HOST:PORT/DATABASE" with libpq's words behind a
+    /// question mark, or "etcd://HOST:PORT,HOST:PORT,…" with every member of etcd. "etcds://…" is
     /// the same by TLS, "etcd://USER:PASSWORD@HOST:PORT,…" logs in. Default: "sqlite:soloist.db".
     pub(super) store: Option<LocatedText>,
     /// TLS to etcd, for a store at "etcds://…".

@@ -60,14 +60,16 @@ fn is_given(setting: &Setting) -> bool {
 }
 
 fn useless(store: &StoreUrl) -> Problem {
-    let why = match store {
-        StoreUrl::Sqlite(_) => "the store is a file",
-        StoreUrl::Etcd { .. } => "`etcd://` is spoken without TLS",
+    let etcds = "write `store = \"etcds://HOST:PORT\"`, or leave this out";
+    let (why, help) = match store {
+        StoreUrl::Sqlite(_) => ("the store is a file", etcds),
+        StoreUrl::Postgres(_) => (
+            "the address of a PostgreSQL says that itself",
+            "write it there, as in `postgres://HOST/DATABASE?sslmode=verify-full&sslrootcert=FILE`",
+        ),
+        StoreUrl::Etcd { .. } => ("`etcd://` is spoken without TLS", etcds),
     };
-    Problem::new(
-        format!("this says how the store is reached by TLS, but {why}"),
-        "write `store = \"etcds://HOST:PORT\"`, or leave this out",
-    )
+    Problem::new(format!("this says how the store is reached by TLS, but {why}"), help)
 }
 
 fn alone(what: &str, other: &str, help: &str) -> Problem {

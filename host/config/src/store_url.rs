@@ -1,17 +1,19 @@
-//! The store's address: `sqlite:PATH`, or `etcd://[USER:PASSWORD@]HOST:PORT,…`, with TLS
-//! `etcds://…`.
+//! The store's address: `sqlite:PATH`, `postgres://…`, or `etcd://[USER:PASSWORD@]HOST:PORT,…`, with
+//! TLS `etcds://…`.
 
 use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
 use percent_encoding::percent_decode_str;
 
 use super::{
-    ConfigError, StoreTls,
+    ConfigError, PostgresUrl, StoreTls,
     loopback::is_loopback,
+    postgres_url,
     problem::{Problem, conceal},
 };
 
 const ETCD_PORT: &str = "2379";
+const POSTGRES: &str = "postgres";
 const PLAIN: &str = "etcd";
 const SECURE: &str = "etcds";
 
@@ -22,6 +24,8 @@ const SECURE: &str = "etcds";
 pub enum StoreUrl {
     /// `sqlite:PATH`: a file on this machine.
     Sqlite(PathBuf),
+    /// `postgres://[USER:PASSWORD@]HOST:PORT,…/DATABASE?…`, or `postgresql://…`
+    Postgres(Box<PostgresUrl>),
     /// `etcd://[USER:PASSWORD@]HOST:PORT,…`, or `etcds://…`
     Etcd {
         /// The members' addresses, `host:port`.
@@ -37,6 +41,7 @@ impl fmt::Display for StoreUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Postgres(url) => write!(f, "postgres://{url}"),
             Self::Etcd { endpoints, tls, .. } => {
                 write!(f, "{}://{}", scheme(tls.is_some()), endpoints.join(","))
             }
@@ -54,12 +59,12 @@ impl StoreUrl {
     /// The shortest TTL that this store supports.
     ///
     /// etcd grants no less than its `minTTL`, 2 s with the default `--election-timeout` of 1 s,
-    /// and only whole seconds. SQLite is limited to 1 s, so that a renewal has time even on a
+    /// and only whole seconds. The others are limited to 1 s, so that a renewal has time even on a
     /// slow disk.
     #[must_use]
     pub fn min_ttl(&self) -> Duration {
         match self {
-            Self::Sqlite(_) => Duration::from_secs(1),
+            Self::Sqlite(_) | Self::Postgres(_) => Duration::from_secs(1),
             Self::Etcd { .. } => Duration::from_secs(2),
         }
     }
@@ -74,6 +79,7 @@ impl StoreUrl {
         };
         match self {
             Self::Sqlite(_) => false,
+            Self::Postgres(url) => url.is_remote(),
             Self::Etcd { endpoints, .. } => endpoints.iter().any(is_remote),
         }
     }
@@ -85,6 +91,9 @@ impl StoreUrl {
         }
         match text.split_once("://") {
             Some(("etcd", rest)) => etcd(rest, None),
+            Some(("postgres" | "postgresql", rest)) => {
+                Ok(Self::Postgres(postgres_url::parse(rest)?.into()))
+            }
             Some(("etcds", rest)) => etcd(rest, Some(StoreTls::default())),
             _ => Err(unknown(text, &meant(text))),
         }
@@ -108,6 +117,11 @@ fn meant(text: &str) -> String {
     let (meant, why) = match scheme {
         "etcd" | "http" => (format!("{PLAIN}://{server}"), ""),
         "etcds" | "https" => (format!("{SECURE}://{server}"), ""),
+        // As other clients name the same kind of server.
+        "pg" | "psql" | "postgres" | "postgresql" | "postgresql+psycopg" | "jdbc" => {
+            let rest = rest.trim_start_matches("postgresql://");
+            (format!("{POSTGRES}://{rest}"), "")
+        }
         "" => (format!("sqlite:{text}"), " for a file"),
         // HOST:PORT, or a list of them.
         _ if text.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) => {
@@ -118,7 +132,7 @@ fn meant(text: &str) -> String {
     if StoreUrl::parse(&meant).is_ok() {
         return format!("write `{}`{why}", conceal(&meant));
     }
-    "write `sqlite:FILE` or `etcd://HOST:PORT,HOST:PORT`".to_owned()
+    "write `sqlite:FILE`, `postgres://HOST/DATABASE` or `etcd://HOST:PORT,HOST:PORT`".to_owned()
 }
 
 fn unknown(text: &str, help: &str) -> Problem {

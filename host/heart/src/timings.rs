@@ -39,7 +39,7 @@ pub struct Timings {
 impl Timings {
     /// The inverse of the rate at which two clocks may drift apart: 2 %, far more than a quartz (50
     /// ppm) or NTP slewing (500 ppm) causes.
-    const DRIFT_DIVISOR: u32 = 50;
+    pub const DRIFT_DIVISOR: u32 = 50;
     /// How long the scheduler may delay the beginning of a stop.
     const SLACK: Duration = Duration::from_millis(100);
 

@@ -16,8 +16,8 @@ pub(super) struct SettingsArgs {
     /// This host's name in the cluster [default: the machine's name]
     #[arg(long, env = "SOLOIST_NAME", value_name = "HOST", hide_env_values = true)]
     name: Option<String>,
-    /// The store: sqlite:FILE, etcd://HOST:PORT,…, or etcds://HOST:PORT,… with TLS [default:
-    /// sqlite:soloist.db]
+    /// The store: sqlite:FILE, postgres://HOST:PORT/DATABASE, etcd://HOST:PORT,…, or
+    /// etcds://HOST:PORT,… with TLS [default: sqlite:soloist.db]
     // The value may hold a password, which help must not show.
     #[arg(long, env = "SOLOIST_STORE", value_name = "URL", hide_env_values = true)]
     store: Option<String>,

@@ -1,8 +1,8 @@
 //! The store: where sessions, elections and members live.
 //!
-//! There are two implementations of one trait: `etcd`, which uses the queues of etcd's own
-//! elections, and `sqlite`, a file for hosts on one machine. Both guarantee the following, which
-//! the contract tests check:
+//! There are three implementations of one trait: `etcd`, which uses the queues of etcd's own
+//! elections, `postgres`, which people often run already, and `sqlite`, a file for hosts on one
+//! machine. All guarantee the following, which the contract tests check:
 //!
 //! - A lease that is not renewed within its TTL is gone, together with everything attached to it;
 //!   it never comes back.
@@ -15,7 +15,7 @@
 //!   [`Store::mismatches`] reports that before anything else is reported from it.
 
 #![cfg_attr(
-    not(all(feature = "etcd", feature = "sqlite")),
+    not(all(feature = "etcd", feature = "postgres", feature = "sqlite")),
     allow(dead_code, unused_imports, unused_variables, reason = "each store needs a part of it")
 )]
 
@@ -25,10 +25,14 @@ mod etcd;
 mod foreign_candidate;
 mod identity;
 mod ignored_entry;
+mod keyed_locks;
 mod member;
 mod name;
 mod note;
+mod observed_leases;
 mod operator_order;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod process_location;
 mod queued_call;
 mod retry;
@@ -75,7 +79,7 @@ use soloist_config::StoreUrl;
 ///
 /// # Errors
 /// [`StoreError::Refused`] if the cluster's name cannot be part of a key, if the certificates for
-/// etcd cannot be used, or outside a tokio runtime.
+/// it cannot be used, or outside a tokio runtime.
 pub fn open(
     url: &StoreUrl,
     cluster: &str,
@@ -87,12 +91,16 @@ pub fn open(
         StoreUrl::Sqlite(path) => {
             Ok(Arc::new(sqlite::SqliteStore::open(path, cluster, request_timeout)?))
         }
+        #[cfg(feature = "postgres")]
+        StoreUrl::Postgres(url) => {
+            Ok(Arc::new(postgres::PostgresStore::open(url, cluster, request_timeout)?))
+        }
         #[cfg(feature = "etcd")]
         StoreUrl::Etcd { endpoints, login, tls } => {
             let access = etcd::EtcdAccess::new(endpoints, login.as_ref(), tls.as_ref())?;
             Ok(Arc::new(etcd::EtcdStore::open(access, cluster, request_timeout)?))
         }
-        #[cfg(not(all(feature = "etcd", feature = "sqlite")))]
+        #[cfg(not(all(feature = "etcd", feature = "postgres", feature = "sqlite")))]
         _ => Err(StoreError::refused(
             "this soloist was built without that kind of store: take one that has it",
         )),

@@ -22,6 +22,9 @@ mod call_queue_service;
 #[expect(dead_code, reason = "the stores' own tests need more of it")]
 mod etcd_server;
 mod ledger;
+#[path = "../../stores/tests/store/postgres_server.rs"]
+#[expect(dead_code, reason = "the stores' own tests need more of it")]
+mod postgres_server;
 #[path = "../../stores/tests/store/state/rig.rs"]
 #[expect(dead_code, reason = "the stores' own tests need more of it")]
 mod state;

@@ -11,6 +11,8 @@ fn reads_every_form() {
         ("etcd://10.0.0.1", "etcd://10.0.0.1:2379"),
         ("etcd://a:1,b,[::1]:3,[::2]/", "etcd://a:1,b:2379,[::1]:3,[::2]:2379"),
         ("etcds://me:secret@a,b:1", "etcds://a:2379,b:1"),
+        ("postgres://me:secret@a,b:1/db?sslmode=require", "postgres://a:5432,b:1/db"),
+        ("postgresql://[::1]/db", "postgres://[::1]:5432/db"),
     ] {
         assert_eq!(StoreUrl::parse(text).unwrap().to_string(), shown, "{text}");
     }
@@ -30,6 +32,9 @@ fn knows_whether_other_machines_can_use_the_address() {
         ("sqlite:soloist.db", false),
         ("etcd://127.0.0.1:2379,[::1]:2379,localhost", false),
         ("etcd://etcd:2379", true),
+        ("postgres://localhost/db", false),
+        ("postgres:///db?host=/run/postgresql", false),
+        ("postgres://localhost,db1/db", true),
         ("etcds://127.0.0.1:2379,10.0.0.1:2379", true),
     ] {
         assert_eq!(StoreUrl::parse(text).unwrap().is_remote(), remote, "{text}");
@@ -77,12 +82,22 @@ fn refuses_with_the_mend() {
         (
             "http://me@h",
             "error: `http://…@h` is not the address of a store\n\
-             help: write `sqlite:FILE` or `etcd://HOST:PORT,HOST:PORT`\n",
+             help: write `sqlite:FILE`, `postgres://HOST/DATABASE` or `etcd://HOST:PORT,HOST:PORT`\n",
         ),
         (
             "redis://h",
             "error: `redis://h` is not the address of a store\n\
-             help: write `sqlite:FILE` or `etcd://HOST:PORT,HOST:PORT`\n",
+             help: write `sqlite:FILE`, `postgres://HOST/DATABASE` or `etcd://HOST:PORT,HOST:PORT`\n",
+        ),
+        (
+            "postgresql:h/db",
+            "error: `postgresql:h/db` is not the address of a store\n\
+             help: write `postgres://h/db`\n",
+        ),
+        (
+            "jdbc:postgresql://h/db",
+            "error: `jdbc:postgresql://h/db` is not the address of a store\n\
+             help: write `postgres://h/db`\n",
         ),
         (
             "sqlite:",

@@ -7,6 +7,7 @@ fn the_examples_are_right() {
     for text in [
         include_str!("../../../../examples/soloist.toml").to_owned(),
         include_str!("../../../../examples/etcd.toml").to_owned(),
+        include_str!("../../../../examples/postgres.toml").to_owned(),
         // The plugins are elsewhere in a container.
         include_str!("../../../../examples/compose/soloist.toml")
             .replace("\"/plugins\"", "\"plugins\""),

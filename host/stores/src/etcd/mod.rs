@@ -12,7 +12,6 @@ mod access;
 mod call_queue;
 mod campaign;
 mod candidacy;
-mod candidacy_locks;
 mod client;
 mod cluster_trust;
 mod connection_opener;
@@ -51,7 +50,6 @@ use self::{
     call_queue::EtcdCallQueueStore,
     campaign::{CampaignSpec, EtcdCampaign},
     candidacy::EtcdCandidacy,
-    candidacy_locks::CandidacyLocks,
     client::{EtcdClient, SharedClient},
     keys::{EtcdKeys, StateArea},
     lease_renewals::LeaseRenewals,
@@ -60,7 +58,7 @@ use self::{
 };
 use super::{
     CallQueueStore, Candidate, Lease, Member, Note, NoteTopic, RosterStream, StateStore, Store,
-    StoreError, StoreMismatch,
+    StoreError, StoreMismatch, keyed_locks::KeyedLocks,
 };
 use soloist_heart::{FencingToken, Group, LeaderKey, LeaseId};
 
@@ -72,7 +70,7 @@ pub(super) struct EtcdStore {
     access: EtcdAccess,
     request_timeout: Duration,
     renewals: LeaseRenewals,
-    candidacy_locks: CandidacyLocks,
+    candidacy_locks: KeyedLocks<(Group, LeaseId)>,
     lookout: Lookout,
     stop: CancellationToken,
     /// Ends the withdrawals that are under way when the store is dropped.
@@ -96,7 +94,7 @@ impl EtcdStore {
             access,
             request_timeout,
             renewals: LeaseRenewals::default(),
-            candidacy_locks: CandidacyLocks::default(),
+            candidacy_locks: KeyedLocks::default(),
             _stop_on_drop: stop.clone().drop_guard(),
             stop,
         })
@@ -159,7 +157,7 @@ impl Store for EtcdStore {
             lease,
             value: self.client.json("campaign", candidate)?,
         };
-        let lock = self.candidacy_locks.acquire(group, lease).await;
+        let lock = self.candidacy_locks.acquire((group.clone(), lease)).await;
         // Acquired before there is anything to withdraw.
         let permit = self.client.group_call_permit().await;
         let (client, lookout, stop) =

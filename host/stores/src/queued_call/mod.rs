@@ -30,6 +30,7 @@ mod checks;
 mod data;
 mod id;
 mod limits;
+mod queue_view;
 
 use std::time::Duration;
 
@@ -46,6 +47,7 @@ pub use data::{
 pub use id::fresh_id;
 pub use limits::{ANSWER_MAX, CONTENT_TYPE_MAX, ERROR_MAX, PAYLOAD_MAX, is_content_type};
 pub(super) use limits::{ANSWERS_MAX, cut_error};
+pub(super) use queue_view::{QueueSnapshot, QueueView, waiting_call};
 
 use crate::error::StoreError;
 

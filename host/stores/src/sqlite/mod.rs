@@ -12,7 +12,6 @@ mod call_queue;
 mod change_listener;
 mod database_path;
 mod file;
-mod foreign_leases;
 mod join;
 mod locks;
 mod marked_connection;

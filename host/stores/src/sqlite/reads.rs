@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 
-use super::{foreign_leases::ForeignLease, sqlite_fault::SqliteFault};
-use crate::{Roster, foreign_candidate::shell_quote, identity::ObservedStore};
+use super::sqlite_fault::SqliteFault;
+use crate::{
+    Roster, foreign_candidate::shell_quote, identity::ObservedStore, observed_leases::ObservedLease,
+};
 use soloist_heart::{FencingToken, Group, LeaderKey, LeaseId, clock::BootTime};
 
 /// The position of a candidate in its group's queue.
@@ -53,16 +55,18 @@ pub(super) fn first_expiry(connection: &Connection, boot: &str) -> Result<BootTi
     Ok(first.map_or(BootTime::NEVER, |at| BootTime::from_nanos(at.unsigned_abs())))
 }
 
-/// The leases of clocks other than `boot`.
+/// The leases of clocks other than `boot`: of an earlier boot, of another time namespace, or of
+/// another machine that shares the file. Their expiry means nothing on this clock, but changes with
+/// every renewal, so they are observed.
 pub(super) fn foreign_leases(
     connection: &Connection,
     boot: &str,
-) -> Result<Vec<ForeignLease>, SqliteFault> {
+) -> Result<Vec<ObservedLease>, SqliteFault> {
     let sql = "SELECT id, expires, ttl FROM leases WHERE boot <> ?1";
     let mut statement = connection.prepare_cached(sql)?;
     let stranger = |row: &Row<'_>| {
         let ttl = Duration::from_nanos(row.get::<_, i64>(2)?.unsigned_abs());
-        Ok(ForeignLease { lease: LeaseId(row.get(0)?), expires: row.get(1)?, ttl })
+        Ok(ObservedLease { lease: LeaseId(row.get(0)?), counter: row.get(1)?, ttl })
     };
     Ok(statement.query_map([boot], stranger)?.collect::<Result<_, _>>()?)
 }

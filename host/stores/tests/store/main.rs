@@ -1,5 +1,6 @@
-//! One suite of properties that is run against both stores, and further tests of each store. The
-//! etcd used is a real one: `SOLOIST_TEST_ETCD`, or `etcd` on the PATH.
+//! One suite of properties that is run against all stores, and further tests of each store. The etcd
+//! used is a real one: `SOLOIST_TEST_ETCD`, or `etcd` on the PATH; and so is the PostgreSQL:
+//! `SOLOIST_TEST_POSTGRES`, or the newest that Debian has installed, or `postgres` on the PATH.
 
 #![expect(
     clippy::expect_used,
@@ -19,6 +20,8 @@ mod etcd;
 mod etcd_server;
 mod etcd_tls;
 mod identity;
+mod postgres;
+mod postgres_server;
 mod proxy;
 mod raises;
 mod sqlite;

@@ -12,6 +12,22 @@ macro_rules! properties {
                 module::$property(&mut crate::world::World::etcd().await).await;
             })+
         }
+        mod on_postgres {
+            use crate::$($module)::+ as module;
+
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $property() {
+                module::$property(&mut crate::world::World::postgres()).await;
+            })+
+        }
+        mod on_pgbouncer {
+            use crate::$($module)::+ as module;
+
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $property() {
+                module::$property(&mut crate::world::World::pgbouncer()).await;
+            })+
+        }
         mod on_sqlite {
             use crate::$($module)::+ as module;
 
@@ -28,6 +44,22 @@ macro_rules! properties {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $property() {
                 module::$property(&crate::world::World::etcd().await).await;
+            })+
+        }
+        mod on_postgres {
+            use crate::$($module)::+ as module;
+
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $property() {
+                module::$property(&crate::world::World::postgres()).await;
+            })+
+        }
+        mod on_pgbouncer {
+            use crate::$($module)::+ as module;
+
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $property() {
+                module::$property(&crate::world::World::pgbouncer()).await;
             })+
         }
         mod on_sqlite {

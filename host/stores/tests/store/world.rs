@@ -10,7 +10,10 @@ use soloist_stores::{
     self as store, Candidate, Member, QueuedCallKey, Roster, RosterStream, Store, StoreError,
 };
 
-use crate::etcd_server::EtcdServer;
+use crate::{
+    etcd_server::EtcdServer,
+    postgres_server::{OpenTransaction, PostgresDatabase},
+};
 
 /// Longer than anything takes, and shorter than anybody waits.
 const SOON: Duration = Duration::from_secs(20);
@@ -30,6 +33,7 @@ enum StoreServer {
     Members {
         _members: Box<[EtcdServer; 3]>,
     },
+    Postgres(PostgresDatabase),
     Sqlite(tempfile::TempDir),
 }
 
@@ -43,6 +47,7 @@ impl World {
         match &mut self.server {
             StoreServer::Members { .. } => unreachable!("no test does"),
             StoreServer::Etcd(server) => server.back_up(backup.path()).await,
+            StoreServer::Postgres(database) => database.back_up(backup.path()),
             StoreServer::Sqlite(folder) => {
                 let file = rusqlite::Connection::open(folder.path().join("soloist.db")).unwrap();
                 let to = backup.path().join("soloist.db");
@@ -57,6 +62,7 @@ impl World {
         match &mut self.server {
             StoreServer::Members { .. } => unreachable!("no test does"),
             StoreServer::Etcd(server) => server.restore(backup.path()).await,
+            StoreServer::Postgres(database) => database.restore(backup.path()),
             StoreServer::Sqlite(folder) => {
                 let path = folder.path().join("soloist.db");
                 let mut file = rusqlite::Connection::open(path).unwrap();
@@ -76,6 +82,9 @@ impl World {
                 server.kill().await;
                 server.restart().await;
             }
+            StoreServer::Postgres(database) => {
+                database.sql("UPDATE soloist.store SET identity = 'another'");
+            }
             StoreServer::Sqlite(folder) => {
                 let file = rusqlite::Connection::open(folder.path().join("soloist.db")).unwrap();
                 file.execute("UPDATE identity SET identity = 'another'", []).unwrap();
@@ -92,6 +101,7 @@ impl World {
                 let found = etcd.get("/soloist/test/cluster", None).await.unwrap();
                 found.kvs().first().expect("an identity").value_str().unwrap().to_owned()
             }
+            StoreServer::Postgres(database) => database.sql("SELECT identity FROM soloist.store"),
             StoreServer::Sqlite(folder) => {
                 let file = rusqlite::Connection::open(folder.path().join("soloist.db")).unwrap();
                 let sql = "SELECT identity FROM identity";
@@ -114,6 +124,32 @@ impl World {
         let endpoints = members.iter().map(EtcdServer::address).collect();
         let url = StoreUrl::Etcd { endpoints, login: None, tls: None };
         Self { url, server: StoreServer::Members { _members: Box::new(members) } }
+    }
+
+    /// A database of its own on a PostgreSQL.
+    pub(crate) fn postgres() -> Self {
+        let database = PostgresDatabase::with_tables();
+        Self { url: database.url(), server: StoreServer::Postgres(database) }
+    }
+
+    /// The same, behind a pooler that passes each transaction to any of its connections.
+    pub(crate) fn pgbouncer() -> Self {
+        let database = PostgresDatabase::with_tables();
+        Self { url: database.pooled_url(), server: StoreServer::Postgres(database) }
+    }
+
+    /// Runs SQL on a PostgreSQL, and returns what it returns.
+    #[allow(dead_code, reason = "the tests of the host do without")]
+    pub(crate) fn sql(&self, sql: &str) -> String {
+        let StoreServer::Postgres(database) = &self.server else { unreachable!("no test does") };
+        database.sql(sql)
+    }
+
+    /// Runs SQL on a PostgreSQL in a transaction that stays open until the result is dropped.
+    #[allow(dead_code, reason = "the tests of the host do without")]
+    pub(crate) fn hold(&self, sql: &str) -> OpenTransaction {
+        let StoreServer::Postgres(database) = &self.server else { unreachable!("no test does") };
+        database.hold(sql)
     }
 
     pub(crate) fn sqlite() -> Self {
@@ -143,7 +179,11 @@ impl World {
     }
 
     pub(crate) fn short(&self) -> Duration {
-        self.url.min_ttl()
+        match self.server {
+            // Opening a connection takes its time on a busy machine.
+            StoreServer::Postgres(_) => self.url.min_ttl() * 2,
+            _ => self.url.min_ttl(),
+        }
     }
 
     /// Deletes a leader's key without using the store's interface.
@@ -153,6 +193,11 @@ impl World {
             StoreServer::Etcd(server) => {
                 let mut etcd = server.connect().await;
                 etcd.delete(&*key.key, None).await.unwrap();
+            }
+            StoreServer::Postgres(database) => {
+                let token = key.fencing_token;
+                let sql = "DELETE FROM soloist.candidates WHERE create_revision =";
+                assert_ne!(database.sql(&format!("{sql} {token} RETURNING 1")), "");
             }
             StoreServer::Sqlite(folder) => {
                 let file = rusqlite::Connection::open(folder.path().join("soloist.db")).unwrap();
@@ -182,6 +227,15 @@ impl World {
                     });
                     etcd.txn(Txn::new().and_then(puts.collect::<Vec<_>>())).await.unwrap();
                 }
+            }
+            StoreServer::Postgres(database) => {
+                let row = |QueuedCallKey { task, id }: &QueuedCallKey| {
+                    format!("(1, '{task}', '{id}', 'done', 0, 1, '{ended}', '')")
+                };
+                let rows = keys.iter().map(row).collect::<Vec<_>>().join(", ");
+                let columns = "cluster, task, id, state, version, at, head, answer";
+                database
+                    .sql(&format!("INSERT INTO soloist.queued_calls ({columns}) VALUES {rows}"));
             }
             StoreServer::Sqlite(folder) => {
                 let path = folder.path().join("soloist.db");

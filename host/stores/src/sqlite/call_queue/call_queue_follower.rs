@@ -1,9 +1,4 @@
 //! Follows the queue of calls over a connection of its own.
-//!
-//! Each change of a queued call gets a new version, so a look only reads the queued calls that are
-//! newer. Claims are few, as many as there are queued calls under way, so all of them are read. If
-//! a queued call left the queue and was deleted from the file between two looks, the number of
-//! remaining queued calls gives it away; then the whole queue is read again.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,8 +10,8 @@ use rusqlite::{Row, Transaction, params};
 use tokio::{runtime, sync::Notify, time::timeout};
 
 use crate::{
-    CallQueueChange, CallQueueStream, QueuedCallKey, StoreError, WaitingCall,
-    ignored_entry::warn_ignored,
+    CallQueueChange, CallQueueStream, QueuedCallKey, StoreError,
+    queued_call::{QueueSnapshot, QueueView, waiting_call},
     sqlite::{
         WorkerCalls, change_listener::ChangeListener, file::SqliteFile,
         sqlite_config::SqliteConfig, sqlite_fault::SqliteFault, worker::POLL,
@@ -72,17 +67,13 @@ async fn next(
     }
 }
 
-/// What was reported of the queue so far.
+/// Reads what has changed.
 struct CallQueueFollower {
     file: SqliteFile,
     /// Notified when the files change.
     changed: Arc<Notify>,
     _listener: Option<ChangeListener>,
-    /// The last version that was read.
-    version: i64,
-    queued: BTreeMap<QueuedCallKey, i64>,
-    /// The claims, each with its lease and version.
-    claims: BTreeMap<QueuedCallKey, (LeaseId, i64)>,
+    view: QueueView,
 }
 
 impl CallQueueFollower {
@@ -95,8 +86,8 @@ impl CallQueueFollower {
         let listener = listener.inspect_err(|error| {
             tracing::warn!(%error, "no file notifications: queued calls are seen {POLL:?} late");
         });
-        let (queued, claims) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Box::new(Self { file, changed, _listener: listener.ok(), version: -1, queued, claims }))
+        let view = QueueView::default();
+        Ok(Box::new(Self { file, changed, _listener: listener.ok(), view }))
     }
 
     /// The changes since the last call.
@@ -105,98 +96,36 @@ impl CallQueueFollower {
         if !self.file.changed()? {
             return Ok(Vec::new());
         }
-        let Self { file, version, queued, .. } = self;
-        let seen = file.read(|tx, cluster| CallQueueSnapshot::read(tx, cluster, *version, queued));
+        let Self { file, view, .. } = self;
+        let seen = file.read(|tx, cluster| read(tx, cluster, view));
         // A change that could not be read must be looked at again.
         let seen = seen.inspect_err(|_| file.mark_changed())?;
-        let mut changes = Vec::new();
-        self.apply(seen, &mut changes);
-        Ok(changes)
-    }
-
-    fn apply(&mut self, seen: CallQueueSnapshot, changes: &mut Vec<CallQueueChange>) {
-        let CallQueueSnapshot { version, queued_calls, all, claims } = seen;
-        self.version = version;
-        for (key, queued) in queued_calls {
-            match queued {
-                Some(queued) => {
-                    self.queued.insert(key, queued.version);
-                    changes.push(CallQueueChange::Queued(queued));
-                }
-                None if self.queued.remove(&key).is_some() => {
-                    changes.push(CallQueueChange::Left(key))
-                }
-                None => {}
-            }
-        }
-        if let Some(all) = all {
-            let left = self.queued.extract_if(.., |key, _| !all.contains(key));
-            changes.extend(left.map(|(key, _)| CallQueueChange::Left(key)));
-        }
-        for (key, (lease, version)) in &claims {
-            if self.claims.get(key).is_none_or(|(_, before)| before != version) {
-                changes.push(CallQueueChange::Claimed(key.clone(), *lease));
-            }
-        }
-        let free = self.claims.keys().filter(|key| !claims.contains_key(key));
-        changes.extend(free.map(|key| CallQueueChange::Free(key.clone())));
-        self.claims = claims;
+        Ok(view.apply(seen))
     }
 }
 
-/// What one look at the file has read.
-struct CallQueueSnapshot {
-    version: i64,
-    /// The queued calls that have changed, each with its state if it is queued.
-    queued_calls: BTreeMap<QueuedCallKey, Option<WaitingCall>>,
-    /// All waiting calls; read only if there are fewer than the changes imply.
-    all: Option<BTreeSet<QueuedCallKey>>,
-    claims: BTreeMap<QueuedCallKey, (LeaseId, i64)>,
-}
-
-impl CallQueueSnapshot {
-    fn read(
-        tx: &Transaction<'_>,
-        cluster: &str,
-        since: i64,
-        known: &BTreeMap<QueuedCallKey, i64>,
-    ) -> Result<Self, SqliteFault> {
-        let mut queued_calls = BTreeMap::new();
-        let mut version = since;
-        let sql = "SELECT task, id, version, head, state = 'queued' FROM queued_calls
-                   WHERE cluster = ?1 AND version > ?2 ORDER BY version";
-        let mut changed = tx.prepare_cached(sql)?;
-        let mut rows = changed.query(params![cluster, since])?;
-        while let Some(row) = rows.next()? {
-            let key = key(row)?;
-            version = row.get(2)?;
-            let queued = if row.get(4)? { queued(row, &key, version)? } else { None };
-            queued_calls.insert(key, queued);
-        }
-        let came =
-            queued_calls.iter().filter(|(key, q)| q.is_some() && !known.contains_key(*key)).count();
-        let left =
-            queued_calls.iter().filter(|(key, q)| q.is_none() && known.contains_key(*key)).count();
-        let whole = known.len() + came - left;
-        let all = if count(tx, cluster)? == whole { None } else { Some(all(tx, cluster)?) };
-        Ok(Self { version, queued_calls, all, claims: claims(tx, cluster)? })
+/// Reads what has changed since `view`.
+fn read(
+    tx: &Transaction<'_>,
+    cluster: &str,
+    view: &QueueView,
+) -> Result<QueueSnapshot, SqliteFault> {
+    let (mut changed, mut version) = (BTreeMap::new(), view.version());
+    let sql = "SELECT task, id, version, head, state = 'queued' FROM queued_calls
+               WHERE cluster = ?1 AND version > ?2 ORDER BY version";
+    let mut newer = tx.prepare_cached(sql)?;
+    let mut rows = newer.query(params![cluster, version])?;
+    while let Some(row) = rows.next()? {
+        let key = key(row)?;
+        version = row.get(2)?;
+        let head: String = row.get(3)?;
+        let waits: bool = row.get(4)?;
+        let call = if waits { waiting_call(&key, version, &head) } else { None };
+        changed.insert(key, call);
     }
-}
-
-/// A header that does not parse was not written by soloist and is ignored.
-fn queued(
-    row: &Row<'_>,
-    key: &QueuedCallKey,
-    version: i64,
-) -> Result<Option<WaitingCall>, SqliteFault> {
-    let head: String = row.get(3)?;
-    match serde_json::from_str(&head) {
-        Ok(head) => Ok(Some(WaitingCall { key: key.clone(), version, head })),
-        Err(error) => {
-            warn_ignored("enqueue", &key.to_string(), error);
-            Ok(None)
-        }
-    }
+    let is_whole = count(tx, cluster)? == view.expected(&changed);
+    let all = if is_whole { None } else { Some(all(tx, cluster)?) };
+    Ok(QueueSnapshot { version, changed, all, claims: claims(tx, cluster)? })
 }
 
 fn count(tx: &Transaction<'_>, cluster: &str) -> Result<usize, SqliteFault> {

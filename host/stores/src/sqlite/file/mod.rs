@@ -19,7 +19,6 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 pub(super) use self::writes::{grant, must_live};
 
 use super::{
-    foreign_leases::ForeignLeases,
     marked_connection::MarkedConnection,
     reads::{self, CandidatePosition},
     schema,
@@ -29,6 +28,7 @@ use super::{
 use crate::{
     Roster,
     identity::{KnownBefore, StoreHistory},
+    observed_leases::ObservedLeases,
 };
 use soloist_heart::{
     FencingToken, LeaseId,
@@ -44,7 +44,8 @@ pub(super) struct SqliteFile {
     /// The `PRAGMA data_version` at the last look. `None` if this connection has written since,
     /// which that number does not reflect.
     seen: Option<i64>,
-    foreign_leases: ForeignLeases,
+    /// Those of other clocks.
+    foreign_leases: ObservedLeases,
     history: Arc<StoreHistory>,
     /// The leases of sessions that were granted through this connection.
     granted: Vec<LeaseId>,
@@ -62,7 +63,7 @@ impl SqliteFile {
             cluster: source.cluster.clone(),
             boot: clock::identity()?,
             seen: None,
-            foreign_leases: ForeignLeases::default(),
+            foreign_leases: ObservedLeases::default(),
             history: source.history.clone(),
             granted: Vec::new(),
             room_warnings: LogThrottle::default(),
@@ -273,8 +274,10 @@ impl SqliteFile {
         let now = BootTime::now();
         let sql = "DELETE FROM leases WHERE expires <= ?1 AND boot = ?2";
         let mut dead = tx.prepare_cached(sql)?.execute(params![signed(now), self.boot])?;
-        for lease in self.foreign_leases.observe(&reads::foreign_leases(&tx, &self.boot)?, now) {
-            dead += tx.execute("DELETE FROM leases WHERE id = ?1", [lease.0])?;
+        // Nobody else can renew them before this transaction ends.
+        self.foreign_leases.observe(&reads::foreign_leases(&tx, &self.boot)?, now);
+        for ended in self.foreign_leases.over(now) {
+            dead += tx.execute("DELETE FROM leases WHERE id = ?1", [ended.lease.0])?;
         }
         if dead > 0 {
             next_revision(&tx)?;

@@ -1,0 +1,295 @@
+//! Watches over the cluster for everybody who waits in this process: looks at it again and again,
+//! and ends the leases that were not renewed.
+//!
+//! ```text
+//!   own writes ───────┐
+//!   notifications ────┼──► look ──► tell those who wait ──► end leases that are over
+//!   timer ────────────┘     ▲                                        │
+//!                           └────────────────────────────────────────┘
+//! ```
+//!
+//! A look is one short statement. Notifications only make it come sooner; nothing depends on them.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::join;
+use tokio::{
+    select,
+    sync::{Notify, watch},
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::{
+    fault::PostgresFault, listener, look::Look, pool::PostgresPool, roster_writes,
+    transaction::PostgresTransaction,
+};
+use crate::{
+    Roster, StoreError,
+    observed_leases::{ObservedLease, ObservedLeases},
+};
+use soloist_heart::{LeaseId, clock::BootTime};
+use soloist_telemetry::log_throttle::LogThrottle;
+use soloist_text::with_causes;
+
+/// How much of the smallest TTL passes between two looks. With the 2 % by which a lease is observed
+/// longer than its TTL, a crash is noticed within 1.04 TTL.
+const LOOKS_PER_TTL: u32 = 50;
+/// The shortest and the longest time between two looks that nothing has called for.
+const SHORTEST: Duration = Duration::from_millis(20);
+const LONGEST: Duration = Duration::from_millis(100);
+/// The longest time without notifications: then a look is all that tells of a change.
+const LONGEST_UNNOTIFIED: Duration = Duration::from_millis(50);
+/// How often the whole roster is read although its revision is the same: people may have changed it
+/// by hand.
+const WHOLE_EVERY: Duration = Duration::from_secs(1);
+
+/// What was seen last.
+#[derive(Clone, Default)]
+pub(super) enum LastLook {
+    /// Nobody has looked yet.
+    #[default]
+    None,
+    Seen(Arc<SeenCluster>),
+    /// Looking has failed.
+    Failed(Arc<FailedLook>),
+}
+
+/// The cluster as it was at one moment.
+pub(super) struct SeenCluster {
+    pub(super) roster: Roster,
+    pub(super) leases: BTreeSet<LeaseId>,
+    pub(super) queue_revision: i64,
+    /// When the look began: it shows all that was written before.
+    pub(super) began: Instant,
+}
+
+/// Why a look has failed.
+pub(super) struct FailedLook {
+    text: String,
+    refused: bool,
+}
+
+impl FailedLook {
+    fn new(fault: PostgresFault, store: &str) -> Self {
+        let error = fault.into_error("look at the cluster", store);
+        let refused = matches!(error, StoreError::Refused { .. });
+        let text = match &error {
+            StoreError::Unavailable { source, .. } => with_causes(&**source),
+            other => with_causes(other),
+        };
+        Self { text, refused }
+    }
+
+    /// Whether waiting does not help.
+    pub(super) const fn is_refusal(&self) -> bool {
+        self.refused
+    }
+
+    /// The same for somebody who waits.
+    pub(super) fn fault(&self) -> PostgresFault {
+        if self.refused {
+            PostgresFault::refused(self.text.clone())
+        } else {
+            PostgresFault::Told(self.text.clone())
+        }
+    }
+}
+
+/// What the observer's task shares with those who wait.
+pub(super) struct ObserverState {
+    pool: Arc<PostgresPool>,
+    wake: Notify,
+    last: watch::Sender<LastLook>,
+    /// Whether notifications arrive.
+    notified: AtomicBool,
+}
+
+impl ObserverState {
+    /// Has the observer look at once.
+    pub(super) fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Notes whether notifications arrive.
+    pub(super) fn set_notified(&self, notified: bool) {
+        self.notified.store(notified, Ordering::Relaxed);
+    }
+
+    /// The connections of the observer.
+    pub(super) fn pool(&self) -> &Arc<PostgresPool> {
+        &self.pool
+    }
+}
+
+/// The observer of one store. It works from the first time that somebody needs it until this is
+/// dropped.
+pub(super) struct Observer {
+    state: Arc<ObserverState>,
+    started: AtomicBool,
+    stop: CancellationToken,
+    _stop_on_drop: DropGuard,
+}
+
+impl Observer {
+    /// An observer over the connections of `pool`.
+    pub(super) fn new(pool: Arc<PostgresPool>) -> Self {
+        let state = ObserverState {
+            pool,
+            wake: Notify::new(),
+            last: watch::Sender::default(),
+            notified: AtomicBool::new(false),
+        };
+        let stop = CancellationToken::new();
+        let _stop_on_drop = stop.clone().drop_guard();
+        Self { state: Arc::new(state), started: AtomicBool::new(false), stop, _stop_on_drop }
+    }
+
+    /// Begins, if that was not done yet.
+    pub(super) fn start(&self) {
+        if self.started.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (stop, state) = (self.stop.clone(), Arc::clone(&self.state));
+        let both = async move { join!(observe(Arc::clone(&state)), listener::listen(state)) };
+        let task = async move {
+            let _ = stop.run_until_cancelled(both).await;
+        };
+        drop(self.state.pool.runtime().spawn(task));
+    }
+
+    /// Has it look at once.
+    pub(super) fn wake(&self) {
+        self.state.wake();
+    }
+
+    /// What is seen from now on.
+    pub(super) fn subscribe(&self) -> watch::Receiver<LastLook> {
+        self.start();
+        self.state.last.subscribe()
+    }
+}
+
+/// The observer's task.
+struct ObserverTask {
+    state: Arc<ObserverState>,
+    leases: ObservedLeases,
+    roster: Option<Roster>,
+    /// When the whole roster was read last.
+    whole: Instant,
+    /// The time between two looks.
+    period: Duration,
+    trouble: LogThrottle,
+}
+
+async fn observe(state: Arc<ObserverState>) {
+    let mut task = ObserverTask {
+        state,
+        leases: ObservedLeases::default(),
+        roster: None,
+        whole: Instant::now(),
+        period: LONGEST,
+        trouble: LogThrottle::default(),
+    };
+    loop {
+        let began = Instant::now();
+        let ended = task.look_and_end(began).await;
+        // As long as it has worked, so that a burst of notifications leaves time for the rest.
+        let rest = Instant::now() + began.elapsed();
+        if !ended {
+            select! {
+                () = task.state.wake.notified() => {}
+                () = sleep_until(task.next_look()) => {}
+            }
+            sleep_until(rest.min(began + task.period)).await;
+        }
+    }
+}
+
+impl ObserverTask {
+    /// Looks once, and ends what is over. Returns whether anything was.
+    async fn look_and_end(&mut self, began: Instant) -> bool {
+        let looked = self.look(began).await;
+        let over = self.leases.over(BootTime::now());
+        let ended = match looked {
+            Ok(()) => self.end(&over).await,
+            Err(fault) => Err(fault),
+        };
+        match ended {
+            Ok(ended) => {
+                self.trouble.recovered(|repeats| {
+                    tracing::info!("the store is well again{repeats}");
+                });
+                ended
+            }
+            Err(fault) => {
+                self.fail(fault);
+                false
+            }
+        }
+    }
+
+    async fn look(&mut self, began: Instant) -> Result<(), PostgresFault> {
+        let whole = began.duration_since(self.whole) >= WHOLE_EVERY;
+        let known = self.roster.as_ref().filter(|_| !whole).map(|roster| roster.revision);
+        let look = Look::take(&self.state.pool, known).await?;
+        // Only now it is known here.
+        self.leases.observe(&look.leases, BootTime::now());
+        self.period = self.period_for(&look.leases);
+        let leases = look.lease_ids();
+        let roster = match (look.roster, self.roster.take()) {
+            (Some(roster), before) => {
+                self.whole = began;
+                // What has not changed is shared with those who have seen it.
+                before.filter(|before| *before == roster).unwrap_or(roster)
+            }
+            (None, Some(before)) => before,
+            (None, None) => Roster { revision: look.revision, ..Roster::default() },
+        };
+        self.roster = Some(roster.clone());
+        let queue_revision = look.queue_revision;
+        let seen = SeenCluster { roster, leases, queue_revision, began };
+        self.state.last.send_replace(LastLook::Seen(seen.into()));
+        Ok(())
+    }
+
+    /// Ends leases that are over, if they still are as they were seen.
+    async fn end(&self, over: &[ObservedLease]) -> Result<bool, PostgresFault> {
+        for lease in over {
+            let pool = &self.state.pool;
+            let until = Instant::now() + pool.source().request_timeout;
+            let tx = PostgresTransaction::begin(pool, until).await?;
+            if roster_writes::end_unrenewed(tx, lease.lease, lease.counter).await? {
+                tracing::debug!(lease = %lease.lease, "a session was not renewed and is over");
+            }
+        }
+        Ok(!over.is_empty())
+    }
+
+    fn fail(&mut self, fault: PostgresFault) {
+        let failed = FailedLook::new(fault, &self.state.pool.source().label);
+        self.trouble.report_text(&failed.text, |repeats| {
+            tracing::debug!(error = failed.text, "cannot look at the store{repeats}");
+        });
+        self.state.last.send_replace(LastLook::Failed(failed.into()));
+    }
+
+    fn period_for(&self, leases: &[ObservedLease]) -> Duration {
+        let notified = self.state.notified.load(Ordering::Relaxed);
+        let longest = if notified { LONGEST } else { LONGEST_UNNOTIFIED };
+        let shortest_ttl = leases.iter().map(|lease| lease.ttl).min();
+        shortest_ttl.map_or(longest, |ttl| (ttl / LOOKS_PER_TTL).clamp(SHORTEST, longest))
+    }
+
+    fn next_look(&self) -> Instant {
+        let end = self.leases.first_end().since(BootTime::now());
+        Instant::now() + self.period.min(end)
+    }
+}
