@@ -95,6 +95,8 @@ impl DriverLoop {
 
     /// Runs until the heart has stopped.
     pub(crate) async fn run(mut self, mut inbox: UnboundedReceiver<HeartEvent>) {
+        // Unreported: that nothing is known yet of the groups of the start is no news.
+        self.view.send_replace(HostView::of(&self.heart, None));
         if self.session_observer.store_has_gone_back() {
             self.store_changed(StoreMismatch { seen: WENT_BACK.to_owned(), behind: true });
         }

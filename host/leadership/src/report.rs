@@ -120,10 +120,9 @@ pub(crate) fn obstacles(before: &HostView, now: &HostView, host: &str, journal: 
         _ => {}
     }
     for (group, now) in &now.groups {
-        // A group that was not there before has nothing to compare with.
-        let Some(before) = before.groups.get(group) else { continue };
         let why = |view: &GroupView| view.bar.clone().or_else(|| view.obstacle.clone());
-        match (why(before), why(now)) {
+        // Nothing has kept this host out of a group that was not there before.
+        match (before.groups.get(group).and_then(why), why(now)) {
             (before, Some(reason)) if before.as_ref() != Some(&reason) => {
                 // What an operator or a strategy wants is no fault.
                 if now.bar.is_some() {
