@@ -75,7 +75,8 @@ fn secrets(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<BTreeMap<
                 without_nul(secret.reveal()).map(|_| ())?;
                 Ok(secret)
             });
-            let name = resolver.written(Some(name.clone()), "");
+            let mut name = resolver.written(Some(name.clone()), "");
+            name.place = name.place.map(Location::without_text);
             let approved = resolver.read(&name, |name| {
                 variable(name)?;
                 if table.env.keys().any(|other| other.get_ref() == name) {

@@ -87,7 +87,7 @@ pub use outbound_grant::{OutboundGrant, default_port};
 pub use overrides::Overrides;
 pub use plugin_check::{PluginCheck, PluginMismatch};
 pub use plugin_listing::components;
-pub use problem::ConfigError;
+pub use problem::{ConfigError, TOKEN_PREFIX};
 pub use refused_action::RefusedAction;
 pub use relay_config::{RelayConfig, StandbyMode};
 pub use reserved_mount::ReservedMount;

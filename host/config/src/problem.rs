@@ -1,8 +1,12 @@
 //! Problems in the settings: where, what is wrong, and what to do about it.
 //!
-//! Invariant: no rendering shows a password, not even one in the wrong place.
+//! Invariant: no rendering shows a password or a token of the control API, not even one in the
+//! wrong place.
 
 use std::{fmt, ops::Range};
+
+/// What each token begins with that `soloist token new` makes; hexadecimal digits follow.
+pub const TOKEN_PREFIX: &str = "soloist_";
 
 /// All problems in the settings, found in one pass.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -112,7 +116,7 @@ impl Location {
     /// The same location, without showing the text written there.
     pub(super) fn without_text(self) -> Self {
         match self {
-            Self::File(excerpt) => Self::File(Excerpt { text: String::new(), ..excerpt }),
+            Self::File(excerpt) => Self::File(excerpt.without_text()),
             flag @ Self::Flag(_) => flag,
         }
     }
@@ -190,6 +194,11 @@ impl fmt::Display for Excerpt {
         }
         writeln!(f, "{gutter}  |")?;
         writeln!(f, "{number}  | {shown}")?;
+    /// The same place, without showing the line.
+    pub(super) fn without_text(self) -> Self {
+        Self { text: String::new(), ..self }
+    }
+
         // Once a password was removed from the line, the columns no longer fit.
         if shown == self.text {
             let indent = " ".repeat(self.column - 1);
@@ -199,7 +208,7 @@ impl fmt::Display for Excerpt {
     }
 }
 
-/// `text` without the user and password that a URL in it may contain.
+/// `text` without the tokens that it may contain, and without the user and password of a URL.
 pub(super) fn conceal(text: &str) -> String {
     // The last `@`: a password may contain an unencoded one.
     let Some(at) = text.rfind('@') else {
@@ -223,6 +232,31 @@ mod tests {
     use super::*;
     use crate::source_file::SourceFile;
 
+    conceal_login(&conceal_tokens(text))
+}
+
+/// The fewest hexadecimal digits that make a word a token.
+const TOKEN_DIGITS_MIN: usize = 16;
+
+/// `text` without the tokens that `soloist token new` has made.
+fn conceal_tokens(text: &str) -> String {
+    let mut parts = text.split(TOKEN_PREFIX);
+    let mut shown = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let digits = part.bytes().take_while(u8::is_ascii_hexdigit).count();
+        shown.push_str(TOKEN_PREFIX);
+        if digits < TOKEN_DIGITS_MIN {
+            shown.push_str(part);
+        } else {
+            shown.push('…');
+            shown.push_str(&part[digits..]);
+        }
+    }
+    shown
+}
+
+/// `text` without the user and password that a URL in it may contain.
+fn conceal_login(text: &str) -> String {
     #[test]
     fn points_at_the_text() {
         let text = "cluster = \"demo\"\n[host]\nname = \"ä b\" # me\n";

@@ -243,3 +243,19 @@ fn an_empty_plugins_folder_is_allowed_and_a_missing_one_is_not() {
     fs::create_dir(folder.path().join("plugins")).unwrap();
     assert_eq!(load(folder.path(), &Overrides::default()).unwrap().actions, []);
 }
+
+#[test]
+fn no_secret_is_shown_where_it_was_written_in_a_wrong_form() {
+    for wrong in [
+        "[api]\npeer_token = [\"s3cret\"]\n",
+        "[api.tokens]\nada = \"s3cret\"\n",
+        "[action.web]\nsecrets = \"s3cret\"\n",
+        "[action.web]\nsecrets = { KEY = [\"s3cret\"] }\n",
+        "[action.web.secrets]\nKEY = s3cret\n",
+        "[action.web.secrets]\n\"A=B\" = \"s3cret\"\n",
+    ] {
+        let message = refusal(wrong, &Overrides::default());
+        assert!(message.contains("soloist.toml:2:"), "{message}");
+        assert!(!message.contains("s3cret"), "{message}");
+    }
+}
