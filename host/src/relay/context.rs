@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::client::RelayClient;
+use super::{client::RelayClient, unreached_leaders::UnreachedLeaders};
 use crate::{
     action::{ActionDirectory, Programme},
     task_scope::TaskScope,
@@ -22,6 +22,7 @@ pub(crate) struct RelayContext {
     pub(super) programme: watch::Receiver<Arc<Programme>>,
     pub(super) roster: watch::Receiver<Option<Roster>>,
     pub(super) client: RelayClient,
+    pub(super) unreached: UnreachedLeaders,
     /// Owns the tasks and connections that outlive one request.
     pub(super) tasks: TaskScope,
     /// Cancelled when the host begins to stop.
@@ -39,6 +40,12 @@ impl RelayContext {
             url,
             fencing_token: standing.key.fencing_token,
         })
+    }
+
+    /// Why the present leader of `group` was not reached when it was last asked, if so.
+    pub(super) fn unreached_leader(&self, group: &Group) -> Option<String> {
+        let leader = self.leader(self.roster.borrow().as_ref(), group)?;
+        self.unreached.warning(group, leader.fencing_token)
     }
 
     /// Resolves when the leader with `fencing_token` no longer leads `group`.

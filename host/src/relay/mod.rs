@@ -31,6 +31,7 @@ mod relay_headers;
 mod relayed_request;
 mod service;
 mod tunnel;
+mod unreached_leaders;
 mod unserved_header;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
@@ -45,6 +46,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::body::RelayBody;
+pub use self::unreached_leaders::UnreachedLeaders;
 use self::{
     client::RelayClient, context::RelayContext, listeners::RelayListeners, service::RelayService,
 };
@@ -85,9 +87,24 @@ impl Relay {
     ) -> Self {
         let tasks = TaskScope::new();
         let (client, closing) = (RelayClient::new(peers, &tasks), CancellationToken::new());
-        let context =
-            RelayContext { host, directory, programme, roster, client, tasks, closing }.into();
+        let unreached = UnreachedLeaders::default();
+        let context = Arc::new(RelayContext {
+            host,
+            directory,
+            programme,
+            roster,
+            client,
+            unreached,
+            tasks,
+            closing,
+        });
         Self { control: Arc::new(RelayService::new(&context)), context }
+    }
+
+    /// The leaders that requests could not be forwarded to.
+    #[must_use]
+    pub fn unreached_leaders(&self) -> UnreachedLeaders {
+        self.context.unreached.clone()
     }
 
     /// Opens the addresses that every host listens on, and follows changes of the programme.

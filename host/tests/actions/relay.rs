@@ -75,6 +75,34 @@ impl ControlApi {
     }
 }
 
+/// The address that the leader advertises may be one that only other machines reach.
+#[tokio::test]
+async fn a_leader_that_is_not_reached_is_named_until_it_is() {
+    let (bystander, first) = (StandbyHost::by(Duration::from_millis(300)).await, leader().await);
+    let unreached = bystander.asked.unreached_leaders();
+    let warnings = || unreached.warnings(bystander.roster.borrow().as_ref().unwrap());
+    let address = first.local_addr().unwrap();
+    bystander.follow(&first, 1);
+    drop(first);
+    let (answer, _) = rest_of(bystander.send(GET).await).await;
+    let named = format!("a does not reach the leader host-1 at http://{address}: ");
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains(&named), "{answer}");
+    assert!(warnings().len() == 1 && warnings()[0].starts_with(&named), "{:?}", warnings());
+
+    let back = TcpListener::bind(address).await.unwrap();
+    bystander.follow(&back, 2);
+    assert!(warnings().is_empty(), "another leads");
+    bystander.follow(&back, 1);
+    assert_eq!(warnings().len(), 1);
+    let client = bystander.send(GET).await;
+    let (mut hop, _) = asked(&back).await;
+    hop.write_all(OK.as_bytes()).await.unwrap();
+    drop(hop);
+    let (answer, _) = rest_of(client).await;
+    assert!(answer.starts_with("HTTP/1.1 200 ") && warnings().is_empty(), "{answer}");
+    bystander.stop().await;
+}
+
 #[tokio::test]
 async fn a_leader_is_told_who_asks_and_for_which_term() {
     let (bystander, leader) = (StandbyHost::by(PATIENCE).await, leader().await);

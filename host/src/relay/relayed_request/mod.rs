@@ -282,6 +282,9 @@ impl RelayedRequest {
         if let Some((_, reason)) = &self.lost {
             return RelayError::Lost(reason.clone());
         }
+        if let Some(warning) = self.context.unreached_leader(self.action.group()) {
+            return RelayError::Unreached(warning);
+        }
         let (action, group) = (self.action.name().to_string(), self.action.group().to_string());
         RelayError::NoLeader { action, group, held }
     }
