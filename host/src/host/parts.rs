@@ -147,7 +147,7 @@ impl HostContext {
             host: Arc::clone(&self.name),
             programme: self.programme.clone(),
             peers: self.peers.clone(),
-            roster: self.roster.clone(),
+            roster_view: self.roster_view.clone(),
             jobs: self.jobs.clone(),
             obstacle: claim_obstacle(self.rehearsed.clone()),
         }

@@ -118,6 +118,7 @@ pub(super) mod tests {
         cluster::{PeerClient, PeerCredentials},
         wall_clock::WallClock,
     };
+    use soloist_leadership::RosterView;
     use soloist_stores::Store;
 
     /// The jobs of a host without any.
@@ -129,9 +130,9 @@ pub(super) mod tests {
             clock,
         };
         let (_, programme) = watch::channel(Arc::default());
-        let (_, roster) = watch::channel(None);
+        let roster_view = RosterView::empty();
         let peers = PeerClient::new(&PeerCredentials::default()).unwrap();
         let obstacle = Box::new(|| None);
-        JobApi { host: "a".into(), programme, peers, roster, jobs, obstacle }
+        JobApi { host: "a".into(), programme, peers, roster_view, jobs, obstacle }
     }
 }

@@ -32,7 +32,19 @@ use soloist_stores::{
     Drain, Member, Note, NoteTopic, OperatorOrder, Pause, Roster, Store, retry_transient,
 };
 use soloist_telemetry::journal::{Journal, Transition};
-use soloist_text::with_reason;
+use soloist_text::{list_few, with_reason};
+
+/// The current state of the cluster.
+///
+/// # Errors
+/// This host does not know it, since it does not hear from the store.
+pub(crate) fn current_roster(view: &RosterView) -> Result<Roster, CommandError> {
+    match view.current() {
+        Seen::Now(roster) => Ok(roster),
+        Seen::Before { seen, .. } => Err(CommandError::unknown_cluster(Some(seen))),
+        Seen::Nothing => Err(CommandError::unknown_cluster(None)),
+    }
+}
 
 /// Carries out commands.
 pub struct Commands {
@@ -117,10 +129,14 @@ impl Commands {
         if self.wait_until(gone).await.is_none() {
             let error = format!("{host} is drained, and has not given everything up yet");
             return Err(CommandError::timeout(error, &undo));
-        }
-        Ok(CommandAnswer::new(format!(
-            "{host} leads nothing and stands for nothing until it is undrained"
-        )))
+        };
+        let done = format!("{host} leads nothing and stands for nothing until it is undrained");
+        let left: Vec<_> = led.into_iter().filter(|group| roster.queue(group).is_empty()).collect();
+        Ok(CommandAnswer::new(if left.is_empty() {
+            done
+        } else {
+            format!("{done}; nobody leads {} now", list_few(left.into_iter().map(Group::as_str)))
+        }))
     }
 
     /// Lets a drained host stand for election again.
@@ -154,13 +170,8 @@ impl Commands {
         Ok(was || again)
     }
 
-    /// The current roster.
     fn roster(&self) -> Result<Roster, CommandError> {
-        match self.roster_view.current() {
-            Seen::Now(roster) => Ok(roster),
-            Seen::Before { seen, .. } => Err(CommandError::unknown_cluster(Some(seen))),
-            Seen::Nothing => Err(CommandError::unknown_cluster(None)),
-        }
+        current_roster(&self.roster_view)
     }
 
     /// Waits until the roster meets a condition. None if that takes longer than `patience`.

@@ -157,9 +157,9 @@ pub(super) fn host(listen: SocketAddr) -> HostConfig {
 
 /// The jobs of a host without jobs.
 pub(super) fn no_jobs(world: &TestStore) -> JobApi {
-    let (programme, roster) = (watch::channel(Arc::default()).1, watch::channel(None).1);
+    let (programme, roster_view) = (watch::channel(Arc::default()).1, RosterView::empty());
     let (jobs, obstacle) = (world.jobs(), Box::new(|| None));
-    JobApi { host: "a".into(), programme, peers: peers(), roster, jobs, obstacle }
+    JobApi { host: "a".into(), programme, peers: peers(), roster_view, jobs, obstacle }
 }
 
 /// The logs of a host that has printed nothing.
