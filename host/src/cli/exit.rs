@@ -199,6 +199,18 @@ impl ExitError {
         self.text.lines().filter_map(part).collect::<Vec<_>>().join(": ")
     }
 
+    /// The same with `file` named wherever it names `copy`, which stands for it.
+    #[must_use]
+    pub(super) fn naming(self, file: &Path, copy: &Path) -> Self {
+        let (file, copy) = (file.display().to_string(), copy.display().to_string());
+        Self { text: self.text.replace(&copy, &file), ..self }
+    }
+
+    /// What to do about it, if that was added.
+    pub(super) fn advice(&self) -> Option<&str> {
+        self.text.lines().find_map(|line| line.strip_prefix("help: "))
+    }
+
     /// Adds what to do about it.
     #[must_use]
     pub fn help(mut self, help: impl fmt::Display) -> Self {

@@ -67,10 +67,28 @@ pub(super) fn no_answer(url: &str, error: &PeerError) -> ExitError {
              what to show",
         );
     }
-    exit.help(
-        "is soloist running there? Other hosts: --url http://HOST:PORT,http://HOST:PORT, or \
-         SOLOIST_URL",
-    )
+    exit.help(NOT_RUNNING)
+}
+
+/// The help for a host that just does not answer.
+pub(super) const NOT_RUNNING: &str = "is soloist running there? Other hosts: --url \
+     http://HOST:PORT,http://HOST:PORT, or SOLOIST_URL";
+
+/// How rustls words that the other side has ended a handshake, before the name of its reason
+/// (RFC 8446, section 6.2).
+const ALERT: &str = "received fatal alert: ";
+
+/// What to do when a host has ended the handshake for the reason called `alert`.
+fn help_for_alert(alert: &str) -> &'static str {
+    if alert.starts_with("CertificateRequired") {
+        return "the host wants to see a certificate: --cert and --key FILE name it";
+    }
+    let of_certificate = ["Certificate", "UnknownCA", "BadCertificate", "UnsupportedCertificate"];
+    if of_certificate.iter().any(|name| alert.starts_with(name)) {
+        return "the host refuses the certificate shown: `--cert` must be valid now, and signed by \
+                its `client_ca`";
+    }
+    "the host ended the handshake: its log says more"
 }
 
 /// Whether the host speaks TLS where the URL says that it does not, or the other way round: then
