@@ -55,6 +55,9 @@ pub(super) fn no_answer(url: &str, error: &PeerError) -> ExitError {
         _ => {}
     }
     let exit = ExitError::unavailable(format!("no answer from {url}")).caused_by(error);
+    if let Some(alert) = with_causes(error).split_once(ALERT).map(|(_, alert)| alert.to_owned()) {
+        return exit.help(help_for_alert(&alert));
+    }
     if with_causes(error).contains(soloist_tls::OF_AUTHORITY) {
         return exit.help(
             "what it shows is the certificate of an authority (CA), as `openssl req -x509` makes \
@@ -112,5 +115,28 @@ impl Protocol {
             return Some(Self::Plain);
         }
         said.contains("invalid HTTP version").then_some(Self::Tls)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names are those of rustls, which stand in its messages.
+    #[test]
+    fn a_host_that_refuses_a_certificate_is_not_taken_for_none() {
+        use rustls::AlertDescription::{
+            BadCertificate, CertificateExpired, CertificateRequired, CertificateUnknown,
+            DecryptError, UnknownCA,
+        };
+        let told = |alert| {
+            let said = rustls::Error::AlertReceived(alert).to_string();
+            said.strip_prefix(ALERT).map(help_for_alert).unwrap_or_default()
+        };
+        for alert in [BadCertificate, CertificateExpired, CertificateUnknown, UnknownCA] {
+            assert!(told(alert).contains("signed by its `client_ca`"), "{alert:?}");
+        }
+        assert!(told(CertificateRequired).contains("--cert and --key"));
+        assert!(told(DecryptError).contains("its log says more"));
     }
 }
