@@ -106,6 +106,11 @@ impl SourceFile {
         Self { shown, ..self }
     }
 
+    /// Whether messages refer to it by another name than its path: no person has written it.
+    pub(super) fn is_alias(&self) -> bool {
+        self.shown.is_some()
+    }
+
     /// Its path.
     pub(super) fn path(&self) -> &Path {
         &self.path

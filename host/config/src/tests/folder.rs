@@ -36,6 +36,8 @@ fn settings_may_lie_beside_a_plugin() {
     let names: Vec<_> = config.actions.iter().map(|action| &*action.name).collect();
     assert_eq!(names, ["report", "web"], "what lies beside no component is no settings");
     let [report, web] = &config.actions[..] else { unreachable!() };
+    let own = folder.path().join("plugins/web.toml").display().to_string();
+    assert_eq!(*web.grants.written_in, *own, "hints name the file");
     assert!(web.grants.state && report.path.as_deref() == Some("/reports"));
     // Relative paths start from the file in which they are written.
     let tls = TlsFiles { cert: folder.path().join("plugins/cert.pem"), key: "/etc/key.pem".into() };
