@@ -133,7 +133,7 @@ pub(crate) fn obstacles(before: &HostView, now: &HostView, host: &str, journal: 
                 journal.record(Transition::of("not-ready", host).in_group(group).because(reason));
             }
             (Some(_), None) => {
-                info!(event = "ready", %group, "nothing here keeps this host from leading {group}");
+                info!(event = "ready", %group, "ready to lead {group}");
                 journal.record(Transition::of("ready", host).in_group(group));
             }
             _ => {}
