@@ -1,6 +1,6 @@
 //! How a command ends: the exit codes of all commands, and the error message.
 
-use std::{error::Error, fmt, io, process::ExitCode};
+use std::{error::Error, fmt, io, path::Path, process::ExitCode};
 
 use soloist_config::ConfigError;
 

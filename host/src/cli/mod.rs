@@ -32,6 +32,7 @@ mod task;
 mod temporary_folder;
 mod terminal;
 mod text_table;
+mod tips;
 mod token;
 mod version;
 
@@ -118,6 +119,10 @@ pub fn main() -> ExitCode {
             }
         },
         Err(error) => {
+            if let Some(tip) = tips::tip(&error) {
+                terminal::complain(&tip.to_string());
+                return tip.exit().into();
+            }
             // clap reports help and version as errors too, though they were asked for.
             let exit = if error.use_stderr() { ExitKind::Usage } else { ExitKind::Ok };
             let _ = error.print();
