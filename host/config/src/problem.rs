@@ -15,8 +15,20 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    /// The error made of `problems`, which must not be empty.
-    pub(super) fn new(problems: Vec<Problem>) -> Self {
+    /// The error made of `problems`, which must not be empty. Those of one file are sorted by
+    /// line, the warnings after the errors.
+    pub(super) fn new(mut problems: Vec<Problem>) -> Self {
+        let mut files: Vec<String> = Vec::new();
+        for (file, ..) in problems.iter().filter_map(Problem::position) {
+            if !files.iter().any(|other| other == file) {
+                files.push(file.to_owned());
+            }
+        }
+        let nth = |file: &str| files.iter().position(|other| other == file);
+        problems.sort_by_key(|problem| {
+            let place = problem.position().map(|(file, line, column)| (nth(file), line, column));
+            (problem.warning, place)
+        });
         Self { problems }
     }
 
@@ -77,6 +89,16 @@ impl Problem {
     /// while no setting changes.
     pub(super) fn external(self) -> Self {
         Self { external: true, ..self }
+    }
+
+    /// The file, line and column where it was written, if it was written in a file.
+    fn position(&self) -> Option<(&str, usize, usize)> {
+        match &self.place {
+            Some(Location::File(Excerpt { file, line, column, .. })) => {
+                Some((file, *line, *column))
+            }
+            Some(Location::Flag(_)) | None => None,
+        }
     }
 
     /// Whether the problem lies outside the settings.
@@ -172,6 +194,11 @@ impl Excerpt {
 }
 
 impl Excerpt {
+    /// The same place, without showing the line.
+    pub(super) fn without_text(self) -> Self {
+        Self { text: String::new(), ..self }
+    }
+
     /// `FILE:LINE:COLUMN`, as editors accept it.
     pub(super) fn position(&self) -> String {
         format!("{}:{}:{}", self.file, self.line, self.column)
@@ -194,11 +221,6 @@ impl fmt::Display for Excerpt {
         }
         writeln!(f, "{gutter}  |")?;
         writeln!(f, "{number}  | {shown}")?;
-    /// The same place, without showing the line.
-    pub(super) fn without_text(self) -> Self {
-        Self { text: String::new(), ..self }
-    }
-
         // Once a password was removed from the line, the columns no longer fit.
         if shown == self.text {
             let indent = " ".repeat(self.column - 1);
@@ -210,28 +232,6 @@ impl fmt::Display for Excerpt {
 
 /// `text` without the tokens that it may contain, and without the user and password of a URL.
 pub(super) fn conceal(text: &str) -> String {
-    // The last `@`: a password may contain an unencoded one.
-    let Some(at) = text.rfind('@') else {
-        return text.to_owned();
-    };
-    let before = &text[..at];
-    let start = match (before.find("://"), before.find(['"', '\'', '`'])) {
-        (Some(scheme), _) => scheme + 3,
-        (None, Some(quote)) => quote + 1,
-        (None, None) => 0,
-    };
-    if text[start..at].contains(':') || text[..start].ends_with("://") {
-        format!("{}…{}", &text[..start], &text[at..])
-    } else {
-        text.to_owned()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::source_file::SourceFile;
-
     conceal_login(&conceal_tokens(text))
 }
 
@@ -257,6 +257,28 @@ fn conceal_tokens(text: &str) -> String {
 
 /// `text` without the user and password that a URL in it may contain.
 fn conceal_login(text: &str) -> String {
+    // The last `@`: a password may contain an unencoded one.
+    let Some(at) = text.rfind('@') else {
+        return text.to_owned();
+    };
+    let before = &text[..at];
+    let start = match (before.find("://"), before.find(['"', '\'', '`'])) {
+        (Some(scheme), _) => scheme + 3,
+        (None, Some(quote)) => quote + 1,
+        (None, None) => 0,
+    };
+    if text[start..at].contains(':') || text[..start].ends_with("://") {
+        format!("{}…{}", &text[..start], &text[at..])
+    } else {
+        text.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source_file::SourceFile;
+
     #[test]
     fn points_at_the_text() {
         let text = "cluster = \"demo\"\n[host]\nname = \"ä b\" # me\n";
@@ -279,6 +301,18 @@ help: drop the space
     }
 
     #[test]
+    fn problems_of_one_file_are_sorted_by_line() {
+        let source = SourceFile::new("soloist.toml".into(), "a = 1\nb = 2\nc = 3\n".into());
+        let at = |what: &str, start: usize| {
+            Problem::new(what, "").at(Some(Location::File(source.excerpt(start..start + 1))))
+        };
+        let problems = vec![at("warned", 0).into_warning(), at("third", 12), at("second", 6)];
+        let text = ConfigError::new(problems).to_string();
+        let order: Vec<_> = ["second", "third", "warned"].iter().map(|it| text.find(it)).collect();
+        assert!(order.is_sorted() && order[0].is_some(), "{text}");
+    }
+
+    #[test]
     fn survives_spans_beyond_the_text() {
         let excerpt = SourceFile::new("f".into(), "a = 1\n".into()).excerpt(40..50);
         assert_eq!((excerpt.line, excerpt.column), (2, 1));
@@ -293,6 +327,9 @@ help: drop the space
             ("store = \"etcd://h:1\"", "store = \"etcd://h:1\""),
             ("store = \"me:s3cret@h:1\"", "store = \"…@h:1\""),
             ("mail = \"a@b\"", "mail = \"a@b\""),
+            ("soloist_0123456789abcdef01", "soloist_…"),
+            ("ada = \"soloist_0123456789abcdef\" # hers", "ada = \"soloist_…\" # hers"),
+            ("soloist_hosts = 3, soloist_a", "soloist_hosts = 3, soloist_a"),
         ] {
             assert_eq!(conceal(text), shown);
         }

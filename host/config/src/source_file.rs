@@ -144,6 +144,12 @@ impl SourceFile {
         toml::from_str(&self.text).map_err(|error| self.describe_error(&error))
     }
 
+    /// Parses the file, and reports the first mistake as `mistake`: the words of the parser may
+    /// repeat a secret.
+    pub(super) fn parse_secret<T: DeserializeOwned>(&self, mistake: Problem) -> Result<T, Problem> {
+        toml::from_str(&self.text).map_err(|error| mistake.at(self.place_of(&error)))
+    }
+
     /// The problem that an error of the TOML parser stands for.
     pub(super) fn describe_error(&self, error: &toml::de::Error) -> Problem {
         let place = self.place_of(error);
@@ -183,12 +189,6 @@ fn without_value(message: &str) -> String {
         }
         _ => message.to_owned(),
     }
-    /// Parses the file, and reports the first mistake as `mistake`: the words of the parser may
-    /// repeat a secret.
-    pub(super) fn parse_secret<T: DeserializeOwned>(&self, mistake: Problem) -> Result<T, Problem> {
-        toml::from_str(&self.text).map_err(|error| mistake.at(self.place_of(&error)))
-    }
-
 }
 
 /// The problem that a message of serde or of the TOML parser describes.
@@ -259,7 +259,7 @@ fn unknown_key(unknown: &str, known: &[&str]) -> Problem {
                 .to_owned()
         }
         (Some((table, _)), _) => format!("write it below the heading [{table}]; {all}"),
-        (None, Some(question)) => format!("{question} {all}"),
+        (None, Some(question)) => question,
         (None, None) => all,
     };
     Problem::new(format!("unknown key `{unknown}`"), help)

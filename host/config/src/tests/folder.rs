@@ -46,7 +46,7 @@ fn settings_may_lie_beside_a_plugin() {
     beside("web.toml", "stat = true\n");
     let reading = config.source.read().unwrap();
     let refused: Vec<_> = reading.refused.iter().map(ToString::to_string).collect();
-    assert!(refused[0].starts_with("unknown key `stat`: did you mean `state`?"), "{refused:?}");
+    assert!(refused[0].ends_with("unknown key `stat`: did you mean `state`?"), "{refused:?}");
     assert_eq!(reading.refused[0].name, "web");
     assert_eq!(reading.actions.len(), 1, "and it is not run with defaults");
 }
