@@ -138,7 +138,7 @@ fn says_why_a_host_does_not_lead() {
     example.store.state = StoreState::Lost;
     example.store.last_error = Some("renew the session's lease: timed out".into());
     for group in example.groups.values_mut() {
-        group.leader = None;
+        (group.leader, group.role) = (None, GroupRole::Out);
         group.obstacle = Some("127.0.0.1:3000 is taken".into());
     }
     let shown = status(&example, now(), Paint::OFF);
