@@ -116,7 +116,8 @@ impl Commands {
         let leads = |group: &&Group| {
             roster.leader(group).is_some_and(|leader| leader.candidate.host == host)
         };
-        for group in roster.groups.keys().filter(leads) {
+        let led: Vec<_> = roster.groups.keys().filter(leads).collect();
+        for group in &led {
             checks::check_not_paused(&roster, group)?;
             // A group without any candidate that is next in line is no obstacle: people may want to
             // drain the last host.
@@ -126,7 +127,7 @@ impl Commands {
         let undo = format!("soloist undrain {host}");
         self.note(&NoteTopic::Drain(host.clone()), &Note::Drain(drain), &undo).await?;
         let gone = |roster: &Roster| !stands(roster, &host);
-        if self.wait_until(gone).await.is_none() {
+        let Some(roster) = self.wait_until(gone).await else {
             let error = format!("{host} is drained, and has not given everything up yet");
             return Err(CommandError::timeout(error, &undo));
         };
