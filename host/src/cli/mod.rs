@@ -52,7 +52,7 @@ use runtime::in_runtime;
 /// fails.
 ///
 /// Commands about a cluster ask the control API of any host (--url); those about jobs, tasks and
-/// state begin with a noun, and the noun alone lists.
+/// state begin with a noun. `soloist job` and `soloist task` alone list.
 #[derive(Debug, Parser)]
 #[command(
     name = "soloist",
