@@ -334,7 +334,7 @@ fn log_prepared(action: &Action, anew: bool) {
             event = "program-left-out", action = %name,
             "the plugin of action {name} has a `main` as well, which is not run beside what \
              answers requests: if it is a service, say so by `kinds = [\"http\", \"service\"]` in \
-             its settings"
+             its settings; or give it a `schedule` there, and it is a job"
         );
     }
 }
