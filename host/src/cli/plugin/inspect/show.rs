@@ -216,7 +216,7 @@ mod tests {
         };
         let told = text(&both, Paint::OFF);
         let kinds = "as http+hooks (with `kinds = [\"http\", \"hooks\", \"service\"]` in its \
-                     settings as service as well)";
+                     settings as service as well, or with a `schedule` as job)";
         assert!(told.contains(kinds), "{told}");
     }
 
