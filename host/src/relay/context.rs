@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{client::RelayClient, unreached_leaders::UnreachedLeaders};
+use super::{client::RelayClient, known_leader::KnownLeader, unreached_leaders::UnreachedLeaders};
 use crate::{
     action::{ActionDirectory, Programme},
     task_scope::TaskScope,
@@ -66,14 +66,4 @@ impl RelayContext {
         let mut line = roster.iter().flat_map(|roster| roster.succession(group));
         line.any(|standing| *standing.candidate.host != *self.host)
     }
-}
-
-/// The leader of a group, as far as this host knows.
-#[derive(Clone, Debug)]
-pub(super) struct KnownLeader {
-    pub(super) name: String,
-    pub(super) url: String,
-    pub(super) fencing_token: FencingToken,
-    /// Whether this host is the leader.
-    pub(super) is_self: bool,
 }

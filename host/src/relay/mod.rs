@@ -25,6 +25,7 @@ mod error;
 mod forward_error;
 mod host_header;
 mod http2_pool;
+mod known_leader;
 mod limits;
 mod listeners;
 mod relay_headers;

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use parking_lot::RwLock;
 use tracing::{info, warn};
 
-use super::context::KnownLeader;
+use super::known_leader::KnownLeader;
 use soloist_heart::{FencingToken, Group};
 use soloist_stores::Roster;
 use soloist_telemetry::log_throttle::LogThrottle;

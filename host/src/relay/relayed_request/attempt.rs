@@ -12,9 +12,9 @@ use crate::{
     relay::{
         RelayBody,
         client::ForwardedResponse,
-        context::KnownLeader,
         error::RelayError,
         forward_error::ForwardError,
+        known_leader::KnownLeader,
         limits::{LAST_SIGN, LAST_WORD, SLACK},
         relay_headers::RelayHeaders,
         service::LEADER,

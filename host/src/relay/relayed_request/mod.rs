@@ -14,8 +14,9 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{
     RelayBody,
-    context::{KnownLeader, RelayContext},
+    context::RelayContext,
     error::RelayError,
+    known_leader::KnownLeader,
     limits::{KEPT, RETRY},
     relay_headers::RelayHeaders,
 };
