@@ -15,7 +15,10 @@ use crate::harness::{
     process::{Ended, Process, agrees, run, soloist},
 };
 
-crate::on_both_stores!(a_request_that_goes_astray_says_whose_address_is_wrong);
+crate::on_both_stores!(
+    a_request_that_goes_astray_says_whose_address_is_wrong,
+    an_address_that_leads_nowhere_is_shown_where_it_is_needed,
+);
 
 /// A service, a job and a task that only the host `a` runs; and the settings `more` of `[host]`.
 fn settings(name: &str, more: &str) -> String {
@@ -163,4 +166,29 @@ fn apart(plain: &Command) -> Command {
         };
     }
     command
+}
+
+/// `a` leads, and nothing listens where it says that it does.
+async fn an_address_that_leads_nowhere_is_shown_where_it_is_needed(kind: Kind) {
+    let mut cluster = Cluster::new(kind).await;
+    let hold = "max_hold = \"300ms\"\n";
+    cluster.join_with("a", &format!("{hold}[host]\nadvertise = \"http://127.0.0.1:9\"\n")).await;
+    cluster.leading("a").await;
+    cluster.join_with("b", hold).await;
+    let b = cluster.host("b");
+    agrees(b, |status| status["groups"]["main"]["leader"] == "a").await;
+    let answer = reqwest::get(format!("http://{}/leader/web/", b.api().await)).await.unwrap();
+    let (status, text) = (answer.status(), answer.text().await.unwrap());
+    let named = "b does not reach the leader a at http://127.0.0.1:9: ";
+    assert!(status == 503 && text.contains(named), "{status} {text}");
+    let named_in = |text: Option<&str>| text.is_some_and(|text| text.contains(named));
+    let status = b.status().await;
+    assert!(named_in(status["host"]["warnings"][0].as_str()), "{status}");
+    let told = b.log.event(0, "leader-unreached").await;
+    assert!(named_in(told["message"].as_str()), "{told}");
+    let leads = json!("b");
+    cluster.kill("a").await;
+    let agreed = agrees(cluster.host("b"), |status| status["groups"]["main"]["leader"] == leads);
+    let status = agreed.await;
+    assert!(status["host"]["warnings"].is_null(), "another leads: {status}");
 }

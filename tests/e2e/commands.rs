@@ -16,6 +16,7 @@ crate::on_both_stores!(
     a_pause_holds_preference_back,
     a_paused_group_is_not_led_again,
     a_drained_host_stays_out,
+    a_drain_of_the_last_host_says_that_nobody_leads,
     a_host_that_cannot_follow_in_a_paused_group_is_not_ready,
     hosts_are_known_until_they_are_removed,
 );
@@ -178,6 +179,13 @@ async fn a_host_that_cannot_follow_in_a_paused_group_is_not_ready(kind: Kind) {
     done(&cluster, "b", &["resume"], "all groups: resumed").await;
     cluster.leading("b").await;
     until_readiness(cluster.host("b"), true, "").await;
+}
+
+async fn a_drain_of_the_last_host_says_that_nobody_leads(kind: Kind) {
+    let mut cluster = Cluster::new(kind).await;
+    cluster.join("a").await;
+    cluster.leading("a").await;
+    done(&cluster, "a", &["drain"], "until it is undrained; nobody leads main now").await;
 }
 
 async fn a_drained_host_stays_out(kind: Kind) {

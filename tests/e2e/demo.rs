@@ -68,7 +68,13 @@ async fn the_demo_shows_a_leader_kills_it_and_leaves_nothing_behind() {
     let web = Web::new(address);
     let first = web.until("a leader", |_| true).await;
     assert_eq!(first.body.trim(), format!("I am server {}", first.host));
+    let of_first = format!("{} leads: kill -9 ", first.host);
+    says(&demo, &of_first).await;
     web.until("another leader", |answer| answer.fencing_token > first.fencing_token).await;
+    let of_next = |line: &Value| {
+        line.as_str().is_some_and(|it| it.contains(" leads: kill -9 ") && !it.contains(&of_first))
+    };
+    demo.log.find(0, "the next leader", of_next).await;
     demo.signal(Signal::INT);
     let status = demo.ended().await;
     assert!(status.success(), "{status}:\n{}", demo.log);
@@ -115,8 +121,9 @@ async fn every_plugin_of_the_demo_has_something_to_do() {
     // The demo must start although its usual port is taken.
     let _held = TcpListener::bind("127.0.0.1:3000");
     let mut demo = Process::start(soloist().args(["demo", "--plugins"]).arg(plugins()));
-    says(&demo, "port 3000 is taken").await;
-    let neighbour = url(&demo, "what it was told and sent").await;
+    let taken = says(&demo, "port 3000 is taken").await;
+    assert!(taken.contains("the leader's actions answer at http://127.0.0.1:"), "{taken}");
+    let neighbour = url(&demo, "a page that shows which webhooks arrived").await;
     page(&neighbour, |page| page.contains("main: ") && page.contains("{\"hello\":1}")).await;
     let uptime = url(&demo, "it checks the three hosts").await;
     page(&format!("{uptime}/api"), |page| {

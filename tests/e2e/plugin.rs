@@ -174,6 +174,21 @@ async fn a_wrong_flag_of_a_run_is_told() {
     }
 }
 
+/// A copy of the plugin is run, which no person has named.
+#[tokio::test]
+async fn what_cannot_be_run_is_named_as_it_was_given() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("bad.wasm");
+    fs::write(&file, "no plugin").expect("a file");
+    let ended = run(soloist().args(["plugin", "run"]).arg(&file)).await;
+    let named = format!("the plugin {} is not WebAssembly", file.display());
+    let error = ended.output.lines().find(|line| line.starts_with("error: ")).unwrap_or_default();
+    assert!(!ended.status.success() && error.contains(&named), "{}", ended.output);
+    let ended = run(soloist().args(["plugin", "run"]).arg(folder.path())).await;
+    let project = format!("`cd {} && soloist dev`", folder.path().display());
+    assert!(!ended.status.success() && ended.output.contains(&project), "{}", ended.output);
+}
+
 /// Files that people have put into the folder by mistake.
 #[tokio::test]
 async fn what_is_no_plugin_is_called_what_it_is() {

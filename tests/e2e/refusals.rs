@@ -7,7 +7,7 @@ use crate::harness::{
     etcd::Etcd,
     exit::{CONFIG, UNAVAILABLE, USAGE},
     plugins,
-    process::run,
+    process::{run, soloist},
 };
 
 /// Runs host `a` with this addition to valid settings; it must refuse them.
@@ -209,4 +209,27 @@ async fn the_address_of_actions_is_no_control_api() {
     let mut command = crate::harness::process::soloist();
     command.args(["status", "--url", &url]);
     refused_by(&mut command, UNAVAILABLE, &["the actions that host a runs", ":4000"]).await;
+}
+
+/// A redirection would write the secret beside the line that was meant.
+#[tokio::test]
+async fn a_token_that_would_end_in_a_file_unasked() {
+    let ended = run(soloist().args(["token", "new", "ada", "--role", "read"])).await;
+    assert_eq!(ended.status.code(), Some(USAGE), "{}", ended.output);
+    assert!(ended.output.contains("add `--file FILE`"), "{}", ended.output);
+    assert!(!ended.output.contains("soloist_"), "it shows a token: {}", ended.output);
+}
+
+/// A host that is given such a file says where it is wrong, and not the secret in it.
+#[tokio::test]
+async fn a_token_among_the_lines_for_the_settings() {
+    let cluster = Cluster::new(Kind::Sqlite).await;
+    let token = "soloist_e0199b2ae0199b2ae0199b2a";
+    let tokens = cluster.folder.path().join("tokens.toml");
+    fs::write(&tokens, format!("{token}\n")).unwrap();
+    let more = format!("[api]\ntokens_file = \"{}\"\n", tokens.display());
+    let ended = run(&mut cluster.command("a", &more)).await;
+    assert_eq!(ended.status.code(), Some(CONFIG), "{}", ended.output);
+    assert!(ended.output.contains("tokens.toml:1:"), "{}", ended.output);
+    assert!(!ended.output.contains("e0199b2a"), "it shows the token: {}", ended.output);
 }

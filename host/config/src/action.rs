@@ -65,6 +65,7 @@ impl ActionConfig {
     /// The action of a component that has no settings: everything at its default.
     #[must_use]
     pub fn with_defaults(name: &str, plugin: PathBuf) -> Self {
+        let written_in = plugin.with_extension("toml").display().to_string().into();
         Self {
             name: name.into(),
             plugin,
@@ -83,7 +84,7 @@ impl ActionConfig {
             job: None,
             limits: Limits::default(),
             task: TaskConfig::default(),
-            grants: Arc::default(),
+            grants: Grants { written_in, ..Grants::default() }.into(),
         }
     }
 }
@@ -130,7 +131,7 @@ impl ActionContext<'_> {
         name: &Setting,
         table: ActionTable,
     ) -> Option<ActionConfig> {
-        let grants = grant_settings::read(resolver, &table);
+        let grants = grant_settings::read(resolver, &name.text, &table);
         let instances = instance_policy::read(resolver, &table);
         let relay = relay_config::read(resolver, &table);
         let proxies = grant_settings::each(resolver, &table.trusted_proxies, IpNetwork::parse);

@@ -150,7 +150,7 @@ impl ActionSource {
         };
         // The address may have been in the part that was left out.
         let no_address = !mistakes.is_empty() && table.listen.is_none();
-        let mut resolver = self.resolver(&source);
+        let mut resolver = self.resolver(&source).of_one_action();
         resolver.report_all(mistakes);
         let place = source.place(&Located::new(0..0, ()));
         let setting = Setting { text: name.to_owned(), place: Some(place) };

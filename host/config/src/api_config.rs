@@ -87,11 +87,16 @@ impl ApiConfig {
 /// # Errors
 /// Reports everything that is wrong with the file.
 pub fn read_tokens(file: &Path) -> Result<Vec<ApiToken>, ConfigError> {
-    let source = SourceFile::open_file(file.to_owned()).map_err(|error| {
+    let source = SourceFile::open_secret(file.to_owned()).map_err(|error| {
         let what = format!("cannot read `{}`: {error}", file.display());
         Problem::new(what, "name a file of tokens that this user can read")
     })?;
-    let table: BTreeMap<LocatedText, TokenTable> = source.parse()?;
+    let mistake = Problem::new(
+        "this is no line of a file of tokens",
+        "write NAME = { role = \"read\", sha256 = \"…\" }: `soloist token new NAME --role read \
+         --file NAME.token` prints that line, and keeps the token itself in NAME.token",
+    );
+    let table: BTreeMap<LocatedText, TokenTable> = source.parse_secret(mistake)?;
     let mut resolver = Resolver::new(&source);
     let tokens = tokens(&mut resolver, table);
     resolver.finish(tokens)
@@ -141,7 +146,10 @@ fn tokens(
             let (name, role) = (unseen(name), unseen(token.role));
             let sha256 = unseen(token.sha256);
             let name = resolver.read(&name, value::name);
-            let role = resolver.read(&role, ApiRole::parse);
+            let role = resolver.read(&role, |text| {
+                let unseen = |wrong: Problem| Problem::new("this is no role", wrong.into_parts().1);
+                ApiRole::parse(text).map_err(unseen)
+            });
             let sha256 = resolver.read(&sha256, value::sha256);
             Some(ApiToken { name: name?.into(), role: role?, sha256: sha256? })
         })
@@ -160,4 +168,30 @@ fn long_enough(secret: Secret) -> Result<Secret, Problem> {
         ),
         "create one with `soloist token new hosts --role operate`, and give it to all hosts",
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// The log has what is wrong with the file, and many people read it.
+    #[test]
+    fn no_token_in_the_file_is_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tokens.toml");
+        let right = format!("ops = {{ role = \"read\", sha256 = \"{}\" }}\n", "0".repeat(64));
+        for wrong in [
+            "s3cret",
+            "ada = \"s3cret\"",
+            "ada = { role = \"s3cret\", sha256 = \"s3cret\" }",
+            "ada = { role = \"read\", s3cret = 1 }",
+        ] {
+            fs::write(&file, format!("{right}{wrong}\n")).unwrap();
+            let error = read_tokens(&file).unwrap_err().to_string();
+            assert!(error.contains("tokens.toml:2:"), "{error}");
+            assert!(!error.contains("s3cret"), "{error}");
+        }
+    }
 }

@@ -15,8 +15,12 @@ use super::{
     value,
 };
 
-/// The grants of `table`; `None` after reporting what is wrong.
-pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<Grants> {
+/// The grants of `action` in `table`; `None` after reporting what is wrong.
+pub(super) fn read(
+    resolver: &mut Resolver<'_>,
+    action: &str,
+    table: &ActionTable,
+) -> Option<Grants> {
     let outbound = each(resolver, &table.outbound, OutboundGrant::parse);
     let sockets = each(resolver, &table.sockets, SocketGrant::parse);
     let mut places = BTreeSet::new();
@@ -28,6 +32,7 @@ pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<G
     let secrets = secrets(resolver, table);
     let args = each(resolver, &table.args, |text| without_nul(text).map(ToOwned::to_owned));
     Some(Grants {
+        written_in: resolver.action_place(action),
         state: table.state,
         tasks: tasks?,
         outbound: outbound?,
@@ -75,7 +80,8 @@ fn secrets(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<BTreeMap<
                 without_nul(secret.reveal()).map(|_| ())?;
                 Ok(secret)
             });
-            let name = resolver.written(Some(name.clone()), "");
+            let mut name = resolver.written(Some(name.clone()), "");
+            name.place = name.place.map(Location::without_text);
             let approved = resolver.read(&name, |name| {
                 variable(name)?;
                 if table.env.keys().any(|other| other.get_ref() == name) {

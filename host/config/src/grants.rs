@@ -1,12 +1,15 @@
 //! What an action may access beyond computing; nothing by default.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use super::{OutboundGrant, Secret, SocketGrant};
 
 /// The grants of one action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grants {
+    /// Where the settings of the action belong, as in `plugins/web.toml` or `[action.web]`: where
+    /// a hint for people sends them.
+    pub written_in: Arc<str>,
     /// Whether it may keep state in the store, through `wasi:keyvalue`.
     pub state: bool,
     /// The names of the tasks that it may call; `*` allows all.
@@ -34,6 +37,7 @@ pub struct Grants {
 impl Default for Grants {
     fn default() -> Self {
         Self {
+            written_in: "its settings".into(),
             state: false,
             tasks: Vec::new(),
             outbound: Vec::new(),

@@ -89,7 +89,7 @@ pub use overrides::Overrides;
 pub use plugin_check::{PluginCheck, PluginMismatch};
 pub use plugin_listing::components;
 pub use postgres_url::{PostgresHost, PostgresTls, PostgresUrl, SslMode};
-pub use problem::ConfigError;
+pub use problem::{ConfigError, TOKEN_PREFIX};
 pub use refused_action::RefusedAction;
 pub use relay_config::{RelayConfig, StandbyMode};
 pub use reserved_mount::ReservedMount;

@@ -1,8 +1,12 @@
 //! Problems in the settings: where, what is wrong, and what to do about it.
 //!
-//! Invariant: no rendering shows a password, not even one in the wrong place.
+//! Invariant: no rendering shows a password or a token of the control API, not even one in the
+//! wrong place.
 
 use std::{fmt, ops::Range};
+
+/// What each token begins with that `soloist token new` makes; hexadecimal digits follow.
+pub const TOKEN_PREFIX: &str = "soloist_";
 
 /// All problems in the settings, found in one pass.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -11,8 +15,20 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    /// The error made of `problems`, which must not be empty.
-    pub(super) fn new(problems: Vec<Problem>) -> Self {
+    /// The error made of `problems`, which must not be empty. Those of one file are sorted by
+    /// line, the warnings after the errors.
+    pub(super) fn new(mut problems: Vec<Problem>) -> Self {
+        let mut files: Vec<String> = Vec::new();
+        for (file, ..) in problems.iter().filter_map(Problem::position) {
+            if !files.iter().any(|other| other == file) {
+                files.push(file.to_owned());
+            }
+        }
+        let nth = |file: &str| files.iter().position(|other| other == file);
+        problems.sort_by_key(|problem| {
+            let place = problem.position().map(|(file, line, column)| (nth(file), line, column));
+            (problem.warning, place)
+        });
         Self { problems }
     }
 
@@ -75,6 +91,16 @@ impl Problem {
         Self { external: true, ..self }
     }
 
+    /// The file, line and column where it was written, if it was written in a file.
+    fn position(&self) -> Option<(&str, usize, usize)> {
+        match &self.place {
+            Some(Location::File(Excerpt { file, line, column, .. })) => {
+                Some((file, *line, *column))
+            }
+            Some(Location::Flag(_)) | None => None,
+        }
+    }
+
     /// Whether the problem lies outside the settings.
     pub(super) fn is_external(&self) -> bool {
         self.external
@@ -112,7 +138,7 @@ impl Location {
     /// The same location, without showing the text written there.
     pub(super) fn without_text(self) -> Self {
         match self {
-            Self::File(excerpt) => Self::File(Excerpt { text: String::new(), ..excerpt }),
+            Self::File(excerpt) => Self::File(excerpt.without_text()),
             flag @ Self::Flag(_) => flag,
         }
     }
@@ -168,6 +194,11 @@ impl Excerpt {
 }
 
 impl Excerpt {
+    /// The same place, without showing the line.
+    pub(super) fn without_text(self) -> Self {
+        Self { text: String::new(), ..self }
+    }
+
     /// `FILE:LINE:COLUMN`, as editors accept it.
     pub(super) fn position(&self) -> String {
         format!("{}:{}:{}", self.file, self.line, self.column)
@@ -199,9 +230,9 @@ impl fmt::Display for Excerpt {
     }
 }
 
-/// `text` without the user and password that a URL in it may contain.
+/// `text` without the tokens that it may contain, and without the user and password of a URL.
 pub(super) fn conceal(text: &str) -> String {
-    conceal_login(&conceal_words(text))
+    conceal_login(&conceal_words(&conceal_tokens(text)))
 }
 
 /// The words of an address that say a password, which stands nowhere in them by right.
@@ -222,7 +253,27 @@ fn conceal_words(text: &str) -> String {
     shown + rest
 }
 
-/// `text` without the login in front of a server's name.
+/// The fewest hexadecimal digits that make a word a token.
+const TOKEN_DIGITS_MIN: usize = 16;
+
+/// `text` without the tokens that `soloist token new` has made.
+fn conceal_tokens(text: &str) -> String {
+    let mut parts = text.split(TOKEN_PREFIX);
+    let mut shown = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let digits = part.bytes().take_while(u8::is_ascii_hexdigit).count();
+        shown.push_str(TOKEN_PREFIX);
+        if digits < TOKEN_DIGITS_MIN {
+            shown.push_str(part);
+        } else {
+            shown.push('…');
+            shown.push_str(&part[digits..]);
+        }
+    }
+    shown
+}
+
+/// `text` without the user and password that a URL in it may contain.
 fn conceal_login(text: &str) -> String {
     // The last `@`: a password may contain an unencoded one.
     let Some(at) = text.rfind('@') else {
@@ -268,6 +319,18 @@ help: drop the space
     }
 
     #[test]
+    fn problems_of_one_file_are_sorted_by_line() {
+        let source = SourceFile::new("soloist.toml".into(), "a = 1\nb = 2\nc = 3\n".into());
+        let at = |what: &str, start: usize| {
+            Problem::new(what, "").at(Some(Location::File(source.excerpt(start..start + 1))))
+        };
+        let problems = vec![at("warned", 0).into_warning(), at("third", 12), at("second", 6)];
+        let text = ConfigError::new(problems).to_string();
+        let order: Vec<_> = ["second", "third", "warned"].iter().map(|it| text.find(it)).collect();
+        assert!(order.is_sorted() && order[0].is_some(), "{text}");
+    }
+
+    #[test]
     fn survives_spans_beyond_the_text() {
         let excerpt = SourceFile::new("f".into(), "a = 1\n".into()).excerpt(40..50);
         assert_eq!((excerpt.line, excerpt.column), (2, 1));
@@ -290,6 +353,9 @@ help: drop the space
                 "--store postgres://me:s3@h/d?sslpassword=s3cret",
                 "--store postgres://…@h/d?sslpassword=…",
             ),
+            ("soloist_0123456789abcdef01", "soloist_…"),
+            ("ada = \"soloist_0123456789abcdef\" # hers", "ada = \"soloist_…\" # hers"),
+            ("soloist_hosts = 3, soloist_a", "soloist_hosts = 3, soloist_a"),
         ] {
             assert_eq!(conceal(text), shown);
         }

@@ -1,6 +1,9 @@
 //! Turns settings, written or default, into values, and collects the problems.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::{
     ConfigError,
@@ -27,13 +30,31 @@ pub(super) struct Resolver<'a> {
     warnings: Vec<Problem>,
     /// Whether secrets may be missing.
     without_secrets: bool,
+    /// Whether the file holds the settings of one action alone.
+    of_one_action: bool,
 }
 
 impl<'a> Resolver<'a> {
     /// A resolver of settings written in `source`.
     pub(super) fn new(source: &'a SourceFile) -> Self {
         let (problems, external, warnings) = (Vec::new(), Vec::new(), Vec::new());
-        Self { source, problems, external, warnings, without_secrets: false }
+        let (without_secrets, of_one_action) = (false, false);
+        Self { source, problems, external, warnings, without_secrets, of_one_action }
+    }
+
+    /// The same for a file that holds the settings of one action alone.
+    pub(super) fn of_one_action(self) -> Self {
+        Self { of_one_action: true, ..self }
+    }
+
+    /// Where a person has to write a setting of the action `name`.
+    pub(super) fn action_place(&self, name: &str) -> Arc<str> {
+        if self.of_one_action {
+            return self.source.path().display().to_string().into();
+        }
+        // Settings that are made of flags add to those of the file next to the plugin.
+        if self.source.is_alias() { format!("{name}.toml") } else { format!("[action.{name}]") }
+            .into()
     }
 
     /// Sets whether secrets may be missing, since nothing will run with them.

@@ -69,7 +69,7 @@ fn read(
     table.plugin = Some(Located::new(0..0, plugin.display().to_string()));
     let listing = PluginListing::empty(plugin.parent().unwrap_or(Path::new("/")));
     let context = ActionContext { listing: &listing, control: None };
-    let mut resolver = Resolver::new(source).without_secrets(without_secrets);
+    let mut resolver = Resolver::new(source).without_secrets(without_secrets).of_one_action();
     resolver.report_all(mistakes);
     let name = Setting { text: name.to_owned(), place: None };
     let action = context.action(&mut resolver, &name, table);

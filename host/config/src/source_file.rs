@@ -66,6 +66,8 @@ pub(super) struct SourceFile {
     /// How messages refer to the file, if not by its path.
     shown: Option<&'static str>,
     text: String,
+    /// Whether the text may hold secrets: then no message shows any of it.
+    secret: bool,
     /// The positions of line breaks: thousands of settings may ask for their line.
     ends: Vec<usize>,
 }
@@ -80,13 +82,18 @@ impl SourceFile {
     /// The file at `path` with this content.
     pub(super) fn new(path: PathBuf, text: String) -> Self {
         let ends = text.match_indices('\n').map(|(at, _)| at).collect();
-        Self { path, shown: None, text, ends }
+        Self { path, shown: None, text, secret: false, ends }
     }
 
     /// Reads a regular file.
     pub(super) fn open_file(path: PathBuf) -> std::io::Result<Self> {
         let text = small_file::read_text(&path)?;
         Ok(Self::new(path, text))
+    }
+
+    /// Reads a regular file that may hold secrets.
+    pub(super) fn open_secret(path: PathBuf) -> std::io::Result<Self> {
+        Ok(Self { secret: true, ..Self::open_file(path)? })
     }
 
     /// Stands for a missing file: an empty one in `folder`.
@@ -97,6 +104,11 @@ impl SourceFile {
     /// Sets how messages refer to the file; `None` means by its path.
     pub(super) fn shown_as(self, shown: Option<&'static str>) -> Self {
         Self { shown, ..self }
+    }
+
+    /// Whether messages refer to it by another name than its path: no person has written it.
+    pub(super) fn is_alias(&self) -> bool {
+        self.shown.is_some()
     }
 
     /// Its path.
@@ -118,7 +130,8 @@ impl SourceFile {
     pub(super) fn excerpt(&self, span: std::ops::Range<usize>) -> Excerpt {
         let line = self.ends.partition_point(|end| *end < span.start) + 1;
         let file = self.shown.map_or_else(|| self.path.display().to_string(), ToOwned::to_owned);
-        Excerpt::new(&file, &self.text, line, span)
+        let excerpt = Excerpt::new(&file, &self.text, line, span);
+        if self.secret { excerpt.without_text() } else { excerpt }
     }
 
     /// Its text.
@@ -131,10 +144,50 @@ impl SourceFile {
         toml::from_str(&self.text).map_err(|error| self.describe_error(&error))
     }
 
+    /// Parses the file, and reports the first mistake as `mistake`: the words of the parser may
+    /// repeat a secret.
+    pub(super) fn parse_secret<T: DeserializeOwned>(&self, mistake: Problem) -> Result<T, Problem> {
+        toml::from_str(&self.text).map_err(|error| mistake.at(self.place_of(&error)))
+    }
+
     /// The problem that an error of the TOML parser stands for.
     pub(super) fn describe_error(&self, error: &toml::de::Error) -> Problem {
-        let place = error.span().map(|span| Location::File(self.excerpt(span)));
-        shape_problem(error.message()).at(place)
+        let place = self.place_of(error);
+        if !error.span().is_some_and(|span| self.is_in_secrets(span.start)) {
+            return shape_problem(error.message()).at(place);
+        }
+        shape_problem(&without_value(error.message())).at(place.map(Location::without_text))
+    }
+
+    /// Whether what is written at `at` belongs to a setting that may hold a secret: it stands below
+    /// such a heading, or on the line of such a key.
+    fn is_in_secrets(&self, at: usize) -> bool {
+        let Some(before) = self.text.get(..at) else { return true };
+        let line = before.rfind('\n').map_or(0, |end| end + 1);
+        let is_heading = |line: &&str| line.trim_start().starts_with('[');
+        let heading = before.lines().rev().find(is_heading).unwrap_or_default();
+        let key = self.text[line..].split(['=', '\n']).next().unwrap_or_default();
+        let mut words = [heading, key].into_iter().flat_map(|part| {
+            part.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-')
+        });
+        words.any(|word| OF_SECRETS.contains(&word))
+    }
+
+    fn place_of(&self, error: &toml::de::Error) -> Option<Location> {
+        error.span().map(|span| Location::File(self.excerpt(span)))
+    }
+}
+
+/// The keys and tables in which somebody may write a secret, even one in the wrong form.
+const OF_SECRETS: &[&str] = &["secrets", "peer_token", "tokens"];
+
+/// `message` without the value that the parser has met.
+fn without_value(message: &str) -> String {
+    match (message.find('"'), message.rfind('"')) {
+        (Some(first), Some(last)) if first < last => {
+            message[..first].trim_end().to_owned() + &message[last + 1..]
+        }
+        _ => message.to_owned(),
     }
 }
 
@@ -207,7 +260,7 @@ fn unknown_key(unknown: &str, known: &[&str]) -> Problem {
                 .to_owned()
         }
         (Some((table, _)), _) => format!("write it below the heading [{table}]; {all}"),
-        (None, Some(question)) => format!("{question} {all}"),
+        (None, Some(question)) => question,
         (None, None) => all,
     };
     Problem::new(format!("unknown key `{unknown}`"), help)

@@ -167,6 +167,8 @@ impl Heart {
             }
             HeartEvent::Released { lease } => self.session.released(lease),
             HeartEvent::Ready { group } => self.candidacy(group).ready(),
+            // The first thing that is known of a group may be what keeps this host from leading it.
+            HeartEvent::NotReady { group, reason } => self.candidacy(group).not_ready(reason, out),
             // A group may be barred before it has any actions.
             HeartEvent::Barred { group, reason } => self.candidacy(group).barred(reason, out),
             HeartEvent::StandDown => self.stand_down(now, out),
@@ -227,15 +229,13 @@ impl Heart {
             HeartEvent::Resigned { key } => candidacy.resigned(&key),
             HeartEvent::ResignFailed { key } => candidacy.resign_failed(&key, now),
             HeartEvent::HandOver { key, cause } => candidacy.end(Some(&key), cause, now, out),
-            HeartEvent::NotReady { reason, .. } => candidacy.not_ready(reason, out),
             HeartEvent::Unbarred { .. } => candidacy.unbarred(),
             HeartEvent::StepBack { .. } => candidacy.withdraw(out),
             _ => {}
         }
     }
 
-    /// The candidacy in `group`; it is created if the group's first actions have only just
-    /// appeared.
+    /// The candidacy in `group`; it is created if the group was unknown until now.
     fn candidacy(&mut self, group: Group) -> &mut GroupCandidacy {
         let timings = self.timings;
         let new = |group: &Group| GroupCandidacy::new(group.clone(), timings);

@@ -97,6 +97,8 @@ impl DriverLoop {
 
     /// Runs until the heart has stopped.
     pub(crate) async fn run(mut self, mut inbox: UnboundedReceiver<HeartEvent>) {
+        // Unreported: that nothing is known yet of the groups of the start is no news.
+        self.view.send_replace(HostView::of(&self.heart, None));
         if let Some(above) = self.session_observer.tokens_to_raise() {
             self.store_changed(StoreMismatch { seen: CHANGED_BEFORE.to_owned(), above });
         }

@@ -152,14 +152,14 @@ impl ObstacleReporter {
             let Some(reason) = why_not(here) else {
                 // A host that is no member stands in no group, whatever it could run.
                 if now.joined && self.unready.remove(group) {
-                    info!(event = "ready", %group, "this host can lead {group}");
+                    info!(event = "ready", %group, "ready to lead {group}");
                     journal.record(Transition::of("ready", host).in_group(group));
                 }
                 continue;
             };
             self.unready.insert(group.clone());
-            // A group that was not there before has nothing to compare with.
-            if was.is_some_and(|was| why_not(was) != Some(reason)) {
+            // Nothing has kept this host out of a group that was not there before.
+            if was.and_then(why_not) != Some(reason) {
                 report_not_ready(group, here, reason, host, journal);
             }
         }

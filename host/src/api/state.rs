@@ -185,14 +185,11 @@ async fn put(
 fn keeps_state(actions: &ProgrammeReceiver, name: &str) -> Result<(), ApiError> {
     let programme = actions.borrow();
     let action = programme.actions.iter().find(|action| **action.name() == *name);
-    if action.is_none_or(|action| action.config().grants.state) {
+    let Some(grants) = action.map(|action| &action.config().grants).filter(|it| !it.state) else {
         return Ok(());
-    }
+    };
     let error = format!("the action {name} keeps no state, so it could not read this");
-    let help = format!(
-        "write `state = true` into its settings, below [action.{name}] or in {name}.toml next to \
-         its plugin"
-    );
+    let help = format!("write `state = true` into its settings: {}", grants.written_in);
     Err(ApiError::new(StatusCode::CONFLICT, error, help))
 }
 

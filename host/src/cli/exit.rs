@@ -1,6 +1,6 @@
 //! How a command ends: the exit codes of all commands, and the error message.
 
-use std::{error::Error, fmt, io, process::ExitCode};
+use std::{error::Error, fmt, io, path::Path, process::ExitCode};
 
 use soloist_config::ConfigError;
 
@@ -195,6 +195,18 @@ impl ExitError {
         let part =
             |line: &'_ str| marks.iter().find_map(|mark| Some(line.strip_prefix(mark)?.to_owned()));
         self.text.lines().filter_map(part).collect::<Vec<_>>().join(": ")
+    }
+
+    /// The same with `file` named wherever it names `copy`, which stands for it.
+    #[must_use]
+    pub(super) fn naming(self, file: &Path, copy: &Path) -> Self {
+        let (file, copy) = (file.display().to_string(), copy.display().to_string());
+        Self { text: self.text.replace(&copy, &file), ..self }
+    }
+
+    /// What to do about it, if that was added.
+    pub(super) fn advice(&self) -> Option<&str> {
+        self.text.lines().find_map(|line| line.strip_prefix("help: "))
     }
 
     /// Adds what to do about it.

@@ -30,6 +30,9 @@ const PLUGIN: &str = "plugin";
 /// The field that names an event for machines.
 const EVENT: &str = "event";
 
+/// The event of lines that end with a command, which people copy.
+const ASKING: &str = "asking";
+
 /// The format of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum LogFormat {
@@ -172,10 +175,11 @@ fn text_line(paint: Paint, level: &Level, target: &str, mut said: LogEvent) -> S
             line += &paint.paint(format!("[{}] ", sanitize(&action)), Style::new().blue());
         }
     }
-    // People do not need the machine name of the event: the message says the same.
-    said.fields.remove(EVENT);
+    // Last, since the message says the same: the runbook and the log in JSON go by this name.
+    let event = said.fields.remove(EVENT).filter(|event| event.as_str() != Some(ASKING));
+    let event = event.iter().map(|value| (EVENT, value));
     line += &sanitize(&said.message);
-    for (name, value) in &said.fields {
+    for (name, value) in said.fields.iter().map(|(name, value)| (&**name, value)).chain(event) {
         let field = format!(" {name}={}", text_value(value));
         line += &paint.paint(field, Style::new().dimmed());
     }
@@ -223,12 +227,14 @@ mod tests {
                 "soloist",
                 said("leading", json!({ "event": "leading", "fencing_token": 17, "host": "a" }))
             ),
-            "leading fencing_token=17 host=a"
+            "leading fencing_token=17 host=a event=leading"
         );
         assert_eq!(
             line(Level::WARN, "soloist", said("session lost", json!({ "error": "timed out" }))),
             "WARN session lost error=\"timed out\""
         );
+        let hint = said("by: soloist job run beat", json!({ "event": "asking" }));
+        assert_eq!(line(Level::INFO, "soloist", hint), "by: soloist job run beat");
         let printed = said(
             "hi \u{1b}[2J",
             json!({ "action": "web", "stream": "stdout", "fencing_token": 17 }),

@@ -33,6 +33,7 @@ mod task;
 mod temporary_folder;
 mod terminal;
 mod text_table;
+mod tips;
 mod token;
 mod version;
 
@@ -52,7 +53,7 @@ use runtime::in_runtime;
 /// fails.
 ///
 /// Commands about a cluster ask the control API of any host (--url); those about jobs, tasks and
-/// state begin with a noun, and the noun alone lists.
+/// state begin with a noun. `soloist job` and `soloist task` alone list.
 #[derive(Debug, Parser)]
 #[command(
     name = "soloist",
@@ -120,6 +121,10 @@ pub fn main() -> ExitCode {
             }
         },
         Err(error) => {
+            if let Some(tip) = tips::tip(&error) {
+                terminal::complain(&tip.to_string());
+                return tip.exit().into();
+            }
             // clap reports help and version as errors too, though they were asked for.
             let exit = if error.use_stderr() { ExitKind::Usage } else { ExitKind::Ok };
             let _ = error.print();

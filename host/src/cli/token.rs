@@ -4,7 +4,7 @@
 
 use std::{
     fs::OpenOptions,
-    io::Write,
+    io::{self, IsTerminal, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
@@ -17,7 +17,7 @@ use super::{
     ExitError,
     terminal::{remark, say},
 };
-use soloist_config::{ApiRole, check_name};
+use soloist_config::{ApiRole, TOKEN_PREFIX, check_name};
 use soloist_text::hex;
 
 /// The number of random bytes; this many cannot be guessed.
@@ -40,7 +40,7 @@ enum TokenCommand {
 
 /// Make a token, and print it together with its line for the settings
 ///
-/// The token goes to stdout, this once, and the line for the settings to stderr. With --file the
+/// On a terminal the token is shown, this once, and the line for the settings. With --file the
 /// token is written there, and the line goes to stdout. Hosts keep only the hash of a token.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -53,7 +53,8 @@ struct TokenNewArgs {
     /// What it permits: `read` to look at everything, `operate` to change everything as well
     #[arg(long, value_name = "ROLE")]
     role: ApiRole,
-    /// Write the token into a new file that only this user can read, and not to stdout
+    /// Write the token into a new file that only this user can read, and only the line to stdout;
+    /// required where stdout is no terminal
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
 }
@@ -61,6 +62,10 @@ struct TokenNewArgs {
 pub(super) fn main(args: TokenArgs) -> Result<std::process::ExitCode, ExitError> {
     let TokenCommand::New(TokenNewArgs { name, role, file }) = args.command;
     check_name(&name).map_err(ExitError::usage)?;
+    if file.is_none() && !io::stdout().is_terminal() {
+        return Err(ExitError::usage("stdout is no terminal, so the token itself would end there")
+            .help("add `--file FILE`: it keeps the token, and the line for the settings goes to stdout"));
+    }
     let token = random()?;
     let line = line(&name, role, &token);
     let place = "under [api.tokens] of the settings of every host, or in its `tokens_file`:";
@@ -87,7 +92,7 @@ fn random() -> Result<String, ExitError> {
         .secure_random
         .fill(&mut bytes)
         .map_err(|_| ExitError::broken("the system has no random numbers").help("try again"))?;
-    Ok(format!("soloist_{}", hex(&bytes)))
+    Ok(format!("{TOKEN_PREFIX}{}", hex(&bytes)))
 }
 
 /// The line for the settings.
@@ -131,6 +136,6 @@ mod tests {
     fn no_two_are_the_same_and_none_can_be_guessed() {
         let (one, other) = (random().unwrap(), random().unwrap());
         assert_ne!(one, other);
-        assert_eq!(one.strip_prefix("soloist_").unwrap().len(), 2 * BYTES);
+        assert_eq!(one.strip_prefix(TOKEN_PREFIX).unwrap().len(), 2 * BYTES);
     }
 }

@@ -11,6 +11,7 @@ mod registrar;
 pub use address_warnings::AddressWarning;
 pub use address_watch::AddressWatch;
 pub use clock_comparer::ClockComparer;
+pub(crate) use commands::current_roster;
 pub use commands::{
     CommandAnswer, CommandError, CommandErrorKind, Commands, DrainOrder, HandedOver, PauseOrder,
     RemoveOrder, SwitchoverOrder,

@@ -148,7 +148,7 @@ impl HostContext {
             host: self.this.clone(),
             programme: self.programme.clone(),
             peers: self.peers.clone(),
-            roster: self.roster.clone(),
+            roster_view: self.roster_view.clone(),
             jobs: self.jobs.clone(),
             claim_trouble: claim_trouble(self.rehearsed.clone()),
         }

@@ -1,6 +1,6 @@
 //! What must be there before a host can run: its listener, its compiled plugins, its store.
 
-use std::sync::Arc;
+use std::{path, sync::Arc};
 
 use tokio::{net::TcpListener, runtime, sync::watch, task::spawn_blocking};
 use tracing::warn;
@@ -77,7 +77,9 @@ async fn compile(
             return Err(HostError::Action { reason: refused.reason.clone() });
         }
         None if programme.actions.is_empty() => {
-            warn!("there are no plugins yet: put a component (*.wasm) into the plugins folder");
+            let folder = config.source.folder();
+            let folder = path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+            warn!("there are no plugins yet: put a component (*.wasm) into {}", folder.display());
         }
         _ => {}
     }

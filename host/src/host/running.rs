@@ -51,13 +51,14 @@ impl RunningHost {
         };
         let driver = background.start_election(election, spec, thread.handle());
         tasks.start_call_queue_worker(&context, driver.view());
+        let (relay, leave) = (context.relay(), CancellationToken::new());
         let status = HostStatusSource {
+            unreached: relay.unreached_leaders(),
             pools: tasks.pools(),
             refused_strategies: ranking.refused().to_owned(),
             view: driver.view(),
             context: context.clone(),
         };
-        let (relay, leave) = (context.relay(), CancellationToken::new());
         let strategist = context.strategist(&driver, ranking, leave.clone());
         background.start_feeds(&context, feeds, &driver, tasks.offers(), thread.handle());
         background.start_services(&context, &driver, strategist, catalog);

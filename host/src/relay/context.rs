@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::client::RelayClient;
+use super::{client::RelayClient, known_leader::KnownLeader, unreached_leaders::UnreachedLeaders};
 use crate::{
     action::{ActionDirectory, Programme},
     task_scope::TaskScope,
@@ -21,6 +21,7 @@ pub(crate) struct RelayContext {
     pub(super) programme: watch::Receiver<Arc<Programme>>,
     pub(super) roster: watch::Receiver<Option<Roster>>,
     pub(super) client: RelayClient,
+    pub(super) unreached: UnreachedLeaders,
     /// Owns the tasks and connections that outlive one request.
     pub(super) scope: TaskScope,
     /// Cancelled when the host begins to stop.
@@ -41,6 +42,12 @@ impl RelayContext {
         })
     }
 
+    /// Why the present leader of `group` was not reached when it was last asked, if so.
+    pub(super) fn unreached_leader(&self, group: &Group) -> Option<String> {
+        let leader = self.leader(self.roster.borrow().as_ref(), group)?;
+        self.unreached.warning(group, leader.fencing_token)
+    }
+
     /// Resolves when the leader with `fencing_token` no longer leads `group`.
     pub(super) async fn term_ended(&self, group: &Group, fencing_token: FencingToken) {
         let leads = |roster: &Roster| {
@@ -59,15 +66,4 @@ impl RelayContext {
         let mut line = roster.iter().flat_map(|roster| roster.succession(group));
         line.any(|standing| self.host.is_other(&standing.candidate))
     }
-}
-
-/// The leader of a group, as far as this host knows.
-#[derive(Clone, Debug)]
-pub(super) struct KnownLeader {
-    pub(super) name: String,
-    pub(super) url: String,
-    pub(super) instance: String,
-    pub(super) fencing_token: FencingToken,
-    /// Whether it is another host than this one.
-    pub(super) is_other: bool,
 }

@@ -18,11 +18,14 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RelayError {
     #[error(
-        "nobody leads the group {group} of the action {action}, or its leader could not be \
-         reached, for {}",
+        "nobody leads the group {group} of the action {action}, or its leader does not serve it, \
+         for {}",
         humantime::format_duration(*held)
     )]
     NoLeader { action: String, group: String, held: Duration },
+    /// The leader is known, and could not be reached.
+    #[error("{0}")]
+    Unreached(String),
     #[error("the requested term has ended on this host")]
     TermEnded,
     #[error("the leadership changed while the request was being sent")]
@@ -66,6 +69,7 @@ impl RelayError {
     fn status(&self) -> StatusCode {
         match self {
             Self::NoLeader { .. }
+            | Self::Unreached(_)
             | Self::TermEnded
             | Self::LeaderChanged
             | Self::Busy
@@ -88,6 +92,7 @@ impl RelayError {
         let help = match self {
             Self::Misdirected(misdirected) => return misdirected.help().into(),
             Self::NoLeader { .. } => "ask again; `soloist status` shows who leads",
+            Self::Unreached(_) => "ask again when that is right, or ask another host",
             Self::TermEnded => "ask the next leader",
             Self::LeaderChanged => "send it again",
             Self::Lost(_) | Self::Timeout => {
@@ -115,7 +120,7 @@ impl RelayError {
     /// What a forwarding host may conclude: that another leader may be asked, or may not.
     pub(super) fn unserved(&self) -> Option<Unserved> {
         match self {
-            Self::NoLeader { .. } | Self::TermEnded | Self::LeaderChanged => {
+            Self::NoLeader { .. } | Self::Unreached(_) | Self::TermEnded | Self::LeaderChanged => {
                 Some(Unserved::NotBegun)
             }
             Self::Lost(_) => Some(Unserved::Lost),

@@ -25,12 +25,14 @@ mod error;
 mod forward_error;
 mod host_header;
 mod http2_pool;
+mod known_leader;
 mod limits;
 mod listeners;
 mod relay_headers;
 mod relayed_request;
 mod service;
 mod tunnel;
+mod unreached_leaders;
 mod unserved_header;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
@@ -45,6 +47,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::body::RelayBody;
+pub use self::unreached_leaders::UnreachedLeaders;
 use self::{
     client::RelayClient, context::RelayContext, listeners::RelayListeners, service::RelayService,
 };
@@ -85,9 +88,24 @@ impl Relay {
     ) -> Self {
         let scope = TaskScope::new();
         let (client, closing) = (RelayClient::new(peers, &scope), CancellationToken::new());
-        let context =
-            RelayContext { host, directory, programme, roster, client, scope, closing }.into();
+        let unreached = UnreachedLeaders::default();
+        let context = Arc::new(RelayContext {
+            host,
+            directory,
+            programme,
+            roster,
+            client,
+            unreached,
+            scope,
+            closing,
+        });
         Self { control: Arc::new(RelayService::new(&context)), context }
+    }
+
+    /// The leaders that requests could not be forwarded to.
+    #[must_use]
+    pub fn unreached_leaders(&self) -> UnreachedLeaders {
+        self.context.unreached.clone()
     }
 
     /// Opens the addresses that every host listens on, and follows changes of the programme.

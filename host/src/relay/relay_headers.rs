@@ -15,7 +15,7 @@ use std::{fmt, time::Duration};
 
 use ::http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{context::KnownLeader, error::RelayError, limits::HOPS};
+use super::{error::RelayError, known_leader::KnownLeader, limits::HOPS};
 use crate::cluster::MisdirectedRequest;
 use soloist_config::MINUTE;
 use soloist_heart::FencingToken;

@@ -118,6 +118,18 @@ async fn it_fires_by_its_schedule_and_is_told_of_what() {
     rig.stop().await;
 }
 
+/// The log says it once a term.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_failed_run_says_what_it_was_denied() {
+    let world = TestStore::new();
+    let rig = started(&world, doing("dial exit 7", on_demand())).await;
+    for _ in 0..2 {
+        let error = run(&rig).await.error.unwrap();
+        assert!(error.contains("; socket denied: `sockets = [\"tcp://192.0.2.1:9\"]`"), "{error}");
+    }
+    rig.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failure_is_shown_until_it_runs_well_and_ends_no_term() {
     let (world, notes) = (TestStore::new(), tempfile::tempdir().unwrap());

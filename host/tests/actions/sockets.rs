@@ -110,8 +110,8 @@ async fn a_denial_says_what_would_grant_it() {
     let rig = up(Grants::default()).await;
     let name = "denied.example";
     for (call, grant) in [
-        (format!("/connect?{tcp}"), format!("`sockets = [\"tcp://{tcp}\"]` in [action.web]")),
-        (format!("/send?{udp}"), format!("`sockets = [\"udp://{udp}\"]` in [action.web]")),
+        (format!("/connect?{tcp}"), format!("`sockets = [\"tcp://{tcp}\"]` in its settings")),
+        (format!("/send?{udp}"), format!("`sockets = [\"udp://{udp}\"]` in its settings")),
         (format!("/connect?{name}:9"), format!("`sockets = [\"tcp://{name}:PORT\"]`")),
         ("/listen".to_owned(), "no setting lets a plugin listen at".to_owned()),
     ] {

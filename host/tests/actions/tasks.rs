@@ -312,7 +312,8 @@ async fn a_plugin_calls_the_tasks_that_it_is_granted() {
     let shop = TaskHost::new(|_| ()).await;
     let denied = shop.call("call work echo x").await.unwrap_err().to_string();
     assert!(
-        denied.contains(r#"`tasks = [\"work\"]` in [action.work] lets it call work"#),
+        denied.contains(r#"`tasks = [\"work\"]` in "#)
+            && denied.contains("/work.toml lets it call work"),
         "{denied}"
     );
     let granted = |task: &str| Grants { tasks: vec![task.to_owned()], ..Grants::default() };

@@ -95,7 +95,7 @@ async fn what_is_held_in_vain_is_refused_in_time(kind: Kind) {
     let took = began.elapsed();
     assert_eq!(answer.headers()["retry-after"], "1");
     let (status, _, text) = told(answer).await;
-    assert!(status == 503 && text.contains("nobody leads"), "{status} {text}");
+    assert!(status == 503 && text.contains("b does not reach the leader a at"), "{status} {text}");
     assert!(took >= hold && took < TTL, "{took:?}");
     all.cluster.leading("b").await;
     assert_eq!(told(all.get(all.web("b", "/")).await).await.0, 200);

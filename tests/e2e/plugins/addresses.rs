@@ -158,3 +158,26 @@ async fn who_finds_its_address_taken_comes_when_it_is_free() {
     let answer = reqwest::get(format!("http://{listen}/late")).await.expect("an answer");
     assert_eq!(answer.status(), 200);
 }
+
+/// A host that has nothing to perform at first, and then a plugin that cannot have its address.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_plugin_that_finds_its_address_taken_is_heard_of() {
+    let mut folder = Folder::new().await;
+    folder.start("a").await;
+    let taken = TcpListener::bind((own_address(), 0)).expect("a port");
+    let listen = taken.local_addr().expect("an address").to_string();
+    fs::write(folder.path("late.toml"), format!("listen = \"{listen}\"\n")).expect("a file");
+    folder.put(&server(), "late");
+    let host = folder.0.host("a");
+    let told = host.log.event(0, "not-ready").await;
+    assert!(told["message"].as_str().is_some_and(|text| text.contains(&listen)), "{told}");
+    let obstacle = host.status().await["groups"]["main"]["obstacle"].to_string();
+    assert!(obstacle.contains(&listen), "{obstacle}");
+    let ready = reqwest::get(format!("http://{}/readyz", host.api().await)).await;
+    let ready = ready.expect("an answer");
+    assert_eq!(ready.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let why = ready.text().await.expect("a text");
+    assert!(why.contains(&listen), "{why}");
+    drop(taken);
+    host.log.event(0, "leading").await;
+}

@@ -7,6 +7,7 @@ use crate::{
     commands::refused,
     harness::{
         cluster::{Cluster, Kind},
+        guests,
         process::{Process, agrees, run, soloist},
     },
 };
@@ -21,7 +22,10 @@ async fn fencing_token(host: &Process) -> String {
 }
 
 async fn who_leads_is_not_known_without_the_store(kind: Kind) {
-    let cluster = Cluster::new(kind).await.brief().with_three().await;
+    let job = guests().join("job.wasm");
+    let job =
+        format!("[action.report]\nplugin = \"{}\"\nschedule = \"0 3 * * *\"\n", job.display());
+    let cluster = Cluster::new(kind).await.brief().with_three_like(&job).await;
     let seen = |status: &Value| {
         status["store"]["current"] == true && status["groups"]["main"]["leader"] == "a"
     };
@@ -49,7 +53,13 @@ async fn who_leads_is_not_known_without_the_store(kind: Kind) {
         );
     }
     let words = "has not heard of the store since";
-    refused(&cluster, "b", &["drain", "c"], UNAVAILABLE, words).await;
+    for command in [&["drain", "c"][..], &["switchover"]] {
+        refused(&cluster, "b", command, UNAVAILABLE, words).await;
+    }
+    let url = format!("http://{}", cluster.host("b").api().await);
+    let ran = run(soloist().args(["job", "run", "report", "--url", &url])).await;
+    assert_eq!(ran.status.code(), Some(UNAVAILABLE), "{}", ran.output);
+    assert!(ran.output.contains(words), "{}", ran.output);
     cluster.release_store(held);
     let known = |status: &Value| {
         status["store"]["current"] == true && status["groups"]["main"]["leader"].is_string()

@@ -37,8 +37,11 @@ fn grants_are_read_and_nothing_is_granted_unasked() {
     fs::write(folder.path().join("key"), "s3cret\n").unwrap();
     let config = load(folder.path(), &Overrides::default()).unwrap();
     let [report, web] = &config.actions[..] else { panic!("{:?}", config.actions) };
-    assert_eq!((&report.limits, &*report.grants), (&Limits::default(), &Grants::default()));
+    let written_in = folder.path().join("plugins/report.toml").display().to_string().into();
+    let nothing = Grants { written_in, ..Grants::default() };
+    assert_eq!((&report.limits, &*report.grants), (&Limits::default(), &nothing));
     let granted = Grants {
+        written_in: "[action.web]".into(),
         state: true,
         tasks: vec!["resize".to_owned()],
         outbound: web.grants.outbound.clone(),

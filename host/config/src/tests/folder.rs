@@ -36,6 +36,8 @@ fn settings_may_lie_beside_a_plugin() {
     let names: Vec<_> = config.actions.iter().map(|action| &*action.name).collect();
     assert_eq!(names, ["report", "web"], "a file next to no component is not settings");
     let [report, web] = &config.actions[..] else { unreachable!() };
+    let own = folder.path().join("plugins/web.toml").display().to_string();
+    assert_eq!(*web.grants.written_in, *own, "hints name the file");
     assert!(web.grants.state && report.path.as_deref() == Some("/reports"));
     // Relative paths start from the file in which they are written.
     let tls = TlsFiles { cert: folder.path().join("plugins/cert.pem"), key: "/etc/key.pem".into() };
@@ -44,7 +46,7 @@ fn settings_may_lie_beside_a_plugin() {
     write("web.toml", "stat = true\n");
     let reading = config.source.read().unwrap();
     let refused: Vec<_> = reading.refused.iter().map(ToString::to_string).collect();
-    assert!(refused[0].starts_with("unknown key `stat`: did you mean `state`?"), "{refused:?}");
+    assert!(refused[0].ends_with("unknown key `stat`: did you mean `state`?"), "{refused:?}");
     assert_eq!(reading.refused[0].name, "web");
     assert_eq!(reading.actions.len(), 1, "and it is not run with defaults");
 }
@@ -242,4 +244,20 @@ fn an_empty_plugins_folder_is_allowed_and_a_missing_one_is_not() {
     assert!(load(folder.path(), &Overrides::default()).is_err());
     fs::create_dir(folder.path().join("plugins")).unwrap();
     assert_eq!(load(folder.path(), &Overrides::default()).unwrap().actions, []);
+}
+
+#[test]
+fn no_secret_is_shown_where_it_was_written_in_a_wrong_form() {
+    for wrong in [
+        "[api]\npeer_token = [\"s3cret\"]\n",
+        "[api.tokens]\nada = \"s3cret\"\n",
+        "[action.web]\nsecrets = \"s3cret\"\n",
+        "[action.web]\nsecrets = { KEY = [\"s3cret\"] }\n",
+        "[action.web.secrets]\nKEY = s3cret\n",
+        "[action.web.secrets]\n\"A=B\" = \"s3cret\"\n",
+    ] {
+        let message = refusal(wrong, &Overrides::default());
+        assert!(message.contains("soloist.toml:2:"), "{message}");
+        assert!(!message.contains("s3cret"), "{message}");
+    }
 }

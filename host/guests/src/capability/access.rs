@@ -175,13 +175,20 @@ impl ActionAccess {
 
     /// Warns, once a term, that a guest asked for state that is not granted.
     pub(super) fn warn_state_denied(&self) {
+        let (name, place) = (&self.action, &self.grants.written_in);
+        let what = format!(
+            "state denied: `state = true` in {place} lets the plugin keep state (wasi:keyvalue)"
+        );
         if !self.state_denied.swap(true, Ordering::Relaxed) {
-            let name = &self.action;
-            let what = format!(
-                "state denied: `state = true` in [action.{name}] lets the plugin keep state (wasi:keyvalue)"
-            );
             tracing::warn!(action = %name, fencing_token = self.gate().term().fencing_token.0, "{what}");
             self.log.add_host_line(&what);
         }
+        self.log.note_denial(what);
+    }
+
+    /// The last thing that a guest was denied since this was asked before, and which setting would
+    /// grant it.
+    pub fn take_denial(&self) -> Option<String> {
+        self.log.take_denial()
     }
 }

@@ -6,6 +6,8 @@
 
 use std::sync::{Arc, OnceLock};
 
+use parking_lot::Mutex;
+
 use super::{LogBuffer, log_rate_limiter::LogRateLimiter};
 use soloist_heart::clock::BootTime;
 use soloist_leadership::Gate;
@@ -31,12 +33,25 @@ pub(crate) struct ActionLog {
     rate_limiter: LogRateLimiter,
     /// Keeps the latest lines, if that is wanted.
     buffer: OnceLock<LogBuffer>,
+    /// What a guest was denied last, until somebody takes it.
+    denial: Mutex<Option<String>>,
 }
 
 impl ActionLog {
     /// The log of `action` under the term of `gate`, limited to `rate` bytes a second.
     pub(crate) fn new(action: Arc<str>, gate: Arc<Gate>, rate: u64) -> Self {
-        Self { action, gate, rate_limiter: LogRateLimiter::new(rate), buffer: OnceLock::new() }
+        let rate_limiter = LogRateLimiter::new(rate);
+        Self { action, gate, rate_limiter, buffer: OnceLock::new(), denial: Mutex::default() }
+    }
+
+    /// Keeps what a guest was denied, and which setting would grant it.
+    pub(super) fn note_denial(&self, denial: String) {
+        *self.denial.lock() = Some(denial);
+    }
+
+    /// The last denial, unless it was taken already.
+    pub(super) fn take_denial(&self) -> Option<String> {
+        self.denial.lock().take()
     }
 
     /// Keeps the latest lines in `buffer` from now on.
@@ -119,7 +134,7 @@ impl ActionLog {
             let (name, term) = (&self.action, self.gate.term());
             measure::lines_dropped(name, lines);
             let what = format!(
-                "{lines} lines of the plugin were dropped: it prints more in a second than `max_log_rate` in [action.{name}] lets it"
+                "{lines} lines of the plugin were dropped: it prints more in a second than `max_log_rate` in its settings lets it"
             );
             tracing::warn!(
                 action = %name, host = %term.host, group = %term.group, fencing_token = term.fencing_token.0, lines,

@@ -127,9 +127,9 @@ impl ActionAccess {
     /// Checks that the guest may call `task`, and returns the caller.
     fn may_call(&self, task: &str) -> Result<Arc<dyn TaskCaller>, WitError> {
         if !self.grants.tasks.iter().any(|granted| granted == task || granted == "*") {
-            let action = &self.action;
+            let place = &self.grants.written_in;
             return Err(WitError::AccessDenied(format!(
-                "`tasks = [\"{task}\"]` in [action.{action}] lets it call {task}"
+                "`tasks = [\"{task}\"]` in {place} lets it call {task}"
             )));
         }
         self.open()?;

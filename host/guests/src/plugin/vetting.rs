@@ -12,6 +12,9 @@ use std::{
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
+    sync::mpsc::{RecvTimeoutError, channel},
+    thread,
+    time::Duration,
 };
 
 use parking_lot::Mutex;
@@ -130,12 +133,13 @@ impl Vetting {
         if target == CompileTarget::Action {
             refuse_without_kind(file, bytes)?;
         }
-        self.log_compiling(file);
+        self.log_compiling(file, bytes.len());
         let limits = CompileLimits::of(bytes.len());
         let failed = |source| PluginError::CompileProcess { file: file.to_owned(), source };
         let work_folder =
             record.as_ref().map(CacheRecord::work_folder).transpose().map_err(failed)?;
-        let compiled = self.compile(work_folder.as_ref(), target, bytes, limits);
+        let compile = || self.compile(work_folder.as_ref(), target, bytes, limits);
+        let compiled = announce_while(file, compile);
         let (status, words) = compiled.map_err(failed)?;
         if status.success() {
             if let Some((record, work_folder)) = record.zip(work_folder)
@@ -158,13 +162,13 @@ impl Vetting {
     }
 
     /// Logs that `file` is being compiled, unless that was logged a moment ago.
-    fn log_compiling(&self, file: &Path) {
+    fn log_compiling(&self, file: &Path, size: usize) {
         let mut announced = self.announced.lock();
         announced.retain(|file, _| file.exists());
         announced.entry(file.to_owned()).or_default().report(|times| {
             info!(
                 event = "compiling", file = %file.display(),
-                "compiling {}, which this host has not seen before{times}", file.display()
+                "compiling {}, which this host has not seen before{}{times}", file.display(), expectation(size)
             );
         });
     }
@@ -244,6 +248,42 @@ fn is_recorded(record: &CacheRecord, target: CompileTarget, file: &Path) -> bool
     }
 }
 
+/// How long a silence may be while a file is compiled.
+const QUIET_MAX: Duration = Duration::from_secs(10);
+/// From this size on, in bytes, compiling takes so long that people should know.
+const LARGE: usize = 4 << 20;
+
+/// What to expect of compiling a file of this size, if it takes long.
+fn expectation(size: usize) -> String {
+    if size < LARGE {
+        return String::new();
+    }
+    format!(" ({} MB: this can take a minute or more, once on each host)", size.div_ceil(1_000_000))
+}
+
+/// Does `work`, which compiles `file`, and logs at times that it still goes on.
+fn announce_while<T>(file: &Path, work: impl FnOnce() -> T) -> T {
+    let (done, ended) = channel::<()>();
+    thread::scope(|scope| {
+        let announce = move || {
+            let mut passed = Duration::ZERO;
+            while ended.recv_timeout(QUIET_MAX) == Err(RecvTimeoutError::Timeout) {
+                passed += QUIET_MAX;
+                let seconds = passed.as_secs();
+                info!(
+                    event = "compiling", file = %file.display(),
+                    "still compiling {}, for {seconds}s", file.display()
+                );
+            }
+        };
+        // Without a thread it is compiled all the same, in silence.
+        let _ = thread::Builder::new().name("announce".to_owned()).spawn_scoped(scope, announce);
+        let outcome = work();
+        drop(done);
+        outcome
+    })
+}
+
 fn exit_reason(status: ExitStatus, words: &str) -> String {
     match words.lines().map(str::trim).rfind(|line| !line.is_empty()) {
         Some(last) => format!("{status}: {}", last.chars().take(200).collect::<String>()),
@@ -260,6 +300,13 @@ mod tests {
         let [small, python] = [300 << 10, 18 << 20].map(CompileLimits::of);
         assert_eq!(small, CompileLimits { seconds: 10, memory: 1 << 30 });
         assert_eq!((python.seconds, python.memory >> 20), (100, 2176));
+    }
+
+    #[test]
+    fn what_takes_long_is_said_before() {
+        assert_eq!(expectation(90_000), "");
+        let told = expectation(12_300_000);
+        assert_eq!(told, " (13 MB: this can take a minute or more, once on each host)");
     }
 
     #[test]

@@ -87,6 +87,17 @@ fn an_answer_to_a_campaign_of_long_ago_is_given_back() {
     assert_eq!(names(&commands), ["resign"]);
 }
 
+/// A plugin that comes to a running host may find its address taken.
+#[test]
+fn the_obstacle_of_a_group_that_comes_later_is_known() {
+    let mut heart = Heart::new("a".into(), timings(), []);
+    let (group, reason) = (Group::main(), "its port is taken".to_owned());
+    let commands = heart.step(HeartEvent::NotReady { group: group.clone(), reason }, at(0));
+    assert_eq!(names(&commands), ["grant"]);
+    let obstacle = heart.candidacies().get(&group).and_then(|candidacy| candidacy.obstacle());
+    assert_eq!(obstacle, Some("its port is taken"));
+}
+
 #[test]
 fn a_key_left_behind_is_given_up() {
     let mut heart = brought_to(ReachedStage::Campaigning);

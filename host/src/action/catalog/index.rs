@@ -334,7 +334,7 @@ fn log_prepared(action: &Action, again: bool) {
             event = "program-left-out", action = %name,
             "the plugin of action {name} has a `main` as well, which is not run in addition to its \
              HTTP handler: if it is a service, write `kinds = [\"http\", \"service\"]` in \
-             its settings"
+             its settings; or give it a `schedule` there, and it is a job"
         );
     }
 }

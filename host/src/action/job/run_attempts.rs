@@ -81,7 +81,14 @@ impl RunAttempts {
                 Some(slot) => slot,
                 None => self.version.action.slot().await,
             };
-            let end = self.attempt(&page.record, tail, slot).await;
+            // That of an earlier run, which ended well all the same.
+            self.version.access.take_denial();
+            let mut end = self.attempt(&page.record, tail, slot).await;
+            if let (Some(error), Some(denial)) = (&mut end.error, self.version.access.take_denial())
+            {
+                // The log has it once a term, and each run that fails needs it.
+                *error += &format!("; {denial}");
+            }
             self.version.gate().pass().map_err(|_| TermOver)?;
             let record = &mut page.record;
             record.output = tail.text();

@@ -13,7 +13,8 @@ use crate::{
 };
 use soloist_config::JobConfig;
 use soloist_jobs::{JobMark, RunRecord, upcoming_runs};
-use soloist_stores::{Roster, ThisHost};
+use soloist_leadership::RosterView;
+use soloist_stores::ThisHost;
 use soloist_text::{REFUSED_HELP, with_causes};
 
 /// Looks up jobs and their runs.
@@ -24,8 +25,8 @@ pub struct JobApi {
     pub programme: watch::Receiver<Arc<Programme>>,
     /// The client for other hosts.
     pub peers: PeerClient,
-    /// Who leads which group.
-    pub roster: watch::Receiver<Option<Roster>>,
+    /// Who leads which group, and whether that is still known.
+    pub roster_view: RosterView,
     /// What jobs need to run.
     pub jobs: JobServices,
     /// Why this host could claim no run at present, as far as recent attempts show.

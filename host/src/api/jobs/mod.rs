@@ -117,6 +117,7 @@ pub(super) mod tests {
         cluster::{PeerClient, PeerCredentials},
         wall_clock::WallClock,
     };
+    use soloist_leadership::RosterView;
     use soloist_stores::{Member, Store, ThisHost};
 
     /// The jobs of a host without any.
@@ -128,10 +129,10 @@ pub(super) mod tests {
             clock,
         };
         let (_, programme) = watch::channel(Arc::default());
-        let (_, roster) = watch::channel(None);
+        let roster_view = RosterView::empty();
         let peers = PeerClient::new(&PeerCredentials::default()).unwrap();
         let claim_trouble = Box::new(|| None);
         let host = ThisHost::of(&Member::named("a"));
-        JobApi { host, programme, peers, roster, jobs, claim_trouble }
+        JobApi { host, programme, peers, roster_view, jobs, claim_trouble }
     }
 }

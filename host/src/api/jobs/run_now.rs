@@ -17,7 +17,7 @@ use super::{ApiError, JobApi};
 use crate::{
     action::{TriggerRefusal, TriggeredRun},
     api::extract::{Path, Query},
-    cluster::{PASSED_ON, PeerError},
+    cluster::{PASSED_ON, PeerError, current_roster},
     http::PROBLEM_JSON,
 };
 use soloist_stores::{Candidate, Roster};
@@ -46,28 +46,20 @@ pub(super) async fn run(
 ) -> Result<Response, ApiError> {
     let action = source.job(&name)?;
     let group = action.group();
-    let mut roster = source.roster.clone();
+    let mut roster = source.roster_view.rosters();
     let led =
         |roster: &Option<Roster>| roster.as_ref().is_some_and(|it| it.leader(group).is_some());
     // Whether there is a leader is checked below.
     let _ = timeout(CHANGE, roster.wait_for(led)).await;
-    let leader = source
-        .roster
-        .borrow()
-        .as_ref()
-        .map(|roster| roster.leader(group).map(|standing| standing.candidate.clone()));
-    match leader {
-        None => Err(unavailable(
-            "this host has not seen the store yet",
-            "try again later, or ask another host; /readyz of this host shows the reason",
-        )),
-        Some(None) => Err(refused(
+    let known = current_roster(&source.roster_view)?;
+    match known.leader(group).map(|standing| standing.candidate.clone()) {
+        None => Err(refused(
             format!("nobody leads {group}, so nobody runs {name}"),
             "`soloist status` shows the candidates and the obstacles",
         )),
-        Some(Some(leader)) if source.host.is(&leader) => run_here(&source, &name, wait).await,
-        Some(Some(_)) if headers.contains_key(PASSED_ON) => Err(changed(&name)),
-        Some(Some(leader)) => run_on_leader(&source, &leader, &name, wait).await,
+        Some(leader) if source.host.is(&leader) => run_here(&source, &name, wait).await,
+        Some(_) if headers.contains_key(PASSED_ON) => Err(changed(&name)),
+        Some(leader) => run_on_leader(&source, &leader, &name, wait).await,
     }
 }
 

@@ -169,7 +169,8 @@ fn no_answer(of: PeerAddress<'_>, wanted: &LogQuery, error: PeerError) -> ApiErr
         }
         error => {
             let why = with_causes(&error);
-            let help = "ask again when it does, or see what another host printed: ?host=HOST";
+            let help = "ask again when it does, or see what another host printed: \
+                        `soloist logs ACTION --host HOST`, or ?host=HOST";
             (format!("{} does not answer at {}: {why}", of.host, of.url), help.to_owned())
         }
     };

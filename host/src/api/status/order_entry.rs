@@ -39,7 +39,11 @@ impl PauseEntry {
     /// A text for people, as in `paused by ada: new disks (failover goes on)`.
     #[must_use]
     pub fn sentence(&self) -> String {
-        let rest = if self.keep_failover { " (failover goes on)" } else { "" };
+        let rest = if self.keep_failover {
+            " (failover goes on)"
+        } else {
+            " (a leader that dies is not replaced)"
+        };
         self.order.sentence("paused") + rest
     }
 }

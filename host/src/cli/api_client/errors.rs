@@ -58,6 +58,9 @@ pub(super) fn no_answer(url: &str, error: &PeerError) -> ExitError {
         _ => {}
     }
     let exit = ExitError::unavailable(format!("no answer from {url}")).caused_by(error);
+    if let Some(alert) = with_causes(error).split_once(ALERT).map(|(_, alert)| alert.to_owned()) {
+        return exit.help(help_for_alert(&alert));
+    }
     if with_causes(error).contains(soloist_tls::OF_AUTHORITY) {
         return exit.help(
             "it shows a CA certificate, as `openssl req -x509` makes them: give the host a \
@@ -70,10 +73,28 @@ pub(super) fn no_answer(url: &str, error: &PeerError) -> ExitError {
              this client's own certificate",
         );
     }
-    exit.help(
-        "is soloist running there? Other hosts: --url http://HOST:PORT,http://HOST:PORT, or \
-         SOLOIST_URL",
-    )
+    exit.help(NOT_RUNNING)
+}
+
+/// The help for a host that just does not answer.
+pub(super) const NOT_RUNNING: &str = "is soloist running there? Other hosts: --url \
+     http://HOST:PORT,http://HOST:PORT, or SOLOIST_URL";
+
+/// How rustls words that the other side has ended a handshake, before the name of its reason
+/// (RFC 8446, section 6.2).
+const ALERT: &str = "received fatal alert: ";
+
+/// What to do when a host has ended the handshake for the reason called `alert`.
+fn help_for_alert(alert: &str) -> &'static str {
+    if alert.starts_with("CertificateRequired") {
+        return "the host wants to see a certificate: --cert and --key FILE name it";
+    }
+    let of_certificate = ["Certificate", "UnknownCA", "BadCertificate", "UnsupportedCertificate"];
+    if of_certificate.iter().any(|name| alert.starts_with(name)) {
+        return "the host refuses the certificate shown: `--cert` must be valid now, and signed by \
+                its `client_ca`";
+    }
+    "the host ended the handshake: its log says more"
 }
 
 /// Whether the host speaks TLS where the URL says that it does not, or the other way round: then
@@ -97,5 +118,28 @@ impl Protocol {
             return Some(Self::Plain);
         }
         said.contains("invalid HTTP version").then_some(Self::Tls)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names are those of rustls, which stand in its messages.
+    #[test]
+    fn a_host_that_refuses_a_certificate_is_not_taken_for_none() {
+        use rustls::AlertDescription::{
+            BadCertificate, CertificateExpired, CertificateRequired, CertificateUnknown,
+            DecryptError, UnknownCA,
+        };
+        let told = |alert| {
+            let said = rustls::Error::AlertReceived(alert).to_string();
+            said.strip_prefix(ALERT).map(help_for_alert).unwrap_or_default()
+        };
+        for alert in [BadCertificate, CertificateExpired, CertificateUnknown, UnknownCA] {
+            assert!(told(alert).contains("signed by its `client_ca`"), "{alert:?}");
+        }
+        assert!(told(CertificateRequired).contains("--cert and --key"));
+        assert!(told(DecryptError).contains("its log says more"));
     }
 }

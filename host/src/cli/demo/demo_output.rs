@@ -76,7 +76,11 @@ fn banner(
     for (_, path, says) in SIGHTS.iter().filter(|(plugin, ..)| settings.has(plugin)) {
         line("", &format!("http://127.0.0.1:{}{path}", ports.actions), says);
     }
-    line("", &format!("{}/", settings.neighbour()), "a neighbour: what it was told and sent");
+    line(
+        "",
+        &format!("{}/", settings.neighbour()),
+        "a page that shows which webhooks arrived, and who was said to lead",
+    );
     if settings.has("factor") {
         line("try", &format!("soloist task call factor 600851475143 --url {first}"), "");
     }

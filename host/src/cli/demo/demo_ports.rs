@@ -50,7 +50,17 @@ impl DemoPorts {
         let ports = all().map_err(|error| {
             ExitError::unavailable("the demo needs five ports on 127.0.0.1").caused_by(&error)
         })?;
-        let told = |port: u16| format!("port {port} is taken (`ss -ltnp` shows by whom)");
+        let told = |port: u16| {
+            let instead = if port == KNOWN.actions {
+                format!(
+                    "; the leader's actions answer at http://127.0.0.1:{} instead",
+                    ports.actions
+                )
+            } else {
+                String::new()
+            };
+            format!("port {port} is taken (`ss -ltnp` shows by whom){instead}")
+        };
         Ok((ports, taken.into_iter().map(told).collect()))
     }
 
@@ -73,10 +83,12 @@ mod tests {
     #[test]
     fn what_is_taken_is_told_and_replaced() {
         // If another process holds the port already, that works just as well.
-        let _held = bind(KNOWN.hosts[1]);
+        let _held = [bind(KNOWN.hosts[1]), bind(KNOWN.actions)];
         let (ports, taken) = DemoPorts::find().unwrap();
         assert_ne!(ports.hosts[1], KNOWN.hosts[1]);
         assert!(taken.iter().any(|told| told.contains("4002")), "{taken:?}");
+        let instead = format!("answer at http://127.0.0.1:{} instead", ports.actions);
+        assert!(taken.iter().any(|told| told.contains(&instead)), "{taken:?}");
         let all: BTreeSet<_> =
             ports.hosts.into_iter().chain([ports.actions, ports.neighbour]).collect();
         assert_eq!(all.len(), 5, "{ports:?}");

@@ -15,11 +15,14 @@ mod first_requests;
 
 use std::{
     collections::BTreeMap,
+    convert::Infallible,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
 use clap::Args;
+use parking_lot::Mutex;
 use tokio::{
     sync::mpsc,
     task::{JoinSet, spawn_blocking},
@@ -45,8 +48,13 @@ const BACK_OFF: Duration = Duration::from_secs(1);
 const BACK_OFF_MAX: Duration = Duration::from_secs(15);
 /// After running this long a host gets the first pause again.
 const SETTLED: Duration = Duration::from_secs(30);
+/// How often to look who leads.
+const LOOK: Duration = Duration::from_millis(300);
 /// How long a host may take to stop before it is killed.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// The processes of the hosts, by the names of these. Clones share them.
+type ProcessIds = Arc<Mutex<BTreeMap<&'static str, u32>>>;
 
 /// Run three hosts on this machine, and watch one take over from another
 ///
@@ -103,12 +111,13 @@ async fn perform(
     let stop = CancellationToken::new();
     let mut running = JoinSet::new();
     let mut kills = BTreeMap::new();
+    let processes = ProcessIds::default();
     show.banner(hosts, settings, kill_every);
     notes.iter().for_each(|note| show.note(note));
     for host in hosts {
         let (kill, killed) = mpsc::channel(1);
         kills.insert(host.name, kill);
-        running.spawn(keep_up(host.clone(), show, killed, stop.clone()));
+        running.spawn(keep_up(host.clone(), show, processes.clone(), killed, stop.clone()));
     }
     let killer = async {
         match kill_every {
@@ -120,6 +129,7 @@ async fn perform(
         _ = signal => Ok(()),
         result = killer => result,
         result = around(hosts, settings, show) => result,
+        never = announce_leaders(hosts, &processes, show) => match never {},
         // Hosts end by themselves only if they cannot be started.
         Some(ended) = running.join_next() => ended.unwrap_or_else(|error| {
             Err(ExitError::internal("the demo lost a host", &error))
@@ -147,6 +157,7 @@ async fn around(
 async fn keep_up(
     host: DemoHostConfig,
     show: DemoOutput,
+    processes: ProcessIds,
     mut kill: mpsc::Receiver<()>,
     stop: CancellationToken,
 ) -> Result<(), ExitError> {
@@ -155,6 +166,7 @@ async fn keep_up(
         let mut child = DemoHost::start(&host, show)?;
         let started = Instant::now();
         show.note(&format!("host {} is process {}", host.name, child.pid()));
+        processes.lock().insert(host.name, child.pid());
         let pause = tokio::select! {
             () = stop.cancelled() => {
                 child.stop(PATIENCE).await;
@@ -194,6 +206,26 @@ async fn kill_leaders(
             Some(kill) => drop(kill.try_send(())),
             None => show.note("no host leads yet, so there is no leader to kill"),
         }
+    }
+}
+
+/// Says after each change of leader who leads, and how to kill it.
+async fn announce_leaders(
+    hosts: &[DemoHostConfig],
+    processes: &ProcessIds,
+    show: DemoOutput,
+) -> Infallible {
+    let mut announced = None;
+    loop {
+        if let Some(leader) = leader(hosts).await {
+            let pid = processes.lock().get(&*leader).copied();
+            let leads = pid.map(|pid| format!("{leader} leads: kill -9 {pid}"));
+            if let Some(leads) = leads.filter(|leads| announced.as_ref() != Some(leads)) {
+                show.note(&leads);
+                announced = Some(leads);
+            }
+        }
+        tokio::time::sleep(LOOK).await;
     }
 }
 

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use super::{
     ExitError,
     api_client::{self, ApiClient, ApiRequest, HostArgs, STORE_PATIENCE},
-    terminal::{Paint, sanitize, say, say_json},
+    terminal::{Paint, remark, sanitize, say, say_json},
 };
 use crate::api::{JobFuture, JobHistory, JobList, NEXT_MAX};
 use soloist_jobs::{RunOutcome, RunRecord};
@@ -159,7 +159,11 @@ async fn run(client: &JobsClient, args: &JobRunArgs) -> Result<(), ExitError> {
     client.print(&answer, |record: &RunRecord| show::run(record))?;
     let record: RunRecord = client.parse(&answer)?;
     match record.outcome {
-        RunOutcome::Running | RunOutcome::Done => Ok(()),
+        RunOutcome::Running => {
+            remark(&format!("`soloist job history {}` shows what becomes of it", args.job));
+            Ok(())
+        }
+        RunOutcome::Done => Ok(()),
         _ => {
             let reason = sanitize(record.error.as_deref().unwrap_or("it gave no reason"));
             let what = format!("{} {}: {reason}", record.id, record.outcome);

@@ -6,7 +6,7 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use owo_colors::Style;
 
 use crate::{
-    api::{JobFuture, JobHistory, JobList},
+    api::{JobFuture, JobHistory, JobList, NextRun},
     cli::{
         terminal::{Paint, sanitize},
         text_table::{TableCell, TextTable},
@@ -89,14 +89,24 @@ pub(super) fn next(future: &JobFuture, now: DateTime<Utc>, paint: Paint) -> Stri
     if runs.is_empty() {
         return text + "it has no further runs by schedule\n";
     }
-    let mut table = TextTable::new([&*format!("TIME IN {time_zone}"), "UTC", "BEGINS", "REMARK"]);
-    for run in runs {
-        table.row([
-            (&run.local_time).into(),
-            moment(run.scheduled_at).into(),
-            ago(run.due_at, now).into(),
-            TableCell::new(run.remark.as_deref().unwrap_or_default(), Style::new().yellow()),
-        ]);
+    let heading = format!("TIME IN {time_zone}");
+    let ends = |run: &NextRun| -> [TableCell; 2] {
+        let remark = run.remark.as_deref().unwrap_or_default();
+        [ago(run.due_at, now).into(), TableCell::new(remark, Style::new().yellow())]
+    };
+    let mut table;
+    if time_zone == "UTC" {
+        table = TextTable::new([&*heading, "BEGINS", "REMARK"]);
+        for run in runs {
+            let [begins, remark] = ends(run);
+            table.row([(&run.local_time).into(), begins, remark]);
+        }
+    } else {
+        table = TextTable::new([&*heading, "UTC", "BEGINS", "REMARK"]);
+        for run in runs {
+            let [begins, remark] = ends(run);
+            table.row([(&run.local_time).into(), moment(run.scheduled_at).into(), begins, remark]);
+        }
     }
     text += &format!("\n{}", table.render(paint));
     text
@@ -158,7 +168,7 @@ fn span(span: TimeDelta) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{JobEntry, NextRun};
+    use crate::api::JobEntry;
 
     fn at(text: &str) -> DateTime<Utc> {
         text.parse().unwrap()
@@ -262,6 +272,11 @@ Sat 2026-03-28 02:30:00 +01:00  2026-03-28T01:30:00Z  in 30m
 Sun 2026-03-29 03:00:00 +02:00  2026-03-29T01:00:00Z  in 1day  set
 "
         );
+        (future.time_zone, future.runs[0].local_time) = ("UTC".into(), "Sat 01:30".into());
+        future.runs.truncate(1);
+        let text = next(&future, at("2026-03-28T01:00:00Z"), Paint::OFF);
+        let once = "TIME IN UTC  BEGINS  REMARK\nSat 01:30    in 30m\n";
+        assert!(text.ends_with(once), "{text}");
         future.runs.clear();
         let text = next(&future, at("2026-03-28T01:00:00Z"), Paint::OFF);
         assert!(text.ends_with("it has no further runs by schedule\n"), "{text}");

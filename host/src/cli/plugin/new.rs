@@ -57,8 +57,8 @@ fn told(project: &Project, folder: &Path) -> String {
     let settings = project.settings().map_or(String::new(), |settings| {
         let path = folder.join(&settings);
         let why =
-            if project.kind() == ProjectKind::Job { ": without it, it is no job" } else { "" };
-        format!(" and {} next to it, as {settings}{why}", path.display())
+            if project.kind() == ProjectKind::Job { " (without it, it is no job)" } else { "" };
+        format!("{} to the plugins folder of a host, as {settings}{why}; then ", path.display())
     });
     let first = project
         .first()
@@ -68,7 +68,8 @@ fn told(project: &Project, folder: &Path) -> String {
          to build it, with {needs}:\n    cd {folder}\n{build}\n\
          to work on it, building and running it again at each change:\n    \
          cd {folder} && soloist dev\n\n\
-         to run it, copy {output} to the plugins folder of a host, as {name}.wasm{settings}\n",
+         to run it, copy {settings}{output} {to}, as {name}.wasm\n",
+        to = if settings.is_empty() { "to the plugins folder of a host" } else { "beside it" },
         folder = folder.display(),
         kind = project.kind(),
         language = project.language(),

@@ -49,6 +49,11 @@ impl PluginFolder {
         fs::write(&partial, bytes).and_then(|()| fs::rename(&partial, &self.copy)).map_err(failed)
     }
 
+    /// The copy of the plugin.
+    pub(super) fn copy(&self) -> &Path {
+        &self.copy
+    }
+
     /// The settings file.
     pub(super) fn settings(&self) -> PathBuf {
         settings_in(self.folder.path())

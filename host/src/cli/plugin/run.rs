@@ -149,12 +149,13 @@ pub(super) async fn main(args: PluginRunArgs) -> Result<(), ExitError> {
         store: args.store.as_ref().map(|file| format!("sqlite:{}", file.display())),
         ..Overrides::default()
     };
-    let mut config = Config::load(&overrides)?;
+    let as_named = |error: ExitError| error.naming(&args.file, scratch.copy());
+    let mut config = Config::load(&overrides).map_err(|error| as_named(error.into()))?;
     if args.watch {
-        config.functions = Some(args.functions.unwrap_or_else(|| scratch.functions()));
+        config.functions = Some(args.functions.clone().unwrap_or_else(|| scratch.functions()));
     }
     let result = tokio::select! {
-        result = run::run(config, Box::new(()), shutdown) => result,
+        result = run::run(config, Box::new(()), shutdown) => result.map_err(as_named),
         result = follow(&args.file, &scratch), if args.watch => result,
     };
     scratch.remove()?;

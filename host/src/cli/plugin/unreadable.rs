@@ -16,5 +16,12 @@ pub(super) fn unreadable(error: &PluginError) -> ExitError {
         }
         _ => ExitError::data(error),
     };
-    refused.with_causes_of(error)
+    let refused = refused.with_causes_of(error);
+    match error {
+        PluginError::NotAFile { file } if file.is_dir() => {
+            let folder = file.display();
+            refused.help(format!("if it is the folder of a project: `cd {folder} && soloist dev`"))
+        }
+        _ => refused,
+    }
 }

@@ -32,7 +32,19 @@ use soloist_stores::{
     Drain, Note, NoteTopic, OperatorOrder, Pause, Roster, Store, ThisHost, retry_transient,
 };
 use soloist_telemetry::journal::{Journal, Transition};
-use soloist_text::with_reason;
+use soloist_text::{list_few, with_reason};
+
+/// The current state of the cluster.
+///
+/// # Errors
+/// This host does not know it, since it does not hear from the store.
+pub(crate) fn current_roster(view: &RosterView) -> Result<Roster, CommandError> {
+    match view.current() {
+        Seen::Now(roster) => Ok(roster),
+        Seen::Before { seen, .. } => Err(CommandError::unknown_cluster(Some(seen))),
+        Seen::Nothing => Err(CommandError::unknown_cluster(None)),
+    }
+}
 
 /// Carries out commands.
 pub struct Commands {
@@ -104,7 +116,8 @@ impl Commands {
         let leads = |group: &&Group| {
             roster.leader(group).is_some_and(|leader| leader.candidate.host == host)
         };
-        for group in roster.groups.keys().filter(leads) {
+        let led: Vec<_> = roster.groups.keys().filter(leads).collect();
+        for group in &led {
             checks::check_not_paused(&roster, group)?;
             // A group without any candidate that is next in line is no obstacle: people may want to
             // drain the last host.
@@ -114,13 +127,18 @@ impl Commands {
         let undo = format!("soloist undrain {host}");
         self.note(&NoteTopic::Drain(host.clone()), &Note::Drain(drain), &undo).await?;
         let gone = |roster: &Roster| !stands(roster, &host);
-        if self.wait_until(gone).await.is_none() {
+        let Some(roster) = self.wait_until(gone).await else {
             let error = format!("{host} is drained, but has not given up all leaderships yet");
             return Err(CommandError::timeout(error, &undo));
-        }
-        Ok(CommandAnswer::new(format!(
-            "{host} leads no group, and stands for election in none until it is undrained"
-        )))
+        };
+        let done =
+            format!("{host} leads no group, and stands for election in none until it is undrained");
+        let left: Vec<_> = led.into_iter().filter(|group| roster.queue(group).is_empty()).collect();
+        Ok(CommandAnswer::new(if left.is_empty() {
+            done
+        } else {
+            format!("{done}; nobody leads {} now", list_few(left.into_iter().map(Group::as_str)))
+        }))
     }
 
     /// Lets a drained host stand for election again.
@@ -154,13 +172,8 @@ impl Commands {
         Ok(was || again)
     }
 
-    /// The current roster.
     fn roster(&self) -> Result<Roster, CommandError> {
-        match self.roster_view.current() {
-            Seen::Now(roster) => Ok(roster),
-            Seen::Before { seen, .. } => Err(CommandError::unknown_cluster(Some(seen))),
-            Seen::Nothing => Err(CommandError::unknown_cluster(None)),
-        }
+        current_roster(&self.roster_view)
     }
 
     /// Waits until the roster meets a condition. None if that takes longer than `patience`.

@@ -16,6 +16,7 @@ use super::context::HostContext;
 use crate::{
     action::{RefusedPlugin, TaskPools},
     api::{HostEntry, Status, StatusSource, StoreEntry, StoreState},
+    relay::UnreachedLeaders,
 };
 use soloist_heart::{
     Group,
@@ -28,6 +29,8 @@ use soloist_text::rfc3339;
 pub(super) struct HostStatusSource {
     pub(super) context: HostContext,
     pub(super) pools: Arc<TaskPools>,
+    /// The leaders that requests could not be forwarded to.
+    pub(super) unreached: UnreachedLeaders,
     /// The strategy plugins that are refused.
     pub(super) refused_strategies: Vec<RefusedPlugin>,
     /// What the heart has published of itself, to be shown by [`HostStatusSource::current_view`].
@@ -43,7 +46,7 @@ impl StatusSource for HostStatusSource {
         let entry = |group: &Group| (group.to_string(), self.group(group, &view, &known));
         Status {
             cluster: self.context.config.cluster.clone(),
-            host: self.host(&view),
+            host: self.host(&view, &known),
             store: self.store(&view, &known),
             groups: groups.into_iter().map(entry).collect(),
             hosts: hosts::hosts(&known),
@@ -68,20 +71,17 @@ impl HostStatusSource {
         self.view.borrow().clone().at(BootTime::now())
     }
 
-    fn host(&self, view: &HostView) -> HostEntry {
+    fn host(&self, view: &HostView, known: &KnownRoster) -> HostEntry {
+        let advertised = self.context.address_warnings.borrow();
+        let advertised = advertised.iter().map(ToString::to_string);
+        let unreached = known.now().map(|roster| self.unreached.warnings(roster));
         let clock = self.context.clock.verdict().filter(|it| *it != ClockVerdict::Right);
         HostEntry {
             name: self.context.member.name.clone(),
             listen: self.context.listen.to_string(),
             version: self.context.member.version.clone(),
             obstacle: view.obstacle.clone(),
-            warnings: self
-                .context
-                .address_warnings
-                .borrow()
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
+            warnings: advertised.chain(unreached.into_iter().flatten()).collect(),
             clock: clock.map(|it| it.to_string()),
         }
     }

@@ -12,9 +12,9 @@ use crate::{
     relay::{
         RelayBody,
         client::ForwardedResponse,
-        context::KnownLeader,
         error::RelayError,
         forward_error::ForwardError,
+        known_leader::KnownLeader,
         limits::{LAST_SIGN, LAST_WORD, SLACK},
         relay_headers::{PassedHost, RelayHeaders},
         service::LEADER,
@@ -57,7 +57,8 @@ impl RelayedRequest {
             Ok(forwarded) => forwarded,
             Err(ForwardError::Unreachable(reason)) => {
                 span.fail("unreachable", reason.clone());
-                tracing::debug!(leader = leader.name, reason, "the leader cannot be reached");
+                let (host, group) = (&self.context.host, self.action.group());
+                self.context.unreached.failed(host.name(), group, leader, &reason);
                 return Ok(AttemptResult::Unreachable);
             }
             // The client's body failed, and not the leader.
@@ -69,6 +70,7 @@ impl RelayedRequest {
                 return Ok(AttemptResult::Lost(reason));
             }
         };
+        self.context.unreached.reached(self.action.group());
         span.set_response_status(response.status());
         if unserved_header::is_unauthorized(response.headers()) {
             return Err(RelayError::Unauthorized(leader.name.clone()));

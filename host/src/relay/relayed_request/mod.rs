@@ -14,8 +14,9 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{
     RelayBody,
-    context::{KnownLeader, RelayContext},
+    context::RelayContext,
     error::RelayError,
+    known_leader::KnownLeader,
     limits::{KEPT, RETRY},
     relay_headers::RelayHeaders,
 };
@@ -286,6 +287,9 @@ impl RelayedRequest {
     fn no_answer(&self, held: Duration) -> RelayError {
         if let Some((_, reason)) = &self.lost {
             return RelayError::Lost(reason.clone());
+        }
+        if let Some(warning) = self.context.unreached_leader(self.action.group()) {
+            return RelayError::Unreached(warning);
         }
         let (action, group) = (self.action.name().to_string(), self.action.group().to_string());
         RelayError::NoLeader { action, group, held }

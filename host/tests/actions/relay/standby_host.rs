@@ -153,9 +153,9 @@ pub(super) fn host(listen: SocketAddr) -> HostConfig {
 
 /// The jobs of a host without jobs.
 pub(super) fn no_jobs(world: &TestStore) -> JobApi {
-    let (programme, roster) = (watch::channel(Arc::default()).1, watch::channel(None).1);
+    let (programme, roster_view) = (watch::channel(Arc::default()).1, RosterView::empty());
     let (jobs, claim_trouble) = (world.jobs(), Box::new(|| None));
-    JobApi { host: this(), programme, peers: peers(), roster, jobs, claim_trouble }
+    JobApi { host: this(), programme, peers: peers(), roster_view, jobs, claim_trouble }
 }
 
 /// The logs of a host that has printed nothing.

@@ -5,11 +5,11 @@ use std::time::Duration;
 use soloist::http::PreflightError;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpSocket,
+    net::{TcpListener, TcpSocket},
     time::timeout,
 };
 
-use super::standby_host::{GET, OK, StandbyHost, leader};
+use super::standby_host::{GET, OK, StandbyHost, asked, leader};
 use crate::rig::{PATIENCE, rest_of, until};
 
 #[tokio::test]
@@ -83,5 +83,33 @@ async fn an_address_that_cannot_be_had_is_an_obstacle_until_it_can() {
     until("the address", || standby.directory.preflight(&standby.action).is_ok()).await;
     until("the address", || standby.directory.bound_address(&standby.action) == Some(address))
         .await;
+    standby.stop().await;
+}
+
+/// The address that the leader advertises may be one that only other machines reach.
+#[tokio::test]
+async fn a_leader_that_is_not_reached_is_named_until_it_is() {
+    let (standby, first) = (StandbyHost::by(Duration::from_millis(300)).await, leader().await);
+    let unreached = standby.asked.unreached_leaders();
+    let warnings = || unreached.warnings(standby.roster.borrow().as_ref().unwrap());
+    let address = first.local_addr().unwrap();
+    standby.follow(&first, 1);
+    drop(first);
+    let (answer, _) = rest_of(standby.send(GET).await).await;
+    let named = format!("a does not reach the leader host-1 at http://{address}: ");
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains(&named), "{answer}");
+    assert!(warnings().len() == 1 && warnings()[0].starts_with(&named), "{:?}", warnings());
+
+    let back = TcpListener::bind(address).await.unwrap();
+    standby.follow(&back, 2);
+    assert!(warnings().is_empty(), "another leads");
+    standby.follow(&back, 1);
+    assert_eq!(warnings().len(), 1);
+    let client = standby.send(GET).await;
+    let (mut hop, _) = asked(&back).await;
+    hop.write_all(OK.as_bytes()).await.unwrap();
+    drop(hop);
+    let (answer, _) = rest_of(client).await;
+    assert!(answer.starts_with("HTTP/1.1 200 ") && warnings().is_empty(), "{answer}");
     standby.stop().await;
 }

@@ -69,16 +69,19 @@ impl OutgoingHooks {
         if listed && request.method() != Method::CONNECT {
             return Ok(());
         }
-        let name = &self.access.action;
+        let (name, place) = (&self.access.action, &self.access.grants.written_in);
+        let denial = format!(
+            "request denied: `outbound = [\"{target}\"]` in {place} lets the plugin send there"
+        );
         // Once for each target, then with a count.
         self.access.requests_denied.report_text(&target.to_string(), |repeats| {
-            let what = format!(
-                "request denied: `outbound = [\"{target}\"]` in [action.{name}] lets the plugin send there{repeats}"
-            );
-            let (fencing_token, method) = (self.access.gate().term().fencing_token.0, request.method());
+            let what = format!("{denial}{repeats}");
+            let (fencing_token, method) =
+                (self.access.gate().term().fencing_token.0, request.method());
             warn!(action = %name, fencing_token, %method, to = %target, "{what}");
             self.access.log.add_host_line(&what);
         });
+        self.access.log.note_denial(denial);
         Err(Error::HttpRequestDenied)
     }
 

@@ -118,17 +118,21 @@ impl GatedConnector {
     }
 
     fn warn_prohibited(&self, target: &RequestTarget, addresses: &[SocketAddr]) {
-        let name = &self.action;
+        let (name, place) = (&self.action, &self.grants.written_in);
         let found: Vec<_> = addresses.iter().map(|address| address.ip().to_string()).collect();
+        let found = found.join(" ");
+        let denial = format!(
+            "request denied: {target} stands for no public address of another machine ({found}); \
+             `outbound_private = true` in {place} lets names stand for private networks, and this \
+             machine is named by its address or as localhost"
+        );
         self.denied.report_text(&target.to_string(), |repeats| {
-            let found = found.join(" ");
-            let what = format!(
-                "request denied: {target} stands for no public address of another machine ({found}); `outbound_private = true` in [action.{name}] lets names stand for private networks, and this machine is named by its address or as localhost{repeats}"
-            );
+            let what = format!("{denial}{repeats}");
             let fencing_token = self.gate.term().fencing_token.0;
             warn!(action = %name, fencing_token, to = %target, addresses = found, "{what}");
             self.log.add_host_line(&what);
         });
+        self.log.note_denial(denial);
     }
 }
 

@@ -19,15 +19,15 @@ pub(super) fn warn_destination_denied(
         Transport::Tcp => "tcp",
         Transport::Udp => "udp",
     };
-    let (name, port) = (&access.action, to.port());
+    let (place, port) = (&access.grants.written_in, to.port());
     let grant = match looked_up {
         // The name is granted, but for another port or not for private addresses.
         Some(looked_up) => format!(
-            "`sockets = [\"{scheme}://{looked_up}:{port}\"]` in [action.{name}] lets the plugin \
+            "`sockets = [\"{scheme}://{looked_up}:{port}\"]` in {place} lets the plugin \
              reach {to} by that name, with `outbound_private = true` in a private network as well"
         ),
         None => format!(
-            "`sockets = [\"{scheme}://{to}\"]` in [action.{name}] lets the plugin reach it, and \
+            "`sockets = [\"{scheme}://{to}\"]` in {place} lets the plugin reach it, and \
              `sockets = [\"{scheme}://HOST:{port}\"]` whatever a name stands for"
         ),
     };
@@ -45,9 +45,9 @@ pub(super) fn warn_listen_denied(access: &ActionAccess, to: SocketAddr) {
 
 /// Logs that a guest may not look up `host`. The port that it wants is not known.
 pub(super) fn warn_lookup_denied(access: &ActionAccess, host: &str) {
-    let name = &access.action;
+    let place = &access.grants.written_in;
     let grant = format!(
-        "`sockets = [\"tcp://{host}:PORT\"]` in [action.{name}] lets the plugin look up {host} and \
+        "`sockets = [\"tcp://{host}:PORT\"]` in {place} lets the plugin look up {host} and \
          connect to it"
     );
     warn_denied(access, host, &grant);
@@ -60,4 +60,5 @@ fn warn_denied(access: &ActionAccess, to: &str, grant: &str) {
         warn!(action = %access.action, fencing_token = access.gate().term().fencing_token.0, to, "{what}");
         access.log.add_host_line(&what);
     });
+    access.log.note_denial(format!("socket denied: {grant}"));
 }

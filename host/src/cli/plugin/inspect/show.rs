@@ -96,8 +96,13 @@ fn more_kinds(report: &InspectReport) -> String {
     let known = report.kinds.iter().flat_map(|kinds| kinds.split('+'));
     let all: Vec<_> = known.chain(report.more_kinds.iter().map(String::as_str)).collect();
     let kinds = all.iter().map(|kind| format!("\"{kind}\"")).collect::<Vec<_>>().join(", ");
+    let job = if report.more_kinds.iter().any(|kind| kind == "service") {
+        ", or with a `schedule` as job"
+    } else {
+        ""
+    };
     format!(
-        " (with `kinds = [{kinds}]` in its settings as {} as well)",
+        " (with `kinds = [{kinds}]` in its settings as {} as well{job})",
         report.more_kinds.join("+")
     )
 }
@@ -211,7 +216,7 @@ mod tests {
         };
         let told = text(&both, Paint::OFF);
         let kinds = "as http+hooks (with `kinds = [\"http\", \"hooks\", \"service\"]` in its \
-                     settings as service as well)";
+                     settings as service as well, or with a `schedule` as job)";
         assert!(told.contains(kinds), "{told}");
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use owo_colors::Style;
 
 use crate::{
-    api::{Status, StrangerEntry},
+    api::{GroupRole, Status, StrangerEntry},
     cli::terminal::{Paint, sanitize},
 };
 use soloist_text::list_few;
@@ -16,7 +16,14 @@ pub(super) fn remarks(status: &Status, paint: Paint) -> String {
         // A reason that applies to all groups is shown once.
         let own = group.obstacle.as_ref().filter(|it| Some(*it) != status.host.obstacle.as_ref());
         let obstacle = own?;
-        Some(format!("this host does not stand in {name}: {obstacle}"))
+        Some(match group.role {
+            GroupRole::Leader | GroupRole::Draining => {
+                format!("this host would not stand in {name} again: {obstacle}")
+            }
+            GroupRole::Next | GroupRole::Standby | GroupRole::Out => {
+                format!("this host does not stand in {name}: {obstacle}")
+            }
+        })
     });
     let pauses = (status.groups.iter()).filter_map(|(name, group)| {
         Some(format!("{name} is {}", group.paused.as_ref()?.sentence()))

@@ -97,7 +97,7 @@ pub(super) fn actions(status: &Status) -> TextTable {
     for action in &status.actions {
         table.row([
             (&action.name).into(),
-            state(action),
+            state(action, status),
             (&action.kind).into(),
             (&action.group).into(),
             or_unknown(place(action)),
@@ -117,13 +117,22 @@ fn place(action: &ActionEntry) -> Option<String> {
     action.listen.as_ref().map(|listen| format!("{listen}{path}{others}"))
 }
 
-fn state(action: &ActionEntry) -> TableCell {
+fn state(action: &ActionEntry, status: &Status) -> TableCell {
     let style = match &*action.state {
         "running" => good(),
         "failed" | "refused" | "parked" => bad(),
         _ => Style::new(),
     };
-    TableCell::new(&action.state, style)
+    match running_elsewhere(action, status) {
+        Some(leader) => TableCell::new(format!("{} (runs on {leader})", action.state), style),
+        None => TableCell::new(&action.state, style),
+    }
+}
+
+/// The host that runs an action for which this one stands by, if it is known.
+fn running_elsewhere<'a>(action: &ActionEntry, status: &'a Status) -> Option<&'a str> {
+    let leader = status.groups.get(&action.group)?.leader.as_deref()?;
+    (action.state == "standby" && leader != status.host.name).then_some(leader)
 }
 
 /// The first line of the error; the rest is in the log.

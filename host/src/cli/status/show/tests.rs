@@ -138,7 +138,7 @@ fn says_why_a_host_does_not_lead() {
     example.store.state = StoreState::Lost;
     example.store.last_error = Some("renew the session's lease: timed out".into());
     for group in example.groups.values_mut() {
-        group.leader = None;
+        (group.leader, group.role) = (None, GroupRole::Out);
         group.obstacle = Some("127.0.0.1:3000 is taken".into());
     }
     let shown = status(&example, now(), Paint::OFF);
@@ -150,4 +150,34 @@ store sqlite soloist.db: lost
     ));
     assert!(shown.contains("main   nobody "));
     assert!(shown.contains("this host does not stand in main: 127.0.0.1:3000 is taken\n"));
+}
+
+#[test]
+fn a_leader_that_is_paused_is_not_said_not_to_stand() {
+    let mut example = example();
+    for group in example.groups.values_mut() {
+        group.obstacle = Some("ada paused the group".into());
+        let order = order("ada".into(), String::new());
+        group.paused = Some(PauseEntry { keep_failover: false, order });
+    }
+    let shown = status(&example, now(), Paint::OFF);
+    for words in [
+        "this host would not stand in main again: ada paused the group\n",
+        "main is paused by ada (a leader that dies is not replaced)\n",
+    ] {
+        assert!(shown.contains(words), "no {words:?} in\n{shown}");
+    }
+}
+
+#[test]
+fn an_action_that_runs_elsewhere_says_where() {
+    let mut example = example();
+    example.actions[0].state = "standby".into();
+    example.groups.values_mut().for_each(|group| group.leader = Some("b".into()));
+    let shown = status(&example, now(), Paint::OFF);
+    assert!(shown.contains("web     standby (runs on b)  "), "{shown}");
+    // Nobody knows where.
+    example.groups.values_mut().for_each(|group| group.leader = None);
+    let shown = status(&example, now(), Paint::OFF);
+    assert!(shown.contains("web     standby  ") && !shown.contains("runs on"), "{shown}");
 }

@@ -1,11 +1,13 @@
 //! A job that does what its arguments say, one after the other: `say` prints the run to stdout,
 //! `note` appends a line about it to `/notes/runs` (a granted folder), `wait MS` waits, `spin`
 //! computes for ever, `trap` traps, `exit CODE` exits, and `until N` exits with 7 in each attempt
-//! before the Nth; `trip` exits with 3 the first time, which it remembers by a file in `/notes`.
+//! before the Nth; `trip` exits with 3 the first time, which it remembers by a file in `/notes`; `dial`
+//! connects to an address that nobody grants it.
 
 use std::env;
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::net::TcpStream;
 use std::process::exit;
 use std::thread::sleep;
 use std::time::Duration;
@@ -20,6 +22,7 @@ fn main() {
             "spin" => loop {
                 std::hint::black_box(0);
             },
+            "dial" => drop(TcpStream::connect("192.0.2.1:9")),
             "trap" => panic!("as it was told"),
             "trip" => {
                 if OpenOptions::new().create_new(true).write(true).open("/notes/tripped").is_ok() {
