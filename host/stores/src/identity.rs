@@ -82,8 +82,9 @@ impl StoreHistory {
             return Ok(());
         };
         *known = KnownStore { identity: observed.identity.clone(), revision: observed.revision };
-        drop(known);
+        // Nobody may compare with the new state before this is reported.
         self.mismatch.send_replace(Some(mismatch.clone()));
+        drop(known);
         Err(mismatch)
     }
 
