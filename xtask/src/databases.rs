@@ -1,4 +1,5 @@
-//! PostgreSQL, which is a store and which an example writes to; and Redis, for another example.
+//! PostgreSQL, which is a store and which an example writes to, with its pooler PgBouncer; and Redis,
+//! for another example.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,6 +13,13 @@ const POSTGRES: Package = Package {
     apt: &[&["postgresql"]],
     dnf: &[&["postgresql-server"]],
     brew: &[&["postgresql"]],
+};
+
+const PGBOUNCER: Package = Package {
+    program: "pgbouncer",
+    apt: &[&["pgbouncer"]],
+    dnf: &[&["pgbouncer"]],
+    brew: &[&["pgbouncer"]],
 };
 
 const REDIS: Package = Package {
@@ -29,6 +37,11 @@ const DEBIAN: &str = "/usr/lib/postgresql";
 /// folder.
 pub(crate) fn postgres() -> Result<PathBuf> {
     POSTGRES.ensure_by(|| debian_postgres().or_else(|| cmd::find("postgres")))
+}
+
+/// Finds PgBouncer, or installs it.
+pub(crate) fn pgbouncer() -> Result<PathBuf> {
+    PGBOUNCER.ensure()
 }
 
 /// Finds Redis, or installs it.

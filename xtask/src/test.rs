@@ -49,6 +49,7 @@ pub(crate) fn run_with(
         .env("SOLOIST_TEST_GUESTS", test_guests)
         .env("SOLOIST_TEST_ETCD", etcd)
         .env("SOLOIST_TEST_POSTGRES", postgres)
+        .env("SOLOIST_TEST_PGBOUNCER", databases::pgbouncer()?)
         .env("SOLOIST_TEST_FAKETIME", faketime::ensure()?)
         .env("SOLOIST_TEST_HAPROXY", haproxy::ensure()?);
     if extra.is_empty() || extra.iter().any(|word| word.to_string_lossy().contains(LANGUAGES)) {

@@ -115,9 +115,10 @@ impl StoreHistory {
             raises: Some(observed.raises),
             expects_raise: true,
         };
-        drop(known);
         let mismatch = StoreMismatch { seen, above };
+        // Nobody may compare with the new state before this is reported.
         self.mismatch.send_replace(Some(mismatch.clone()));
+        drop(known);
         Err(mismatch)
     }
 

@@ -46,7 +46,7 @@ fn what_is_left_out_has_a_default() {
 fn sockets_are_named_as_in_libpq() {
     let folder = |text: &str| read(text).hosts;
     let socket = PostgresHost::Socket { folder: "/run/postgresql".into(), port: 5432 };
-    assert_eq!(folder("/db?host=/run/postgresql"), [socket.clone()]);
+    assert_eq!(folder("/db?host=/run/postgresql"), std::slice::from_ref(&socket));
     assert_eq!(folder("%2Frun%2Fpostgresql/db"), [socket]);
     let other = PostgresHost::Socket { folder: "/run/postgresql".into(), port: 6432 };
     assert_eq!(folder("me@/db?host=/run/postgresql&port=6432"), [other]);

@@ -19,8 +19,9 @@ use tokio_util::sync::CancellationToken;
 use super::{
     calls::{PostgresCalls, PostgresWork},
     fault::PostgresFault,
+    last_look::{LastLook, SeenCluster},
     look::leader_key,
-    observer::{LastLook, Observer, SeenCluster},
+    observer::Observer,
     roster_writes,
 };
 use crate::StoreError;

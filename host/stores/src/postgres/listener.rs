@@ -12,22 +12,32 @@ use tokio::{
 };
 
 use super::{
-    connection::PostgresConnection, fault::PostgresFault, first_contact, observer::ObserverState,
-    transaction::PostgresTransaction,
+    connection::PostgresConnection, fault::PostgresFault, first_contact,
+    observer_state::ObserverState, transaction::PostgresTransaction,
 };
 
-/// The time after which it is tried again, if nothing arrives or the connection has ended.
-const RETRY: Duration = Duration::from_secs(10);
+/// The time after which it is tried again, if the connection has ended.
+const RETRY: Duration = Duration::from_secs(5);
+/// The same if nothing arrives: a pooler does not go away every day.
+const RETRY_POOLED: Duration = Duration::from_secs(600);
 
 /// Listens for as long as it is polled.
 pub(super) async fn listen(observer: Arc<ObserverState>) {
     loop {
         let heard = Arc::new(Notify::new());
-        match open(&observer, &heard).await {
+        let listened = match open(&observer, &heard).await {
             Ok(connection) => follow(&observer, &connection, &heard).await,
-            Err(fault) => tracing::debug!(%fault, "cannot listen for notifications"),
-        }
-        sleep(RETRY).await;
+            Err(fault) => Err(fault),
+        };
+        let rest = match listened {
+            Ok(true) => RETRY,
+            Ok(false) => RETRY_POOLED,
+            Err(fault) => {
+                tracing::debug!(%fault, "cannot listen for notifications");
+                RETRY
+            }
+        };
+        sleep(rest).await;
     }
 }
 
@@ -49,16 +59,17 @@ async fn open(
     Ok(connection)
 }
 
-/// Passes notifications on until the connection ends; returns at once if none arrive.
-async fn follow(observer: &ObserverState, connection: &PostgresConnection, heard: &Notify) {
+/// Passes notifications on until the connection ends. Returns whether any arrive.
+async fn follow(
+    observer: &ObserverState,
+    connection: &PostgresConnection,
+    heard: &Notify,
+) -> Result<bool, PostgresFault> {
     let within = observer.pool().source().opening_timeout();
-    let probe = async {
-        notify(observer).await?;
-        timeout(within, heard.notified()).await.map_err(|_| PostgresFault::TimedOut)
-    };
-    if let Err(fault) = probe.await {
-        tracing::debug!(%fault, "no notifications arrive: a pooler is in between");
-        return;
+    notify(observer).await?;
+    if timeout(within, heard.notified()).await.is_err() {
+        tracing::debug!("no notifications arrive: a pooler is in between");
+        return Ok(false);
     }
     observer.set_notified(true);
     let pass_on = async {
@@ -73,6 +84,7 @@ async fn follow(observer: &ObserverState, connection: &PostgresConnection, heard
     }
     observer.set_notified(false);
     observer.wake();
+    Ok(true)
 }
 
 /// Sends a notification to everybody who listens, this host among them.

@@ -11,7 +11,6 @@
 //! A look is one short statement. Notifications only make it come sooner; nothing depends on them.
 
 use std::{
-    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -22,22 +21,27 @@ use std::{
 use futures::join;
 use tokio::{
     select,
-    sync::{Notify, watch},
+    sync::watch,
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    fault::PostgresFault, listener, look::Look, pool::PostgresPool, roster_writes,
+    fault::PostgresFault,
+    last_look::{FailedLook, LastLook, SeenCluster},
+    listener,
+    look::Look,
+    observer_state::ObserverState,
+    pool::PostgresPool,
+    roster_writes,
     transaction::PostgresTransaction,
 };
 use crate::{
-    Roster, StoreError,
+    Roster,
     observed_leases::{ObservedLease, ObservedLeases},
 };
-use soloist_heart::{LeaseId, clock::BootTime};
+use soloist_heart::clock::BootTime;
 use soloist_telemetry::log_throttle::LogThrottle;
-use soloist_text::with_causes;
 
 /// How much of the smallest TTL passes between two looks. With the 2 % by which a lease is observed
 /// longer than its TTL, a crash is noticed within 1.04 TTL.
@@ -47,87 +51,11 @@ const SHORTEST: Duration = Duration::from_millis(20);
 const LONGEST: Duration = Duration::from_millis(100);
 /// The longest time without notifications: then a look is all that tells of a change.
 const LONGEST_UNNOTIFIED: Duration = Duration::from_millis(50);
+/// How many looks in a row must fail before those who wait are told.
+const FAILURES_TOLD: u32 = 2;
 /// How often the whole roster is read although its revision is the same: people may have changed it
 /// by hand.
 const WHOLE_EVERY: Duration = Duration::from_secs(1);
-
-/// What was seen last.
-#[derive(Clone, Default)]
-pub(super) enum LastLook {
-    /// Nobody has looked yet.
-    #[default]
-    None,
-    Seen(Arc<SeenCluster>),
-    /// Looking has failed.
-    Failed(Arc<FailedLook>),
-}
-
-/// The cluster as it was at one moment.
-pub(super) struct SeenCluster {
-    pub(super) roster: Roster,
-    pub(super) leases: BTreeSet<LeaseId>,
-    pub(super) queue_revision: i64,
-    /// When the look began: it shows all that was written before.
-    pub(super) began: Instant,
-}
-
-/// Why a look has failed.
-pub(super) struct FailedLook {
-    text: String,
-    refused: bool,
-}
-
-impl FailedLook {
-    fn new(fault: PostgresFault, store: &str) -> Self {
-        let error = fault.into_error("look at the cluster", store);
-        let refused = matches!(error, StoreError::Refused { .. });
-        let text = match &error {
-            StoreError::Unavailable { source, .. } => with_causes(&**source),
-            other => with_causes(other),
-        };
-        Self { text, refused }
-    }
-
-    /// Whether waiting does not help.
-    pub(super) const fn is_refusal(&self) -> bool {
-        self.refused
-    }
-
-    /// The same for somebody who waits.
-    pub(super) fn fault(&self) -> PostgresFault {
-        if self.refused {
-            PostgresFault::refused(self.text.clone())
-        } else {
-            PostgresFault::Told(self.text.clone())
-        }
-    }
-}
-
-/// What the observer's task shares with those who wait.
-pub(super) struct ObserverState {
-    pool: Arc<PostgresPool>,
-    wake: Notify,
-    last: watch::Sender<LastLook>,
-    /// Whether notifications arrive.
-    notified: AtomicBool,
-}
-
-impl ObserverState {
-    /// Has the observer look at once.
-    pub(super) fn wake(&self) {
-        self.wake.notify_one();
-    }
-
-    /// Notes whether notifications arrive.
-    pub(super) fn set_notified(&self, notified: bool) {
-        self.notified.store(notified, Ordering::Relaxed);
-    }
-
-    /// The connections of the observer.
-    pub(super) fn pool(&self) -> &Arc<PostgresPool> {
-        &self.pool
-    }
-}
 
 /// The observer of one store. It works from the first time that somebody needs it until this is
 /// dropped.
@@ -141,15 +69,10 @@ pub(super) struct Observer {
 impl Observer {
     /// An observer over the connections of `pool`.
     pub(super) fn new(pool: Arc<PostgresPool>) -> Self {
-        let state = ObserverState {
-            pool,
-            wake: Notify::new(),
-            last: watch::Sender::default(),
-            notified: AtomicBool::new(false),
-        };
+        let state = Arc::new(ObserverState::new(pool));
         let stop = CancellationToken::new();
         let _stop_on_drop = stop.clone().drop_guard();
-        Self { state: Arc::new(state), started: AtomicBool::new(false), stop, _stop_on_drop }
+        Self { state, started: AtomicBool::new(false), stop, _stop_on_drop }
     }
 
     /// Begins, if that was not done yet.
@@ -162,7 +85,7 @@ impl Observer {
         let task = async move {
             let _ = stop.run_until_cancelled(both).await;
         };
-        drop(self.state.pool.runtime().spawn(task));
+        drop(self.state.pool().runtime().spawn(task));
     }
 
     /// Has it look at once.
@@ -186,6 +109,8 @@ struct ObserverTask {
     whole: Instant,
     /// The time between two looks.
     period: Duration,
+    /// How many looks in a row have failed.
+    failures: u32,
     trouble: LogThrottle,
 }
 
@@ -196,6 +121,7 @@ async fn observe(state: Arc<ObserverState>) {
         roster: None,
         whole: Instant::now(),
         period: LONGEST,
+        failures: 0,
         trouble: LogThrottle::default(),
     };
     loop {
@@ -224,6 +150,7 @@ impl ObserverTask {
         };
         match ended {
             Ok(ended) => {
+                self.failures = 0;
                 self.trouble.recovered(|repeats| {
                     tracing::info!("the store is well again{repeats}");
                 });
@@ -239,7 +166,7 @@ impl ObserverTask {
     async fn look(&mut self, began: Instant) -> Result<(), PostgresFault> {
         let whole = began.duration_since(self.whole) >= WHOLE_EVERY;
         let known = self.roster.as_ref().filter(|_| !whole).map(|roster| roster.revision);
-        let look = Look::take(&self.state.pool, known).await?;
+        let look = Look::take(self.state.pool(), known).await?;
         // Only now it is known here.
         self.leases.observe(&look.leases, BootTime::now());
         self.period = self.period_for(&look.leases);
@@ -263,7 +190,7 @@ impl ObserverTask {
     /// Ends leases that are over, if they still are as they were seen.
     async fn end(&self, over: &[ObservedLease]) -> Result<bool, PostgresFault> {
         for lease in over {
-            let pool = &self.state.pool;
+            let pool = self.state.pool();
             let until = Instant::now() + pool.source().request_timeout;
             let tx = PostgresTransaction::begin(pool, until).await?;
             if roster_writes::end_unrenewed(tx, lease.lease, lease.counter).await? {
@@ -274,15 +201,20 @@ impl ObserverTask {
     }
 
     fn fail(&mut self, fault: PostgresFault) {
-        let failed = FailedLook::new(fault, &self.state.pool.source().label);
-        self.trouble.report_text(&failed.text, |repeats| {
-            tracing::debug!(error = failed.text, "cannot look at the store{repeats}");
+        let failed = FailedLook::new(fault, &self.state.pool().source().label);
+        self.failures += 1;
+        // One answer may be late or lost; the next look comes at once.
+        if self.failures < FAILURES_TOLD && !failed.is_refusal() {
+            return;
+        }
+        self.trouble.report_text(failed.text(), |repeats| {
+            tracing::debug!(error = failed.text(), "cannot look at the store{repeats}");
         });
         self.state.last.send_replace(LastLook::Failed(failed.into()));
     }
 
     fn period_for(&self, leases: &[ObservedLease]) -> Duration {
-        let notified = self.state.notified.load(Ordering::Relaxed);
+        let notified = self.state.is_notified();
         let longest = if notified { LONGEST } else { LONGEST_UNNOTIFIED };
         let shortest_ttl = leases.iter().map(|lease| lease.ttl).min();
         shortest_ttl.map_or(longest, |ttl| (ttl / LOOKS_PER_TTL).clamp(SHORTEST, longest))

@@ -6,10 +6,7 @@ use futures::{StreamExt, stream};
 use tokio::sync::watch;
 
 use super::{
-    calls::PostgresCalls,
-    fault::PostgresFault,
-    look::Look,
-    observer::{LastLook, Observer},
+    calls::PostgresCalls, fault::PostgresFault, last_look::LastLook, look::Look, observer::Observer,
 };
 use crate::{Roster, RosterStream, StoreError};
 
@@ -26,7 +23,7 @@ pub(super) async fn watch(
     let look = |pool, _| async move { Look::take(&pool, None).await };
     let look = calls.task(WATCH, look).await?;
     let present = look.roster.unwrap_or_default();
-    let watcher = RosterWatcher { calls, _observer: observer, seen, last: present.clone() };
+    let watcher = PostgresRosterWatcher { calls, _observer: observer, seen, last: present.clone() };
     let later = stream::unfold(Some(watcher), |watcher| async {
         let mut watcher = watcher?;
         match watcher.next().await {
@@ -37,7 +34,7 @@ pub(super) async fn watch(
     Ok(stream::iter([Ok(present)]).chain(later).boxed())
 }
 
-struct RosterWatcher {
+struct PostgresRosterWatcher {
     calls: PostgresCalls,
     _observer: Arc<Observer>,
     seen: watch::Receiver<LastLook>,
@@ -45,7 +42,7 @@ struct RosterWatcher {
     last: Roster,
 }
 
-impl RosterWatcher {
+impl PostgresRosterWatcher {
     /// The next roster that shows anything new; a new revision alone is not new.
     async fn next(&mut self) -> Result<Roster, PostgresFault> {
         loop {

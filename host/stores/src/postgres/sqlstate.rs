@@ -104,12 +104,14 @@ fn of_connection(error: &Error) -> Remedy {
                  in between",
             );
         }
+        // The same holds for this (`connect_raw.rs`).
+        if below.to_string() == "password missing" {
+            return Mend(
+                "it asks for a password: write it into `store`, or into the password file \
+                 (`passfile`)",
+            );
+        }
         cause = below.source();
-    }
-    if error.to_string().contains("password missing") {
-        return Mend(
-            "it asks for a password: write it into `store`, or into the password file (`passfile`)",
-        );
     }
     Wait("it does not answer")
 }

@@ -117,7 +117,7 @@ impl StateStore for PostgresStateStore {
         };
         let (locks, writes) = (Arc::clone(&self.locks), writes.to_vec());
         let write: PostgresWork<_, _> = |tx, (guard, action, writes): &(_, String, Vec<_>)| {
-            StateTransaction { tx, action }.write(*guard, writes).boxed()
+            ActionWrites { tx, action }.write(*guard, writes).boxed()
         };
         let write = |pool, until| async move {
             // The writers of one action take one connection together.
@@ -129,13 +129,13 @@ impl StateStore for PostgresStateStore {
     }
 }
 
-/// A transaction that writes the state of one action.
-struct StateTransaction<'a> {
+/// The writes to one action's state, in a transaction.
+struct ActionWrites<'a> {
     tx: PostgresTransaction,
     action: &'a str,
 }
 
-impl StateTransaction<'_> {
+impl ActionWrites<'_> {
     async fn write(
         mut self,
         guard: Option<i64>,

@@ -22,6 +22,7 @@ mod etcd_tls;
 mod identity;
 mod postgres;
 mod postgres_server;
+mod postgres_tls;
 mod proxy;
 mod raises;
 mod sqlite;

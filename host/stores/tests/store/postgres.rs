@@ -172,6 +172,40 @@ async fn nobody_sees_the_password() {
     assert!(!all.contains("s3cret") && !all.contains("me:"), "{all}");
 }
 
+/// Passes a leadership on between two hosts; returns the times from resigning to the other's win, in
+/// order.
+async fn hand_overs(world: &World) -> Vec<Duration> {
+    const TIMES: usize = 100;
+    let (mut leader, mut standby) = (world.host("a").await, world.host("b").await);
+    let mut key = leader.win().await;
+    // Until notifications have proved that they arrive.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let mut times = Vec::new();
+    for _ in 0..TIMES {
+        let campaign = standby.stand().await;
+        let began = BootTime::now();
+        soon(leader.store.resign(&key)).await.unwrap();
+        let won = soon(campaign).await.unwrap().unwrap();
+        assert!(soon(standby.store.verify(&won)).await.unwrap());
+        times.push(BootTime::now().since(began));
+        assert!(won.fencing_token > key.fencing_token);
+        key = won;
+        std::mem::swap(&mut leader, &mut standby);
+    }
+    times.sort();
+    times
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "it measures: run it alone, with --nocapture"]
+async fn what_a_hand_over_costs() {
+    for (how, world) in [("directly", World::postgres()), ("by PgBouncer", World::pgbouncer())] {
+        let times = hand_overs(&world).await;
+        let at = |percent: usize| times[(times.len() - 1) * percent / 100];
+        println!("{how}: p50 {:?}  p90 {:?}  max {:?}", at(50), at(90), at(100));
+    }
+}
+
 /// Renewals replace a row's versions within its page: the table stays as small as it was.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "it takes minutes: `cargo xtask ci` runs it"]

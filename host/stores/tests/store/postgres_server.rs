@@ -4,7 +4,10 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Write},
-    os::unix::{fs::chown, process::CommandExt},
+    os::unix::{
+        fs::{PermissionsExt, chown},
+        process::CommandExt,
+    },
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
     sync::{
@@ -16,7 +19,7 @@ use std::{
 
 use soloist_config::StoreUrl;
 
-use crate::etcd_server::free_port;
+use crate::etcd_server::{certificate, free_port};
 
 /// The user for the server when the tests run as root, as which PostgreSQL refuses to run.
 const NOBODY: u32 = 65534;
@@ -47,6 +50,34 @@ pub(crate) struct PostgresDatabase {
 }
 
 impl PostgresDatabase {
+    /// A database on a server of its own that speaks TLS, for the role of the same name with the
+    /// password `s3cret`.
+    #[allow(dead_code, reason = "the tests of the host do without")]
+    pub(crate) fn secure() -> Self {
+        let server = Arc::new(PostgresServer::start(&["ssl=on"], |folder| {
+            for (file, name) in [("host.pem", "server.crt"), ("host.key", "server.key")] {
+                let to = folder.join("data").join(name);
+                fs::copy(certificate(file), &to).unwrap();
+                fs::set_permissions(&to, fs::Permissions::from_mode(0o600)).unwrap();
+                give_away(&to);
+            }
+            let rules = format!(
+                "hostssl all secure 127.0.0.1/32 scram-sha-256\n\
+                 host all {ROLE} 127.0.0.1/32 trust\n"
+            );
+            fs::write(folder.join("data/pg_hba.conf"), rules).unwrap();
+        }));
+        server.sql("postgres", "CREATE ROLE secure LOGIN PASSWORD 's3cret'");
+        server.sql("postgres", "CREATE DATABASE secure OWNER secure");
+        Self { server, name: "secure".to_owned() }
+    }
+
+    /// The server's port.
+    #[allow(dead_code, reason = "the tests of the host do without")]
+    pub(crate) fn port(&self) -> u16 {
+        self.server.port
+    }
+
     /// An empty database on the server that the tests of this process share.
     pub(crate) fn empty() -> Self {
         Self::create_on(&PostgresServer::shared(), "")
@@ -150,25 +181,24 @@ impl PostgresServer {
         static SHARED: Mutex<Weak<PostgresServer>> = Mutex::new(Weak::new());
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         shared.upgrade().unwrap_or_else(|| {
-            let server = Arc::new(Self::start());
+            let server = Arc::new(Self::start(&[], |_| {}));
             *shared = Arc::downgrade(&server);
             server
         })
     }
 
-    /// Makes and starts one.
-    fn start() -> Self {
+    /// Makes one, prepares its folder and starts it with these settings.
+    fn start(settings: &[&str], prepare: impl FnOnce(&Path)) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        if rustix::process::geteuid().is_root() {
-            chown(folder.path(), Some(NOBODY), Some(NOBODY)).unwrap();
-        }
+        give_away(folder.path());
         let mut make = tool("initdb", folder.path());
         make.args(["--pgdata=data", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C"]);
         output(make.arg(format!("--username={ROLE}")), "");
+        prepare(folder.path());
         // Another process may take a free port before the server binds it.
         for _ in 0..10 {
             let port = free_port();
-            let mut child = spawn(folder.path(), port);
+            let mut child = spawn(folder.path(), port, settings);
             if serves(folder.path(), port, &mut child) {
                 return Self { folder, port, child, pooler: OnceLock::new(), tables: Once::new() };
             }
@@ -233,10 +263,18 @@ impl Drop for PgBouncer {
     }
 }
 
-fn spawn(folder: &Path, port: u16) -> Child {
+/// Makes the server the owner of a file or folder.
+fn give_away(path: &Path) {
+    if rustix::process::geteuid().is_root() {
+        chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+}
+
+fn spawn(folder: &Path, port: u16, settings: &[&str]) -> Child {
     let mut server = tool("postgres", folder);
     server.args(["-D", "data", "-k", ".", "-p", &port.to_string()]);
-    for setting in ["listen_addresses=127.0.0.1", "max_connections=600", "shared_buffers=32MB"] {
+    let usual = ["listen_addresses=127.0.0.1", "max_connections=600", "shared_buffers=32MB"];
+    for setting in usual.iter().chain(settings) {
         server.args(["-c", setting]);
     }
     server.stdout(Stdio::null()).stderr(Stdio::null());

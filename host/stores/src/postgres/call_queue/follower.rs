@@ -10,9 +10,7 @@ use tokio_postgres::{Row, types::Type};
 use crate::{
     CallQueueChange, CallQueueStream, QueuedCallKey, StoreError,
     postgres::{
-        calls::PostgresCalls,
-        fault::PostgresFault,
-        observer::{LastLook, Observer},
+        calls::PostgresCalls, fault::PostgresFault, last_look::LastLook, observer::Observer,
     },
     queued_call::{QueueSnapshot, QueueView, waiting_call},
 };
@@ -48,7 +46,7 @@ pub(super) async fn watch(
     let seen = observer.subscribe();
     let view = QueueView::default();
     let mut follower =
-        CallQueueFollower { calls, _observer: observer, seen, view, revisions: (0, 0) };
+        PostgresQueueFollower { calls, _observer: observer, seen, view, revisions: (0, 0) };
     let present = follower.read().await?;
     let later = stream::unfold(Some(follower), |follower| async {
         let mut follower = follower?;
@@ -60,7 +58,7 @@ pub(super) async fn watch(
     Ok(stream::iter([Ok(present)]).chain(later).boxed())
 }
 
-struct CallQueueFollower {
+struct PostgresQueueFollower {
     calls: PostgresCalls,
     _observer: Arc<Observer>,
     seen: watch::Receiver<LastLook>,
@@ -70,7 +68,7 @@ struct CallQueueFollower {
     revisions: (i64, i64),
 }
 
-impl CallQueueFollower {
+impl PostgresQueueFollower {
     /// Waits for the next changes.
     async fn next(&mut self) -> Result<Vec<CallQueueChange>, StoreError> {
         loop {
