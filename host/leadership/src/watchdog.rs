@@ -304,7 +304,7 @@ mod tests {
         }
         let ended = doomed("a_runtime_that_hangs_takes_the_process_with_it");
         let said = String::from_utf8_lossy(&ended.stderr);
-        assert!(said.contains("nothing has moved in its election for 5"), "{said}");
+        assert!(said.contains("its election has not responded for 5"), "{said}");
         assert!(String::from_utf8_lossy(&ended.stdout).contains("it moves"), "{said}");
     }
 

@@ -209,7 +209,7 @@ async fn upgrades_are_refused_in_so_many_words() {
     let websocket =
         "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
     let tunnel = "CONNECT a:80 HTTP/1.1\r\nhost: a:80\r\n\r\n";
-    for (request, words) in [(websocket, "no upgrades"), (tunnel, "no tunnels")] {
+    for (request, words) in [(websocket, "no upgrades"), (tunnel, "is not a proxy")] {
         let mut stream = rig.send(request).await;
         let answer = read_until(&mut stream, words).await;
         assert!(answer.starts_with("HTTP/1.1 501"), "{answer}");
