@@ -116,11 +116,7 @@ fn joined(from: &Path, target: &str) -> Option<PathBuf> {
     for part in Path::new(target).components() {
         match part {
             Component::Normal(name) => file.push(name),
-            Component::ParentDir => {
-                if !file.pop() {
-                    return None;
-                }
-            }
+            Component::ParentDir if !file.pop() => return None,
             _ => {}
         }
     }

@@ -101,7 +101,7 @@ fn gone_entry(roster: &Roster, member: &Member) -> Option<(NoteTopic, Note)> {
 
 fn entry(first_seen: u64, member: &Member) -> (NoteTopic, Note) {
     let known = KnownHost { first_seen, last_seen: unix_ms(), member: member.clone() };
-    (NoteTopic::Known(member.name.clone()), Note::Known(known))
+    (NoteTopic::Known(member.name.clone()), Note::Known(known.into()))
 }
 
 #[cfg(test)]

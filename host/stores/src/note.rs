@@ -32,7 +32,7 @@ pub struct KnownHost {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
     /// A known host.
-    Known(KnownHost),
+    Known(Box<KnownHost>),
     /// A host is drained.
     Drain(Drain),
     /// A host is removed.

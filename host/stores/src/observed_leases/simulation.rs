@@ -74,7 +74,7 @@ struct Simulation {
 impl Simulation {
     fn new(seed: u64) -> Self {
         let mut random = Rng::with_seed(seed);
-        let is_quick = seed % 4 == 0;
+        let is_quick = seed.is_multiple_of(4);
         let renews_for = random.u64(0..if is_quick { 2 * TTL } else { 20 * TTL });
         let holder = DriftingClock::random(&mut random);
         let relied_on = holder.shows(0) + Duration::from_nanos(TTL);
