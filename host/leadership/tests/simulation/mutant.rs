@@ -54,8 +54,6 @@ pub(crate) enum Mutant {
     RaisesNothing,
     /// Hosts may lead as soon as the fencing tokens are raised.
     NoGrace,
-    /// A process does not notice that the fencing tokens were raised because of another one.
-    CountsNoRaises,
     /// A host that stops is not told that its term has ended.
     Untold,
     /// A writer takes a write without an answer as done.
@@ -196,12 +194,6 @@ fn fencing_tokens_that_are_not_raised_are_caught() {
 #[test]
 fn a_grace_period_that_is_left_out_is_caught() {
     catches(Mutant::NoGrace, Promise::NoOverlap);
-}
-
-#[test]
-fn a_raise_that_goes_unnoticed_is_caught() {
-    let there = |simulation: &Simulation| simulation.goes_back;
-    catches_there(Mutant::CountsNoRaises, Promise::NoOverlap, there, 0..CLEAR);
 }
 
 #[test]

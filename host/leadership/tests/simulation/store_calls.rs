@@ -298,9 +298,8 @@ impl Simulation {
         let host = &self.hosts[of.host];
         let oblivious = self.mutant == Mutant::Oblivious;
         let data = &self.store.data;
-        let raised = self.mutant != Mutant::CountsNoRaises
-            && !host.expects_raise
-            && host.known_raises.is_some_and(|raises| raises != data.raises);
+        let raised =
+            !host.expects_raise && host.known_raises.is_some_and(|raises| raises != data.raises);
         !oblivious && host.life == of.life && (data.revision < host.revision || raised)
     }
 
