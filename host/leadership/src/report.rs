@@ -241,7 +241,8 @@ mod tests {
     #[test]
     fn only_a_member_is_reported_ready_and_once() {
         let (mut reporter, journal) = (ObstacleReporter::default(), Journal::default());
-        let (mut before, mut seen) = (HostView::default(), 0);
+        // Published at the start, unreported.
+        let (mut before, mut seen) = (view(false, None, Some("unknown")), 0);
         for (now, events) in [
             (view(false, None, Some("unknown")), &[][..]),
             (view(false, None, None), &[]),

@@ -313,9 +313,9 @@ mod tests {
         let memory = memory();
         memory.compare(memory.known_before(), &observed("x", 10)).unwrap_err();
         let during = memory.known_before();
-        let raised = ObservedStore { floor: 42, raises: 1, ..observed("x", 12) };
+        let raised = ObservedStore { floor: 42, raises: 42, ..observed("x", 12) };
         memory.compare(memory.known_before(), &raised).unwrap();
-        memory.observe_raise(42, 1);
+        memory.observe_raise(42, 42);
         // A read that began before it may still show the old count.
         memory.compare(during, &observed("x", 12)).unwrap();
         memory.compare_floor(memory.known_before(), 42).unwrap();
