@@ -136,7 +136,7 @@ async fn a_file_of_version_1_is_taken_over_with_all_that_is_in_it() {
         .unwrap()
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .unwrap();
-    assert_eq!(version, 6);
+    assert_eq!(version, 7);
     // It is not upgraded again.
     assert_eq!(TestState::of(&world).value("a", "k").await.unwrap(), "1");
 }
