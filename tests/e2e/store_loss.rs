@@ -20,10 +20,10 @@ use std::{collections::BTreeMap, time::Duration};
 use reqwest::StatusCode;
 use rustix::process::Signal;
 use serde_json::Value;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::Instant;
 
 use crate::harness::{
-    PATIENCE, TTL,
+    TTL,
     cluster::{Cluster, Kind},
     etcd::Etcd,
     plugins,
@@ -86,17 +86,6 @@ async fn not_ready(host: &Process) -> String {
     let answer = reqwest::get(url).await.expect("the process lives");
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE, "{}", host.log);
     answer.text().await.expect("a reason")
-}
-
-/// Waits until a host is ready to lead.
-async fn is_ready(host: &Process) {
-    let url = format!("http://{}/readyz", host.api().await);
-    let ready = async {
-        while reqwest::get(&url).await.expect("the process lives").status() != StatusCode::OK {
-            sleep(Duration::from_millis(20)).await;
-        }
-    };
-    timeout(PATIENCE, ready).await.expect("it is ready");
 }
 
 fn text(value: &Value) -> &str {

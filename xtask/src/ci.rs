@@ -51,6 +51,7 @@ pub(crate) fn run() -> Result<()> {
     deploy::check()?;
     package::run()?;
     simulate()?;
+    test::table_growth()?;
     for [tests, variable, times] in OFTEN {
         repeat(tests, variable, times)?;
     }

@@ -27,6 +27,12 @@ pub(crate) fn all_languages() -> Result<()> {
     run_with(&only.map(OsString::from), &servers, languages::ALL)
 }
 
+/// Runs the test that PostgreSQL's tables stay small under many renewals, which takes minutes.
+pub(crate) fn table_growth() -> Result<()> {
+    let only = ["-p", "soloist-stores", "--test", "store", "a_hundred_thousand", "--", "--ignored"];
+    run_with(&only.map(OsString::from), &[], languages::QUICK)
+}
+
 /// Runs `cargo test` with `extra`. The tests get more variables in their `environment`, and example
 /// plugins in these `languages`.
 pub(crate) fn run_with(

@@ -19,6 +19,7 @@
     allow(dead_code, unused_imports, unused_variables, reason = "each store needs a part of it")
 )]
 
+mod admission;
 mod error;
 #[cfg(feature = "etcd")]
 mod etcd;

@@ -165,16 +165,6 @@ impl Roster {
             && *notes == other.notes
     }
 
-    /// Sets what is added to create revisions for fencing tokens.
-    pub(super) fn set_floor(&mut self, floor: i64) {
-        self.floor = floor;
-        for standing in self.groups.values_mut().flatten() {
-            let QueuedCandidate { candidate, key } = &**standing;
-            let (candidate, key) = (candidate.clone(), key.clone().above(floor));
-            *standing = QueuedCandidate { candidate, key }.into();
-        }
-    }
-
     /// Adds or updates a candidate, whose key is given without the floor. If the value does not
     /// parse or the key has no lease, soloist did not write it; `remove` then returns the command
     /// that deletes it.

@@ -95,6 +95,34 @@ pub trait StateStore: Send + Sync + 'static {
     ) -> Result<(), StoreError>;
 }
 
+/// The attempted actions, for error texts.
+pub(super) const READ: &str = "read state";
+pub(super) const LIST: &str = "list state";
+pub(super) const WRITE: &str = "write state";
+
+/// The areas in which values of actions are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StateArea {
+    /// The actions' own values.
+    State,
+    /// What hosts record about the actions' jobs.
+    Ledger,
+}
+
+impl StateArea {
+    /// What the names of ledgers begin with in such a table. An action's name has no slash.
+    pub(super) const LEDGER_PREFIX: &str = "runs/";
+
+    /// The action's name in a table that both areas share.
+    pub(super) fn name_in_table(self, action: &str) -> Result<String, StoreError> {
+        check_action(action)?;
+        Ok(match self {
+            Self::State => action.to_owned(),
+            Self::Ledger => format!("{}{action}", Self::LEDGER_PREFIX),
+        })
+    }
+}
+
 /// Refuses an action's name that would point outside its place in the store.
 pub(super) fn check_action(action: &str) -> Result<(), StoreError> {
     check_name("the action's name", action)

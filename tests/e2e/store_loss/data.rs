@@ -1,10 +1,10 @@
 //! etcd comes back without its data.
 
-use super::{ends, is_ready, text};
+use super::{ends, text};
 use crate::harness::{
     client::Answer,
     cluster::{Cluster, Kind},
-    process::agrees,
+    process::{agrees, until_readiness},
 };
 
 /// `a` leads under a fencing token that an etcd without this history would give out again.
@@ -33,7 +33,7 @@ async fn a_goes_on_above(cluster: Cluster, before: Answer, seen: usize) {
     let after = cluster.web.until("a", |answer| answer.fencing_token > before.fencing_token).await;
     let now = after.fencing_token;
     agrees(a, |status| status["groups"]["main"]["fencing_token"] == now).await;
-    is_ready(a).await;
+    until_readiness(a, true, "").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

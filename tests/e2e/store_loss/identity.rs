@@ -5,14 +5,14 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{TAKE_OVER, ends, is_next, is_ready, leads_on, outlives_its_lease, text};
+use super::{TAKE_OVER, ends, is_next, leads_on, outlives_its_lease, text};
 use crate::harness::{
     CALM_TTL,
     cluster::{Cluster, Kind},
     crowd::Crowd,
     etcd::Etcd,
     etcd_cluster::EtcdCluster,
-    process::{Process, agrees, run, soloist},
+    process::{Process, agrees, run, soloist, until_readiness},
 };
 
 /// A member loses its data and is started alone, as in a hasty replacement.
@@ -107,7 +107,7 @@ async fn goes_on_above(mut cluster: Cluster, before: i64, back: Instant) {
     for name in ["a", "b"] {
         let now = next.fencing_token;
         agrees(cluster.host(name), |status| status["groups"]["main"]["fencing_token"] == now).await;
-        is_ready(cluster.host(name)).await;
+        until_readiness(cluster.host(name), true, "").await;
     }
     for name in ["a", "b"] {
         cluster.terminate(name).await;

@@ -8,7 +8,7 @@
 use etcd_client::{Compare, CompareOp, PutOptions, Txn, TxnOp, TxnResponse};
 
 use super::{client::SharedClient, keys::EtcdKeys, txn_reads::first_key};
-use crate::{Member, NoteTopic, StoreError};
+use crate::{Member, NoteTopic, StoreError, admission};
 use soloist_heart::LeaseId;
 
 /// The attempted action, for error texts.
@@ -78,25 +78,18 @@ impl MemberEntry<'_> {
     /// why it may not.
     fn next_condition(&self, answer: &TxnResponse) -> Result<JoinCondition, StoreError> {
         let found = answer.op_responses();
-        let name = self.member.name.clone();
         if let Some(note) = first_key(found.first()) {
-            let removal = serde_json::from_slice(note.value()).unwrap_or_default();
-            return Err(StoreError::Removed { name, removal });
+            return Err(admission::removed(self.member, note.value()));
         }
         let Some(there) = first_key(found.get(1)) else { return Ok(JoinCondition::Nothing) };
         let lease = LeaseId(there.lease());
-        let other: Option<Member> = serde_json::from_slice(there.value()).ok();
-        match other {
-            _ if lease == self.lease => Ok(JoinCondition::Own),
-            // An entry without a lease belongs to no session.
-            _ if lease.0 == 0 => Ok(JoinCondition::Revision(there.mod_revision())),
-            Some(former) if self.member.supersedes(&former) => {
-                Ok(JoinCondition::Revision(there.mod_revision()))
-            }
-            other => {
-                let url = other.map(|other| other.url).unwrap_or_default();
-                Err(StoreError::NameTaken { name, url, lease })
-            }
+        if lease == self.lease {
+            return Ok(JoinCondition::Own);
         }
+        // An entry without a lease belongs to no session.
+        if lease != LeaseId::NONE {
+            admission::check_gives_way(self.member, there.value(), lease)?;
+        }
+        Ok(JoinCondition::Revision(there.mod_revision()))
     }
 }

@@ -16,7 +16,7 @@
 //! sort before it, ledgers and state after it; otherwise each of their changes would wake every
 //! host.
 
-use crate::{NoteTopic, StoreError, name::check_name};
+use crate::{NoteTopic, StoreError, name::check_name, state_store::StateArea};
 use soloist_heart::{Group, LeaseId};
 
 /// The last part of the identity's key.
@@ -38,15 +38,6 @@ pub(super) struct EtcdKeys {
 pub(super) struct KeyRange {
     pub(super) first: String,
     pub(super) end: String,
-}
-
-/// The areas in which values of actions are stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum StateArea {
-    /// The actions' own values.
-    State,
-    /// What hosts record about the actions' jobs.
-    Ledger,
 }
 
 /// What a key stands for.

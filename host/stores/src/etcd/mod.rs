@@ -51,14 +51,14 @@ use self::{
     campaign::{CampaignSpec, EtcdCampaign},
     candidacy::EtcdCandidacy,
     client::{EtcdClient, SharedClient},
-    keys::{EtcdKeys, StateArea},
+    keys::EtcdKeys,
     lease_renewals::LeaseRenewals,
     lookout::Lookout,
     state_store::EtcdStateStore,
 };
 use super::{
     CallQueueStore, Candidate, Lease, Member, Note, NoteTopic, RosterStream, StateStore, Store,
-    StoreError, StoreMismatch, keyed_locks::KeyedLocks,
+    StoreError, StoreMismatch, keyed_locks::KeyedLocks, state_store::StateArea,
 };
 use soloist_heart::{FencingToken, Group, LeaderKey, LeaseId};
 

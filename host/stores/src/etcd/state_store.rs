@@ -23,22 +23,18 @@ use super::{
     client::EtcdClient,
     error_meaning::{ErrorMeaning, meaning, was_not_processed},
     has_header::WithHeader,
-    keys::{EtcdKeys, KeyRange, StateArea},
+    keys::{EtcdKeys, KeyRange},
     range::{page_options, page_start},
     requests::kv,
     state_transaction::{StateTransaction, StateWriteOutcome},
 };
 use crate::{
     StateEntry, StateStore, StateWrite, StoreError, WriteGuard,
-    state_store::{check_keys, check_writes, too_many_keys},
+    state_store::{LIST, READ, StateArea, WRITE, check_keys, check_writes, too_many_keys},
 };
 
 /// How many keys are requested at once, to keep responses small.
 const PAGE: usize = 1000;
-
-const READ: &str = "read state";
-const LIST: &str = "list state";
-const WRITE: &str = "write state";
 
 /// The state of one cluster's actions.
 pub(super) struct EtcdStateStore {

@@ -184,9 +184,11 @@ impl RosterBuilder {
         }
     }
 
+    /// Candidates that are there need no other fencing token: a raise of the floor removes them
+    /// all, and where it was changed by hand, this watch ends.
     fn set_floor(&mut self, floor: i64) {
         self.floor = Some(floor);
-        self.roster.set_floor(floor);
+        self.roster.floor = floor;
     }
 }
 

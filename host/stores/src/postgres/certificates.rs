@@ -42,72 +42,37 @@ impl PostgresCertificates {
 fn config(tls: &PostgresTls) -> Result<ClientConfig, TlsError> {
     // This verifies authority and name.
     let mut config = client_config(tls.authorities.as_ref(), tls.own.as_ref())?;
-    let verifier: Option<Arc<dyn ServerCertVerifier>> = match (tls.mode, &tls.authorities) {
-        (SslMode::Require, _) => Some(Arc::new(AnyCertificate(ring::default_provider()))),
+    let provider = ring::default_provider();
+    let authorities = match (tls.mode, &tls.authorities) {
+        (SslMode::Require, _) => None,
         (SslMode::VerifyCa, Some(file)) => {
             let roots = Arc::new(load_authorities(file)?);
-            let provider = ring::default_provider().into();
+            let provider = provider.clone().into();
             let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider).build();
             let failed = |error: rustls::client::VerifierBuilderError| TlsError::Authority {
                 file: file.clone(),
                 source: error.into(),
             };
-            Some(Arc::new(AnyName(verifier.map_err(failed)?)))
+            Some(verifier.map_err(failed)?)
         }
-        _ => None,
+        _ => return Ok(config),
     };
-    if let Some(verifier) = verifier {
-        config.dangerous().set_certificate_verifier(verifier);
-    }
+    let verifier = Arc::new(LenientVerifier { authorities, provider });
+    config.dangerous().set_certificate_verifier(verifier);
     Ok(config)
 }
 
-/// Accepts every certificate whose key the server has: `sslmode=require`.
+/// Demands less than webpki does, which verifies the authority and the name; the server must have
+/// the certificate's key in any case.
 #[derive(Debug)]
-struct AnyCertificate(CryptoProvider);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signed, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signed, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
+struct LenientVerifier {
+    /// `sslmode=verify-ca`: the certificate must be of these, whatever name it is for. None with
+    /// `sslmode=require`: every certificate is accepted.
+    authorities: Option<Arc<WebPkiServerVerifier>>,
+    provider: CryptoProvider,
 }
 
-/// Accepts a certificate of the authorities whatever name it is for: `sslmode=verify-ca`.
-#[derive(Debug)]
-struct AnyName(Arc<WebPkiServerVerifier>);
-
-impl ServerCertVerifier for AnyName {
+impl ServerCertVerifier for LenientVerifier {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,
@@ -116,8 +81,11 @@ impl ServerCertVerifier for AnyName {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        let Some(authorities) = &self.authorities else {
+            return Ok(ServerCertVerified::assertion());
+        };
         // The name is what is verified last.
-        match self.0.verify_server_cert(certificate, intermediates, name, ocsp, now) {
+        match authorities.verify_server_cert(certificate, intermediates, name, ocsp, now) {
             Err(rustls::Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) => Ok(ServerCertVerified::assertion()),
@@ -131,7 +99,8 @@ impl ServerCertVerifier for AnyName {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls12_signature(message, certificate, signed)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signed, algorithms)
     }
 
     fn verify_tls13_signature(
@@ -140,10 +109,11 @@ impl ServerCertVerifier for AnyName {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls13_signature(message, certificate, signed)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signed, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }

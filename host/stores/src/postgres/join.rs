@@ -3,7 +3,7 @@
 use tokio_postgres::types::Type;
 
 use super::{fault::PostgresFault, roster_writes, transaction::PostgresTransaction};
-use crate::{Member, StoreError};
+use crate::{Member, admission};
 use soloist_heart::LeaseId;
 
 /// Enters `member`. `removal` is the name that the note of its removal would have.
@@ -22,29 +22,16 @@ pub(super) async fn join(
     let params = [(&member.name as _, Type::TEXT), (&removal as _, Type::TEXT)];
     if let Some(row) = tx.query_first(sql, &params).await? {
         if let Some(note) = row.try_get::<_, Option<&str>>(0)? {
-            let removal = serde_json::from_str(note).unwrap_or_default();
-            let name = member.name.clone();
-            return Err(PostgresFault::NotAdmitted(StoreError::Removed { name, removal }));
+            let removed = admission::removed(member, note.as_bytes());
+            return Err(PostgresFault::NotAdmitted(removed));
         }
         let there: (Option<i64>, Option<&str>) = (row.try_get(1)?, row.try_get(2)?);
         if let (Some(other), Some(value)) = there
             && other != lease.0
         {
-            gives_way(member, LeaseId(other), value)?;
+            admission::check_gives_way(member, value.as_bytes(), LeaseId(other))
+                .map_err(PostgresFault::NotAdmitted)?;
         }
     }
     roster_writes::put_member(tx, lease, &member.name, &value).await
-}
-
-/// Whether the entry of the live session `other` may be replaced.
-fn gives_way(member: &Member, other: LeaseId, value: &str) -> Result<(), PostgresFault> {
-    let present: Option<Member> = serde_json::from_str(value).ok();
-    match present {
-        Some(former) if member.supersedes(&former) => Ok(()),
-        present => {
-            let url = present.map(|present| present.url).unwrap_or_default();
-            let name = member.name.clone();
-            Err(PostgresFault::NotAdmitted(StoreError::NameTaken { name, url, lease: other }))
-        }
-    }
 }

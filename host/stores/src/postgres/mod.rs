@@ -55,11 +55,11 @@ use self::{
     campaign::{CampaignTools, PostgresCampaign, PostgresCandidacy},
     observer::Observer,
     pool::{PostgresPool, PostgresSource},
-    state_store::{LEDGER, PostgresStateStore, STATE},
+    state_store::PostgresStateStore,
 };
 use super::{
     CallQueueStore, Candidate, Lease, Member, Note, NoteTopic, RosterStream, StateStore, Store,
-    StoreError, StoreMismatch, keyed_locks::KeyedLocks,
+    StoreError, StoreMismatch, keyed_locks::KeyedLocks, state_store::StateArea,
 };
 use soloist_config::PostgresUrl;
 use soloist_heart::{FencingToken, Group, LeaderKey, LeaseId};
@@ -266,11 +266,11 @@ impl Store for PostgresStore {
     }
 
     fn state(&self) -> Result<Arc<dyn StateStore>, StoreError> {
-        Ok(PostgresStateStore::new(self.work()?, STATE))
+        Ok(PostgresStateStore::new(self.work()?, StateArea::State))
     }
 
     fn ledger(&self) -> Result<Arc<dyn StateStore>, StoreError> {
-        Ok(PostgresStateStore::new(self.work()?, LEDGER))
+        Ok(PostgresStateStore::new(self.work()?, StateArea::Ledger))
     }
 
     fn call_queue(&self) -> Result<Arc<dyn CallQueueStore>, StoreError> {

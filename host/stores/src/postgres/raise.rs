@@ -4,11 +4,7 @@ use std::time::Duration;
 
 use tokio_postgres::types::Type;
 
-use super::{
-    fault::PostgresFault,
-    roster_writes::{fresh_lease, millis},
-    transaction::PostgresTransaction,
-};
+use super::{fault::PostgresFault, roster_writes, transaction::PostgresTransaction};
 use soloist_heart::FencingToken;
 
 /// See [`Store::raise_tokens`](crate::Store::raise_tokens). Returns how often they were raised.
@@ -31,9 +27,7 @@ pub(super) async fn raise_tokens(
         tx.commit().await?;
         return Ok(raises);
     }
-    let lease = fresh_lease().0;
-    let sql = "INSERT INTO leases (lease, cluster, ttl_ms, counter) VALUES ($2, $1, $3, 0)";
-    tx.query(sql, &[(&lease, Type::INT8), (&millis(grace), Type::INT8)]).await?;
+    let lease = roster_writes::add_lease(&mut tx, grace).await?.0;
     let sql = "WITH gone AS (DELETE FROM candidates WHERE cluster = $1)
                UPDATE rosters
                SET revision = greatest(revision, $2) + 1, raises = raises + 1, grace = $3

@@ -31,18 +31,30 @@ fn raising(condition: &str, rest: &str) -> String {
 /// Grants a lease.
 pub(super) async fn grant(tx: PostgresTransaction, ttl: Duration) -> Result<Lease, PostgresFault> {
     let lease = fresh_lease();
-    let sql = "INSERT INTO leases (lease, cluster, ttl_ms, counter) VALUES ($2, $1, $3, 0)";
-    tx.finish(sql, &[(&lease.0, Type::INT8), (&millis(ttl), Type::INT8)]).await?;
+    tx.finish(ADD_LEASE, &[(&lease.0, Type::INT8), (&millis(ttl), Type::INT8)]).await?;
     Ok(Lease { id: lease, ttl })
 }
 
+/// Adds a lease, as part of a larger transaction.
+pub(super) async fn add_lease(
+    tx: &mut PostgresTransaction,
+    ttl: Duration,
+) -> Result<LeaseId, PostgresFault> {
+    let lease = fresh_lease();
+    tx.query(ADD_LEASE, &[(&lease.0, Type::INT8), (&millis(ttl), Type::INT8)]).await?;
+    Ok(lease)
+}
+
+const ADD_LEASE: &str =
+    "INSERT INTO leases (lease, cluster, ttl_ms, counter) VALUES ($2, $1, $3, 0)";
+
 /// A random id, so that a lease of a schema that was dropped is never mistaken for one of its
 /// successor.
-pub(super) fn fresh_lease() -> LeaseId {
+fn fresh_lease() -> LeaseId {
     LeaseId(fastrand::i64(1..1 << 53))
 }
 
-pub(super) fn millis(ttl: Duration) -> i64 {
+fn millis(ttl: Duration) -> i64 {
     i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX)
 }
 

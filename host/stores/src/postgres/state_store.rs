@@ -23,37 +23,22 @@ use super::{
 use crate::{
     StateEntry, StateStore, StateWrite, StoreError, WriteGuard,
     keyed_locks::KeyedLocks,
-    state_store::{KeyGrowth, check_action, check_keys, check_writes, too_many_keys},
+    state_store::{
+        KeyGrowth, LIST, READ, StateArea, WRITE, check_keys, check_writes, too_many_keys,
+    },
 };
-
-const READ: &str = "read state";
-const LIST: &str = "list state";
-const WRITE: &str = "write state";
 
 /// The state of one cluster's actions.
 pub(super) struct PostgresStateStore {
     calls: PostgresCalls,
     /// Held by the writer of each action.
     locks: Arc<KeyedLocks<String>>,
-    /// The prefix of the actions' names in the table. It ends with a slash unless it is empty, so
-    /// no other name begins with it.
-    room: &'static str,
+    area: StateArea,
 }
 
-/// The actions' own values.
-pub(super) const STATE: &str = "";
-/// What hosts record about the actions' jobs.
-pub(super) const LEDGER: &str = "runs/";
-
 impl PostgresStateStore {
-    pub(super) fn new(calls: PostgresCalls, room: &'static str) -> Arc<Self> {
-        Arc::new(Self { calls, locks: Arc::default(), room })
-    }
-
-    /// The action's name in the table.
-    fn name(&self, action: &str) -> Result<String, StoreError> {
-        check_action(action)?;
-        Ok(format!("{}{action}", self.room))
+    pub(super) fn new(calls: PostgresCalls, area: StateArea) -> Arc<Self> {
+        Arc::new(Self { calls, locks: Arc::default(), area })
     }
 }
 
@@ -64,7 +49,7 @@ impl StateStore for PostgresStateStore {
         action: &str,
         keys: &[String],
     ) -> Result<Vec<Option<StateEntry>>, StoreError> {
-        let action = self.name(action)?;
+        let action = self.area.name_in_table(action)?;
         check_keys(keys.iter())?;
         let sql = "SELECT key, value, version FROM state
                    WHERE cluster = $1 AND action = $2 AND key = ANY ($3)";
@@ -90,7 +75,8 @@ impl StateStore for PostgresStateStore {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<String>, StoreError> {
-        let (action, after) = (self.name(action)?, after.unwrap_or_default().as_bytes().to_vec());
+        let (action, after) =
+            (self.area.name_in_table(action)?, after.unwrap_or_default().as_bytes().to_vec());
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let sql = "SELECT key FROM state
                    WHERE cluster = $1 AND action = $2 AND key > $3 ORDER BY key LIMIT $4";
@@ -109,7 +95,7 @@ impl StateStore for PostgresStateStore {
         action: &str,
         writes: &[StateWrite],
     ) -> Result<(), StoreError> {
-        let action = self.name(action)?;
+        let action = self.area.name_in_table(action)?;
         check_writes(writes)?;
         let guard = match guard {
             WriteGuard::Leader(key) => Some(key.fencing_token.0),

@@ -26,6 +26,7 @@
 //! store.
 
 mod answer_leases;
+pub(super) mod attempted;
 mod checks;
 mod data;
 mod id;

@@ -1,7 +1,7 @@
 //! Joining the members: a name belongs to one session, and a removed host may not join.
 
 use super::{file::SqliteFile, reads, sqlite_fault::SqliteFault};
-use crate::{Member, StoreError};
+use crate::{Member, admission};
 use soloist_heart::LeaseId;
 
 /// Enters `member`. `removal` is the name that the note of its removal would have.
@@ -14,26 +14,14 @@ pub(super) fn join(
     let value = serde_json::to_string(member)?;
     file.join(lease, &member.name, &value, |tx, cluster, there| {
         if let Some(note) = reads::note(tx, cluster, removal)? {
-            let removal = serde_json::from_slice(&note).unwrap_or_default();
-            let name = member.name.clone();
-            return Err(SqliteFault::NotAdmitted(StoreError::Removed { name, removal }));
+            return Err(SqliteFault::NotAdmitted(admission::removed(member, &note)));
         }
         match there {
-            Some((other, value)) if other != lease => gives_way(member, other, &value),
+            Some((other, value)) if other != lease => {
+                let gives_way = admission::check_gives_way(member, value.as_bytes(), other);
+                gives_way.map_err(SqliteFault::NotAdmitted)
+            }
             _ => Ok(()),
         }
     })
-}
-
-/// Whether the entry of the live session `other` may be replaced.
-fn gives_way(member: &Member, other: LeaseId, value: &str) -> Result<(), SqliteFault> {
-    let present: Option<Member> = serde_json::from_str(value).ok();
-    match present {
-        Some(former) if member.supersedes(&former) => Ok(()),
-        present => {
-            let url = present.map(|present| present.url).unwrap_or_default();
-            let name = member.name.clone();
-            Err(SqliteFault::NotAdmitted(StoreError::NameTaken { name, url, lease: other }))
-        }
-    }
 }

@@ -39,14 +39,14 @@ use self::{
     reads::CandidatePosition,
     sqlite_config::SqliteConfig,
     sqlite_fault::SqliteFault,
-    state_store::{LEDGER, STATE, SqliteStateStore},
+    state_store::SqliteStateStore,
     waiters::RosterWatcher,
     worker::{POLL, WorkerHandle, WorkerMessage},
     worker_calls::{WorkerCalls, answered},
 };
 use super::{
     CallQueueStore, Candidate, Lease, Member, Note, NoteTopic, Roster, RosterStream, StateStore,
-    Store, StoreError, StoreMismatch,
+    Store, StoreError, StoreMismatch, state_store::StateArea,
 };
 use soloist_heart::{FencingToken, Group, LeaderKey, LeaseId, clock::BootTime};
 
@@ -200,11 +200,11 @@ impl Store for SqliteStore {
     }
 
     fn state(&self) -> Result<Arc<dyn StateStore>, StoreError> {
-        Ok(Arc::new(SqliteStateStore::new(self.calls.clone(), STATE)?))
+        Ok(Arc::new(SqliteStateStore::new(self.calls.clone(), StateArea::State)?))
     }
 
     fn ledger(&self) -> Result<Arc<dyn StateStore>, StoreError> {
-        Ok(Arc::new(SqliteStateStore::new(self.calls.clone(), LEDGER)?))
+        Ok(Arc::new(SqliteStateStore::new(self.calls.clone(), StateArea::Ledger)?))
     }
 
     fn call_queue(&self) -> Result<Arc<dyn CallQueueStore>, StoreError> {

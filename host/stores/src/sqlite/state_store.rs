@@ -15,42 +15,27 @@ use super::{
 };
 use crate::{
     StateEntry, StateStore, StateWrite, StoreError, WriteGuard,
-    state_store::{KeyGrowth, check_action, check_keys, check_writes, too_many_keys},
+    state_store::{
+        KeyGrowth, LIST, READ, StateArea, WRITE, check_keys, check_writes, too_many_keys,
+    },
 };
 use async_trait::async_trait;
 use bytes::Bytes;
 use rusqlite::{OptionalExtension, Row, ToSql, Transaction, params};
 use soloist_heart::FencingToken;
 
-const READ: &str = "read state";
-const LIST: &str = "list state";
-const WRITE: &str = "write state";
-
 /// The state of one cluster's actions.
 pub(super) struct SqliteStateStore {
     calls: WorkerCalls,
     reader: SqliteReader,
-    /// The prefix of the actions' names in the table. It ends with a slash unless it is empty, so
-    /// no other name begins with it.
-    area: &'static str,
+    area: StateArea,
 }
-
-/// The actions' own values.
-pub(super) const STATE: &str = "";
-/// What hosts record about the actions' jobs.
-pub(super) const LEDGER: &str = "runs/";
 
 impl SqliteStateStore {
     /// # Errors
     /// [`StoreError::Refused`] outside a tokio runtime.
-    pub(super) fn new(calls: WorkerCalls, area: &'static str) -> Result<Self, StoreError> {
+    pub(super) fn new(calls: WorkerCalls, area: StateArea) -> Result<Self, StoreError> {
         Ok(Self { reader: SqliteReader::new(&calls)?, calls, area })
-    }
-
-    /// The action's name in the table.
-    fn name(&self, action: &str) -> Result<String, StoreError> {
-        check_action(action)?;
-        Ok(format!("{}{action}", self.area))
     }
 }
 
@@ -61,7 +46,7 @@ impl StateStore for SqliteStateStore {
         action: &str,
         keys: &[String],
     ) -> Result<Vec<Option<StateEntry>>, StoreError> {
-        let action = self.name(action)?;
+        let action = self.area.name_in_table(action)?;
         check_keys(keys.iter())?;
         let keys = keys.to_vec();
         let get = move |tx: &Transaction<'_>, cluster: &str| {
@@ -76,7 +61,8 @@ impl StateStore for SqliteStateStore {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<String>, StoreError> {
-        let (action, after) = (self.name(action)?, after.unwrap_or_default().to_owned());
+        let (action, after) =
+            (self.area.name_in_table(action)?, after.unwrap_or_default().to_owned());
         let list = move |tx: &Transaction<'_>, cluster: &str| {
             let sql = "SELECT key FROM state WHERE cluster = ?1 AND action = ?2 AND key > ?3
                        ORDER BY key LIMIT ?4";
@@ -94,7 +80,7 @@ impl StateStore for SqliteStateStore {
         action: &str,
         writes: &[StateWrite],
     ) -> Result<(), StoreError> {
-        let action = self.name(action)?;
+        let action = self.area.name_in_table(action)?;
         check_writes(writes)?;
         let fencing_token = match guard {
             WriteGuard::Leader(key) => Some(key.fencing_token),
@@ -116,7 +102,8 @@ impl SqliteFile {
         writes: &[StateWrite],
     ) -> Result<(), SqliteFault> {
         // Jobs can be claimed however little room there is.
-        let room = if action.starts_with(LEDGER) { Ok(()) } else { self.must_have_room() };
+        let is_ledger = action.starts_with(StateArea::LEDGER_PREFIX);
+        let room = if is_ledger { Ok(()) } else { self.must_have_room() };
         self.write_silently(|tx, cluster| {
             if let Some(fencing_token) = guard
                 && reads::candidate_position(tx, fencing_token)? == CandidatePosition::Gone

@@ -33,8 +33,9 @@ use crate::{
     QueuedCallKey, QueuedCallRequest, QueuedCallResult, QueuedCallRetry, QueuedCallState,
     StoreError, WaitingCall,
     queued_call::{
-        ANSWERS_MAX, AnswerLeases, check_answer, check_capacity, check_key, check_request,
-        check_task, cut_error,
+        ANSWERS_MAX, AnswerLeases,
+        attempted::{CLAIM, DEAD, LOOK, PURGE, PUT, REPLAY, SETTLE},
+        check_answer, check_capacity, check_key, check_request, check_task, cut_error,
     },
 };
 use soloist_heart::{LeaseId, clock::BootTime};
@@ -47,14 +48,6 @@ const PAGE: usize = 500;
 const BATCH: usize = 50;
 /// One in this many calls checks whether there are too many answers.
 const LOOK_EVERY: u32 = 64;
-
-const PUT: &str = "queue a queued call";
-const CLAIM: &str = "claim a queued call";
-const SETTLE: &str = "record the outcome of a queued call";
-const LOOK: &str = "look at a queued call";
-const DEAD: &str = "list dead letters";
-const REPLAY: &str = "replay a dead letter";
-const PURGE: &str = "purge dead letters";
 
 /// The queued calls of one cluster.
 pub(super) struct EtcdCallQueueStore {

@@ -13,7 +13,7 @@ use crate::{
     QueuedCallState, WaitingCall,
     postgres::{
         fault::PostgresFault,
-        roster_writes::{fresh_lease, millis, without_lease},
+        roster_writes::{add_lease, without_lease},
         transaction::{Param, PostgresTransaction},
     },
     queued_call::{ANSWERS_MAX, AnswerLeases, check_capacity},
@@ -184,10 +184,7 @@ impl QueuedCallStep<'_> {
                 return Ok(lease);
             }
         }
-        let (lease, ttl) = (fresh_lease(), millis(AnswerLeases::ttl(keep)));
-        let sql = "INSERT INTO leases (cluster, lease, ttl_ms, counter) VALUES ($1, $4, $5, 0)";
-        self.query(sql, &[(&lease.0, Type::INT8), (&ttl, Type::INT8)]).await?;
-        Ok(lease)
+        add_lease(&mut self.tx, AnswerLeases::ttl(keep)).await
     }
 
     /// Ends a claim, if it still exists.

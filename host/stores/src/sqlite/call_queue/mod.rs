@@ -19,17 +19,13 @@ use crate::{
     CallClaimer, CallQueueStore, CallQueueStream, Claim, EndedQueuedCall, QueuedCallHeader,
     QueuedCallKey, QueuedCallRequest, QueuedCallResult, QueuedCallRetry, QueuedCallState,
     StoreError, WaitingCall,
-    queued_call::{AnswerLeases, check_answer, check_key, check_request, check_task},
+    queued_call::{
+        AnswerLeases,
+        attempted::{CLAIM, DEAD, LOOK, PURGE, PUT, REPLAY, SETTLE},
+        check_answer, check_key, check_request, check_task,
+    },
 };
 use soloist_heart::clock::BootTime;
-
-const PUT: &str = "queue a queued call";
-const CLAIM: &str = "claim a queued call";
-const SETTLE: &str = "record the outcome of a queued call";
-const LOOK: &str = "look at a queued call";
-const DEAD: &str = "list dead letters";
-const REPLAY: &str = "replay a dead letter";
-const PURGE: &str = "purge dead letters";
 
 /// The queued calls of one cluster.
 pub(super) struct SqliteCallQueueStore {
