@@ -51,9 +51,9 @@ use super::{
 use crate::StoreError;
 use soloist_telemetry::measure;
 
-/// How many times longer than a call a login may take: etcd hashes the password (bcrypt), and
-/// handles logins one after the other.
-const LOGIN: u32 = 3;
+/// How many times longer than a call a member may answer nothing while a connection to it is
+/// opened, before the connection is given up.
+const SILENCE: u32 = 3;
 
 /// The time between two checks of what a watch should have reported, in multiples of the request
 /// time-out. That is two to four TTLs, chosen at random so that the checks of many groups and hosts
@@ -80,7 +80,7 @@ pub(super) struct EtcdClient {
     /// The turns that the members take.
     turns: MemberTurns,
     logins: LoginAttempts,
-    /// How many connections in a row could not be opened in time.
+    /// How many connections in a row were given up while they were opened.
     slow_openings: Arc<AtomicU32>,
     request_timeout: Duration,
     group_call_permits: Arc<Semaphore>,
@@ -235,7 +235,7 @@ impl EtcdClient {
             member: turn.number % self.members.len(),
             trust: Arc::clone(&self.trust),
             logins: self.logins.clone(),
-            within: self.request_timeout * LOGIN,
+            within: self.request_timeout * SILENCE,
             slow_openings: Arc::clone(&self.slow_openings),
         };
         // Opening continues if the caller gives up, so that a login which is slower than a call is

@@ -13,7 +13,7 @@ use std::{
 };
 
 use etcd_client::{Client as Connection, Error};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::{
     cluster_trust::ClusterTrust, error_meaning::meaning, etcd_member::EtcdMember, identity,
@@ -27,14 +27,14 @@ pub(super) struct ConnectionOpener {
     pub(super) member: usize,
     pub(super) trust: Arc<ClusterTrust>,
     pub(super) logins: LoginAttempts,
-    /// How long opening may take, if the one before was not too slow.
+    /// How long the member may answer nothing, if the connection before was not given up.
     pub(super) within: Duration,
-    /// How many in a row were too slow.
+    /// How many in a row were given up.
     pub(super) slow_openings: Arc<AtomicU32>,
 }
 
-/// Each connection that is too slow doubles the time for the next one, up to this many times: a
-/// login that is given up has cost etcd as much as one that is waited for.
+/// Each connection that is given up doubles the time for the next one, up to this many times: a
+/// machine may be so busy that even a member that lives answers late.
 const DOUBLED: u32 = 4;
 
 impl ConnectionOpener {
@@ -65,19 +65,37 @@ impl ConnectionOpener {
         timeout(self.within, look).await.ok().flatten()
     }
 
+    /// Gives up only a member that answers nothing else either. etcd hashes a password to the end
+    /// even if nobody waits for it any more: logins that are begun again and again would keep each
+    /// other from ever being answered.
     async fn open_in_time(&self) -> Result<Connection, Error> {
         let within = self.within * (1 << self.slow_openings.load(Ordering::Relaxed).min(DOUBLED));
-        let Ok(opened) = timeout(within, self.open()).await else {
-            self.slow_openings.fetch_add(1, Ordering::Relaxed);
-            return Err(Error::EndpointError(format!(
-                "it did not accept the login within {} ms",
-                within.as_millis()
-            )));
+        let opened = tokio::select! {
+            opened = self.open() => opened,
+            () = self.member_falls_silent(within) => {
+                self.slow_openings.fetch_add(1, Ordering::Relaxed);
+                return Err(Error::EndpointError(format!(
+                    "it answered neither the login nor anything else within {} ms",
+                    within.as_millis()
+                )));
+            }
         };
         if opened.is_ok() {
             self.slow_openings.store(0, Ordering::Relaxed);
         }
         opened
+    }
+
+    /// Resolves when the member has not answered another request for `within`.
+    async fn member_falls_silent(&self, within: Duration) {
+        let member = &self.members[self.member];
+        let waits = within / 3;
+        loop {
+            sleep(waits).await;
+            if !timeout(within - waits, member.answers()).await.unwrap_or(false) {
+                return;
+            }
+        }
     }
 
     async fn open(&self) -> Result<Connection, Error> {

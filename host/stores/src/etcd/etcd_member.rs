@@ -8,6 +8,7 @@ use tonic::transport::Endpoint;
 
 use super::{
     access::{EtcdAccess, EtcdTls},
+    error_meaning::meaning,
     keys::EtcdKeys,
     once_connector::OnceConnector,
 };
@@ -86,6 +87,18 @@ impl EtcdMember {
     /// A connection that is not logged in, for what etcd tells anybody.
     pub(super) async fn connect_without_login(&self) -> Result<Connection, Error> {
         self.in_time(self.connect_as(None)).await
+    }
+
+    /// Whether it answers a request that needs the other members as well. A refusal is an answer.
+    pub(super) async fn answers(&self) -> bool {
+        let answer = async {
+            let etcd = self.connect_without_login().await?;
+            etcd.kv_client().get(self.keys.identity(), None).await
+        };
+        match answer.await {
+            Ok(_) => true,
+            Err(error) => !meaning(&error).is_member_specific(),
+        }
     }
 
     async fn in_time(

@@ -38,7 +38,8 @@ impl EtcdServer {
         Self::start_with([&files[..], &["--client-cert-auth".to_owned()]].concat()).await
     }
 
-    async fn start_with(flags: Vec<String>) -> Self {
+    /// A server with these flags.
+    pub(crate) async fn start_with(flags: Vec<String>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         // Another process may take a free port before etcd binds it.
         for _ in 0..10 {
@@ -157,7 +158,7 @@ async fn spawn(
     let members = peers.iter().map(|peer| format!("m{peer}={}", url(*peer)));
     let members = members.collect::<Vec<_>>().join(",");
     let (mut client, peer, name) = (url(client), url(peer), format!("m{peer}"));
-    if !flags.is_empty() {
+    if flags.iter().any(|flag| flag.starts_with("--cert-file")) {
         client = client.replacen("http:", "https:", 1);
     }
     let mut child = Command::new(program)

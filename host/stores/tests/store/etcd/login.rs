@@ -5,12 +5,13 @@ use std::time::Duration;
 use etcd_client::{Permission, PermissionType};
 use futures::StreamExt;
 use soloist_stores::WriteGuard;
+use tokio::time::{sleep, timeout};
 
 use super::{open, refusal};
 use crate::{
     etcd_server::EtcdServer,
     state::{TestState, put},
-    world::{REQUEST_TIMEOUT, TestHost, soon},
+    world::{LONG, REQUEST_TIMEOUT, TestHost, soon},
 };
 
 #[tokio::test]
@@ -53,6 +54,27 @@ async fn the_permission_that_is_asked_for_suffices() {
     soon(store.resign(&key)).await.unwrap();
     assert!(soon(rosters.next()).await.unwrap().unwrap().groups.is_empty());
     soon(store.revoke(lease)).await.unwrap();
+}
+
+/// etcd hashes passwords to the end even for hosts that no longer wait: a login that was begun again
+/// each time would never be answered.
+#[tokio::test]
+async fn a_login_is_waited_for_however_long_it_takes() {
+    // About a second on an idle machine.
+    let server = EtcdServer::start_with(vec!["--bcrypt-cost=14".to_owned()]).await;
+    let mut etcd = server.connect().await;
+    etcd.user_add("root", "secret", None).await.unwrap();
+    etcd.role_add("root").await.unwrap();
+    etcd.user_grant_role("root", "root").await.unwrap();
+    etcd.auth_enable().await.unwrap();
+    let call = Duration::from_millis(10);
+    let store = open(vec![server.address()], Some(("root", "secret")), call);
+    let let_in = async {
+        while store.check().await.is_err() {
+            sleep(call).await;
+        }
+    };
+    timeout(LONG / 2, let_in).await.expect("the first login is answered in seconds");
 }
 
 /// The users `root`, `soloist` with the permission that refusals ask for, and `unprivileged` with none.
