@@ -124,6 +124,9 @@ pub(super) struct ActionTable {
     /// How much of the plugin's output is logged, as a size per second over all instances. Further
     /// lines are dropped and counted. 16KiB/s to 1GiB/s. Default: "64KiB/s".
     pub(super) max_log_rate: Option<BoundedRate<{ 16 * KIB }, GIB>>,
+    /// How much state the action may keep in the store, in bytes of its keys and values. A write
+    /// that would add more is refused. 0B to 1TiB. Default: "64MiB".
+    pub(super) max_state_size: Option<BoundedSize<0, TIB>>,
     /// The label that a host must have to run the task, as "LABEL=VALUE". Default: none, so every
     /// host runs it.
     pub(super) require_label: Option<LocatedText>,

@@ -23,6 +23,8 @@ const MAX_BODY_SIZE: u64 = 16 * MIB;
 /// The default memory of an instance, in bytes. Interpreted languages need about 40 MiB to start.
 const MAX_MEMORY: u64 = 256 * MIB;
 const MAX_LOG_RATE: u64 = 64 * KIB;
+/// etcd keeps 2 GiB by default, for all actions and clusters.
+const MAX_STATE_SIZE: u64 = 64 * MIB;
 
 /// The limits of an action, which protect its neighbours.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +48,8 @@ pub struct Limits {
     pub max_busy_instances: Option<NonZeroUsize>,
     /// How much it may print per second, in bytes, over all of its instances.
     pub max_log_rate: u64,
+    /// How much state it may keep in the store, in bytes of its keys and values.
+    pub max_state_size: u64,
 }
 
 impl Default for Limits {
@@ -60,6 +64,7 @@ impl Default for Limits {
             max_memory: MAX_MEMORY as usize,
             max_busy_instances: None,
             max_log_rate: MAX_LOG_RATE,
+            max_state_size: MAX_STATE_SIZE,
         }
     }
 }
@@ -76,6 +81,7 @@ pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<L
     let max_body_size = resolver.bounded(table.max_body_size.as_ref(), MAX_BODY_SIZE);
     let max_memory = resolver.bounded(table.max_memory.as_ref(), MAX_MEMORY);
     let max_log_rate = resolver.bounded(table.max_log_rate.as_ref(), MAX_LOG_RATE);
+    let max_state_size = resolver.bounded(table.max_state_size.as_ref(), MAX_STATE_SIZE);
     let max_busy_instances = match &table.max_busy_instances {
         None => Some(None),
         some => resolver.bounded(some.as_ref(), 1).map(NonZeroUsize::new),
@@ -90,6 +96,7 @@ pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<L
         max_memory: usize::try_from(max_memory?).ok()?,
         max_busy_instances: max_busy_instances?,
         max_log_rate: max_log_rate?,
+        max_state_size: max_state_size?,
     })
 }
 

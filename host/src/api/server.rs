@@ -83,8 +83,8 @@ type SharedStatusSource = Arc<dyn StatusSource>;
 pub struct ApiServices {
     /// The status and measurements of this host.
     pub source: SharedStatusSource,
-    /// The state that actions keep in the store.
-    pub state: Arc<dyn store::StateStore>,
+    /// The state that actions keep in the store, each within its quota.
+    pub state: Arc<store::StateQuota>,
     /// The latest transitions.
     pub journal: Journal,
     /// Commands to the cluster.

@@ -40,7 +40,7 @@ use super::{
 };
 use crate::action::Programme;
 use soloist_config::check_name;
-use soloist_stores::{BATCH_MAX, StateStore, StateWrite, VALUE_MAX, WriteGuard};
+use soloist_stores::{BATCH_MAX, StateQuota, StateStore, StateWrite, VALUE_MAX, WriteGuard};
 
 /// How many keys a page lists, by default and at most.
 const PAGE: usize = 1000;
@@ -80,14 +80,18 @@ pub struct StateKeys {
     pub keys: Vec<String>,
     /// Whether there are more keys after these.
     pub more: bool,
+    /// The bytes of all its keys and values, as this host counted them within the last 10 s.
+    pub bytes: u64,
+    /// How many bytes it may keep: `max_state_size` in its settings.
+    pub max_bytes: u64,
 }
 
 /// The store that holds the state.
-type SharedStateStore = extract::State<Arc<dyn StateStore>>;
+type SharedStateStore = extract::State<Arc<StateQuota>>;
 /// The actions of this host.
 type ProgrammeReceiver = watch::Receiver<Arc<Programme>>;
 
-pub(super) fn routes(state: Arc<dyn StateStore>, actions: ProgrammeReceiver) -> ApiRoutes {
+pub(super) fn routes(state: Arc<StateQuota>, actions: ProgrammeReceiver) -> ApiRoutes {
     let mut routes = ApiRoutes::new();
     let put = move |store: SharedStateStore, asked: StateRequest, body: Body| {
         let actions = actions.clone();
@@ -161,8 +165,9 @@ async fn list(store: SharedStateStore, asked: StateRequest) -> Result<Response, 
     let mut keys = keys?;
     let more = keys.len() > limit;
     keys.truncate(limit);
-    Ok(([(header::CACHE_CONTROL, "no-store")], Json(StateKeys { action, keys, more }))
-        .into_response())
+    let (bytes, max_bytes) = (store.kept(&action).await?, store.quota(&action));
+    let page = StateKeys { action, keys, more, bytes, max_bytes };
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(page)).into_response())
 }
 
 async fn put(

@@ -11,11 +11,11 @@ use crate::{
     term::{ActionHealth, Gaps, StandbyHooks},
     wall_clock::{WallClock, WallClockWatch},
 };
-use soloist_config::Config;
+use soloist_config::{Config, Limits};
 use soloist_guests::plugin::PluginEngine;
 use soloist_heart::clock::ClockComparison;
 use soloist_leadership::{Election, RehearsalResult, RosterView};
-use soloist_stores::{Member, Roster, StateStore, Store, ThisHost};
+use soloist_stores::{Member, Roster, StateQuota, Store, ThisHost};
 use soloist_telemetry::{journal::Journal, measure::Measurements};
 
 /// What the parts of a running host share. Clones share everything.
@@ -31,7 +31,8 @@ pub(super) struct HostContext {
     /// The address that the control API listens on.
     pub(super) listen: SocketAddr,
     pub(super) store: Arc<dyn Store>,
-    pub(super) state: Arc<dyn StateStore>,
+    /// The state of all actions, each within its quota.
+    pub(super) state: Arc<StateQuota>,
     pub(super) peers: PeerClient,
     pub(super) programme: watch::Receiver<Arc<Programme>>,
     pub(super) engine: Arc<PluginEngine>,
@@ -88,7 +89,7 @@ impl HostContext {
         let context = Self {
             member,
             listen,
-            state: store.state().map_err(HostError::Store)?,
+            state: state_within_quotas(&**store, catalog.programme())?,
             store: Arc::clone(store),
             peers: peers.clone(),
             programme: catalog.programme(),
@@ -119,4 +120,19 @@ impl HostContext {
         };
         Ok((context, feeds, election))
     }
+}
+
+/// The state of all actions, each within the quota of its settings as they are at the time. What
+/// this host does not know yet has the default.
+fn state_within_quotas(
+    store: &dyn Store,
+    programme: watch::Receiver<Arc<Programme>>,
+) -> Result<Arc<StateQuota>, HostError> {
+    let quota = move |name: &str| {
+        let programme = programme.borrow();
+        let action = programme.actions.iter().find(|action| **action.name() == *name);
+        action.map_or(Limits::default().max_state_size, |it| it.config().limits.max_state_size)
+    };
+    let state = store.state().map_err(HostError::Store)?;
+    Ok(Arc::new(StateQuota::new(state, Box::new(quota))))
 }

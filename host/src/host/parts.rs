@@ -29,7 +29,7 @@ impl HostContext {
         trial_failures: UnboundedSender<ActionFailure>,
     ) -> ActionPerformer {
         ActionPerformer {
-            state: Arc::clone(&self.state),
+            state: self.state.clone(),
             task_calls: tasks.calls(),
             programme: self.programme.clone(),
             directory: self.directory.clone(),

@@ -40,6 +40,7 @@ mod retry;
 mod roster;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod state_quota;
 mod state_store;
 mod store;
 mod this_host;
@@ -62,6 +63,7 @@ pub use queued_call::{
 };
 pub use retry::retry_transient;
 pub use roster::{Candidate, QueuedCandidate, Roster};
+pub use state_quota::{QuotaOf, StateQuota};
 pub use state_store::{
     BATCH_BYTES_MAX, BATCH_MAX, KEY_MAX, KEYS_MAX, StateEntry, StateStore, StateWrite, VALUE_MAX,
     WriteGuard,

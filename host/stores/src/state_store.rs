@@ -76,7 +76,14 @@ pub trait StateStore: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<String>, StoreError>;
 
-    /// Makes all of `writes`, or none of them. No key may be named twice.
+    /// How much the action keeps: the bytes of its keys and values.
+    ///
+    /// etcd has no such sum, so all values are read from it, page by page: only each page is
+    /// bounded by the request time-out there, and what is written meanwhile may be counted or not.
+    async fn size(&self, action: &str) -> Result<u64, StoreError>;
+
+    /// Makes all of `writes`, or none of them, and returns by how many bytes of keys and values
+    /// the state has grown; less than zero if it has shrunk. No key may be named twice.
     ///
     /// Hosts that create keys of one action at the same moment may exceed [`KEYS_MAX`] by the
     /// number that they create then; existing keys can always be changed and deleted.
@@ -92,12 +99,13 @@ pub trait StateStore: Send + Sync + 'static {
         guard: WriteGuard<'_>,
         action: &str,
         writes: &[StateWrite],
-    ) -> Result<(), StoreError>;
+    ) -> Result<i64, StoreError>;
 }
 
 /// The attempted actions, for error texts.
 pub(super) const READ: &str = "read state";
 pub(super) const LIST: &str = "list state";
+pub(super) const MEASURE: &str = "measure state";
 pub(super) const WRITE: &str = "write state";
 
 /// The areas in which values of actions are stored.
@@ -175,21 +183,30 @@ pub(super) fn too_many_keys(action: &str) -> String {
     format!("{action} may keep {KEYS_MAX} keys and these would be more: delete some")
 }
 
-/// How many keys some writes create and delete.
+/// How many keys some writes create and delete, and how many bytes they add.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct KeyGrowth {
+pub(super) struct StateGrowth {
     made: usize,
     deleted: usize,
+    bytes: i64,
 }
 
-impl KeyGrowth {
-    /// Counts `write` to a key, given whether it `exists` before.
-    pub(super) fn count(&mut self, write: &StateWrite, exists: bool) {
-        match (&write.value, exists) {
-            (Some(_), false) => self.made += 1,
-            (None, true) => self.deleted += 1,
+impl StateGrowth {
+    /// Counts `write` to a key, given the length of its value before; `None` if there was none.
+    pub(super) fn count(&mut self, write: &StateWrite, before: Option<usize>) {
+        let after = write.value.as_ref().map(Bytes::len);
+        match (after, before) {
+            (Some(_), None) => self.made += 1,
+            (None, Some(_)) => self.deleted += 1,
             _ => {}
         }
+        let size = |value: Option<usize>| value.map_or(0, |value| signed(write.key.len() + value));
+        self.bytes += size(after) - size(before);
+    }
+
+    /// How many bytes of keys and values the writes add.
+    pub(super) const fn bytes(self) -> i64 {
+        self.bytes
     }
 
     /// Whether the writes create more keys than they delete.
@@ -207,6 +224,11 @@ impl KeyGrowth {
     pub(super) const fn exceeds_with(self, after: usize) -> bool {
         self.grows() && after > KEYS_MAX
     }
+}
+
+/// A length in memory, which never exceeds `i64::MAX`.
+fn signed(length: usize) -> i64 {
+    i64::try_from(length).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -258,8 +280,8 @@ mod tests {
     #[test]
     fn a_full_action_may_change_and_delete_and_replace() {
         let growth = |writes: &[(StateWrite, bool)]| {
-            let mut growth = KeyGrowth::default();
-            writes.iter().for_each(|(write, exists)| growth.count(write, *exists));
+            let mut growth = StateGrowth::default();
+            writes.iter().for_each(|(write, exists)| growth.count(write, exists.then_some(0)));
             growth
         };
         assert!(!growth(&[(put("a", 1), true)]).exceeds(KEYS_MAX + 5));
@@ -268,5 +290,18 @@ mod tests {
         assert!(!growth(&[(put("b", 1), false)]).exceeds(KEYS_MAX - 1));
         assert!(growth(&[(put("b", 1), false)]).exceeds(KEYS_MAX));
         assert!(growth(&[(delete("a"), false), (put("b", 1), false)]).exceeds(KEYS_MAX));
+    }
+
+    #[test]
+    fn growth_is_counted_with_the_keys() {
+        let growth = |write: StateWrite, before| {
+            let mut growth = StateGrowth::default();
+            growth.count(&write, before);
+            growth.bytes()
+        };
+        assert_eq!(growth(put("key", 5), None), 8);
+        assert_eq!(growth(put("key", 5), Some(9)), -4);
+        assert_eq!(growth(delete("key"), Some(9)), -12);
+        assert_eq!(growth(delete("key"), None), 0);
     }
 }

@@ -66,7 +66,7 @@ fn grants_are_read_and_nothing_is_granted_unasked() {
 fn limits_are_read() {
     let folder = folder(
         "[action.web]\nmax_concurrent_requests = 1000\nmax_queued_requests = 0\nresponse_timeout = \"1s\"\n\
-         request_timeout = \"2s\"\nhook_timeout = \"5s\"\nmax_body_size = \"1KiB\"\nmax_memory = \"1GiB\"\nmax_busy_instances = 1\nmax_log_rate = \"1MiB/s\"\n\
+         request_timeout = \"2s\"\nhook_timeout = \"5s\"\nmax_body_size = \"1KiB\"\nmax_memory = \"1GiB\"\nmax_busy_instances = 1\nmax_log_rate = \"1MiB/s\"\nmax_state_size = \"1GiB\"\n\
          [action.report]\nrestart = \"on-failure\"\nrequest_timeout = \"3s\"\n",
     );
     let config = load(folder.path(), &Overrides::default()).unwrap();
@@ -82,6 +82,7 @@ fn limits_are_read() {
         max_memory: MEMORY_MAX,
         max_busy_instances: std::num::NonZeroUsize::new(1),
         max_log_rate: 1 << 20,
+        max_state_size: 1 << 30,
     };
     assert_eq!((&web.limits, web.restart), (&limits, None));
     assert_eq!(report.restart, Some(RestartPolicy::OnFailure));

@@ -16,9 +16,13 @@ use crate::{
     relay::test_relay,
 };
 use soloist_config::StoreUrl;
+use soloist_stores::StateQuota;
 
 /// The TTL of leases in these tests, and of the store's requests.
 pub(in crate::api) const TTL: std::time::Duration = REQUEST_TIME;
+
+/// How much state each action may keep, in bytes.
+pub(in crate::api) const STATE_QUOTA: u64 = 1 << 20;
 
 struct Fake(Mutex<Result<(), String>>);
 
@@ -44,7 +48,7 @@ pub(in crate::api) fn services(
 ) -> ApiServices {
     let file = StoreUrl::Sqlite(folder.join("soloist.db"));
     let store = store::open(&file, "test", REQUEST_TIME).unwrap();
-    let state = store.state().unwrap();
+    let state = StateQuota::new(store.state().unwrap(), Box::new(|_| STATE_QUOTA)).into();
     let jobs = Arc::new(jobs::tests::none(&*store));
     let tasks = tasks::tests::nothing(&store);
     let commands = Arc::new(commands::tests::nobody(store));

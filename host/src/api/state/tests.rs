@@ -1,4 +1,4 @@
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use bytes::Bytes;
 use reqwest::{Client, Method, RequestBuilder};
@@ -8,15 +8,11 @@ use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::*;
-use crate::{
-    api::{
-        ApiServices, ProblemDetails, Status, StatusSource, serve, status::tests::example,
-        tasks::tests::nothing,
-    },
-    relay::test_relay,
+use crate::api::{
+    AccessControl, ProblemDetails, Status, StatusSource, serve,
+    server::tests::{STATE_QUOTA, services},
+    status::tests::example,
 };
-use soloist_config::StoreUrl;
-use soloist_stores as store;
 
 struct Fake;
 
@@ -46,34 +42,11 @@ impl Server {
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("soloist.db");
-        let url = StoreUrl::Sqlite(file.clone());
-        let store = store::open(&url, "test", Duration::from_millis(500)).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();
-        let state = store.state().unwrap();
-        let jobs = Arc::new(crate::api::jobs::tests::none(&*store));
-        let tasks = nothing(&store);
-        let commands = Arc::new(crate::api::commands::tests::nobody(store));
-        let told = stop.clone();
-        let (source, relay) = (Arc::new(Fake), test_relay());
-        let journal = soloist_telemetry::journal::Journal::default();
-        let logs = Arc::new(crate::api::logs::tests::none());
-        let access_control = Arc::new(crate::api::AccessControl::open());
-        let clients = soloist_resources::budget::ClientBudget::alone();
-        let services = ApiServices {
-            source,
-            state,
-            journal,
-            commands,
-            jobs,
-            logs,
-            tasks,
-            relay,
-            access_control,
-            clients,
-        };
-        tokio::spawn(serve(listener, services, told));
+        let services = services(Arc::new(Fake), folder.path(), AccessControl::open());
+        tokio::spawn(serve(listener, services, stop.clone()));
         Self { url, file, _stop: stop.drop_guard(), _folder: folder }
     }
 
@@ -181,6 +154,25 @@ async fn all_keys_are_deleted_however_many() {
     server.put("ab/k", "").await;
     assert_eq!(server.delete("a?all=true").await, (200, r#"{"deleted":129}"#.into()));
     assert_eq!(server.keys("ab").await.0, ["k"]);
+}
+
+#[tokio::test]
+async fn an_action_keeps_no_more_than_its_quota() {
+    let server = Server::start().await;
+    let kept = async |action: &str| {
+        let (_, body) = server.get(action).await;
+        let page: StateKeys = serde_json::from_str(&body).unwrap();
+        (page.bytes, page.max_bytes)
+    };
+    assert_eq!(kept("a").await, (0, STATE_QUOTA));
+    for key in ["1", "2", "3"] {
+        assert_eq!(server.put(&format!("a/{key}"), vec![0; VALUE_MAX]).await.0, 204);
+    }
+    refused(server.put("a/4", vec![0; VALUE_MAX]).await, 413, "raise `max_state_size`");
+    assert_eq!(kept("a").await, (3 * (VALUE_MAX as u64 + 1), STATE_QUOTA));
+    assert_eq!(server.put("b/4", vec![0; VALUE_MAX]).await.0, 204, "another action has its own");
+    assert_eq!(server.delete("a/1").await.0, 204);
+    assert_eq!(server.put("a/4", vec![0; VALUE_MAX]).await.0, 204);
 }
 
 #[tokio::test]

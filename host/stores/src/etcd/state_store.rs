@@ -17,7 +17,7 @@ use std::sync::OnceLock;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use etcd_client::{Client as Connection, Error, Txn, TxnOp, TxnOpResponse};
+use etcd_client::{Client as Connection, Error, KeyValue, Txn, TxnOp, TxnOpResponse};
 
 use super::{
     client::EtcdClient,
@@ -30,11 +30,13 @@ use super::{
 };
 use crate::{
     StateEntry, StateStore, StateWrite, StoreError, WriteGuard,
-    state_store::{LIST, READ, StateArea, WRITE, check_keys, check_writes, too_many_keys},
+    state_store::{LIST, MEASURE, READ, StateArea, WRITE, check_keys, check_writes, too_many_keys},
 };
 
 /// How many keys are requested at once, to keep responses small.
 const PAGE: usize = 1000;
+/// How many values are requested at once: 8 MiB at most.
+const VALUES: i64 = 32;
 
 /// The state of one cluster's actions.
 pub(super) struct EtcdStateStore {
@@ -79,12 +81,26 @@ impl StateStore for EtcdStateStore {
         Ok(self.client.call(LIST, list).await?.value)
     }
 
+    async fn size(&self, action: &str) -> Result<u64, StoreError> {
+        let range = self.keys.state_range(self.area, action)?;
+        let (options, mut from, mut size) = (page_options(&range, VALUES), range.first.clone(), 0);
+        loop {
+            let found = self.client.get(MEASURE, &from, &options).await?;
+            let kept = |kv: &KeyValue| kv.key().len() - range.first.len() + kv.value().len();
+            size += found.kvs().iter().map(kept).sum::<usize>();
+            match found.kvs().last().filter(|_| found.more()) {
+                Some(last) => from = format!("{}\0", String::from_utf8_lossy(last.key())),
+                None => return Ok(size as u64),
+            }
+        }
+    }
+
     async fn write(
         &self,
         guard: WriteGuard<'_>,
         action: &str,
         writes: &[StateWrite],
-    ) -> Result<(), StoreError> {
+    ) -> Result<i64, StoreError> {
         let range = self.keys.state_range(self.area, action)?;
         check_writes(writes)?;
         let plan = StateTransaction::new(guard, range, writes);
@@ -103,7 +119,7 @@ impl StateStore for EtcdStateStore {
             })
         };
         match self.client.call(WRITE, write).await?.value {
-            StateWriteOutcome::Done => Ok(()),
+            StateWriteOutcome::Done(growth) => Ok(growth),
             StateWriteOutcome::NotLeader => Err(StoreError::NotLeader),
             StateWriteOutcome::Conflict => Err(StoreError::Conflict),
             StateWriteOutcome::Full => Err(StoreError::Limit(too_many_keys(action))),
@@ -148,14 +164,14 @@ async fn carry_out(
     let updates = update.is_some();
     let answer = kv(&etcd).txn(update.unwrap_or_else(|| plan.look())).await?;
     if updates && answer.succeeded() {
-        return Ok(WithHeader::of(&answer, StateWriteOutcome::Done));
+        return Ok(WithHeader::of(&answer, StateWriteOutcome::Done(plan.growth(&answer))));
     }
     if let Some(refusal) = plan.refusal(&answer) {
         return Ok(WithHeader::of(&answer, refusal));
     }
     let answer = kv(&etcd).txn(plan.create()).await?;
     if answer.succeeded() {
-        return Ok(WithHeader::of(&answer, StateWriteOutcome::Done));
+        return Ok(WithHeader::of(&answer, StateWriteOutcome::Done(plan.growth(&answer))));
     }
     // Something changed between the two transactions; if the reason is no longer visible, it counts
     // as a conflict.

@@ -1,20 +1,22 @@
 //! The transactions for one write of state, and the meaning of their responses.
 
 use etcd_client::{
-    Compare, CompareOp, GetOptions, KeyValue, Txn, TxnOp, TxnOpResponse, TxnResponse,
+    Compare, CompareOp, DeleteOptions, GetOptions, KeyValue, PutOptions, Txn, TxnOp, TxnOpResponse,
+    TxnResponse,
 };
 
 use super::{
     keys::KeyRange,
     txn_reads::{first_key, key_count},
 };
-use crate::{StateWrite, WriteGuard, state_store::KeyGrowth};
+use crate::{StateWrite, WriteGuard, state_store::StateGrowth};
 use soloist_heart::LeaderKey;
 
 /// The outcome of a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum StateWriteOutcome {
-    Done,
+    /// By how many bytes the state has grown.
+    Done(i64),
     NotLeader,
     Conflict,
     /// There is no room for the keys that it would create.
@@ -70,6 +72,20 @@ impl<'a> StateTransaction<'a> {
         Txn::new().and_then(self.reads())
     }
 
+    /// By how many bytes the state has grown, judging by the values that the writes have replaced.
+    pub(super) fn growth(&self, answer: &TxnResponse) -> i64 {
+        let mut growth = StateGrowth::default();
+        for (write, replaced) in self.writes.iter().zip(answer.op_responses()) {
+            let before = match &replaced {
+                TxnOpResponse::Put(replaced) => replaced.prev_key(),
+                TxnOpResponse::Delete(replaced) => replaced.prev_kvs().first(),
+                _ => None,
+            };
+            growth.count(write, before.map(|before| before.value().len()));
+        }
+        growth.bytes()
+    }
+
     /// Why the writes cannot be made, judging by what the transaction has read.
     pub(super) fn refusal(&self, answer: &TxnResponse) -> Option<StateWriteOutcome> {
         let found = answer.op_responses();
@@ -80,13 +96,14 @@ impl<'a> StateTransaction<'a> {
             return Some(StateWriteOutcome::NotLeader);
         }
         let kept = key_count(found.next());
-        let mut growth = KeyGrowth::default();
+        let mut growth = StateGrowth::default();
         for write in self.writes {
             let version = mod_revision(found.next());
             if write.only_if.is_some_and(|wanted| wanted != version) {
                 return Some(StateWriteOutcome::Conflict);
             }
-            growth.count(write, version != 0);
+            // The lengths do not matter here.
+            growth.count(write, (version != 0).then_some(0));
         }
         growth.exceeds(kept).then_some(StateWriteOutcome::Full)
     }
@@ -104,9 +121,12 @@ impl<'a> StateTransaction<'a> {
     }
 
     fn changes(&self) -> Vec<TxnOp> {
+        // The former values tell by how much the state grows.
+        let (put, delete) = (PutOptions::new(), DeleteOptions::new());
+        let (put, delete) = (put.with_prev_key(), delete.with_prev_key());
         let change = |write: &StateWrite| match &write.value {
-            Some(value) => TxnOp::put(self.name(write), value.as_ref(), None),
-            None => TxnOp::delete(self.name(write), None),
+            Some(value) => TxnOp::put(self.name(write), value.as_ref(), Some(put.clone())),
+            None => TxnOp::delete(self.name(write), Some(delete.clone())),
         };
         self.writes.iter().map(change).collect()
     }

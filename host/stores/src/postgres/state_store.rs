@@ -24,7 +24,7 @@ use crate::{
     StateEntry, StateStore, StateWrite, StoreError, WriteGuard,
     keyed_locks::KeyedLocks,
     state_store::{
-        KeyGrowth, LIST, READ, StateArea, WRITE, check_keys, check_writes, too_many_keys,
+        LIST, MEASURE, READ, StateArea, StateGrowth, WRITE, check_keys, check_writes, too_many_keys,
     },
 };
 
@@ -89,12 +89,22 @@ impl StateStore for PostgresStateStore {
         keys.map_err(|error| self.calls.error(LIST, error.into()))
     }
 
+    async fn size(&self, action: &str) -> Result<u64, StoreError> {
+        let action = self.area.name_in_table(action)?;
+        let sql = "SELECT coalesce(sum(octet_length(key) + octet_length(value)), 0)::bigint
+                   FROM state WHERE cluster = $1 AND action = $2";
+        let read = self.calls.read(MEASURE, sql, (action,), |(action,)| vec![(action, Type::TEXT)]);
+        let size = read.await?.first().map_or(Ok(0), |row| row.try_get::<_, i64>(0));
+        let size = size.map_err(|error| self.calls.error(MEASURE, error.into()))?;
+        Ok(u64::try_from(size).unwrap_or_default())
+    }
+
     async fn write(
         &self,
         guard: WriteGuard<'_>,
         action: &str,
         writes: &[StateWrite],
-    ) -> Result<(), StoreError> {
+    ) -> Result<i64, StoreError> {
         let action = self.area.name_in_table(action)?;
         check_writes(writes)?;
         let guard = match guard {
@@ -126,7 +136,7 @@ impl ActionWrites<'_> {
         mut self,
         guard: Option<i64>,
         writes: &[StateWrite],
-    ) -> Result<(), PostgresFault> {
+    ) -> Result<i64, PostgresFault> {
         let version = self.next_version(guard).await?;
         let growth = self.check(writes).await?;
         let (puts, deletions): (Vec<_>, Vec<_>) =
@@ -151,14 +161,15 @@ impl ActionWrites<'_> {
             (&version as _, Type::INT8),
         ];
         if !growth.grows() {
-            return self.tx.finish(sql, &params).await.map(drop);
+            return self.tx.finish(sql, &params).await.map(|_| growth.bytes());
         }
         self.tx.query(sql, &params).await?;
         // Counting reads all keys of the action, so it is only done when needed.
         if growth.exceeds_with(self.key_count().await?) {
             return Err(PostgresFault::Limit(too_many_keys(self.action)));
         }
-        self.tx.commit().await
+        self.tx.commit().await?;
+        Ok(growth.bytes())
     }
 
     /// Locks the guard's key and the action's state, and returns the version of the writes.
@@ -175,22 +186,24 @@ impl ActionWrites<'_> {
         Ok(row.ok_or(PostgresFault::NotLeader)?.try_get(0)?)
     }
 
-    /// Whether all keys have the versions that the writes require, and how many keys there will be.
-    async fn check(&mut self, writes: &[StateWrite]) -> Result<KeyGrowth, PostgresFault> {
+    /// Checks that all keys have the versions that the writes require, and counts what is added.
+    async fn check(&mut self, writes: &[StateWrite]) -> Result<StateGrowth, PostgresFault> {
         let keys: Vec<_> = writes.iter().map(|write| write.key.as_bytes()).collect();
-        let sql = "SELECT key, version FROM state
+        let sql = "SELECT key, version, octet_length(value) FROM state
                    WHERE cluster = $1 AND action = $2 AND key = ANY ($3)";
         let params = [(&self.action as _, Type::TEXT), (&keys as _, Type::BYTEA_ARRAY)];
         let rows = self.tx.query(sql, &params).await?;
-        let found = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
-        let found: BTreeMap<&[u8], i64> = found.collect::<Result<_, tokio_postgres::Error>>()?;
-        let mut growth = KeyGrowth::default();
+        let found =
+            rows.iter().map(|row| Ok((row.try_get(0)?, (row.try_get(1)?, row.try_get(2)?))));
+        let found: BTreeMap<&[u8], (i64, i32)> =
+            found.collect::<Result<_, tokio_postgres::Error>>()?;
+        let mut growth = StateGrowth::default();
         for write in writes {
-            let version = found.get(write.key.as_bytes()).copied();
+            let (version, length) = found.get(write.key.as_bytes()).copied().unzip();
             if write.only_if.is_some_and(|wanted| wanted != version.unwrap_or(0)) {
                 return Err(PostgresFault::Conflict);
             }
-            growth.count(write, version.is_some());
+            growth.count(write, length.map(|length| usize::try_from(length).unwrap_or_default()));
         }
         Ok(growth)
     }

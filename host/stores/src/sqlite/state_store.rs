@@ -16,7 +16,7 @@ use super::{
 use crate::{
     StateEntry, StateStore, StateWrite, StoreError, WriteGuard,
     state_store::{
-        KeyGrowth, LIST, READ, StateArea, WRITE, check_keys, check_writes, too_many_keys,
+        LIST, MEASURE, READ, StateArea, StateGrowth, WRITE, check_keys, check_writes, too_many_keys,
     },
 };
 use async_trait::async_trait;
@@ -74,12 +74,24 @@ impl StateStore for SqliteStateStore {
         self.reader.read(&self.calls, LIST, list).await
     }
 
+    async fn size(&self, action: &str) -> Result<u64, StoreError> {
+        let action = self.area.name_in_table(action)?;
+        let size = move |tx: &Transaction<'_>, cluster: &str| {
+            // A key is counted as what it is stored as, which is its length in bytes.
+            let sql = "SELECT coalesce(sum(length(CAST(key AS BLOB)) + length(value)), 0)
+                       FROM state WHERE cluster = ?1 AND action = ?2";
+            let size: i64 = tx.prepare_cached(sql)?.query_row([cluster, &action], |r| r.get(0))?;
+            Ok(u64::try_from(size).unwrap_or_default())
+        };
+        self.reader.read(&self.calls, MEASURE, size).await
+    }
+
     async fn write(
         &self,
         guard: WriteGuard<'_>,
         action: &str,
         writes: &[StateWrite],
-    ) -> Result<(), StoreError> {
+    ) -> Result<i64, StoreError> {
         let action = self.area.name_in_table(action)?;
         check_writes(writes)?;
         let fencing_token = match guard {
@@ -100,7 +112,7 @@ impl SqliteFile {
         guard: Option<FencingToken>,
         action: &str,
         writes: &[StateWrite],
-    ) -> Result<(), SqliteFault> {
+    ) -> Result<i64, SqliteFault> {
         // Jobs can be claimed however little room there is.
         let is_ledger = action.starts_with(StateArea::LEDGER_PREFIX);
         let room = if is_ledger { Ok(()) } else { self.must_have_room() };
@@ -111,21 +123,19 @@ impl SqliteFile {
                 return Err(SqliteFault::NotLeader);
             }
             let version = next_version(tx)?;
-            let (mut growth, mut before, mut after) = (KeyGrowth::default(), 0, 0);
+            let mut growth = StateGrowth::default();
             for write in writes {
                 let replaced = put(tx, cluster, action, write, version)?;
-                growth.count(write, replaced.is_some());
-                before += replaced.unwrap_or_default();
-                after += write.value.as_ref().map_or(0, Bytes::len);
+                growth.count(write, replaced);
             }
-            if growth.grows() || after > before {
+            if growth.grows() || growth.bytes() > 0 {
                 room?;
             }
             // Counting reads all keys of the action, so only do it when needed.
             if growth.grows() && growth.exceeds_with(key_count(tx, cluster, action)?) {
                 return Err(SqliteFault::Limit(too_many_keys(action)));
             }
-            Ok(())
+            Ok(growth.bytes())
         })
     }
 }

@@ -146,6 +146,7 @@ mod limits {
         what_is_too_large_is_refused_and_nothing_written,
         the_largest_call_goes_through,
         an_action_keeps_so_many_keys_and_no_more,
+        a_write_says_by_how_much_the_state_grows,
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     world::{World, soon},
 };
 
-fn told(answer: Result<(), StoreError>) -> String {
+fn told<T: std::fmt::Debug>(answer: Result<T, StoreError>) -> String {
     match answer {
         Err(StoreError::Limit(problem)) => problem,
         other => panic!("no limit: {other:?}"),
@@ -88,4 +88,32 @@ pub(crate) async fn an_action_keeps_so_many_keys_and_no_more(world: &World) {
     state.write("a", &[delete("1")]).await.unwrap();
     state.write("a", &[put("newer", "")]).await.unwrap();
     told(state.write("a", &[put("newest", "")]).await);
+}
+
+/// The size is the sum of what the writes have said, on every path of a write.
+pub(crate) async fn a_write_says_by_how_much_the_state_grows(world: &World) {
+    let state = TestState::of(world);
+    let size = async || soon(state.0.size("a")).await.unwrap();
+    assert_eq!(size().await, 0);
+    let mut sum = 0;
+    for (writes, grows) in [
+        (vec![put("k", "12345"), put("ä", "1")], 6 + 3),
+        (vec![put("k", "1")], -4),
+        (vec![put("k", "123"), put("new", "1"), delete("none")], 2 + 4),
+        (vec![only_if(0, put("other", "1"))], 6),
+        (vec![only_if(state.version("a", "none").await, delete("none"))], 0),
+        (vec![delete("k"), put("ä", "")], -4 - 1),
+        (vec![], 0),
+    ] {
+        assert_eq!(state.write("a", &writes).await.unwrap(), grows, "{writes:?}");
+        sum += grows;
+        assert_eq!(i64::try_from(size().await).unwrap(), sum, "{writes:?}");
+    }
+    state.write("b", &[put("k", "1")]).await.unwrap();
+    assert_eq!(i64::try_from(size().await).unwrap(), sum, "each action has its own");
+    // More than a page of any store.
+    let keys: Vec<_> = (100..164).map(|key| key.to_string()).collect();
+    let writes: Vec<_> = keys.iter().map(|key| put(key, "12")).collect();
+    assert_eq!(state.write("c", &writes).await.unwrap(), 64 * 5);
+    assert_eq!(soon(state.0.size("c")).await.unwrap(), 64 * 5);
 }

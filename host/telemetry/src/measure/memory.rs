@@ -1,4 +1,4 @@
-//! Memory that the host holds for others.
+//! Memory that the host holds for others, and state that the store holds for actions.
 
 use std::sync::Arc;
 
@@ -7,6 +7,7 @@ use metrics::{Gauge, Unit, gauge};
 use super::metric::Metric;
 
 const HELD_BYTES: &str = "soloist_held_bytes";
+const STATE: &str = "soloist_state_bytes";
 const HELD_FOR_CLIENTS: &str = "soloist_held_for_clients_bytes";
 const HELD_FOR_ALL: &str = "soloist_held_for_all_bytes";
 
@@ -16,6 +17,11 @@ pub(super) const METRICS: &[Metric] = &[
         HELD_BYTES,
         &["action"],
         "Memory that this host holds for an action: calls of tasks and their results, state in transit, bodies, requests.",
+    ).in_unit(Unit::Bytes),
+    Metric::gauge(
+        STATE,
+        &["action"],
+        "The state that an action keeps in the store, keys and values, as this host last counted it: the host that leads is right; `max_state_size` bounds it.",
     ).in_unit(Unit::Bytes),
     Metric::gauge(
         HELD_FOR_CLIENTS,
@@ -28,6 +34,11 @@ pub(super) const METRICS: &[Metric] = &[
         "Memory that this host holds for all actions and clients together: 1 GiB at most, plus 8 MiB that each action may always have.",
     ).in_unit(Unit::Bytes),
 ];
+
+/// The size of the state that `action` keeps in the store, in bytes.
+pub fn state_size(action: &str, bytes: i64) {
+    gauge!(STATE, "action" => action.to_owned()).set(bytes as f64);
+}
 
 /// The memory held for `action`, in bytes.
 pub fn held(action: &Arc<str>) -> Gauge {

@@ -32,7 +32,7 @@ pub use self::{
         term_ended, term_started, term_stopped,
     },
     logs::{lines_dropped, log_lines_lost},
-    memory::{held, held_for_all, held_for_clients},
+    memory::{held, held_for_all, held_for_clients, state_size},
     metric::{Metric, MetricKind},
     requests::{
         RequestMetrics, gate_refused, relay_failed, relay_forwarded, relay_held, relay_repeated,
@@ -170,6 +170,7 @@ mod tests {
         refused_actions(1);
         GuestMemoryGauge::of(it).grow(1);
         blocking_threads(it).set(1);
+        state_size(it, 1);
         for account in [held(it), held_for_all(), held_for_clients()] {
             account.set(1);
         }

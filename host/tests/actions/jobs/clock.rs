@@ -59,12 +59,16 @@ impl StateStore for MemoryStore {
         Ok(Vec::new())
     }
 
+    async fn size(&self, _: &str) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
     async fn write(
         &self,
         _: WriteGuard<'_>,
         action: &str,
         all: &[StateWrite],
-    ) -> Result<(), StoreError> {
+    ) -> Result<i64, StoreError> {
         let slow = *self.slow.lock().unwrap();
         if !slow.is_zero() {
             sleep(slow).await;
@@ -84,7 +88,7 @@ impl StateStore for MemoryStore {
                 None => drop(kept.remove(&key(write))),
             }
         }
-        Ok(())
+        Ok(0)
     }
 }
 

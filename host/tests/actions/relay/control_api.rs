@@ -5,6 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use soloist::api::{AccessControl, ApiServices, serve};
 use soloist_config::{ApiConfig, HostConfig};
 use soloist_resources::budget::ClientBudget;
+use soloist_stores::StateQuota;
 use soloist_telemetry::journal::Journal;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -23,7 +24,8 @@ impl ControlApi {
     pub(super) async fn of(standby: &StandbyHost, world: &TestStore, api: ApiConfig) -> Self {
         let (listener, stop) = (leader().await, CancellationToken::new());
         let address = listener.local_addr().unwrap();
-        let (state, relay) = (world.store.state().unwrap(), standby.asked.clone());
+        let state = StateQuota::new(world.store.state().unwrap(), Box::new(|_| u64::MAX)).into();
+        let relay = standby.asked.clone();
         let (commands, jobs) = (Arc::new(nobody(world)), Arc::new(no_jobs(world)));
         let (source, tasks) = (Arc::new(SilentStatus), tasks::task_api(world));
         let host = HostConfig { api, ..host(address) };

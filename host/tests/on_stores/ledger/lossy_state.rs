@@ -34,12 +34,16 @@ impl StateStore for LossyState {
         self.store.list(action, after, limit).await
     }
 
+    async fn size(&self, action: &str) -> Result<u64, StoreError> {
+        self.store.size(action).await
+    }
+
     async fn write(
         &self,
         guard: WriteGuard<'_>,
         action: &str,
         all: &[StateWrite],
-    ) -> Result<(), StoreError> {
+    ) -> Result<i64, StoreError> {
         let lost = || StoreError::Unavailable {
             attempted: "write state",
             store: "a lossy one".into(),

@@ -103,7 +103,7 @@ impl ActionAccess {
         if last.is_empty() {
             return Ok(());
         }
-        self.write_guarded(last.into_values().collect()).await
+        self.write_guarded(last.into_values().collect()).await.map(drop)
     }
 
     /// Adds `delta` to a counter and returns the sum. A missing key counts as zero.
@@ -123,7 +123,7 @@ impl ActionAccess {
             let value = Some(count.to_string().into());
             let write = StateWrite { key: key.clone(), value, only_if: Some(version) };
             match self.write_guarded(vec![write]).await {
-                Ok(()) => return Ok(count),
+                Ok(_) => return Ok(count),
                 Err(StateError::Store(StoreError::Conflict)) => {}
                 Err(error) => return Err(error),
             }
@@ -131,7 +131,7 @@ impl ActionAccess {
     }
 
     /// Writes under the leader key of this term.
-    async fn write_guarded(&self, writes: Vec<StateWrite>) -> Result<(), StateError> {
+    async fn write_guarded(&self, writes: Vec<StateWrite>) -> Result<i64, StateError> {
         self.gate().pass()?;
         let (state, action, key) = (self.state()?, self.action.clone(), self.term()?.key.clone());
         let values = writes.iter().map(|it| it.key.len() + it.value.as_ref().map_or(0, Bytes::len));
@@ -192,7 +192,7 @@ mod tests {
     use soloist_config::Limits;
     use soloist_heart::{LeaderKey, LeaseId, clock::BootTime};
 
-    type WriteResult = Result<(), StoreError>;
+    type WriteResult = Result<i64, StoreError>;
 
     /// Answers writes with the given function; every key holds the number 7.
     struct FakeStore {
@@ -219,6 +219,10 @@ mod tests {
         ) -> Result<Vec<String>, StoreError> {
             self.calls.fetch_add(1, Relaxed);
             Ok(Vec::new())
+        }
+
+        async fn size(&self, _: &str) -> Result<u64, StoreError> {
+            Ok(0)
         }
 
         async fn write(&self, guard: WriteGuard<'_>, _: &str, _: &[StateWrite]) -> WriteResult {
@@ -270,7 +274,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_shut_gate_lets_nothing_reach_the_store() {
-        let fixture = fixture(|_| Ok(()));
+        let fixture = fixture(|_| Ok(0));
         fixture.access.gate().close();
         assert!(matches!(
             fixture.access.write(put()).await,
@@ -284,7 +288,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_there_is_no_room_for_is_not_asked_for() {
-        let fixture = fixture(|_| Ok(()));
+        let fixture = fixture(|_| Ok(0));
         let other = fixture.access.account.charge(256 << 20).unwrap();
         let error = fixture.access.read(&["k".into()]).await.unwrap_err();
         assert!(matches!(error, StateError::OverBudget(_)), "{error}");
@@ -302,7 +306,7 @@ mod tests {
 
     #[tokio::test]
     async fn few_values_are_on_their_way_at_a_time() {
-        let fixture = fixture(|_| Ok(()));
+        let fixture = fixture(|_| Ok(0));
         let keys: Vec<_> = (0..64).map(|n| n.to_string()).collect();
         let account = &fixture.access.account;
         let mut turns = Vec::new();
@@ -321,7 +325,7 @@ mod tests {
     async fn an_answer_that_comes_after_the_end_is_none() {
         let fixture = fixture(|access| {
             access.gate().close();
-            Ok(())
+            Ok(0)
         });
         let error = fixture.access.write(put()).await.unwrap_err();
         assert!(matches!(error, StateError::Uncertain(_)), "{error}");
@@ -332,7 +336,7 @@ mod tests {
         let mut conflicts = 3;
         let fixture = fixture(move |_| {
             conflicts -= 1;
-            if conflicts >= 0 { Err(StoreError::Conflict) } else { Ok(()) }
+            if conflicts >= 0 { Err(StoreError::Conflict) } else { Ok(0) }
         });
         assert_eq!(fixture.access.increment("k".into(), 5).await.unwrap(), 12);
         assert_eq!(fixture.fake.calls.load(Relaxed), 8);
@@ -353,7 +357,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_counter_neither_wraps_nor_starts_from_text() {
-        let fixture = fixture(|_| Ok(()));
+        let fixture = fixture(|_| Ok(0));
         let error = fixture.access.increment("k".into(), u64::MAX).await.unwrap_err();
         assert!(matches!(error, StateError::Overflow(_)), "{error}");
         assert!(matches!(parse_counter("k", b"x"), Err(StateError::NotACounter(_))));

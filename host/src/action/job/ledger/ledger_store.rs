@@ -92,7 +92,7 @@ impl LedgerStore {
         self.check_gate()?;
         let guard = WriteGuard::Leader(&self.term.key);
         match self.store.write(guard, &self.action, writes).await {
-            Ok(()) => {
+            Ok(_) => {
                 self.write_failed.store(false, Ordering::Relaxed);
                 self.report_recovery();
                 self.check_gate().map(|()| LedgerWriteOutcome::Written)

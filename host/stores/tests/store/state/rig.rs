@@ -31,7 +31,7 @@ impl TestState {
         &self,
         action: &str,
         writes: &[StateWrite],
-    ) -> Result<(), StoreError> {
+    ) -> Result<i64, StoreError> {
         soon(self.0.write(WriteGuard::Person, action, writes)).await
     }
 
