@@ -1,5 +1,6 @@
 //! `cargo xtask test`: runs the tests, with all programs and components that they need.
 
+use std::env;
 use std::ffi::OsString;
 use std::process::Command;
 
@@ -9,6 +10,10 @@ use soloist_devtools::languages::{self, Language};
 use soloist_devtools::{cmd, etcd, guests, paths, setup};
 
 use crate::{databases, examples, faketime, haproxy};
+
+/// How many tests run at a time, unless this variable says another number: tests with real servers
+/// wait more than they compute.
+const THREADS: (&str, &str) = ("RUST_TEST_THREADS", "4");
 
 /// The end-to-end tests of plugins in other languages.
 const LANGUAGES: &str = "languages::";
@@ -48,6 +53,9 @@ pub(crate) fn run_with(
     let plugins = guests::plugins()?;
     let test_guests = guests::test_guests()?;
     let mut command = tests(extra);
+    if env::var_os(THREADS.0).is_none() {
+        command.env(THREADS.0, THREADS.1);
+    }
     command
         .args(extra)
         .envs(environment.iter().copied())
