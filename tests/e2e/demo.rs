@@ -104,7 +104,7 @@ async fn the_program_alone_is_enough_for_the_demo() {
 /// than the one here: that makes other bytes of the same source.
 #[test]
 fn the_plugin_of_the_program_is_built_from_its_source() {
-    let embedded = include_bytes!("../../host/src/cli/demo/i-am-server.wasm");
+    let embedded = include_bytes!("../../host/src/cli/i-am-server.wasm");
     let built = std::fs::read(plugins().join("i-am-server.wasm")).expect("it is built");
     let compiler = |bytes: &[u8]| {
         let text = String::from_utf8_lossy(bytes).into_owned();

@@ -273,7 +273,7 @@ async fn the_record_follows_the_leader(kind: Kind) {
     };
     let fencing_token = stage.cluster.leading("a").await["fencing_token"].clone();
     target.until("a", registered(Method::PUT, format!("a 10.0.0.1 {fencing_token}"))).await;
-    let shown = stage.shown("/", |shown| shown["standing"]["registered"] == true).await;
+    let shown = stage.shown("/", |shown| shown["registration"]["registered"] == true).await;
     assert!(!shown.to_string().contains("hidden"), "{shown}");
 
     stage.cluster.kill("a").await;

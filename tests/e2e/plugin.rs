@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 use crate::harness::{
     PATIENCE, at,
     client::Web,
-    exit::{CONFIG, DATA, FAILED, MISSING, USAGE},
+    exit::{CONFIG, DATA, FAILED, MISSING, REFUSED, USAGE},
     guests, own_address, plugins,
     process::{Ended, Process, run, soloist},
 };
@@ -174,6 +174,9 @@ async fn a_wrong_flag_of_a_run_is_told() {
     }
 }
 
+/// How the folders begin in which `soloist plugin run` and `soloist dev` keep a copy of the plugin.
+const COPY: &str = "/soloist-";
+
 /// A copy of the plugin is run, which no person has named.
 #[tokio::test]
 async fn what_cannot_be_run_is_named_as_it_was_given() {
@@ -184,9 +187,36 @@ async fn what_cannot_be_run_is_named_as_it_was_given() {
     let named = format!("the plugin {} is not WebAssembly", file.display());
     let error = ended.output.lines().find(|line| line.starts_with("error: ")).unwrap_or_default();
     assert!(!ended.status.success() && error.contains(&named), "{}", ended.output);
+    assert!(!ended.output.contains(COPY), "it names a copy:\n{}", ended.output);
     let ended = run(soloist().args(["plugin", "run"]).arg(folder.path())).await;
     let project = format!("`cd {} && soloist dev`", folder.path().display());
     assert!(!ended.status.success() && ended.output.contains(&project), "{}", ended.output);
+}
+
+/// Whoever has the program alone has a plugin.
+#[tokio::test]
+async fn the_program_writes_a_plugin_to_try_it_with() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("plugins/i-am-server.wasm");
+    let example = || {
+        let mut command = soloist();
+        command.args(["plugin", "example"]).current_dir(folder.path());
+        command
+    };
+    let wrote = run(&mut example()).await;
+    assert!(wrote.status.success(), "{}", wrote.output);
+    assert!(wrote.output.contains("wrote plugins/i-am-server.wasm"), "{}", wrote.output);
+    let seen = inspect(&file, &[]).await;
+    assert!(seen.output.contains("can run it as http"), "{}", seen.output);
+    let again = run(&mut example()).await;
+    assert!(again.status.success() && again.output.contains("there already"), "{}", again.output);
+    fs::write(&file, "mine").expect("a file");
+    let refused = run(&mut example()).await;
+    assert_eq!(refused.status.code(), Some(REFUSED), "{}", refused.output);
+    assert!(refused.output.contains("help: "), "{}", refused.output);
+    assert_eq!(fs::read_to_string(&file).expect("a text"), "mine");
+    let left = fs::read_dir(file.parent().expect("a folder")).expect("a folder").count();
+    assert_eq!(left, 1, "nothing else is in the folder");
 }
 
 /// Files that people have put into the folder by mistake.
@@ -252,7 +282,7 @@ async fn a_plugin_runs_alone_by_the_settings_beside_it() {
         move |line: &Value| line.as_str().is_some_and(|line| line.contains(text))
     };
     process.log.find(0, "its settings", says("report.toml")).await;
-    process.log.find(0, "that it compiles", says("compiling ")).await;
+    process.log.find(0, "that it compiles", says("compiling report.wasm, ")).await;
     process.log.find(0, "the job", says("action report is running")).await;
     let told = process.log.find(0, "the control address", says("control API on http://")).await;
     let url = told.as_str().and_then(|line| line.split("control API on ").nth(1)).expect("a URL");
@@ -262,6 +292,8 @@ async fn a_plugin_runs_alone_by_the_settings_beside_it() {
     fs::remove_file(&file).expect("a file");
     process.log.find(0, "that it is gone", says("report.wasm was removed")).await;
     assert!(process.terminate().await.success(), "{}", process.log);
+    let log = process.log.to_string();
+    assert!(!log.contains(COPY), "it names a copy:\n{log}");
 }
 
 /// A task takes no HTTP requests, so the command that calls it is shown instead of an address.
@@ -375,5 +407,9 @@ async fn dev_keeps_state_over_new_settings_and_over_a_new_build() {
     fs::write(dev.path("source"), unseen(&guests().join("state.wasm"))).expect("a file");
     dev.says("was prepared again", 1).await;
     kept().await;
+    // It is built to this file, and run from a copy.
+    let named = format!("compiling {}, ", dev.path("web.wasm").display());
+    dev.says(&named, 1).await;
+    assert!(!dev.log().contains(COPY), "it names a copy:\n{}", dev.log());
     dev.stop().await;
 }

@@ -128,6 +128,30 @@ async fn what_is_dropped_into_an_empty_folder_is_performed() {
     assert_eq!((&action["kind"], &action["path"]), (&"http".into(), &"/".into()));
 }
 
+/// Without a restart, and without a change of leadership.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_whose_file_is_replaced_reaches_the_plugin() {
+    let mut folder = Folder::new().await;
+    let secrets = tempfile::tempdir().expect("a folder");
+    let key = secrets.path().join("key");
+    fs::write(&key, "old").expect("a file");
+    folder.settle("web", &format!("secrets = {{ KEY = \"file:{}\" }}", key.display()));
+    folder.put(&guest("escape"), "web");
+    folder.start("a").await;
+    folder.body("/env?KEY", "old").await;
+    // As people and Kubernetes do it: the new file takes the old one's name.
+    let next = secrets.path().join("next");
+    fs::write(&next, "new").expect("a file");
+    fs::rename(&next, &key).expect("a file");
+    folder.body("/env?KEY", "new").await;
+    // What is gone for a moment changes nothing.
+    fs::remove_file(&key).expect("a file");
+    let told = |action: &Value| action["last_error"].as_str().is_some_and(|it| it.contains("key"));
+    folder.action("a", "web", told).await;
+    folder.body("/env?KEY", "new").await;
+    assert_eq!(folder.0.host("a").log.events("leading").len(), 1, "no change of leadership");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn several_share_an_address_under_their_names() {
     let mut folder = Folder::new().await;

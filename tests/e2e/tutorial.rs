@@ -14,7 +14,7 @@ use self::{
     blocks::{Block, Exchange, Place, blocks},
     machines::Machines,
 };
-use crate::harness::{PATIENCE, plugins};
+use crate::harness::PATIENCE;
 
 const TUTORIAL: &str = "docs/tutorial/three-machines.md";
 /// How long a command may take until it prints what is promised: a lease may have to expire.
@@ -23,21 +23,25 @@ const WITHIN: Duration = PATIENCE.saturating_mul(2);
 #[tokio::test(flavor = "multi_thread")]
 async fn three_machines_are_set_up_as_the_tutorial_says() {
     let path = format!("{}/../{TUTORIAL}", env!("CARGO_MANIFEST_DIR"));
-    let (mut machines, mut variables) = (Machines::with_plugin(), BTreeMap::<_, String>::new());
+    let (mut machines, mut variables) = (Machines::new(), BTreeMap::<_, String>::new());
     let text = fs::read_to_string(path).expect("the tutorial");
     let all = blocks(&text);
     assert!(all.len() >= 10, "comments say where {} blocks run", all.len());
     for Block { place, text } in all {
         match place {
-            Place::On(name) if text.starts_with("$ ") => {
-                let variables = variables.entry(name.clone()).or_default();
-                for exchange in Exchange::of(&text, variables) {
-                    meet(&machines, &name, &exchange).await;
+            Place::On(names) if text.starts_with("$ ") => {
+                for name in names {
+                    let variables = variables.entry(name.clone()).or_default();
+                    for exchange in Exchange::of(&text, variables) {
+                        meet(&machines, &name, &exchange).await;
+                    }
                 }
             }
-            Place::On(name) => {
-                let (succeeds, output) = machines.run(&name, &text).await;
-                assert!(succeeds, "{text}\n{output}");
+            Place::On(names) => {
+                for name in names {
+                    let (succeeds, output) = machines.run(&name, &text).await;
+                    assert!(succeeds, "{text}\n{output}");
+                }
                 machines.copy_certificates();
             }
             Place::InTheBackground(names) => machines.start_on(&names, &text),

@@ -31,7 +31,7 @@ pub(crate) fn run(extra: &[OsString]) -> Result<()> {
 }
 
 /// The plugin that is part of the program, for a demo without any other.
-const EMBEDDED: &str = "host/src/cli/demo/i-am-server.wasm";
+const EMBEDDED: &str = "host/src/cli/i-am-server.wasm";
 
 /// Renews the plugin that is part of the program from those built in `plugins`.
 pub(crate) fn embed_plugin(plugins: &Path) -> Result<()> {

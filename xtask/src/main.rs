@@ -13,6 +13,7 @@ mod ci;
 mod compose;
 mod databases;
 mod demo;
+mod demo_picture;
 mod deploy;
 mod examples;
 mod faketime;
@@ -20,6 +21,7 @@ mod fuzz;
 mod haproxy;
 mod package;
 mod reference;
+mod terminal_svg;
 mod test;
 mod workspace_package;
 
@@ -58,7 +60,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
-    /// Test the dashboard in Chromium, and take the pictures in docs/ again
+    /// Take the pictures in docs/ again: the demo in a terminal, and the dashboard, which is tested in
+    /// Chromium
     Pictures,
     /// Measure soloist and its alternatives
     #[command(disable_help_flag = true)]
@@ -129,7 +132,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         }
         Task::Demo { arguments } => demo::run(&arguments),
         Task::Test { arguments } => test::run(&arguments),
-        Task::Pictures => browser::pictures(),
+        Task::Pictures => demo_picture::take().and_then(|()| browser::pictures()),
         Task::Bench { arguments } => workspace_package::exec(workspace_package::BENCH, &arguments),
         Task::Faults { arguments } => {
             workspace_package::exec(workspace_package::FAULTS, &arguments)

@@ -1,5 +1,5 @@
 //! Every link of every page leads somewhere: to a file that is there, and to a heading of it. And
-//! the table of contents (`docs/SUMMARY.md`) leads to every page of `docs/`.
+//! the table of contents (`docs/SUMMARY.md`) leads to every page of `docs/`. Every page has one title.
 //!
 //! Addresses of other sites are not asked: a test must not depend on them.
 
@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
+use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 use soloist_devtools::paths::repo;
 
 /// Where pages are: these folders with all that is in them, and the files of the root.
@@ -22,6 +22,8 @@ const SUMMARY: &str = "docs/SUMMARY.md";
 /// What other pages can link to, and what a page links to.
 #[derive(Default)]
 struct Page {
+    /// The number of headings of the first level.
+    titles: usize,
     anchors: BTreeSet<String>,
     links: Vec<String>,
 }
@@ -36,7 +38,10 @@ impl Page {
                 Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) => {
                     page.links.push(dest_url.into_string());
                 }
-                Event::Start(Tag::Heading { .. }) => heading = Some(String::new()),
+                Event::Start(Tag::Heading { level, .. }) => {
+                    page.titles += usize::from(level == HeadingLevel::H1);
+                    heading = Some(String::new());
+                }
                 Event::End(TagEnd::Heading(_)) => {
                     let anchor = anchor(&heading.take().unwrap());
                     let number = headings.entry(anchor.clone()).or_default();
@@ -167,6 +172,18 @@ fn the_table_of_contents_leads_to_every_page() {
         .filter(|page| page.starts_with("docs") && *page != summary && !listed.contains(*page));
     let missing: Vec<_> = missing.map(|page| page.display().to_string()).collect();
     assert!(missing.is_empty(), "{SUMMARY} does not link to {}", missing.join(", "));
+}
+
+/// A second one would begin another page, for a reader of the book and for a search engine.
+#[test]
+fn every_page_has_one_title() {
+    let pages = pages();
+    // The forms in `.github` become the text of something that has a title, and the summary's
+    // headings are the parts of the book.
+    let is_page = |file: &Path| !file.starts_with(".github") && file != Path::new(SUMMARY);
+    let other = pages.iter().filter(|(file, page)| is_page(file) && page.titles != 1);
+    let other: Vec<_> = other.map(|(file, _)| file.display().to_string()).collect();
+    assert!(other.is_empty(), "more headings of the first level than one, or none: {other:?}");
 }
 
 #[test]

@@ -97,7 +97,12 @@ mod tests {
         for (name, text) in [
             ("soloist.toml", include_str!("../../../examples/soloist.toml")),
             ("etcd.toml", include_str!("../../../examples/etcd.toml")),
+            ("postgres.toml", include_str!("../../../examples/postgres.toml")),
             ("compose/soloist.toml", include_str!("../../../examples/compose/soloist.toml")),
+            (
+                "compose/postgres/soloist.toml",
+                include_str!("../../../examples/compose/postgres/soloist.toml"),
+            ),
         ] {
             judge.takes(text).unwrap_or_else(|error| panic!("{name}: {error}"));
         }

@@ -1,7 +1,8 @@
 //! How a command ends: the exit codes of all commands, and the error message.
 
-use std::{error::Error, fmt, io, path::Path, process::ExitCode};
+use std::{error::Error, fmt, io, process::ExitCode};
 
+use super::file_alias::FileAlias;
 use soloist_config::ConfigError;
 
 /// The exit codes of all commands; those of `sysexits.h` where it has one.
@@ -197,11 +198,10 @@ impl ExitError {
         self.text.lines().filter_map(part).collect::<Vec<_>>().join(": ")
     }
 
-    /// The same with `file` named wherever it names `copy`, which stands for it.
+    /// The same with a file named wherever it names a copy of it.
     #[must_use]
-    pub(super) fn naming(self, file: &Path, copy: &Path) -> Self {
-        let (file, copy) = (file.display().to_string(), copy.display().to_string());
-        Self { text: self.text.replace(&copy, &file), ..self }
+    pub(super) fn naming(self, alias: &FileAlias) -> Self {
+        Self { text: alias.shown(self.text), ..self }
     }
 
     /// What to do about it, if that was added.

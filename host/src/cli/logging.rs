@@ -17,6 +17,7 @@ use tracing_subscriber::{
 
 use super::{
     ExitError,
+    file_alias::FileAlias,
     log_backlog::{LogBacklog, LogThread},
     terminal::{Paint, sanitize},
 };
@@ -47,11 +48,15 @@ pub(super) enum LogFormat {
 pub(super) struct LogGuard(#[expect(dead_code, reason = "held for its drop")] LogThread);
 
 /// Starts the log of this process; `filter` is a level or a list of directives, as in
-/// `info,soloist=debug`.
+/// `info,soloist=debug`. Copies of a file are named by the `alias`.
 ///
 /// A reader that stalls (Ctrl-S on a terminal, a full pipe) loses lines but never blocks this
 /// process, which may have a lease to renew or a term to end.
-pub(super) fn start(format: LogFormat, filter: &str) -> Result<LogGuard, ExitError> {
+pub(super) fn start(
+    format: LogFormat,
+    filter: &str,
+    alias: Option<FileAlias>,
+) -> Result<LogGuard, ExitError> {
     let filter = EnvFilter::builder().parse(format!("{NOISY},{filter}")).map_err(|error| {
         ExitError::usage(format!("`{filter}` is not a valid log filter"))
             .caused_by(&error)
@@ -60,16 +65,16 @@ pub(super) fn start(format: LogFormat, filter: &str) -> Result<LogGuard, ExitErr
     let backlog = LogBacklog::default();
     let scribe = backlog.start_thread(std::io::stderr());
     let scribe = scribe.map_err(|error| ExitError::internal("cannot start the log", &error))?;
-    let line = match format {
-        LogFormat::Text => LineFormat::Text(Paint::stderr()),
-        LogFormat::Json => LineFormat::Json,
+    let form = match format {
+        LogFormat::Text => LineForm::Text(Paint::stderr()),
+        LogFormat::Json => LineForm::Json,
     };
     let started = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(backlog)
         // A log that cannot be written must not stop the process.
         .log_internal_errors(false)
-        .event_format(line)
+        .event_format(LineFormat { form, alias })
         .try_init();
     started.map_err(|error| ExitError::internal("cannot start the log", &*error))?;
     Ok(LogGuard(scribe))
@@ -127,8 +132,15 @@ impl Visit for LogEvent {
     }
 }
 
-/// The format of a line.
-enum LineFormat {
+/// How an event becomes a line.
+struct LineFormat {
+    form: LineForm,
+    /// A file that is run from copies.
+    alias: Option<FileAlias>,
+}
+
+/// The form of a line.
+enum LineForm {
     /// `2026-11-22T08:06:10.123+00:00 WARN the session is lost error="timed out"`.
     Text(Paint),
     /// `{"time":"…","level":"WARN","target":"…","message":"…",…}`
@@ -149,15 +161,16 @@ where
         let now = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
         let (level, target) = (event.metadata().level(), event.metadata().target());
         let said = LogEvent::by(event);
-        match *self {
-            Self::Text(paint) => {
+        let line = match self.form {
+            LineForm::Text(paint) => {
                 let time = paint.paint(with_offset(&now), Style::new().dimmed());
-                writeln!(writer, "{time} {}", text_line(paint, level, target, said))
+                format!("{time} {}", text_line(paint, level, target, said))
             }
-            Self::Json => {
-                let line = json_line(now, level, target, said).to_string();
-                writeln!(writer, "{}", sanitize_json(&line))
-            }
+            LineForm::Json => sanitize_json(&json_line(now, level, target, said).to_string()),
+        };
+        match &self.alias {
+            Some(alias) => writeln!(writer, "{}", alias.shown(line)),
+            None => writeln!(writer, "{line}"),
         }
     }
 }

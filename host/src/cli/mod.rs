@@ -12,7 +12,10 @@ mod count;
 mod demo;
 #[cfg(feature = "scaffold")]
 mod dev;
+#[cfg(feature = "demo")]
+mod embedded_plugin;
 mod exit;
+mod file_alias;
 mod job;
 mod log_backlog;
 mod logging;
@@ -48,9 +51,9 @@ use runtime::in_runtime;
 
 /// Run WebAssembly plugins on exactly one host of a cluster
 ///
-/// Many hosts stand by, exactly one performs: hosts elect a leader through etcd or an SQLite file,
-/// the leader runs the components of its plugins folder, and another host takes over when it
-/// fails.
+/// Many hosts stand by, exactly one performs: hosts elect a leader through a store (PostgreSQL,
+/// etcd, or an SQLite file on one machine), the leader runs the components of its plugins folder,
+/// and another host takes over when it fails.
 ///
 /// Commands about a cluster ask the control API of any host (--url); those about jobs, tasks and
 /// state begin with a noun. `soloist job` and `soloist task` alone list.
@@ -64,7 +67,7 @@ use runtime::in_runtime;
     after_help = "\
 Examples:
   soloist demo                                three hosts on this machine
-  soloist run --name a --store etcd://10.0.0.1:2379
+  soloist run --name a --store postgres://soloist@10.0.0.1/soloist
   soloist status --url http://10.0.0.11:4000,http://10.0.0.12:4000"
 )]
 struct Cli {

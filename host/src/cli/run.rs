@@ -71,7 +71,7 @@ pub(super) struct RunArgs {
 pub(super) fn main(args: RunArgs) -> Result<ExitCode, ExitError> {
     let tie = |supervisor| link_to_supervisor(supervisor, args.raise_above);
     let link = args.supervised.map(tie).transpose()?;
-    let _log = logging::start(args.log_format, &args.log)?;
+    let _log = logging::start(args.log_format, &args.log, None)?;
     descriptors::check_limit().map_err(ExitError::unavailable)?;
     match link {
         Some(link) => in_runtime(run_in_process(args, Box::new(link))),

@@ -1,8 +1,8 @@
 #![doc = include_str!("../README.md")]
 
-mod desk;
-mod keeper;
 mod record;
+mod registrar;
+mod routes;
 
 use kit::{
     Plugin, Pollable, TermInfo,
@@ -14,11 +14,11 @@ struct LeaderDns;
 
 impl Plugin for LeaderDns {
     fn answer(request: &Request, state: &State) -> Result<Reply, Refusal> {
-        desk::answer(request, state)
+        routes::answer(request, state)
     }
 
     fn perform(term: &TermInfo, ending: &Pollable, state: &State) -> Result<(), String> {
-        keeper::perform(term, ending, state);
+        registrar::perform(term, ending, state);
         Ok(())
     }
 }

@@ -1,10 +1,10 @@
 #![doc = include_str!("../README.md")]
 
 mod checks;
-mod desk;
 mod history;
 mod overview;
-mod rounds;
+mod prober;
+mod routes;
 
 use kit::{
     Plugin, Pollable, TermInfo,
@@ -16,11 +16,11 @@ struct Uptime;
 
 impl Plugin for Uptime {
     fn answer(request: &Request, state: &State) -> Result<Reply, Refusal> {
-        desk::answer(request, state)
+        routes::answer(request, state)
     }
 
     fn perform(_: &TermInfo, ending: &Pollable, state: &State) -> Result<(), String> {
-        rounds::perform(ending, state);
+        prober::perform(ending, state);
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 //! | key | what |
 //! |---|---|
 //! | `topic/<topic>` | a [`Topic`](crate::topic::Topic): written by people alone |
-//! | `turn/<topic>` | a [`Turn`](crate::topic::Turn): written by the courier alone |
+//! | `turn/<topic>` | a [`Turn`](crate::topic::Turn): written by the sender alone |
 //! | `last/<topic>` | how many webhooks were ever taken: the number of the last |
 //! | `queue/<topic>/<id>` | a [`Delivery`](crate::delivery::Delivery) that waits |
 //! | `dead/<topic>/<id>` | one that failed too often |
@@ -53,7 +53,7 @@ pub(crate) fn number(id: &str) -> Option<u64> {
 pub(crate) const FULL: &str = "full";
 
 /// How many keys are too many for more webhooks. The host keeps 10 000 for an action;
-/// the courier needs some itself, and it looks at intervals only.
+/// the sender needs some itself, and it looks at intervals only.
 const KEYS: usize = 9_000;
 
 /// Keeps [`FULL`] true to what there is. Whoever takes webhooks in cannot count.

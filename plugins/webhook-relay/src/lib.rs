@@ -1,10 +1,10 @@
 #![doc = include_str!("../README.md")]
 
-mod courier;
 mod delivery;
-mod desk;
 mod keys;
 mod overview;
+mod routes;
+mod sender;
 mod topic;
 
 use kit::{
@@ -17,11 +17,11 @@ struct Relay;
 
 impl Plugin for Relay {
     fn answer(request: &Request, state: &State) -> Result<Reply, Refusal> {
-        desk::answer(request, state)
+        routes::answer(request, state)
     }
 
     fn perform(_: &TermInfo, ending: &Pollable, state: &State) -> Result<(), String> {
-        courier::perform(ending, state)
+        sender::perform(ending, state)
     }
 }
 

@@ -3,7 +3,7 @@
 //! What differs from run to run is left out of the comparison:
 //! - `127.0.0.1`, which is an address of the test's own here;
 //! - `laptop`, which is the name of this machine;
-//! - numbers after `fencing token`, and before `ms`;
+//! - numbers after `fencing token`, before `ms`, after `done after`, and the time in a run's name;
 //! - what a command prints of which the page shows nothing, and of a command that keeps running
 //!   all but the lines on the page, each of which may be a part of a longer one.
 //!
@@ -83,13 +83,16 @@ impl Reader {
     async fn enter(&mut self, command: &str, output: &[String]) {
         if let Some(folder) = command.strip_prefix("cd ") {
             self.at.push(folder);
-            share(self.lang, &self.at);
         } else if KEEP_RUNNING.iter().any(|it| command.starts_with(it)) {
             self.keep_running(command, output).await;
         } else if !command.starts_with("npm install ") {
             let printed = self.shell(command).await;
             if !output.is_empty() {
                 assert_eq!(settled(&printed), settled(&output.join("\n")), "{command}");
+            }
+            if let Some(project) = command.strip_prefix("soloist plugin new ") {
+                let name = project.split(' ').next().expect("a name");
+                share(self.lang, &self.at.join(name));
             }
         }
     }
@@ -128,8 +131,15 @@ fn settled(text: &str) -> Vec<String> {
         let words: Vec<_> = line.split(' ').collect();
         let settled = words.iter().enumerate().map(|(at, word)| {
             let before = at.checked_sub(1).map(|at| words[at]);
-            let differs = before == Some("token") || words.get(at + 1) == Some(&"ms");
-            if differs { word.trim_matches(|c: char| c.is_ascii_digit()) } else { word }
+            let is_number = before == Some("token") || words.get(at + 1) == Some(&"ms");
+            match word.split_once('@') {
+                // The time of a run.
+                Some((job, _)) => job,
+                // How long a run took.
+                None if before == Some("after") => "",
+                None if is_number => word.trim_matches(|c: char| c.is_ascii_digit()),
+                None => word,
+            }
         });
         settled.collect::<Vec<_>>().join(" ")
     };
@@ -185,4 +195,7 @@ fn numbers_that_differ_are_left_out() {
     assert_eq!(settled("visit 1, host a, fencing token 4, deadline in 4000 ms"), settled(other));
     assert_ne!(settled("visit 2, host a, fencing token 17, deadline in 12 ms"), settled(other));
     assert_ne!(settled("visit 1, host b, fencing token 17, deadline in 12 ms"), settled(other));
+    let run = settled("report@2026-12-01T14:24:46.732Z-by-hand done after 12ms");
+    assert_eq!(run, settled("report@2027-01-01T00:00:00.001Z-by-hand done after 3s"));
+    assert_ne!(run, settled("report@2026-12-01T14:24:46.732Z-by-hand failed after 12ms"));
 }

@@ -6,8 +6,8 @@ use crate::harness::console::commands;
 /// Where a block belongs.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Place {
-    /// It runs on this machine.
-    On(String),
+    /// It runs on these machines, on one after the other.
+    On(Vec<String>),
     /// It runs on these machines, and goes on.
     InTheBackground(Vec<String>),
     /// It is the content of a file on each machine.
@@ -66,18 +66,22 @@ pub(super) fn fenced(text: &str, language: &str) -> Vec<String> {
 /// What the comment before a block says.
 fn place(comment: &str) -> Place {
     if let Some(machines) = comment.strip_prefix("in the background on ") {
-        let names =
-            if machines == "each" { NAMES.to_vec() } else { machines.split(" and ").collect() };
-        return Place::InTheBackground(names.into_iter().map(ToOwned::to_owned).collect());
+        return Place::InTheBackground(names(machines));
     }
     let file = comment.strip_prefix("the file ").and_then(|rest| rest.strip_suffix(" on each"));
     let off = comment.strip_prefix("switch ").and_then(|rest| rest.strip_suffix(" off"));
     match (comment.strip_prefix("on "), file, off) {
-        (Some(name), ..) => Place::On(name.to_owned()),
+        (Some(machines), ..) => Place::On(names(machines)),
         (_, Some(file), _) => Place::File(file.to_owned()),
         (.., Some(name)) => Place::SwitchOff(name.to_owned()),
         _ => panic!("where is {comment:?}?"),
     }
+}
+
+/// The machines in `a and b`, or `each`.
+fn names(machines: &str) -> Vec<String> {
+    let names = if machines == "each" { NAMES.to_vec() } else { machines.split(" and ").collect() };
+    names.into_iter().map(ToOwned::to_owned).collect()
 }
 
 impl Exchange {
@@ -125,7 +129,7 @@ fn a_block_is_read_with_its_place() {
                 ```sh\nignored\n```\n<!-- switch a off -->\n<!-- the file f on each -->\n```\nb\n```\n";
     let all = blocks(text);
     let places: Vec<_> = all.iter().map(|block| &block.place).collect();
-    let (on, off) = (Place::On("a".into()), Place::SwitchOff("a".into()));
+    let (on, off) = (Place::On(vec!["a".into()]), Place::SwitchOff("a".into()));
     assert_eq!(places, [&on, &off, &Place::File("f".into())]);
     let mut variables = "export B=2\n".to_owned();
     let exchanges = Exchange::of(&all[0].text, &mut variables);

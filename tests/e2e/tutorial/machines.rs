@@ -10,8 +10,6 @@ use std::{
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use super::plugins;
-
 pub(super) const NAMES: [&str; 3] = ["a", "b", "c"];
 
 /// Makes the networks, and keeps them until its input ends. Without root's rights, this happens in
@@ -42,18 +40,6 @@ pub(super) struct Machines {
 }
 
 impl Machines {
-    /// Machines whose folders have a plugin.
-    pub(super) fn with_plugin() -> Self {
-        let machines = Self::new();
-        for name in NAMES {
-            let plugins_there = machines.folder(name).join("plugins");
-            fs::create_dir(&plugins_there).expect("a folder");
-            let plugin = plugins_there.join("i-am-server.wasm");
-            fs::copy(plugins().join("i-am-server.wasm"), plugin).expect("a plugin");
-        }
-        machines
-    }
-
     /// Machines whose folders are empty.
     pub(super) fn new() -> Self {
         let folder = TempDir::new().expect("a folder");

@@ -11,6 +11,8 @@ fn the_examples_are_right() {
         // The plugins are elsewhere in a container.
         include_str!("../../../../examples/compose/soloist.toml")
             .replace("\"/plugins\"", "\"plugins\""),
+        include_str!("../../../../examples/compose/postgres/soloist.toml")
+            .replace("\"/plugins\"", "\"plugins\""),
         manifest_settings().replace("\"/plugins\"", "\"plugins\""),
     ] {
         let folder = folder(&text);

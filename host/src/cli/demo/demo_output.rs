@@ -55,6 +55,9 @@ const SIGHTS: [(&str, &str, &str); 4] = [
     ("leader-dns", "/leader-dns", "it tells a registry who leads"),
 ];
 
+/// The bundled plugins that send something to the demo's own server.
+const NEIGHBOURLY: [&str; 2] = ["webhook-relay", "leader-dns"];
+
 fn banner(
     paint: Paint,
     hosts: &[DemoHostConfig],
@@ -76,11 +79,13 @@ fn banner(
     for (_, path, says) in SIGHTS.iter().filter(|(plugin, ..)| settings.has(plugin)) {
         line("", &format!("http://127.0.0.1:{}{path}", ports.actions), says);
     }
-    line(
-        "",
-        &format!("{}/", settings.neighbour()),
-        "a page that shows which webhooks arrived, and who was said to lead",
-    );
+    if NEIGHBOURLY.iter().any(|plugin| settings.has(plugin)) {
+        line(
+            "",
+            &format!("{}/", settings.neighbour()),
+            "a page that shows which webhooks arrived, and who was said to lead",
+        );
+    }
     if settings.has("factor") {
         line("try", &format!("soloist task call factor 600851475143 --url {first}"), "");
     }
@@ -121,6 +126,6 @@ mod tests {
         assert!(lines[0].starts_with("  open   http://127.0.0.1:4001/ "), "{text}");
         assert!(lines[0].contains("b: http://127.0.0.1:4002/"), "{text}");
         assert!(lines[1].contains("http://127.0.0.1:3000/uptime"), "{text}");
-        assert_eq!(lines.len(), 3, "{text}");
+        assert_eq!(lines.len(), 2, "{text}");
     }
 }

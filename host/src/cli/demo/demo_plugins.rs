@@ -1,22 +1,16 @@
 //! The plugins of a demo: those of a folder, or the one that is part of this program, so that the
 //! demo works where nothing but the program is.
-//!
-//! The embedded plugin is the first-party plugin `i-am-server` (`plugins/i-am-server`), committed
-//! as it was built, next to this file: building the program needs no WebAssembly target that way.
-//! `cargo xtask plugins` renews the copy, and a test compares it with what the source builds to.
 
 use std::{
     fs, io,
     path::{Path, PathBuf},
 };
 
-use crate::cli::ExitError;
+use crate::cli::{ExitError, embedded_plugin};
 use soloist_config as config;
 
 /// The folder that is looked at if none is named.
 const USUAL: &str = "plugins";
-/// The embedded plugin, and its name.
-const EMBEDDED: (&str, &[u8]) = ("i-am-server", include_bytes!("i-am-server.wasm"));
 
 /// The plugins of a demo.
 pub(super) struct DemoPlugins {
@@ -43,10 +37,10 @@ impl DemoPlugins {
     }
 
     fn write_embedded(scratch: &Path) -> io::Result<Self> {
-        let ((name, bytes), folder) = (EMBEDDED, scratch.join(USUAL));
+        let folder = scratch.join(USUAL);
         fs::create_dir(&folder)?;
-        fs::write(folder.join(format!("{name}.wasm")), bytes)?;
-        Ok(Self { folder, names: vec![name.to_owned()], embedded: true })
+        embedded_plugin::write(&folder)?;
+        Ok(Self { folder, names: vec![embedded_plugin::NAME.to_owned()], embedded: true })
     }
 }
 

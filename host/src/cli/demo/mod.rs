@@ -90,7 +90,7 @@ pub(super) async fn main(args: DemoArgs) -> Result<(), ExitError> {
 /// together would each compile it. Errors are left to the hosts to report.
 async fn compile(plugins: &Path, settings: &DemoSettings, show: DemoOutput) {
     let files: Vec<_> = settings.plugins().map(|name| plugins.join(name + ".wasm")).collect();
-    show.note(&format!("compiling {} plugins, where that was not done before", files.len()));
+    show.note("compiling the plugins, unless this machine has done so before");
     let compiled = spawn_blocking(move || {
         let Ok(engine) = PluginEngine::for_this_program(None) else { return };
         for file in files {

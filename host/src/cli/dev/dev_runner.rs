@@ -24,9 +24,14 @@ pub(super) struct DevRunner {
     folder: TempDir,
     settings: Option<PathBuf>,
     flags: Vec<OsString>,
-    /// The copy that is run, once something was built.
-    copy: Option<PathBuf>,
+    /// What was built, and the copy of it that is run, once there is one.
+    built: Option<BuiltPlugin>,
     host: Option<DevHost>,
+}
+
+struct BuiltPlugin {
+    file: PathBuf,
+    copy: PathBuf,
 }
 
 struct DevHost {
@@ -43,7 +48,7 @@ impl DevRunner {
         flags: Vec<OsString>,
     ) -> Result<Self, ExitError> {
         let folder = temporary_folder::folder("soloist-dev-").map_err(|error| failed(&error))?;
-        Ok(Self { folder, settings, flags, copy: None, host: None })
+        Ok(Self { folder, settings, flags, built: None, host: None })
     }
 
     /// Whether a built plugin is running.
@@ -59,7 +64,7 @@ impl DevRunner {
         fs::copy(file, &partial)
             .and_then(|_| fs::rename(&partial, &copy))
             .map_err(|error| failed(&error))?;
-        self.copy = Some(copy);
+        self.built = Some(BuiltPlugin { file: file.to_owned(), copy });
         if self.host.is_none() {
             self.start()?;
         }
@@ -87,12 +92,13 @@ impl DevRunner {
     }
 
     fn start(&mut self) -> Result<(), ExitError> {
-        let Some(copy) = &self.copy else { return Ok(()) };
+        let Some(BuiltPlugin { file, copy }) = &self.built else { return Ok(()) };
         let failed = |error| ExitError::internal("cannot start the plugin's host", &error);
         let mut command = Command::new(std::env::current_exe().map_err(failed)?);
         command.args(["plugin", "run", "--watch", "--exit-with-parent", "--functions"]);
         command.arg(self.folder.path().join("functions"));
-        command.arg("--store").arg(self.folder.path().join("state.db")).arg(copy);
+        command.arg("--store").arg(self.folder.path().join("state.db"));
+        command.arg(copy).arg("--stands-for").arg(file);
         if let Some(settings) = self.settings.as_ref().filter(|file| file.is_file()) {
             command.arg("--settings").arg(settings);
         }

@@ -3,6 +3,8 @@
 #[cfg(feature = "scaffold")]
 mod bindings;
 mod compile;
+#[cfg(feature = "demo")]
+mod example;
 mod inspect;
 #[cfg(feature = "scaffold")]
 mod new;
@@ -21,6 +23,7 @@ use super::{ExitError, runtime::in_runtime};
 #[command(after_help = "\
 Examples:
   soloist plugin new hello --lang python
+  soloist plugin example
   soloist plugin inspect hello.wasm
   soloist plugin run hello.wasm")]
 pub(super) struct PluginArgs {
@@ -34,6 +37,8 @@ enum PluginCommand {
     New(new::PluginNewArgs),
     #[cfg(feature = "scaffold")]
     Bindings(bindings::BindingsArgs),
+    #[cfg(feature = "demo")]
+    Example(example::PluginExampleArgs),
     Compile(compile::CompileArgs),
     Inspect(inspect::InspectArgs),
     Run(run::PluginRunArgs),
@@ -46,6 +51,8 @@ pub(super) fn main(args: PluginArgs) -> Result<ExitCode, ExitError> {
         PluginCommand::New(args) => new::main(&args),
         #[cfg(feature = "scaffold")]
         PluginCommand::Bindings(args) => bindings::main(&args),
+        #[cfg(feature = "demo")]
+        PluginCommand::Example(args) => example::main(&args),
         PluginCommand::Compile(args) => compile::main(args),
         PluginCommand::Inspect(args) => inspect::main(&args),
         PluginCommand::Run(args) => in_runtime(run::main(args)),

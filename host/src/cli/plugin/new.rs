@@ -56,8 +56,11 @@ fn told(project: &Project, folder: &Path) -> String {
     let lines = project.build().into_iter().map(|line| format!("    {line}\n"));
     let settings = project.settings().map_or(String::new(), |settings| {
         let path = folder.join(&settings);
-        let why =
-            if project.kind() == ProjectKind::Job { " (without it, it is no job)" } else { "" };
+        let why = if project.kind() == ProjectKind::Job {
+            " (without it, it would be a service)"
+        } else {
+            ""
+        };
         format!("{} to the plugins folder of a host, as {settings}{why}; then ", path.display())
     });
     let first = project
@@ -69,7 +72,7 @@ fn told(project: &Project, folder: &Path) -> String {
          to work on it, building and running it again at each change:\n    \
          cd {folder} && soloist dev\n\n\
          to run it, copy {settings}{output} {to}, as {name}.wasm\n",
-        to = if settings.is_empty() { "to the plugins folder of a host" } else { "beside it" },
+        to = if settings.is_empty() { "to the plugins folder of a host" } else { "next to it" },
         folder = folder.display(),
         kind = project.kind(),
         language = project.language(),

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::cli::{
     ExitError,
+    file_alias::FileAlias,
     logging::{self, LogFormat},
     run,
     signals::Signals,
@@ -78,12 +79,20 @@ pub(super) struct PluginRunArgs {
     /// Where state is kept for the next time [default: nowhere]
     #[arg(long, hide = true, value_name = "FILE")]
     store: Option<PathBuf>,
+    /// The file that this one is a copy of, which messages name
+    #[arg(long, hide = true, value_name = "FILE")]
+    stands_for: Option<PathBuf>,
     /// Stop when stdin ends
     #[arg(long, hide = true)]
     exit_with_parent: bool,
 }
 
 impl PluginRunArgs {
+    /// The file by which people know the plugin.
+    fn named(&self) -> &Path {
+        self.stands_for.as_ref().unwrap_or(&self.file)
+    }
+
     /// The settings of the action that runs the plugin: those of its settings file, and the
     /// flags, which take precedence.
     fn settings(&self) -> Result<Table, ExitError> {
@@ -137,11 +146,12 @@ fn setting(text: &str) -> Result<Table, String> {
 /// Runs the plugin until Ctrl-C.
 pub(super) async fn main(args: PluginRunArgs) -> Result<(), ExitError> {
     run::abort_on_panic();
-    let _log = logging::start(LogFormat::Text, &args.log)?;
     let (shutdown, _second) = Signals::listen(args.exit_with_parent)?.split();
     // Read first, since the settings would be reported as wrong if the plugin is missing.
     let plugin = plugin::read_plugin(&args.file).map_err(|error| unreadable(&error))?;
     let scratch = PluginFolder::set_up(&args.file, &plugin, args.settings()?)?;
+    let alias = FileAlias::new(args.named(), &[scratch.copy(), &args.file]);
+    let _log = logging::start(LogFormat::Text, &args.log, Some(alias.clone()))?;
     let overrides = Overrides {
         config: Some(scratch.settings()),
         file_alias: Some(FLAGS),
@@ -149,22 +159,22 @@ pub(super) async fn main(args: PluginRunArgs) -> Result<(), ExitError> {
         store: args.store.as_ref().map(|file| format!("sqlite:{}", file.display())),
         ..Overrides::default()
     };
-    let as_named = |error: ExitError| error.naming(&args.file, scratch.copy());
+    let as_named = |error: ExitError| error.naming(&alias);
     let mut config = Config::load(&overrides).map_err(|error| as_named(error.into()))?;
     if args.watch {
         config.functions = Some(args.functions.clone().unwrap_or_else(|| scratch.functions()));
     }
     let result = tokio::select! {
         result = run::run(config, Box::new(()), shutdown) => result.map_err(as_named),
-        result = follow(&args.file, &scratch), if args.watch => result,
+        result = follow(&args.file, args.named(), &scratch), if args.watch => result,
     };
     scratch.remove()?;
     result
 }
 
 /// Copies the plugin whenever it has changed. The host takes over what it can run, and reports
-/// what it cannot.
-async fn follow(file: &Path, scratch: &PluginFolder) -> Result<(), ExitError> {
+/// what it cannot. Messages call it `named`.
+async fn follow(file: &Path, named: &Path, scratch: &PluginFolder) -> Result<(), ExitError> {
     let folder = file.parent().filter(|folder| *folder != Path::new(""));
     let mut watch = FolderWatch::new(folder.unwrap_or(Path::new(".")));
     let mut seen = FileStamp::of(file);
@@ -177,7 +187,7 @@ async fn follow(file: &Path, scratch: &PluginFolder) -> Result<(), ExitError> {
         if now == seen {
             continue;
         }
-        let name = file.display();
+        let name = named.display();
         match (&seen, &now) {
             (Some(_), None) => remark(&format!(
                 "{name} was removed: its last version continues until there is another"

@@ -17,10 +17,15 @@ const NPM: Package = Package {
     brew: &[&["node"]],
 };
 
-/// The versions of the first two are those that `soloist plugin new` writes. The rest are
+/// The versions of the first two are those that `soloist plugin new` writes. Of jco, which shows how
+/// JavaScript spells an interface, later versions (1.35) do not read a folder of WIT. The rest are
 /// dependencies of examples.
-const PACKAGES: &[&str] =
-    &["@bytecodealliance/componentize-js@0.23.0", "esbuild@0.28.2", "hono@4.13.19"];
+const PACKAGES: &[&str] = &[
+    "@bytecodealliance/componentize-js@0.23.0",
+    "esbuild@0.28.2",
+    "@bytecodealliance/jco@1.20.0",
+    "hono@4.13.19",
+];
 
 /// Installs the packages where they are missing; returns the folder of their programs.
 pub(super) fn ensure() -> Result<PathBuf> {

@@ -1,4 +1,4 @@
-//! The service half: keeps the record true for as long as the term lasts.
+//! Keeps the record true for as long as the term lasts.
 
 use kit::{
     Pollable, TermInfo,
@@ -12,7 +12,7 @@ use crate::record::Record;
 /// Where the settings are.
 pub(crate) const RECORD: &str = "record";
 /// Where it says how it stands.
-pub(crate) const STANDING: &str = "standing";
+pub(crate) const REGISTRATION: &str = "registration";
 
 /// From one look at the settings to the next, in milliseconds.
 const LOOK: u64 = 1_000;
@@ -20,12 +20,12 @@ const LOOK: u64 = 1_000;
 const RETRY: u64 = 250;
 /// The longest of them.
 const RETRY_MAX: u64 = 60_000;
-/// How often a removal is tried; the host bounds it in time (`lease.drain`).
+/// How often a removal is tried; the host bounds it in time (`lease.drain_timeout`).
 const REMOVALS: u32 = 5;
 
 /// How it stands with the record.
 #[derive(Debug, Deserialize, Serialize)]
-pub(crate) struct Standing {
+pub(crate) struct Registration {
     host: String,
     fencing_token: u64,
     registered: bool,
@@ -37,20 +37,20 @@ pub(crate) struct Standing {
 
 /// Works until the term is ending, and removes the record then.
 pub(crate) fn perform(term: &TermInfo, ending: &Pollable, state: &State) {
-    let mut keeper =
-        Keeper { term, state, sent: None, failures: 0, due: Moment::now(), told: None };
+    let mut registrar =
+        Registrar { term, state, sent: None, failures: 0, due: Moment::now(), told: None };
     loop {
-        if let Err(error) = keeper.step() {
-            keeper.tell(String::from(error));
+        if let Err(error) = registrar.step() {
+            registrar.tell(String::from(error));
         }
-        if !pause(keeper.rest(), ending) {
+        if !pause(registrar.rest(), ending) {
             break;
         }
     }
-    keeper.leave();
+    registrar.leave();
 }
 
-struct Keeper<'a> {
+struct Registrar<'a> {
     term: &'a TermInfo,
     state: &'a State,
     /// What was sent last. It may have come through whatever the answer was.
@@ -61,7 +61,7 @@ struct Keeper<'a> {
     told: Option<String>,
 }
 
-impl Keeper<'_> {
+impl Registrar<'_> {
     fn step(&mut self) -> Result<(), StateError> {
         let record: Option<Record> = self.state.read(RECORD)?;
         if self.sent.is_some() && self.sent != record {
@@ -126,8 +126,10 @@ impl Keeper<'_> {
 
     fn stand(&self, registered: bool, error: Option<String>) -> Result<(), StateError> {
         let (host, fencing_token) = (self.term.host.clone(), self.term.fencing_token);
-        self.state
-            .write(STANDING, &Standing { host, fencing_token, registered, at: wall_ms(), error })
+        self.state.write(
+            REGISTRATION,
+            &Registration { host, fencing_token, registered, at: wall_ms(), error },
+        )
     }
 
     /// Tells people, and the same only once.

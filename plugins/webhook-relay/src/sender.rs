@@ -1,11 +1,11 @@
-//! The service half: hands on what waits, one at a time for each topic.
+//! Sends what waits, one at a time for each topic.
 //!
 //! Invariants:
 //! - A webhook that was taken after another was confirmed never overtakes it.
 //! - State that cannot be used for a while costs time and nothing else: what was
 //!   not taken down is done again, under the same id.
 //!
-//! State tells nobody that it has changed, so the courier looks again and again.
+//! State tells nobody that it has changed, so the sender looks again and again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,11 +33,11 @@ const TROUBLE: u64 = 1_000;
 /// Works until the term is ending. What is under way then is waited for: its
 /// target is about to have it.
 pub(crate) fn perform(ending: &Pollable, state: &State) -> Result<(), String> {
-    let mut courier = Courier::new(state);
+    let mut sender = Sender::new(state);
     let (mut look, mut told) = (Moment::now(), None);
     loop {
-        let done = courier.step(ending.ready(), Moment::now() >= look);
-        if ending.ready() && courier.errands.is_empty() {
+        let done = sender.step(ending.ready(), Moment::now() >= look);
+        if ending.ready() && sender.in_flight.is_empty() {
             return Ok(());
         }
         match done {
@@ -52,31 +52,31 @@ pub(crate) fn perform(ending: &Pollable, state: &State) -> Result<(), String> {
                 }
             }
         }
-        courier.wait(ending, look);
+        sender.wait(ending, look);
     }
 }
 
 /// What is under way in one topic.
-struct Errand {
+struct Attempt {
     attempts_max: u32,
     turn: Turn,
     flight: Flight,
 }
 
-/// What the courier knows, and what it has under way.
-struct Courier<'a> {
+/// What the sender knows, and what it has under way.
+struct Sender<'a> {
     state: &'a State,
     topics: BTreeMap<String, Topic>,
     waiting: Ids,
     /// Nobody else writes these, so they are read once.
     turns: BTreeMap<String, Turn>,
-    errands: BTreeMap<String, Errand>,
+    in_flight: BTreeMap<String, Attempt>,
 }
 
-impl<'a> Courier<'a> {
+impl<'a> Sender<'a> {
     fn new(state: &'a State) -> Self {
         let (topics, waiting) = (BTreeMap::new(), Ids::new());
-        Self { state, topics, waiting, turns: BTreeMap::new(), errands: BTreeMap::new() }
+        Self { state, topics, waiting, turns: BTreeMap::new(), in_flight: BTreeMap::new() }
     }
 
     /// Does what is to be done now. After a look, how long it is to the next one.
@@ -95,8 +95,8 @@ impl<'a> Courier<'a> {
 
     /// Until something is to be done.
     fn wait(&self, ending: &Pollable, look: Moment) {
-        let errands = self.errands.values();
-        let mut list: Vec<_> = errands.flat_map(|errand| errand.flight.pollables()).collect();
+        let in_flight = self.in_flight.values();
+        let mut list: Vec<_> = in_flight.flat_map(|attempt| attempt.flight.pollables()).collect();
         // Once it is ending, neither is news.
         if !ending.ready() {
             list.push(look.pollable());
@@ -132,7 +132,7 @@ impl<'a> Courier<'a> {
     fn begin(&mut self) -> Result<(), StateError> {
         let now = wall_ms();
         for (name, topic) in self.topics.clone() {
-            let (Some(target), false) = (&topic.target, self.errands.contains_key(&name)) else {
+            let (Some(target), false) = (&topic.target, self.in_flight.contains_key(&name)) else {
                 continue;
             };
             let Some(id) = self.waiting.get(&name).and_then(BTreeSet::first).cloned() else {
@@ -174,7 +174,7 @@ impl<'a> Courier<'a> {
         let delivery = Delivery::of_bytes(&bytes).ok_or_else(unreadable);
         match delivery.and_then(|delivery| delivery.send(target, &turn.id)) {
             Ok(flight) => {
-                self.errands.insert(name.to_owned(), Errand { attempts_max, turn, flight });
+                self.in_flight.insert(name.to_owned(), Attempt { attempts_max, turn, flight });
                 Ok(())
             }
             Err(error) => self.fail(name, attempts_max, turn, error),
@@ -183,15 +183,16 @@ impl<'a> Courier<'a> {
 
     /// Takes down what has come of those under way that are over.
     fn finish(&mut self) -> Result<(), StateError> {
-        let advance =
-            |(name, errand): (&String, &mut Errand)| Some((name.clone(), errand.flight.advance()?));
-        let over: Vec<_> = self.errands.iter_mut().filter_map(advance).collect();
+        let advance = |(name, attempt): (&String, &mut Attempt)| {
+            Some((name.clone(), attempt.flight.advance()?))
+        };
+        let over: Vec<_> = self.in_flight.iter_mut().filter_map(advance).collect();
         // Whatever fails here, none of them is under way any more.
         let over: Vec<_> = over
             .into_iter()
-            .filter_map(|(name, answer)| Some((self.errands.remove(&name)?, name, answer)))
+            .filter_map(|(name, answer)| Some((self.in_flight.remove(&name)?, name, answer)))
             .collect();
-        for (Errand { attempts_max, turn, .. }, name, answer) in over {
+        for (Attempt { attempts_max, turn, .. }, name, answer) in over {
             match answer {
                 Ok(200..=299) => self.settle(&name, &turn)?,
                 Ok(status) => {

@@ -1,4 +1,4 @@
-//! The http half: what is to be sent, and how it stands.
+//! Answers requests: what is to be sent, and whether it was.
 
 use kit::{
     state::State,
@@ -7,8 +7,8 @@ use kit::{
 use serde_json::{Value, json};
 
 use crate::{
-    keeper::{RECORD, STANDING, Standing},
     record::{Call, Record},
+    registrar::{RECORD, REGISTRATION, Registration},
 };
 
 /// The longest settings, in bytes.
@@ -36,7 +36,7 @@ pub(crate) fn answer(request: &Request, state: &State) -> Result<Reply, Refusal>
 
 fn show(state: &State) -> Result<Reply, Refusal> {
     let record: Option<Record> = state.read(RECORD)?;
-    let standing: Option<Standing> = state.read(STANDING)?;
+    let registration: Option<Registration> = state.read(REGISTRATION)?;
     let record = record.map(|record| {
         json!({
             "register": without_secrets(&record.register),
@@ -45,7 +45,7 @@ fn show(state: &State) -> Result<Reply, Refusal> {
             "refresh": record.refresh,
         })
     });
-    Ok(Reply::json(200, &json!({ "record": record, "standing": standing })))
+    Ok(Reply::json(200, &json!({ "record": record, "registration": registration })))
 }
 
 /// What a header says may be a secret; so may a body.

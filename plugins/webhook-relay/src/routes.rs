@@ -1,4 +1,4 @@
-//! The http half: takes webhooks in, and what people set.
+//! Answers requests: takes webhooks in, and the settings of topics.
 
 use kit::{
     client::Url,
@@ -30,10 +30,10 @@ pub(crate) fn answer(request: &Request, state: &State) -> Result<Reply, Refusal>
         ("POST", [topic]) => accept(request, state, topic),
         (_, [_]) => Err(Refusal::method("POST")),
         ("PUT", [topic, "target"]) => set_target(request, state, topic),
-        ("DELETE", [topic, "target"]) => take_target_off(state, topic),
+        ("DELETE", [topic, "target"]) => remove_target(state, topic),
         (_, [_, "target"]) => Err(Refusal::method("PUT, DELETE")),
-        ("POST", [topic, "dead", id]) => try_again(state, topic, id),
-        ("DELETE", [topic, "dead", id]) => throw_away(state, topic, id),
+        ("POST", [topic, "dead", id]) => retry(state, topic, id),
+        ("DELETE", [topic, "dead", id]) => delete(state, topic, id),
         (_, [_, "dead", _]) => Err(Refusal::method("POST, DELETE")),
         _ => Err(Refusal::new(404, "there is nothing here: GET / shows what there is")),
     }
@@ -56,7 +56,7 @@ fn accept(request: &Request, state: &State, topic: &str) -> Result<Reply, Refusa
         return Err(Refusal::new(404, text));
     }
     if state.has(keys::FULL)? {
-        let text = "the queue is full: send it again later, or throw dead letters away";
+        let text = "the queue is full: send it again later, or delete dead letters";
         return Err(Refusal::new(503, text));
     }
     let delivery = Delivery::take(request)?;
@@ -74,7 +74,7 @@ fn set_target(request: &Request, state: &State, topic: &str) -> Result<Reply, Re
     Ok(Reply::empty(204))
 }
 
-fn take_target_off(state: &State, topic: &str) -> Result<Reply, Refusal> {
+fn remove_target(state: &State, topic: &str) -> Result<Reply, Refusal> {
     let key = keys::topic(topic);
     let Some(known) = state.read::<Topic>(&key)? else {
         return Err(Refusal::new(404, format!("there is no topic {topic}")));
@@ -85,7 +85,7 @@ fn take_target_off(state: &State, topic: &str) -> Result<Reply, Refusal> {
 
 /// Under its old id, and so in its old place. It may be in the queue and among the
 /// dead for a while; never in neither.
-fn try_again(state: &State, topic: &str, id: &str) -> Result<Reply, Refusal> {
+fn retry(state: &State, topic: &str, id: &str) -> Result<Reply, Refusal> {
     let dead = keys::dead(topic, id);
     let Some(delivery) = state.get(&dead)? else { return Err(no_such_letter()) };
     state.set(&keys::waiting(topic, id), &delivery)?;
@@ -93,7 +93,7 @@ fn try_again(state: &State, topic: &str, id: &str) -> Result<Reply, Refusal> {
     Ok(Reply::json(202, &json!({ "id": id })))
 }
 
-fn throw_away(state: &State, topic: &str, id: &str) -> Result<Reply, Refusal> {
+fn delete(state: &State, topic: &str, id: &str) -> Result<Reply, Refusal> {
     let dead = keys::dead(topic, id);
     if !state.has(&dead)? {
         return Err(no_such_letter());

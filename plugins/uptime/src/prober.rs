@@ -1,4 +1,4 @@
-//! The service half: asks each URL when it is time to.
+//! Asks each URL when it is time to.
 //!
 //! State that cannot be used for a while costs the samples of that while.
 
@@ -27,18 +27,18 @@ const AT_ONCE: usize = 16;
 /// The longest error that is kept, in characters.
 const ERROR_MAX: usize = 120;
 
-/// Works until the term is ending. Questions that are open then are dropped.
+/// Works until the term is ending. Probes without an answer are dropped then.
 pub(crate) fn perform(ending: &Pollable, state: &State) {
-    let mut rounds = Rounds {
+    let mut prober = Prober {
         state,
         fencing_token: term::current().fencing_token,
         checks: BTreeMap::new(),
         due: BTreeMap::new(),
-        open: BTreeMap::new(),
+        in_flight: BTreeMap::new(),
     };
     let (mut look, mut told) = (Moment::now(), None);
     while !ending.ready() {
-        let trouble = rounds.step(Moment::now() >= look).err().map(String::from);
+        let trouble = prober.step(Moment::now() >= look).err().map(String::from);
         if trouble.is_some() && trouble != told {
             eprintln!("{}", trouble.as_deref().unwrap_or_default());
         }
@@ -46,28 +46,29 @@ pub(crate) fn perform(ending: &Pollable, state: &State) {
         if Moment::now() >= look {
             look = Moment::now().plus(LOOK);
         }
-        let open: Vec<_> = rounds.open.values().flat_map(|open| open.flight.pollables()).collect();
-        poll(&open.iter().chain([ending, &look.pollable()]).collect::<Vec<_>>());
+        let in_flight: Vec<_> =
+            prober.in_flight.values().flat_map(|probe| probe.flight.pollables()).collect();
+        poll(&in_flight.iter().chain([ending, &look.pollable()]).collect::<Vec<_>>());
     }
 }
 
-/// A question without an answer yet.
-struct Open {
+/// A request without an answer yet.
+struct Probe {
     check: Check,
     at: u64,
     flight: Flight,
 }
 
-struct Rounds<'a> {
+struct Prober<'a> {
     state: &'a State,
     fencing_token: u64,
     checks: BTreeMap<String, Check>,
     /// When each is asked next, and the check that this is true of.
     due: BTreeMap<String, (Moment, Check)>,
-    open: BTreeMap<String, Open>,
+    in_flight: BTreeMap<String, Probe>,
 }
 
-impl Rounds<'_> {
+impl Prober<'_> {
     fn step(&mut self, look: bool) -> Result<(), StateError> {
         if look {
             self.look()?;
@@ -87,9 +88,9 @@ impl Rounds<'_> {
             self.state.delete(&keys)?;
         }
         self.due.retain(|name, (_, check)| self.checks.get(name) == Some(check));
-        self.open.retain(|name, open| self.checks.get(name) == Some(&open.check));
+        self.in_flight.retain(|name, probe| self.checks.get(name) == Some(&probe.check));
         for (name, check) in self.checks.clone() {
-            if !self.due.contains_key(&name) && !self.open.contains_key(&name) {
+            if !self.due.contains_key(&name) && !self.in_flight.contains_key(&name) {
                 let wait = self.wait(&name, &check)?;
                 self.due.insert(name, (Moment::now().plus(wait), check));
             }
@@ -109,13 +110,13 @@ impl Rounds<'_> {
     fn ask(&mut self) {
         let now = Moment::now();
         let due: Vec<_> = self.due.iter().filter(|(_, (at, _))| *at <= now).collect();
-        let room = AT_ONCE.saturating_sub(self.open.len());
+        let room = AT_ONCE.saturating_sub(self.in_flight.len());
         let names: Vec<_> = due.into_iter().take(room).map(|(name, _)| name.clone()).collect();
         for name in names {
             let Some((_, check)) = self.due.remove(&name) else { continue };
-            match question(&check) {
+            match request(&check) {
                 Ok(flight) => {
-                    self.open.insert(name, Open { check, at: wall_ms(), flight });
+                    self.in_flight.insert(name, Probe { check, at: wall_ms(), flight });
                 }
                 Err(failure) => {
                     eprintln!("{name} cannot be asked: {}", failure.text());
@@ -134,13 +135,13 @@ impl Rounds<'_> {
 
     /// Takes down the answers that have come.
     fn hear(&mut self) -> Result<(), StateError> {
-        let advance = |(name, open): (&String, &mut Open)| {
-            Some((name.clone(), open.flight.age_ms(), open.flight.advance()?))
+        let advance = |(name, probe): (&String, &mut Probe)| {
+            Some((name.clone(), probe.flight.age_ms(), probe.flight.advance()?))
         };
-        let over: Vec<_> = self.open.iter_mut().filter_map(advance).collect();
+        let over: Vec<_> = self.in_flight.iter_mut().filter_map(advance).collect();
         let mut samples = Vec::new();
         for (name, took, answer) in over {
-            let Some(Open { check, at, .. }) = self.open.remove(&name) else { continue };
+            let Some(Probe { check, at, .. }) = self.in_flight.remove(&name) else { continue };
             let (status, error) = match answer {
                 Ok(status) => (Some(status), None),
                 Err(Failure::Other(text)) => (None, Some(text.chars().take(ERROR_MAX).collect())),
@@ -166,7 +167,7 @@ impl Rounds<'_> {
     }
 }
 
-fn question(check: &Check) -> Result<Flight, Failure> {
+fn request(check: &Check) -> Result<Flight, Failure> {
     let url = Url::parse(&check.url)?;
     let headers = [("user-agent".to_owned(), b"soloist-uptime".to_vec())];
     let outgoing = Outgoing { method: "GET", url: &url, headers: &headers, body: b"" };

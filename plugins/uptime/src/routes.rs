@@ -1,4 +1,4 @@
-//! The http half: what is checked, and what came of it.
+//! Answers requests: makes checks, and shows what came of them.
 
 use kit::{
     client::Url,
