@@ -9,7 +9,7 @@ use soloist_text::with_causes;
 use tokio::time::Instant;
 
 use crate::{
-    postgres_server::PostgresDatabase,
+    postgres_database::PostgresDatabase,
     world::{LONG, REQUEST_TIMEOUT, World, next, queue, soon},
 };
 
