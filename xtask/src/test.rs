@@ -6,9 +6,9 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use soloist_devtools::cargo::cargo;
 use soloist_devtools::languages::{self, Language};
-use soloist_devtools::{cmd, etcd, guests, paths, setup};
+use soloist_devtools::{cmd, databases, etcd, guests, paths, setup};
 
-use crate::{databases, examples, faketime, haproxy};
+use crate::{examples, faketime, haproxy};
 
 /// The end-to-end tests of plugins in other languages.
 const LANGUAGES: &str = "languages::";
@@ -25,6 +25,13 @@ pub(crate) fn all_languages() -> Result<()> {
     let redis = databases::redis()?;
     let servers = [("SOLOIST_TEST_REDIS", redis.to_str().context("its path is text")?)];
     run_with(&only.map(OsString::from), &servers, languages::ALL)
+}
+
+/// Runs the end-to-end tests on PostgreSQL that [`run`] leaves out, and all of them behind a pooler.
+pub(crate) fn all_stores() -> Result<()> {
+    let only =
+        ["-p", "soloist", "--test", "e2e", "--", "--ignored", "::postgres::", "::pgbouncer::"];
+    run_with(&only.map(OsString::from), &[], &[])
 }
 
 /// Runs `cargo test` with `extra`. The tests get more variables in their `environment`, and example
