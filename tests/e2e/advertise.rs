@@ -15,7 +15,7 @@ use crate::harness::{
     process::{Ended, Process, agrees, run, soloist},
 };
 
-crate::on_both_stores!(
+crate::on_all_stores!(
     a_request_that_goes_astray_says_whose_address_is_wrong,
     an_address_that_leads_nowhere_is_shown_where_it_is_needed,
 );

@@ -7,7 +7,7 @@ use crate::harness::{
     crowd::Crowd,
 };
 
-crate::on_both_stores!(a_frozen_leader_answers_nothing_stale, tokens_never_go_back,);
+crate::on_all_stores!(core: a_frozen_leader_answers_nothing_stale, tokens_never_go_back,);
 
 async fn a_frozen_leader_answers_nothing_stale(kind: Kind) {
     let cluster = Cluster::new(kind).await.brief().with_three().await;

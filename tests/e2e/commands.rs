@@ -8,7 +8,8 @@ use crate::harness::{
     process::{Ended, agrees, run, soloist, until_readiness},
 };
 
-crate::on_both_stores!(
+crate::on_all_stores!(
+    core:
     a_leader_switches_over,
     a_leader_hands_over_to_a_host_that_is_named,
     another_leader_than_the_one_that_is_named_is_no_success,

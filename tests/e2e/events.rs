@@ -10,7 +10,8 @@ use crate::harness::{
     process::{run, soloist},
 };
 
-crate::on_both_stores!(
+crate::on_all_stores!(
+    core:
     a_change_of_leaders_is_told_with_its_cause,
     a_lost_leader_is_told_as_seen,
     a_line_that_is_quiet_shows_that_it_is_alive,

@@ -14,7 +14,7 @@ use crate::harness::{
     target::{Came, Target},
 };
 
-crate::on_both_stores!(
+crate::on_all_stores!(
     a_webhook_outlives_the_leader_that_took_it,
     no_webhook_is_lost_or_overtaken_while_leaders_change,
     a_dead_letter_lets_the_next_one_by_and_can_be_tried_again,

@@ -24,7 +24,7 @@ use crate::harness::{
     guests, own_address,
 };
 
-crate::on_both_stores!(what_a_frozen_leader_left_undone_is_refused_when_it_wakes);
+crate::on_all_stores!(core: what_a_frozen_leader_left_undone_is_refused_when_it_wakes);
 
 /// The maximum number of clusters: more would only wait for the disk.
 const CLUSTERS: usize = 4;

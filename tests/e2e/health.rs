@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-crate::on_both_stores!(
+crate::on_all_stores!(
     what_fails_on_one_host_runs_on_another,
     what_fails_everywhere_is_parked_and_the_rest_goes_on,
     alone_a_host_parks_at_once,

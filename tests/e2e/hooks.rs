@@ -8,7 +8,8 @@ use crate::harness::{
     process::agrees,
 };
 
-crate::on_both_stores!(
+crate::on_all_stores!(
+    core:
     a_hook_has_done_its_work_before_the_first_answer,
     a_failing_hook_hands_over,
     a_hook_that_takes_too_long_hands_over,

@@ -23,7 +23,8 @@ use crate::harness::{
     process::{agrees, run, soloist},
 };
 
-crate::on_both_stores!(
+crate::on_all_stores!(
+    core:
     killed_leaders_and_missed_runs_that_are_skipped,
     killed_leaders_and_missed_runs_of_which_the_latest_is_run,
     killed_leaders_and_missed_runs_that_are_all_run,

@@ -11,7 +11,8 @@ use crate::harness::{
     guests,
 };
 
-crate::on_both_stores!(
+crate::on_all_stores!(
+    core:
     one_host_alone_leads,
     a_graceful_stop_hands_over,
     ctrl_c_is_a_graceful_stop,

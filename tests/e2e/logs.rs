@@ -15,7 +15,7 @@ use crate::harness::{
     process::{agrees, run, soloist},
 };
 
-crate::on_both_stores!(
+crate::on_all_stores!(
     what_the_leader_prints_is_had_from_any_host,
     who_follows_is_led_from_leader_to_leader,
 );

@@ -1,7 +1,7 @@
-//! End-to-end tests: real `soloist` processes, a real etcd and the embedded store, real components,
-//! and clients that check everything.
+//! End-to-end tests: real `soloist` processes, a real etcd, a real PostgreSQL and the embedded store,
+//! real components, and clients that check everything.
 //!
-//! `cargo xtask test` runs them; it builds the components and finds etcd.
+//! `cargo xtask test` runs them; it builds the components and finds etcd and PostgreSQL.
 
 #![allow(
     clippy::expect_used,
@@ -40,6 +40,7 @@ mod openapi;
 mod packaging;
 mod plugin;
 mod plugins;
+mod postgres_faults;
 mod refusals;
 mod removal;
 mod service_manager;
@@ -61,21 +62,39 @@ mod traces;
 mod tutorial;
 mod work;
 
-/// Makes a test of each function for each store: both stores must behave alike.
-macro_rules! on_both_stores {
-    ($($name:ident),+ $(,)?) => {
-        mod sqlite {
+/// Makes a test of each function for each store: all stores must behave alike.
+///
+/// After `core:` are functions that `cargo xtask test` runs on a PostgreSQL as well. All others are
+/// run there, and all of them behind a pooler, by `cargo xtask ci`.
+macro_rules! on_all_stores {
+    (core: $($name:ident),+ $(,)?) => {
+        crate::on_all_stores!(@always sqlite Sqlite $($name)+);
+        crate::on_all_stores!(@always etcd Etcd $($name)+);
+        crate::on_all_stores!(@always postgres Postgres $($name)+);
+        crate::on_all_stores!(@in_ci pgbouncer PgBouncer $($name)+);
+    };
+    (@always $store:ident $kind:ident $($name:ident)+) => {
+        mod $store {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $name() {
-                super::$name(crate::harness::cluster::Kind::Sqlite).await;
-            })+
-        }
-        mod etcd {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $name() {
-                super::$name(crate::harness::cluster::Kind::Etcd).await;
+                super::$name(crate::harness::cluster::Kind::$kind).await;
             })+
         }
     };
+    (@in_ci $store:ident $kind:ident $($name:ident)+) => {
+        mod $store {
+            $(#[tokio::test(flavor = "multi_thread")]
+            #[ignore = "it is slow: `cargo xtask ci` runs it"]
+            async fn $name() {
+                super::$name(crate::harness::cluster::Kind::$kind).await;
+            })+
+        }
+    };
+    ($($name:ident),+ $(,)?) => {
+        crate::on_all_stores!(@always sqlite Sqlite $($name)+);
+        crate::on_all_stores!(@always etcd Etcd $($name)+);
+        crate::on_all_stores!(@in_ci postgres Postgres $($name)+);
+        crate::on_all_stores!(@in_ci pgbouncer PgBouncer $($name)+);
+    };
 }
-pub(crate) use on_both_stores;
+pub(crate) use on_all_stores;

@@ -11,7 +11,7 @@ use crate::harness::{
     process::Process,
 };
 
-crate::on_both_stores!(
+crate::on_all_stores!(
     a_hand_over_is_measured,
     what_is_alive_is_counted,
     requests_are_counted_by_what_came_of_them,

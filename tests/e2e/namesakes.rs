@@ -8,7 +8,8 @@ use crate::harness::{
     process::{Process, agrees, readiness, run, soloist},
 };
 
-crate::on_both_stores!(
+crate::on_all_stores!(
+    core:
     a_namesake_stands_for_nothing_until_the_name_is_free,
     a_namesake_is_not_taken_for_the_leader_of_its_name,
     a_host_that_comes_back_after_a_crash_is_no_namesake,

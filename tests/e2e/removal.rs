@@ -13,7 +13,8 @@ use crate::{
     },
 };
 
-crate::on_both_stores!(
+crate::on_all_stores!(
+    core:
     a_host_that_is_removed_leaves_and_stays_out_until_it_is_admitted,
     a_host_whose_session_ran_out_does_not_come_back,
     an_order_whose_answer_is_lost_says_so,

@@ -13,7 +13,7 @@ use crate::harness::{
     process::Process,
 };
 
-crate::on_both_stores!(changes_of_leadership_leave_nothing_behind, who_stands_by_takes_little);
+crate::on_all_stores!(changes_of_leadership_leave_nothing_behind, who_stands_by_takes_little);
 
 /// How often the leadership changes; `SOLOIST_CHANGES` sets another number.
 fn changes() -> usize {

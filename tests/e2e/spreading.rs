@@ -12,7 +12,7 @@ use crate::harness::{
     process::{Ended, agrees, run, soloist},
 };
 
-crate::on_both_stores!(
+crate::on_all_stores!(
     groups_are_spread_whoever_comes_and_goes,
     hosts_that_do_not_agree_on_it_are_told_so,
 );

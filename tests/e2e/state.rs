@@ -11,7 +11,7 @@ use crate::harness::{
     process::soloist,
 };
 
-crate::on_both_stores!(people_read_and_write_state, state_outlives_leaders_and_restarts);
+crate::on_all_stores!(core: people_read_and_write_state, state_outlives_leaders_and_restarts);
 
 /// `soloist state` against one host.
 struct StateCommands(String);

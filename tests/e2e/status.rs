@@ -8,7 +8,7 @@ use crate::harness::{
     process::{agrees, run, soloist, until_readiness},
 };
 
-crate::on_both_stores!(every_host_knows_the_cluster, the_command_prints_it, health_is_told,);
+crate::on_all_stores!(core: every_host_knows_the_cluster, the_command_prints_it, health_is_told,);
 
 async fn every_host_knows_the_cluster(kind: Kind) {
     let mut cluster = Cluster::of_three(kind).await;

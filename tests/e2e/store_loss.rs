@@ -32,13 +32,13 @@ use crate::harness::{
 
 /// The TTL of terms that must continue: what is left of it after one lost renewal is more than the
 /// delays of a busy machine.
-const LONGER_TTL: Duration = Duration::from_secs(3);
+pub(crate) const LONGER_TTL: Duration = Duration::from_secs(3);
 /// How long a take-over may take beyond the TTL: etcd looks for expired leases every 500 ms, and
 /// the winner looks again and starts its actions.
-const TAKE_OVER: Duration = Duration::from_millis(1500);
+pub(crate) const TAKE_OVER: Duration = Duration::from_millis(1500);
 
 /// Waits until a host has kept its lease for longer than a TTL.
-async fn outlives_its_lease(host: &Process) {
+pub(crate) async fn outlives_its_lease(host: &Process) {
     // Renewals are at least one fifth of the TTL apart.
     for _ in 0..6 {
         host.log.event(host.log.len(), "renewed").await;
@@ -46,7 +46,7 @@ async fn outlives_its_lease(host: &Process) {
 }
 
 /// Checks that a host has had one term, and is still in it.
-async fn leads_on(host: &Process, fencing_token: i64) {
+pub(crate) async fn leads_on(host: &Process, fencing_token: i64) {
     let ended = ["stopping", "draining"].map(|event| host.log.events(event).len());
     assert_eq!((host.log.events("leading").len(), ended), (1, [0, 0]), "{}", host.log);
     let group = host.status().await["groups"]["main"].clone();
@@ -63,7 +63,7 @@ async fn is_next(host: &Process) {
 }
 
 /// Checks that a host has kept its first place in the queue.
-fn kept_its_place(host: &Process) {
+pub(crate) fn kept_its_place(host: &Process) {
     assert_eq!(host.log.events("standby").len(), 1, "{}", host.log);
 }
 

@@ -8,7 +8,7 @@ use crate::harness::{
     process::agrees,
 };
 
-crate::on_both_stores!(
+crate::on_all_stores!(
     the_best_is_next_and_takes_over,
     a_better_host_takes_over_where_that_is_wanted,
     labels_are_preferred_in_their_order,

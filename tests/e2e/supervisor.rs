@@ -16,7 +16,8 @@ use crate::harness::{
     process::{NO_SUPERVISOR, Process, run, soloist},
 };
 
-crate::on_both_stores!(
+crate::on_all_stores!(
+    core:
     a_killed_host_is_replaced_at_once_and_comes_back,
     a_host_that_aborts_is_replaced_at_once,
     with_its_supervisor_a_host_ends_too,

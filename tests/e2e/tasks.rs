@@ -57,12 +57,15 @@ async fn take_calls(cluster: &Cluster, host: &str, hosts: &[&str]) {
     known.await.unwrap_or_else(|_| panic!("{host} does not know {hosts:?}"));
 }
 
-/// Waits until `host` executes `count` calls of `work`.
+/// Waits until `host` executes at least `count` calls of `work`.
 async fn under_way(cluster: &Cluster, host: &str, count: usize) {
     let url = format!("{}/metrics", control(cluster, host).await);
-    let wanted = format!("soloist_task_calls_in_flight{{task=\"work\"}} {count}\n");
+    let in_flight = |metrics: &str| {
+        let name = "soloist_task_calls_in_flight{task=\"work\"} ";
+        metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<usize>().ok())
+    };
     let seen = timeout(PATIENCE, async {
-        while !reqwest::get(&url).await.unwrap().text().await.unwrap().contains(&wanted) {
+        while in_flight(&reqwest::get(&url).await.unwrap().text().await.unwrap()) < Some(count) {
             sleep(Duration::from_millis(20)).await;
         }
     });

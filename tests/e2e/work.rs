@@ -8,7 +8,8 @@ use crate::harness::{
     guests, own_address, plugins,
 };
 
-crate::on_both_stores!(
+crate::on_all_stores!(
+    core:
     a_service_works_where_its_host_leads,
     a_failing_action_hands_over,
     a_taken_address_keeps_a_host_out,

@@ -43,6 +43,7 @@ pub(crate) fn run() -> Result<()> {
     setup::run()?;
     lint()?;
     test::run(&[])?;
+    test::all_stores()?;
     test::all_languages()?;
     browser::test()?;
     document()?;
@@ -57,7 +58,7 @@ pub(crate) fn run() -> Result<()> {
     }
     compose::run(&compose::Compose::default())?;
     fuzz::run(None, FUZZING)?;
-    // Ten minutes of the fault bench, with the same plans each time.
+    // Ten minutes of the fault bench on each store, with the same plans each time.
     workspace_package::run(workspace_package::FAULTS, &["check"])
 }
 

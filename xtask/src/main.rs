@@ -11,7 +11,6 @@ mod book;
 mod browser;
 mod ci;
 mod compose;
-mod databases;
 mod demo;
 mod demo_picture;
 mod deploy;

@@ -7,9 +7,9 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use soloist_devtools::cargo::cargo;
 use soloist_devtools::languages::{self, Language};
-use soloist_devtools::{cmd, etcd, guests, paths, setup};
+use soloist_devtools::{cmd, databases, etcd, guests, paths, setup};
 
-use crate::{databases, examples, faketime, haproxy};
+use crate::{examples, faketime, haproxy};
 
 /// How many tests run at a time, unless this variable says another number: tests with real servers
 /// wait more than they compute.
@@ -36,6 +36,13 @@ pub(crate) fn all_languages() -> Result<()> {
 pub(crate) fn table_growth() -> Result<()> {
     let only = ["-p", "soloist-stores", "--test", "store", "a_hundred_thousand", "--", "--ignored"];
     run_with(&only.map(OsString::from), &[], languages::QUICK)
+}
+
+/// Runs the end-to-end tests on PostgreSQL that [`run`] leaves out, and all of them behind a pooler.
+pub(crate) fn all_stores() -> Result<()> {
+    let only =
+        ["-p", "soloist", "--test", "e2e", "--", "--ignored", "::postgres::", "::pgbouncer::"];
+    run_with(&only.map(OsString::from), &[], &[])
 }
 
 /// Runs `cargo test` with `extra`. The tests get more variables in their `environment`, and example

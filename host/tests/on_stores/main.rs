@@ -22,6 +22,11 @@ mod call_queue_service;
 #[expect(dead_code, reason = "the stores' own tests need more of it")]
 mod etcd_server;
 mod ledger;
+#[path = "../../stores/tests/store/pgbouncer.rs"]
+mod pgbouncer;
+#[path = "../../stores/tests/store/postgres_database.rs"]
+#[expect(dead_code, reason = "the stores' own tests need more of it")]
+mod postgres_database;
 #[path = "../../stores/tests/store/postgres_server.rs"]
 #[expect(dead_code, reason = "the stores' own tests need more of it")]
 mod postgres_server;

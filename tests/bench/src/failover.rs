@@ -1,9 +1,10 @@
 //! How long the web address is without an answer, when the leader is stopped or its process is
 //! killed under its supervisor.
 //!
-//! Three hosts share one web address and an etcd. Each run sends the leader a signal and measures
+//! Three hosts share one web address and a store. Each run sends the leader a signal and measures
 //! the time from there to the first good answer of another host. Each request has a new connection.
 
+use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
@@ -13,10 +14,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rustix::process::{Signal, kill_process};
 use serde_json::Value;
+use soloist_devtools::cmd;
 use soloist_devtools::process::{PATIENCE, Running, free_address};
 use soloist_devtools::times::{Times, ms};
-use soloist_devtools::{cmd, etcd};
 
+use super::store::{BenchStore, RunningStore};
 use super::{BenchContext, etcd_lock, web};
 
 /// The pause between two requests. A much shorter one would keep a core from the hosts.
@@ -33,11 +35,23 @@ pub(super) enum Loss {
     Planned,
     /// Its process gets SIGKILL; its supervisor lives.
     Crash,
+    /// Both get SIGKILL.
+    MachineCrash,
 }
 
-pub(super) fn run(context: &BenchContext, runs: usize, loss: Loss) -> Result<()> {
-    let (_etcd, endpoint) = start_etcd(&etcd::ensure()?, context, "etcd")?;
-    let mut cluster = FailoverCluster::start(context, endpoint)?;
+/// What is measured.
+pub(super) struct FailoverPlan {
+    pub(super) runs: usize,
+    pub(super) loss: Loss,
+    pub(super) store: BenchStore,
+    /// The lease, in seconds.
+    pub(super) ttl: u64,
+}
+
+pub(super) fn run(context: &BenchContext, plan: &FailoverPlan) -> Result<()> {
+    let FailoverPlan { runs, loss, store, ttl } = *plan;
+    let server = RunningStore::start(store, context)?;
+    let mut cluster = FailoverCluster::start(context, &server.url, ttl)?;
     let mut times = Times::default();
     for run in 1..=runs {
         let (leader, time) = cluster.lose_leader(loss)?;
@@ -46,20 +60,21 @@ pub(super) fn run(context: &BenchContext, runs: usize, loss: Loss) -> Result<()>
         cluster.restart(&leader)?;
     }
     drop(cluster);
-    match loss {
-        Loss::Planned => compare(endpoint, runs, &times),
-        Loss::Crash => {
-            println!("\n{runs} crashes (kill -9), from the signal to the next good answer:");
-            println!("soloist       {times}");
-            Ok(())
-        }
+    let what = match loss {
+        Loss::Planned => "planned hand-overs",
+        Loss::Crash => "crashes (kill -9)",
+        Loss::MachineCrash => "crashes of a machine (kill -9 of supervisor and process)",
+    };
+    println!("\n{runs} {what}, leases of {ttl} s, from the signal to the next good answer:");
+    println!("soloist       {times}");
+    match (loss, server.etcd) {
+        (Loss::Planned, Some(endpoint)) => compare(endpoint, runs),
+        _ => Ok(()),
     }
 }
 
-/// Prints the measured hand-overs next to those of `etcdctl lock`.
-fn compare(endpoint: SocketAddr, runs: usize, times: &Times) -> Result<()> {
-    println!("\n{runs} planned hand-overs, from the signal to the next good answer:");
-    println!("soloist       {times}");
+/// Prints the hand-overs of `etcdctl lock` to compare with.
+fn compare(endpoint: SocketAddr, runs: usize) -> Result<()> {
     match cmd::find("etcdctl") {
         Some(etcdctl) => {
             let locks = etcd_lock::measure(&etcdctl, endpoint, runs)?;
@@ -70,28 +85,6 @@ fn compare(endpoint: SocketAddr, runs: usize, times: &Times) -> Result<()> {
     Ok(())
 }
 
-/// Starts an etcd with its data in the folder `data` of the scratch folder.
-pub(super) fn start_etcd(
-    program: &Path,
-    context: &BenchContext,
-    data: &str,
-) -> Result<(Running, SocketAddr)> {
-    let (client, peer) = (free_address()?, free_address()?);
-    let (client_url, peer_url) = (format!("http://{client}"), format!("http://{peer}"));
-    let mut command = Command::new(program);
-    command
-        .arg("--data-dir")
-        .arg(context.scratch.join(data))
-        .args(["--listen-client-urls", &client_url])
-        .args(["--advertise-client-urls", &client_url])
-        .args(["--listen-peer-urls", &peer_url])
-        .args(["--initial-advertise-peer-urls", &peer_url])
-        .args(["--initial-cluster", &format!("default={peer_url}")]);
-    let mut etcd = Running::start("etcd", &mut command)?;
-    etcd.wait_until("healthy", || web::is_ok(client, "/health"))?;
-    Ok((etcd, client))
-}
-
 /// Three hosts with the same web address.
 struct FailoverCluster {
     hosts: Vec<FailoverHost>,
@@ -99,12 +92,16 @@ struct FailoverCluster {
 }
 
 impl FailoverCluster {
-    fn start(context: &BenchContext, etcd: SocketAddr) -> Result<Self> {
+    fn start(context: &BenchContext, store: &str, ttl: u64) -> Result<Self> {
         let web = free_address()?;
         let config = context.configure(web)?;
+        // The default stop time-out leaves a TTL of 1 s no room for a lost renewal.
+        let stop = if ttl < 2 { "stop_timeout = \"300ms\"\n" } else { "" };
+        let settings = fs::read_to_string(&config)?;
+        fs::write(&config, format!("{settings}[lease]\nttl = \"{ttl}s\"\n{stop}"))?;
         let mut hosts = Vec::new();
         for name in ["a", "b", "c"] {
-            hosts.push(FailoverHost::start(name, context, &config, etcd)?);
+            hosts.push(FailoverHost::start(name, context, &config, store)?);
         }
         for host in &mut hosts {
             host.wait_until_ready()?;
@@ -146,6 +143,7 @@ impl FailoverCluster {
         match loss {
             Loss::Planned => process.signal(Signal::TERM)?,
             Loss::Crash => kill_process(crashing?, Signal::KILL)?,
+            Loss::MachineCrash => process.signal_family(Signal::KILL)?,
         }
         let next = self.answering(&leader);
         let time = signalled.elapsed();
@@ -158,7 +156,7 @@ impl FailoverCluster {
     fn restart(&mut self, name: &str) -> Result<()> {
         let host = self.host(name)?;
         // After several crashes, a supervisor waits longer and longer before it restarts its host.
-        host.process.signal(Signal::TERM)?;
+        let _ = host.process.signal(Signal::TERM);
         host.process.join()?;
         host.process = Running::start(name, &mut host.command)?;
         host.wait_until_standby()
@@ -182,7 +180,7 @@ impl FailoverHost {
         name: &'static str,
         context: &BenchContext,
         config: &Path,
-        etcd: SocketAddr,
+        store: &str,
     ) -> Result<Self> {
         let control = free_address()?;
         let mut command = context.soloist(&context.plugins);
@@ -190,7 +188,7 @@ impl FailoverHost {
             .arg("--config")
             .arg(config)
             .args(["--name", name])
-            .args(["--store", &format!("etcd://{etcd}")])
+            .args(["--store", store])
             .args(["--listen", &control.to_string()]);
         Ok(Self { name, control, process: Running::start(name, &mut command)?, command })
     }

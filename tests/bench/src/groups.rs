@@ -12,7 +12,7 @@ use serde_json::Value;
 use soloist_devtools::process::{Running, free_address};
 use soloist_devtools::{etcd, guests};
 
-use super::failover::start_etcd;
+use super::store::start_etcd;
 use super::{BenchContext, web};
 
 const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];

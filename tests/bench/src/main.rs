@@ -13,7 +13,9 @@ mod figures;
 mod groups;
 mod http;
 mod plugins;
+mod postgres;
 mod relay;
+mod store;
 mod tasks;
 mod web;
 
@@ -27,6 +29,9 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use soloist_devtools::cargo::cargo;
 use soloist_devtools::{cmd, etcd, guests, setup, soloist};
+
+use self::failover::{FailoverPlan, Loss};
+use self::store::BenchStore;
 
 /// Measure soloist and its alternatives
 #[derive(Parser)]
@@ -67,6 +72,15 @@ enum Bench {
         /// Kill the leader's process (`kill -9`) under its supervisor instead
         #[arg(long)]
         crash: bool,
+        /// Kill its supervisor as well, as a crash of its machine would
+        #[arg(long, conflicts_with = "crash")]
+        machine_crash: bool,
+        /// The store of the hosts
+        #[arg(long, value_enum, default_value_t = BenchStore::Etcd)]
+        store: BenchStore,
+        /// The lease, in seconds
+        #[arg(long, default_value_t = 5)]
+        ttl: u64,
     },
 }
 
@@ -102,9 +116,14 @@ fn run(bench: &Bench) -> Result<()> {
         Bench::Plugins => plugins::run(&context),
         Bench::Tasks => tasks::run(&context),
         Bench::Relay { runs } => relay::run(&context, (*runs).max(1)),
-        Bench::Failover { runs, crash } => {
-            let loss = if *crash { failover::Loss::Crash } else { failover::Loss::Planned };
-            failover::run(&context, (*runs).max(1), loss)
+        Bench::Failover { runs, crash, machine_crash, store, ttl } => {
+            let loss = match (crash, machine_crash) {
+                (false, false) => Loss::Planned,
+                (true, _) => Loss::Crash,
+                (false, true) => Loss::MachineCrash,
+            };
+            let runs = (*runs).max(1);
+            failover::run(&context, &FailoverPlan { runs, loss, store: *store, ttl: *ttl })
         }
     }
 }

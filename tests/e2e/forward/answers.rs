@@ -12,7 +12,7 @@ use tokio::{
 use super::{Forwarding, rest, told};
 use crate::harness::{PATIENCE, cluster::Kind, guests, plugins};
 
-crate::on_both_stores!(
+crate::on_all_stores!(
     every_host_answers_what_the_leader_says,
     bodies_pass_in_both_directions,
     standbys_redirect_to_where_the_leader_answers,

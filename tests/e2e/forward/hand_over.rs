@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Forwarding, millis};
 use crate::harness::{PATIENCE, TTL, cluster::Kind, guests};
 
-crate::on_both_stores!(hand_overs_lose_no_request, restarts_lose_no_request);
+crate::on_all_stores!(core: hand_overs_lose_no_request, restarts_lose_no_request);
 
 /// 200 requests a second.
 const TICK: Duration = Duration::from_millis(5);

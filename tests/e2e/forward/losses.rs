@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{Forwarding, rest, told};
 use crate::harness::{TTL, cluster::Kind, guests};
 
-crate::on_both_stores!(
+crate::on_all_stores!(
     what_may_be_repeated_is_answered_by_the_next_leader,
     what_may_not_be_repeated_is_not,
     an_answer_that_breaks_off_breaks_off_for_the_client,

@@ -7,7 +7,7 @@ use reqwest::Client;
 use super::*;
 use crate::harness::{exit::UNAVAILABLE, guests};
 
-crate::on_both_stores!(
+crate::on_all_stores!(
     hosts_let_each_other_in_by_their_token,
     a_host_with_another_token_is_a_stranger,
 );

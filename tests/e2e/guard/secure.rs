@@ -14,7 +14,7 @@ use super::*;
 use crate::harness::exit::{DENIED, UNAVAILABLE, USAGE};
 use crate::harness::{certificates, guests};
 
-crate::on_both_stores!(hosts_and_people_know_each_other_by_certificates);
+crate::on_all_stores!(hosts_and_people_know_each_other_by_certificates);
 
 const TLS: &str = "cert = \"host.pem\", key = \"host.key\", ca = \"authority.pem\"";
 

@@ -13,6 +13,8 @@ use super::{
     client::Web,
     etcd::Etcd,
     own_address, plugins,
+    postgres::Database,
+    postgres_server::ForeignSession,
     process::{NO_SUPERVISOR, Process, agrees, soloist},
 };
 
@@ -21,11 +23,23 @@ use super::{
 pub(crate) enum Kind {
     Sqlite,
     Etcd,
+    Postgres,
+    /// A PostgreSQL behind a pooler in transaction mode.
+    PgBouncer,
+}
+
+/// What keeps a store from responding.
+pub(crate) enum HeldStore {
+    Etcd,
+    Postgres(#[expect(dead_code, reason = "it is held")] ForeignSession),
+    Sqlite(#[expect(dead_code, reason = "it is held")] rusqlite::Connection),
 }
 
 pub(crate) struct Cluster {
     pub(crate) folder: TempDir,
     pub(crate) etcd: Option<Etcd>,
+    /// The database, if the store is a PostgreSQL.
+    pub(crate) database: Option<Database>,
     pub(crate) web_at: SocketAddr,
     pub(crate) web: Web,
     pub(crate) hosts: BTreeMap<&'static str, Process>,
@@ -45,11 +59,14 @@ impl Cluster {
 
     /// A cluster without hosts, whose web action is `plugin`.
     pub(crate) async fn with_plugin(kind: Kind, plugin: PathBuf) -> Self {
-        let etcd = match kind {
-            Kind::Etcd => Some(Etcd::started().await),
-            Kind::Sqlite => None,
-        };
-        Self::on(etcd, plugin)
+        let mut cluster = Self::on(None, plugin);
+        match kind {
+            Kind::Etcd => cluster.etcd = Some(Etcd::started().await),
+            Kind::Postgres => cluster.database = Some(Database::direct()),
+            Kind::PgBouncer => cluster.database = Some(Database::pooled()),
+            Kind::Sqlite => {}
+        }
+        cluster
     }
 
     /// A cluster on this etcd, which need not run.
@@ -59,7 +76,8 @@ impl Cluster {
         let web_at = at(own_address(), 3000);
         let web = Web::new(web_at);
         let (hosts, ttl, supervised) = (BTreeMap::new(), CALM_TTL, false);
-        Self { folder, etcd, web_at, web, hosts, ttl, supervised, plugin, store: None }
+        let (database, store) = (None, None);
+        Self { folder, etcd, database, web_at, web, hosts, ttl, supervised, plugin, store }
     }
 
     /// A cluster without hosts on the store at `url`, whose web action is `i-am-server`.
@@ -68,18 +86,30 @@ impl Cluster {
         Self { store: Some(url), ttl, ..Self::on(None, plugin) }
     }
 
+    /// The same cluster with another web action.
+    pub(crate) fn running(self, plugin: PathBuf) -> Self {
+        Self { plugin, ..self }
+    }
+
     /// The settings that all hosts share, followed by `more`.
     pub(crate) fn configuration(&self, more: &str) -> String {
-        let store = match (&self.store, &self.etcd) {
-            (Some(store), _) => store.clone(),
-            (None, Some(etcd)) => format!("etcd://{}", etcd.endpoint()),
-            (None, None) => format!("sqlite:{}", self.folder.path().join("soloist.db").display()),
-        };
+        let store = self.store.clone().unwrap_or_else(|| self.own_store());
         let (ttl, web, plugin) = (self.ttl.as_secs(), self.web_at, self.plugin.display());
+        // The default stop time-out leaves a TTL of 1 s no room for a lost renewal.
+        let stop = if ttl < 2 { "stop_timeout = \"300ms\"\n" } else { "" };
         format!(
-            "cluster = \"test\"\nstore = \"{store}\"\n[lease]\nttl = \"{ttl}s\"\n\
+            "cluster = \"test\"\nstore = \"{store}\"\n[lease]\nttl = \"{ttl}s\"\n{stop}\
              [action.web]\nplugin = \"{plugin}\"\nlisten = \"{web}\"\n{more}"
         )
+    }
+
+    /// The URL of the store that this has made.
+    fn own_store(&self) -> String {
+        match (&self.etcd, &self.database) {
+            (Some(etcd), _) => format!("etcd://{}", etcd.endpoint()),
+            (None, Some(database)) => database.url(),
+            (None, None) => format!("sqlite:{}", self.folder.path().join("soloist.db").display()),
+        }
     }
 
     /// The command that runs host `name` with the shared settings and `more`.
@@ -221,37 +251,49 @@ impl Cluster {
     /// it would hold up all hosts.
     pub(crate) async fn freeze(&self, name: &str) {
         let host = self.host(name);
-        host.log.event(host.log.len(), "renewed").await;
-        host.freeze();
+        loop {
+            host.log.event(host.log.len(), "renewed").await;
+            host.freeze();
+            if self.file_is_free() {
+                return;
+            }
+            host.signal(Signal::CONT);
+        }
     }
 
     /// Whether the embedded store's lock is free.
     pub(crate) fn file_is_free(&self) -> bool {
-        if self.etcd.is_some() {
+        if self.etcd.is_some() || self.database.is_some() {
             return true;
         }
-        let file = rusqlite::Connection::open(self.folder.path().join("soloist.db"));
-        let file = file.expect("a store");
-        file.busy_timeout(Duration::ZERO).expect("a setting");
+        let file = self.file(Duration::ZERO);
         file.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_ok()
     }
 
+    fn file(&self, patience: Duration) -> rusqlite::Connection {
+        let file = rusqlite::Connection::open(self.folder.path().join("soloist.db"));
+        let file = file.expect("a store");
+        file.busy_timeout(patience).expect("a setting");
+        file
+    }
+
     /// Makes the store unresponsive, until the result is passed to [`Self::release_store`].
-    pub(crate) fn hold_store(&self) -> Option<rusqlite::Connection> {
+    pub(crate) fn hold_store(&self) -> HeldStore {
         if let Some(etcd) = &self.etcd {
             etcd.freeze();
-            return None;
+            return HeldStore::Etcd;
         }
-        let held = rusqlite::Connection::open(self.folder.path().join("soloist.db"));
-        let held = held.expect("a store");
-        held.busy_timeout(super::PATIENCE).expect("a setting");
+        if let Some(database) = &self.database {
+            return HeldStore::Postgres(database.hold());
+        }
+        let held = self.file(super::PATIENCE);
         held.execute_batch("BEGIN IMMEDIATE").expect("the lock");
-        Some(held)
+        HeldStore::Sqlite(held)
     }
 
     /// Makes the store responsive again.
-    pub(crate) fn release_store(&self, held: Option<rusqlite::Connection>) {
-        if let Some(etcd) = &self.etcd {
+    pub(crate) fn release_store(&self, held: HeldStore) {
+        if let (HeldStore::Etcd, Some(etcd)) = (&held, &self.etcd) {
             etcd.signal(Signal::CONT);
         }
         drop(held);

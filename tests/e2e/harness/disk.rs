@@ -1,7 +1,9 @@
 //! A small disk of its own for a host, which can be full.
 
 use std::{
+    ffi::OsString,
     io::{BufRead, BufReader},
+    os::unix::process::CommandExt,
     path::Path,
     process::{Child, Command as Std, Stdio},
 };
@@ -17,11 +19,25 @@ pub(crate) struct Disk {
 impl Disk {
     /// A disk of `mib` MiB on `folder`.
     pub(crate) fn on(folder: &Path, mib: u32) -> Self {
-        let script = "mount -t tmpfs -o size=\"$1\"m none \"$2\" && echo mounted && exec cat";
+        Self::made_by(Std::new("unshare"), folder, mib)
+    }
+
+    /// The same for programs of the user `uid`, if this is root.
+    pub(crate) fn of(uid: u32, folder: &Path, mib: u32) -> Self {
         let mut holder = Std::new("unshare");
+        if rustix::process::geteuid().is_root() {
+            holder.uid(uid).gid(uid);
+        }
+        Self::made_by(holder, folder, mib)
+    }
+
+    fn made_by(mut holder: Std, folder: &Path, mib: u32) -> Self {
+        let script =
+            "mount -t tmpfs -o mode=700,size=\"$1\"m none \"$2\" && echo mounted && exec cat";
         // Without root's rights, this happens in a user namespace.
-        holder.args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"]);
-        holder.arg(mib.to_string()).arg(folder).stdin(Stdio::piped()).stdout(Stdio::piped());
+        holder.args(["--user", "--map-current-user", "--keep-caps", "--mount"]);
+        holder.args(["sh", "-c", script, "sh", &mib.to_string()]).arg(folder);
+        holder.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut holder = holder.spawn().expect("unshare starts");
         let mut said = String::new();
         let mut output = BufReader::new(holder.stdout.take().expect("piped"));
@@ -30,15 +46,22 @@ impl Disk {
         Self { holder }
     }
 
+    /// What to prefix a command with so that it runs inside the namespace of the disk, in `folder`.
+    pub(crate) fn prefix(&self, folder: &Path) -> Vec<OsString> {
+        let target = self.holder.id().to_string();
+        let enter = ["nsenter", "--user", "--preserve-credentials", "--mount", "--target", &target];
+        // A process that enters a mount namespace starts in its root folder.
+        let then = ["--", "sh", "-c", "cd \"$0\" && exec \"$@\""];
+        let words = enter.into_iter().chain(then).map(OsString::from);
+        words.chain([folder.as_os_str().to_owned()]).collect()
+    }
+
     /// The same command, inside the namespace of the disk.
     pub(crate) fn bring(&self, command: &Command) -> Command {
-        let (plain, target) = (command.as_std(), self.holder.id().to_string());
-        let mut brought = Command::new("nsenter");
-        brought.args(["--user", "--preserve-credentials", "--mount", "--target", &target, "--"]);
-        // A process that enters a mount namespace starts in its root folder.
-        let folder = plain.get_current_dir().unwrap_or(Path::new("/"));
-        brought.args(["sh", "-c", "cd \"$0\" && exec \"$@\""]).arg(folder);
-        brought.arg(plain.get_program()).args(plain.get_args());
+        let plain = command.as_std();
+        let mut prefix = self.prefix(plain.get_current_dir().unwrap_or(Path::new("/"))).into_iter();
+        let mut brought = Command::new(prefix.next().expect("a program"));
+        brought.args(prefix).arg(plain.get_program()).args(plain.get_args());
         brought.stdin(Stdio::null()).kill_on_drop(true);
         for (name, value) in plain.get_envs() {
             match value {

@@ -13,6 +13,11 @@ pub(crate) mod events;
 pub(crate) mod exit;
 pub(crate) mod fake_host;
 pub(crate) mod log;
+#[path = "../../../host/stores/tests/store/pgbouncer.rs"]
+pub(crate) mod pgbouncer;
+pub(crate) mod postgres;
+#[path = "../../../host/stores/tests/store/postgres_server.rs"]
+pub(crate) mod postgres_server;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod target;
@@ -25,7 +30,7 @@ use std::{
     time::Duration,
 };
 
-/// The shortest TTL that both stores accept, for tests that wait for its end.
+/// The shortest TTL that all stores accept, for tests that wait for its end.
 pub(crate) const TTL: Duration = Duration::from_secs(2);
 /// The TTL for all other tests: on a busy machine, too, no lease expires.
 pub(crate) const CALM_TTL: Duration = Duration::from_secs(8);

@@ -1,4 +1,4 @@
-//! A bad network between a host and etcd: slow, one-way, or silently dead.
+//! A bad network between a host and its store: slow, one-way, or silently dead.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -23,7 +23,7 @@ use super::{at, own_address};
 /// The direction of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
-    ToEtcd,
+    ToStore,
     ToHost,
 }
 
@@ -32,7 +32,7 @@ enum Way {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hole {
     None,
-    ToEtcd,
+    ToStore,
     ToHost,
     Both,
 }
@@ -98,7 +98,7 @@ impl Weather {
     fn passes(&self, connection: usize, way: Way) -> bool {
         let held = match self.hole {
             Hole::None => false,
-            Hole::ToEtcd => way == Way::ToEtcd,
+            Hole::ToStore => way == Way::ToStore,
             Hole::ToHost => way == Way::ToHost,
             Hole::Both => true,
         };
@@ -113,13 +113,13 @@ async fn serve(listener: TcpListener, target: String, weather: watch::Sender<Wea
         weather.send_modify(|weather| weather.connections += 1);
         let (target, weather) = (target.clone(), weather.subscribe());
         connections.spawn(async move {
-            // If etcd is down, the client sees a connection that ends at once.
-            let Ok(etcd) = TcpStream::connect(target).await else { return };
-            let ((host_says, to_host), (etcd_says, to_etcd)) =
-                (host.into_split(), etcd.into_split());
+            // If the store is down, the client sees a connection that ends at once.
+            let Ok(store) = TcpStream::connect(target).await else { return };
+            let ((host_says, to_host), (store_says, to_store)) =
+                (host.into_split(), store.into_split());
             join!(
-                pump(host_says, to_etcd, number, Way::ToEtcd, weather.clone()),
-                pump(etcd_says, to_host, number, Way::ToHost, weather),
+                pump(host_says, to_store, number, Way::ToStore, weather.clone()),
+                pump(store_says, to_host, number, Way::ToHost, weather),
             );
         });
     }

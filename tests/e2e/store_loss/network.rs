@@ -110,7 +110,7 @@ async fn a_black_hole_ends_the_term_in_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deaf_etcd_ends_the_term_in_time() {
-    a_hole_ends_the_term_in_time(Hole::ToEtcd).await;
+    a_hole_ends_the_term_in_time(Hole::ToStore).await;
 }
 
 /// etcd receives every renewal, so the lease lives; but the host cannot know that.

@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-crate::on_both_stores!(who_leads_is_not_known_without_the_store);
+crate::on_all_stores!(core: who_leads_is_not_known_without_the_store);
 
 async fn fencing_token(host: &Process) -> String {
     let url = format!("http://{}/metrics", host.api().await);

@@ -21,7 +21,8 @@ use crate::harness::{
     process::{Ended, run, soloist},
 };
 
-crate::on_both_stores!(
+crate::on_all_stores!(
+    core:
     a_queued_call_is_done_and_its_answer_is_kept,
     what_fails_too_often_is_a_dead_letter,
     only_hosts_with_the_label_do_queued_calls,

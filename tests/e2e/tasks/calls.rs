@@ -12,7 +12,7 @@ use crate::harness::{
     process::{Ended, run, soloist},
 };
 
-crate::on_both_stores!(
+crate::on_all_stores!(
     calls_are_spread_over_all_hosts,
     only_hosts_with_the_label_work,
     a_call_ends_everywhere_when_its_time_is_over,

@@ -10,7 +10,7 @@ use crate::harness::{
     plugins,
 };
 
-crate::on_both_stores!(a_list_is_done_by_all_hosts);
+crate::on_all_stores!(a_list_is_done_by_all_hosts);
 
 async fn a_list_is_done_by_all_hosts(kind: Kind) {
     let mut cluster = Cluster::new(kind).await;

@@ -9,7 +9,8 @@ use crate::harness::{
     cluster::{Cluster, Kind},
 };
 
-crate::on_both_stores!(
+crate::on_all_stores!(
+    core:
     every_idempotent_call_has_its_answer_though_a_host_dies,
     a_call_that_may_be_done_only_once_fails_with_its_host,
     a_host_that_stops_loses_no_call,
@@ -80,7 +81,13 @@ async fn calls_go_on_while_the_store_is_away(kind: Kind) {
     }
     let mut cluster = Cluster::new(kind).await.brief();
     three(&mut cluster, &work("")).await;
-    cluster.etcd.as_mut().unwrap().kill().await;
+    let _held = match &mut cluster.etcd {
+        Some(etcd) => {
+            etcd.kill().await;
+            None
+        }
+        None => Some(cluster.hold_store()),
+    };
     cluster.host("a").log.event(0, "store-lost").await;
     let caller = Caller::of(&cluster, "a").await;
     let outcomes = caller.calls(30, 4, "echo x", |_, _| ()).await;

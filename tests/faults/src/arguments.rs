@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 
-use super::kind::Kind;
+use super::kind::{Kind, StoreKind};
 use super::seeds;
 
 /// Run a cluster under faults, and check what clients see (as root)
@@ -44,8 +44,11 @@ pub(super) struct Faults {
     /// A file with a seed a line; each has its share of the time
     #[arg(long, value_name = "FILE", conflicts_with = "seed")]
     pub(super) seeds_file: Option<PathBuf>,
+    /// The store of the hosts
+    #[arg(long, value_enum, default_value_t = StoreKind::Etcd, value_name = "STORE")]
+    pub(super) store: StoreKind,
     /// The lease in seconds; etcd grants whole ones, from 2
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(2..=60))]
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=60))]
     pub(super) ttl: u64,
     /// Only faults of these kinds, as in the report
     #[arg(long, value_delimiter = ',', value_name = "KIND,…")]
@@ -65,8 +68,9 @@ pub(super) struct Inside {
     pub(super) faults: Faults,
     #[arg(long)]
     pub(super) soloist: PathBuf,
+    /// The server of the store.
     #[arg(long)]
-    pub(super) etcd: PathBuf,
+    pub(super) server: PathBuf,
     #[arg(long)]
     pub(super) web: PathBuf,
     #[arg(long)]
@@ -81,6 +85,7 @@ impl Faults {
         let mut arguments: Vec<OsString> = vec!["inside".into()];
         arguments.push(format!("--minutes={}", self.minutes).into());
         arguments.push(format!("--ttl={}", self.ttl).into());
+        arguments.push(format!("--store={}", self.store.name()).into());
         if let Some(seed) = self.seed {
             arguments.push(format!("--seed={seed}").into());
         }
@@ -103,20 +108,19 @@ impl Faults {
     }
 
     pub(super) fn kinds(&self) -> Result<Vec<Kind>> {
+        let all = Kind::of(self.store);
         if self.only.is_empty() {
-            return Ok(Kind::ALL.to_vec());
+            return Ok(all);
         }
-        let kind = |name: &String| Kind::ALL.into_iter().find(|kind| kind.name() == name);
-        self.only
-            .iter()
-            .map(|name| {
-                kind(name).with_context(|| format!("no kind of fault is {name:?}; {}", kinds()))
-            })
-            .collect()
+        let find = |name: &String| {
+            let found = all.iter().copied().find(|kind| kind.name() == name);
+            found.with_context(|| format!("no kind of fault is {name:?}; {}", list(&all)))
+        };
+        self.only.iter().map(find).collect()
     }
 }
 
-fn kinds() -> String {
-    let names: Vec<_> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+fn list(kinds: &[Kind]) -> String {
+    let names: Vec<_> = kinds.iter().map(|kind| kind.name()).collect();
     format!("there are: {}", names.join(", "))
 }

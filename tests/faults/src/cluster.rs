@@ -1,4 +1,4 @@
-//! The cluster under test: networks, etcd, hosts and their clients.
+//! The cluster under test: networks, the store, hosts and their clients.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,12 +11,15 @@ use rustix::process::Signal;
 
 use super::clients::{Clients, LeaderView};
 use super::clock;
+use super::disk::Disk;
 use super::etcdctl::Etcdctl;
 use super::history::Action;
 use super::host::Host;
+use super::kind::StoreKind;
 use super::member::{Member, MemberRole};
 use super::net::{self, Node};
-use super::settings::{PREFIX, Settings};
+use super::postgres::Postgres;
+use super::settings::{PREFIX, Settings, store_url};
 use super::switch::Switch;
 
 const MEMBERS: [Node; 3] = [
@@ -24,6 +27,8 @@ const MEMBERS: [Node; 3] = [
     Node { name: "etcd-2", id: 2 },
     Node { name: "etcd-3", id: 3 },
 ];
+
+const POSTGRES: Node = Node { name: "postgres", id: 4 };
 
 const HOSTS: [Node; 5] = [
     Node { name: "a", id: 11 },
@@ -48,7 +53,9 @@ const FRESH: Duration = Duration::from_millis(200);
 /// The programs and parameters of a cluster.
 pub(super) struct ClusterParts {
     pub(super) soloist: PathBuf,
-    pub(super) etcd: PathBuf,
+    pub(super) store: StoreKind,
+    /// The program of the store's server.
+    pub(super) server: PathBuf,
     /// The actions of every host, each with its plugin.
     pub(super) plugins: Vec<(Action, PathBuf)>,
     pub(super) ttl: Duration,
@@ -62,7 +69,9 @@ pub(super) struct TestCluster {
     // Dropped before the clients, which wait for answers as long as a host runs.
     pub(super) hosts: Vec<Host>,
     pub(super) clients: Clients,
+    /// The members of etcd; none if the store is a PostgreSQL.
     pub(super) members: Vec<Member>,
+    postgres: Option<Postgres>,
     pub(super) switch: Switch,
     pub(super) etcdctl: Etcdctl,
     /// etcd's `--initial-cluster-token`. A cluster with another fencing token is another etcd.
@@ -83,14 +92,23 @@ pub(super) struct TestCluster {
 impl TestCluster {
     /// Starts everything, and waits until one host leads and all others stand by.
     pub(super) fn start(parts: &ClusterParts, interrupted: Arc<AtomicBool>) -> Result<Self> {
-        net::build(&[&MEMBERS[..], &HOSTS[..]].concat())?;
+        let (folder, server, ttl) = (&parts.folder, &parts.server, parts.ttl);
+        let nodes = match parts.store {
+            StoreKind::Etcd => &MEMBERS[..],
+            StoreKind::Postgres => &[POSTGRES],
+        };
+        net::build(&[nodes, &HOSTS[..]].concat())?;
         let switch = Switch::start(parts.seed)?;
-        let folder = &parts.folder;
-        let start = |node: &Node| Member::start(&parts.etcd, *node, &MEMBERS, folder);
-        let members = MEMBERS.iter().map(start).collect::<Result<Vec<_>>>()?;
-        let etcdctl = Etcdctl::sibling(&parts.etcd);
-        let ttl = parts.ttl;
-        let settings = Settings::write(folder, &parts.plugins, &MEMBERS, ttl.as_secs())?;
+        let (members, postgres) = match parts.store {
+            StoreKind::Etcd => {
+                let start = |node: &Node| Member::start(server, *node, &MEMBERS, folder);
+                (MEMBERS.iter().map(start).collect::<Result<Vec<_>>>()?, None)
+            }
+            StoreKind::Postgres => (Vec::new(), Some(Postgres::start(server, POSTGRES, folder)?)),
+        };
+        let etcdctl = Etcdctl::sibling(server);
+        let store = store_url(parts.store, nodes);
+        let settings = Settings::write(folder, &parts.plugins, &store, ttl.as_secs())?;
         let actions = parts.plugins.iter().map(|(action, _)| *action);
         let actions: Vec<_> = actions.filter(|action| *action != Action::Files).collect();
         let patience = ttl * 3 + Duration::from_secs(4);
@@ -99,6 +117,7 @@ impl TestCluster {
             hosts: Vec::new(),
             clients,
             members,
+            postgres,
             switch,
             etcdctl,
             // etcd's default.
@@ -110,8 +129,15 @@ impl TestCluster {
             ended: Vec::new(),
             interrupted,
         };
-        cluster.wait_until("etcd serves", Self::is_store_whole)?;
-        cluster.etcdctl.guard(MEMBERS[0], PREFIX)?;
+        cluster.wait_until("the store serves", Self::is_store_whole)?;
+        match parts.store {
+            StoreKind::Etcd => cluster.etcdctl.guard(MEMBERS[0], PREFIX)?,
+            StoreKind::Postgres => {
+                let is_up = |cluster: &mut Self| Ok(cluster.postgres()?.is_up());
+                cluster.wait_until("PostgreSQL has started", is_up)?;
+                cluster.postgres()?.let_hosts_in()?;
+            }
+        }
         for node in HOSTS {
             cluster.hosts.push(Host::start(&parts.soloist, node, &settings, folder)?);
         }
@@ -119,7 +145,7 @@ impl TestCluster {
         Ok(cluster)
     }
 
-    /// Waits until one host leads and answers, all others stand by, and etcd is complete. If that
+    /// Waits until one host leads and answers, all others stand by, and the store is whole. If that
     /// takes long, the trouble is printed.
     pub(super) fn wait_until_steady(&mut self) -> Result<LeaderView> {
         let deadline = clock::now() + clock::ns(PATIENCE);
@@ -163,9 +189,31 @@ impl TestCluster {
         }
         for member in &mut self.members {
             let _ = member.signal(Signal::CONT);
-            let _ = member.disk.thaw();
-            let _ = member.disk.free();
         }
+        if let Some(server) = &self.postgres {
+            let _ = server.thaw();
+        }
+        for disk in self.disks() {
+            let _ = disk.thaw();
+            let _ = disk.free();
+        }
+    }
+
+    /// The PostgreSQL, if that is the store.
+    pub(super) fn postgres(&mut self) -> Result<&mut Postgres> {
+        self.postgres.as_mut().context("the store is no PostgreSQL")
+    }
+
+    /// The disks of the store.
+    pub(super) fn disks(&mut self) -> impl Iterator<Item = &mut Disk> {
+        let postgres = self.postgres.iter_mut().map(|server| &mut server.disk);
+        self.members.iter_mut().map(|member| &mut member.disk).chain(postgres)
+    }
+
+    /// The nodes of the store.
+    pub(super) fn store_nodes(&self) -> Vec<Node> {
+        let postgres = self.postgres.iter().map(|server| server.node);
+        self.members.iter().map(|member| member.node).chain(postgres).collect()
     }
 
     /// Waits until the process of a host that was asked to stop has ended.
@@ -224,9 +272,10 @@ impl TestCluster {
         host.with_context(|| format!("there is no host {}", node.name))
     }
 
-    /// Whether all members of etcd know their leader and serve.
+    /// Whether all members of etcd know their leader and serve, or the PostgreSQL does.
     pub(super) fn is_store_whole(&mut self) -> Result<bool> {
-        Ok(self.are_members_in()? && self.members.iter().all(Member::is_healthy))
+        let serves = self.postgres.as_ref().is_none_or(Postgres::is_prompt);
+        Ok(serves && self.are_members_in()? && self.members.iter().all(Member::is_healthy))
     }
 
     /// Whether all members of etcd lead or follow, even under an alarm.
@@ -247,6 +296,9 @@ impl TestCluster {
     /// member that comes back may cause an election (etcd: `--pre-vote`, which 3.4 has off), and
     /// that would be a fault of its own.
     fn has_rested(&mut self) -> bool {
+        if let Some(server) = &self.postgres {
+            return server.is_prompt();
+        }
         let changes: Vec<_> = self.members.iter().map(Member::leader_changes).collect();
         let prompt = self.members.iter().all(Member::is_prompt);
         let now = clock::now();
@@ -282,7 +334,9 @@ impl TestCluster {
             }
         }
         if !self.has_rested() {
-            return Some("etcd has changed its leader, or was slow, a moment ago".to_owned());
+            return Some(
+                "the store is slow, or etcd has changed its leader a moment ago".to_owned(),
+            );
         }
         let since = clock::now().saturating_sub(view.last);
         (since > clock::ns(FRESH)).then(|| format!("{} does not answer its clients", view.host))

@@ -29,6 +29,27 @@ pub(super) enum Kind {
     Stranger,
     HungFile,
     FullDisk,
+    ServerRestarted,
+    ServerFrozen,
+    ServerKilled,
+    LockedTable,
+}
+
+/// The store of the hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum StoreKind {
+    Etcd,
+    Postgres,
+}
+
+impl StoreKind {
+    /// The name on the command line.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Etcd => "etcd",
+            Self::Postgres => "postgres",
+        }
+    }
 }
 
 /// How long requests in flight may take in a hand-over; a setting of the hosts.
@@ -67,7 +88,7 @@ impl Bound {
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 24] = [
+    pub(super) const ALL: [Self; 28] = [
         Self::HandOver,
         Self::Crash,
         Self::MachineCrash,
@@ -92,7 +113,40 @@ impl Kind {
         Self::Stranger,
         Self::HungFile,
         Self::FullDisk,
+        Self::ServerRestarted,
+        Self::ServerFrozen,
+        Self::ServerKilled,
+        Self::LockedTable,
     ];
+
+    /// All kinds that this store can have.
+    pub(super) fn of(store: StoreKind) -> Vec<Self> {
+        let is_of_etcd = |kind: &Self| {
+            !matches!(
+                kind,
+                Self::ServerRestarted | Self::ServerFrozen | Self::ServerKilled | Self::LockedTable
+            )
+        };
+        let is_of_postgres = |kind: &Self| {
+            !matches!(
+                kind,
+                Self::MemberIsolated
+                    | Self::EtcdLeaderIsolated
+                    | Self::MemberKilled
+                    | Self::EtcdLeaderStopped
+                    | Self::EtcdDown
+                    | Self::LoginExpiry
+                    | Self::ForeignMember
+                    | Self::NoSpace
+                    | Self::Stranger
+            )
+        };
+        let all = Self::ALL.into_iter();
+        match store {
+            StoreKind::Etcd => all.filter(is_of_etcd).collect(),
+            StoreKind::Postgres => all.filter(is_of_postgres).collect(),
+        }
+    }
 
     /// The name for `--only` and the report.
     pub(super) fn name(self) -> &'static str {
@@ -121,6 +175,10 @@ impl Kind {
             Self::Stranger => "stranger",
             Self::HungFile => "hung-file",
             Self::FullDisk => "full-disk",
+            Self::ServerRestarted => "server-restarted",
+            Self::ServerFrozen => "server-frozen",
+            Self::ServerKilled => "server-killed",
+            Self::LockedTable => "locked-table",
         }
     }
 
@@ -131,10 +189,10 @@ impl Kind {
             Self::Crash => "kill -9 of the leader's process under its supervisor",
             Self::MachineCrash => "kill -9 of the leader's process and supervisor",
             Self::Freeze => "the leader is frozen for 1.2 to 3 TTL (SIGSTOP), and wakes up",
-            Self::PartitionStore => "the leader is cut off from etcd",
+            Self::PartitionStore => "the leader is cut off from the store",
             Self::PartitionAll => "the leader is cut off from everything",
-            Self::OneWayOut => "nothing that the leader sends reaches etcd",
-            Self::OneWayIn => "nothing that etcd sends reaches the leader",
+            Self::OneWayOut => "nothing that the leader sends reaches the store",
+            Self::OneWayIn => "nothing that the store sends reaches the leader",
             Self::MemberIsolated => "an etcd follower is cut off from the other members",
             Self::EtcdLeaderIsolated => "etcd's leader is cut off from the other members",
             Self::MemberKilled => "kill -9 of one etcd member, and restart",
@@ -142,7 +200,7 @@ impl Kind {
             Self::EtcdDown => "kill -9 of all etcd members, and restart",
             Self::Delay => "packets are late by 20 to 200 ms, with jitter",
             Self::Loss => "5 to 30 % of the packets are lost",
-            Self::DiskStall => "etcd's disks do not write (fsfreeze)",
+            Self::DiskStall => "the store's disks do not write (fsfreeze)",
             Self::LoginExpiry => {
                 "logins expire, the second in the queue is killed, and then the leader is asked to \
                  stop"
@@ -150,16 +208,18 @@ impl Kind {
             Self::ForeignMember => {
                 "an etcd member loses its data and is started alone, while a host starts"
             }
-            Self::Restore => {
-                "all etcd members are restored from a snapshot; then all hosts are restarted"
-            }
+            Self::Restore => "the store is restored from a snapshot; then all hosts are restarted",
             Self::NoSpace => "etcd is filled up to its quota (the alarm NOSPACE)",
-            Self::DeletedPrefix => "all keys of the cluster are deleted",
+            Self::DeletedPrefix => "all that the cluster keeps is deleted",
             Self::Stranger => "a key that no host has written is in the queue, or heads it",
             Self::HungFile => {
                 "files hang under 60 requests to the leader, which is then asked to stop"
             }
-            Self::FullDisk => "etcd's disks are full",
+            Self::FullDisk => "the store's disks are full",
+            Self::ServerRestarted => "PostgreSQL is restarted (a fast shutdown)",
+            Self::ServerFrozen => "PostgreSQL is frozen (SIGSTOP), and wakes up",
+            Self::ServerKilled => "kill -9 of PostgreSQL, and restart",
+            Self::LockedTable => "somebody locks soloist's leases",
         }
     }
 
@@ -188,13 +248,18 @@ impl Kind {
             | Self::MachineCrash
             | Self::LoginExpiry
             | Self::Restore
-            | Self::DeletedPrefix => (0, 0),
+            | Self::DeletedPrefix
+            | Self::ServerRestarted => (0, 0),
             Self::Freeze => (12, 30),
             Self::PartitionStore | Self::PartitionAll | Self::OneWayOut | Self::OneWayIn => {
                 (12, 25)
             }
             Self::MemberIsolated | Self::EtcdLeaderIsolated | Self::MemberKilled => (5, 20),
-            Self::EtcdLeaderStopped | Self::EtcdDown => (5, 30),
+            Self::EtcdLeaderStopped
+            | Self::EtcdDown
+            | Self::ServerFrozen
+            | Self::ServerKilled
+            | Self::LockedTable => (5, 30),
             Self::Delay | Self::Loss => (10, 20),
             Self::DiskStall => (3, 20),
             Self::ForeignMember | Self::FullDisk => (5, 15),

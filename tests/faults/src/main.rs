@@ -1,7 +1,8 @@
 //! `cargo xtask faults`: a real cluster under real faults, and a checker of the clients' histories.
 //!
-//! Three etcd members and five hosts run on nodes with their own networks and, for etcd, their own
-//! disks. etcd requires logins, and lets them expire after a few seconds without use. One fault at
+//! Three etcd members, or one PostgreSQL, and five hosts run on nodes with their own networks and,
+//! for the store, their own disks. The store requires logins; etcd lets them expire after a few
+//! seconds without use. One fault at
 //! a time is injected and healed, by a plan that follows from a seed. Clients send requests to all
 //! hosts all the time, and the leader counts some of them in a register in the store. At the end
 //! the checker reads all histories.
@@ -10,6 +11,7 @@
 //!   sandbox ─ the namespaces that everything runs in
 //!     run ─ plan (kind) → inject → cluster ─ net, switch (links, frame)
 //!      │         │                  ├ member (disk), etcdctl   an etcd
+//!      │         │                  ├ postgres (disk)          a PostgreSQL
 //!      │         └ injected_fault   ├ host (settings, status)  a soloist
 //!      │           (observe)        └ clients (request) → history
 //!      └─ checker (promise) ─ epochs → overlap, register (stretch); takeover, hosts → report
@@ -22,7 +24,7 @@
 //! clocks.
 //!
 //! Histories, logs and faults are in `target/faults/last`, and the report is
-//! `target/faults/report.md`. A failed run keeps its histories in a folder of its own.
+//! `target/faults/report-STORE.md`. A failed run keeps its histories in a folder of its own.
 
 // This program talks to the person who started it; there is no log to write to.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
@@ -45,6 +47,7 @@ mod member;
 mod net;
 mod observe;
 mod plan;
+mod postgres;
 mod report;
 mod request;
 mod run;
@@ -62,11 +65,12 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use soloist_devtools::cargo::cargo;
-use soloist_devtools::{cmd, etcd, guests, paths, setup, soloist};
+use soloist_devtools::{cmd, databases, etcd, guests, paths, setup, soloist};
 
 use self::arguments::{Arguments, Faults, Inside, Step};
 use self::cluster::ClusterParts;
 use self::history::Action;
+use self::kind::StoreKind;
 use self::run::Run;
 
 fn main() -> ExitCode {
@@ -88,7 +92,7 @@ fn main() -> ExitCode {
 
 /// Builds everything, and runs the bench in its sandbox. Fails if a promise was broken.
 fn run(faults: &Faults) -> Result<()> {
-    if let Some(obstacle) = sandbox::obstacle() {
+    if let Some(obstacle) = sandbox::obstacle(faults.store) {
         bail!(obstacle);
     }
     // Checked before the build, so that wrong arguments are reported at once.
@@ -99,7 +103,7 @@ fn run(faults: &Faults) -> Result<()> {
     let test_guests = guests::test_guests()?;
     let mut parts = vec![
         ("--soloist", program),
-        ("--etcd", etcd::ensure()?),
+        ("--server", server(faults.store)?),
         ("--web", guests::plugins()?.join("i-am-server.wasm")),
         ("--files", test_guests.join("reach.wasm")),
     ];
@@ -117,13 +121,21 @@ fn run(faults: &Faults) -> Result<()> {
     outcome
 }
 
-/// The run of `cargo xtask ci`: ten minutes, with the same plans each time.
+/// The runs of `cargo xtask ci`: ten minutes on each store, with the same plans each time.
 fn check() -> Result<()> {
-    if let Some(obstacle) = sandbox::obstacle() {
-        eprintln!("SKIPPED: the fault bench did not run: {obstacle}");
+    for store in [StoreKind::Etcd, StoreKind::Postgres] {
+        check_on(store)?;
+    }
+    Ok(())
+}
+
+fn check_on(store: StoreKind) -> Result<()> {
+    if let Some(obstacle) = sandbox::obstacle(store) {
+        eprintln!("SKIPPED: the fault bench did not run on {}: {obstacle}", store.name());
         return Ok(());
     }
     run(&Faults {
+        store,
         minutes: 10.0,
         seed: None,
         seeds_file: Some(paths::repo().join(seeds::OF_CHECKS)),
@@ -137,7 +149,7 @@ fn check() -> Result<()> {
 /// Runs the bench. This is the part in the sandbox.
 fn run_inside(inside: Inside) -> Result<()> {
     sandbox::settle()?;
-    let Inside { faults, soloist: built, etcd, web, files, register } = inside;
+    let Inside { faults, soloist: built, server, web, files, register } = inside;
     let seeds = faults.seeds()?;
     let last = last();
     if last.exists() {
@@ -155,10 +167,11 @@ fn run_inside(inside: Inside) -> Result<()> {
     let run = Run {
         kinds: faults.kinds()?,
         lasts: Duration::try_from_secs_f64(faults.minutes * 60.0)?,
-        report: folder().join("report.md"),
+        report: folder().join(format!("report-{}.md", faults.store.name())),
         parts: ClusterParts {
             soloist,
-            etcd,
+            store: faults.store,
+            server,
             plugins,
             ttl: Duration::from_secs(faults.ttl),
             seed: seeds.first().copied().unwrap_or_default(),
@@ -167,6 +180,13 @@ fn run_inside(inside: Inside) -> Result<()> {
         seeds,
     };
     run.run()
+}
+
+fn server(store: StoreKind) -> Result<PathBuf> {
+    match store {
+        StoreKind::Etcd => etcd::ensure(),
+        StoreKind::Postgres => databases::postgres(),
+    }
 }
 
 fn build(debug: bool) -> Result<PathBuf> {

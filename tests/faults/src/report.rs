@@ -18,8 +18,8 @@ pub(super) struct RunSummary {
     pub(super) seeds: Vec<u64>,
     pub(super) lasted: Duration,
     pub(super) ttl: Duration,
-    /// etcd's version.
-    pub(super) etcd: String,
+    /// The store and its version.
+    pub(super) store: String,
     /// The kinds of faults that were left out, and why.
     pub(super) left_out: Vec<(Kind, String)>,
     /// The hosts whose process has ended by itself, once for each time.
@@ -32,9 +32,9 @@ pub(super) fn markdown(about: &RunSummary, verdict: &Verdict) -> String {
     let faults: usize = verdict.costs.iter().map(|cost| cost.count).sum();
     let _ = writeln!(
         page,
-        "Five hosts, three members of {}, leases of {} s; {:.1} minutes, {faults} faults, \
+        "Five hosts, {}, leases of {} s; {:.1} minutes, {faults} faults, \
          {} terms; seeds {}.\n",
-        about.etcd,
+        about.store,
         about.ttl.as_secs(),
         about.lasted.as_secs_f64() / 60.0,
         verdict.terms,

@@ -18,8 +18,9 @@ use super::cluster::{ClusterParts, TestCluster};
 use super::history::{Action, read_write};
 use super::inject;
 use super::injected_fault::{InjectedFault, Rebased};
-use super::kind::Kind;
+use super::kind::{Kind, StoreKind};
 use super::plan::Plan;
+use super::postgres;
 use super::report::{self, RunSummary};
 
 /// The parameters of a run.
@@ -50,7 +51,7 @@ impl Run {
             seeds: self.seeds.clone(),
             lasted: Duration::from_nanos(clock::now() - began),
             ttl: self.parts.ttl,
-            etcd: self.etcd_version()?,
+            store: self.store()?,
             left_out,
             ended: cluster.ended.clone(),
         };
@@ -86,8 +87,8 @@ impl Run {
             left_out.push((Kind::Crash, "the hosts have no supervisor".to_owned()));
         }
         if self.kinds.contains(&Kind::DiskStall)
-            && let Some(member) = cluster.members.first_mut()
-            && let Err(error) = member.disk.freeze().and_then(|()| member.disk.thaw())
+            && let Some(disk) = cluster.disks().next()
+            && let Err(error) = disk.freeze().and_then(|()| disk.thaw())
         {
             left_out.push((Kind::DiskStall, format!("{error:#}")));
         }
@@ -143,10 +144,15 @@ impl Run {
         self.parts.plugins.iter().any(|(action, _)| *action == Action::Register)
     }
 
-    fn etcd_version(&self) -> Result<String> {
-        let text = cmd::output(Command::new(&self.parts.etcd).arg("--version"))?;
+    /// The store and its version.
+    fn store(&self) -> Result<String> {
+        let server = &self.parts.server;
+        if self.parts.store == StoreKind::Postgres {
+            return Ok(format!("one PostgreSQL {}", postgres::version(server)?));
+        }
+        let text = cmd::output(Command::new(server).arg("--version"))?;
         let version = text.lines().next().and_then(|line| line.split(": ").nth(1));
-        Ok(format!("etcd {}", version.unwrap_or("of an unknown version")))
+        Ok(format!("three members of etcd {}", version.unwrap_or("of an unknown version")))
     }
 }
 

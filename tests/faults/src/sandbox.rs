@@ -15,8 +15,10 @@ use anyhow::{Context, Result, bail};
 use soloist_devtools::cmd;
 pub(super) use soloist_devtools::sandbox::{enter, is_inside, tool};
 
+use super::kind::StoreKind;
+
 /// The programs that the bench needs, and their packages in Debian.
-const PROGRAMS: [(&str, &str); 10] = [
+const PROGRAMS: [(&str, &str); 8] = [
     ("ip", "iproute2"),
     ("bridge", "iproute2"),
     ("unshare", "util-linux"),
@@ -25,12 +27,13 @@ const PROGRAMS: [(&str, &str); 10] = [
     ("mount", "mount"),
     ("umount", "mount"),
     ("mkfs.ext4", "e2fsprogs"),
-    ("etcd", "etcd-server"),
-    ("etcdctl", "etcd-client"),
 ];
 
-/// The reason why the bench cannot run here, if there is one.
-pub(super) fn obstacle() -> Option<String> {
+/// What it needs on etcd besides. It installs PostgreSQL by itself.
+const OF_ETCD: [(&str, &str); 2] = [("etcd", "etcd-server"), ("etcdctl", "etcd-client")];
+
+/// The reason why the bench cannot run here on this store, if there is one.
+pub(super) fn obstacle(store: StoreKind) -> Option<String> {
     if !rustix::process::geteuid().is_root() {
         return Some(
             "the fault bench makes network namespaces and mounts, which takes root: \
@@ -42,7 +45,9 @@ pub(super) fn obstacle() -> Option<String> {
         let is_chosen = program.starts_with("etcd") && env::var_os("SOLOIST_TEST_ETCD").is_some();
         !is_chosen && cmd::find(program).is_none()
     };
-    let (program, package) = PROGRAMS.into_iter().find(|(program, _)| is_missing(program))?;
+    let of_store = OF_ETCD.into_iter().filter(|_| store == StoreKind::Etcd);
+    let mut programs = PROGRAMS.into_iter().chain(of_store);
+    let (program, package) = programs.find(|(program, _)| is_missing(program))?;
     Some(format!("`{program}` is missing: install it with `apt-get install {package}`"))
 }
 

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::etcdctl::LOGIN;
+use super::etcdctl;
 use super::history::Action;
-use super::kind::DRAIN;
-use super::member;
+use super::kind::{DRAIN, StoreKind};
 use super::net::Node;
+use super::{member, postgres};
 
 /// The prefix of all keys of the cluster in etcd.
 pub(super) const PREFIX: &str = "/soloist/faults/";
@@ -23,11 +23,11 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// Writes the settings for hosts with these `plugins`, and the store of these `members`.
+    /// Writes the settings for hosts with these `plugins`, and the store at this URL.
     pub(super) fn write(
         folder: &Path,
         plugins: &[(Action, PathBuf)],
-        members: &[Node],
+        store: &str,
         ttl: u64,
     ) -> Result<Self> {
         let settings = Self {
@@ -37,12 +37,11 @@ impl Settings {
         };
         fs::create_dir_all(&settings.plugins)?;
         fs::create_dir_all(&settings.files)?;
-        let stores: Vec<_> =
-            members.iter().map(|member| member.store(member::PORT).to_string()).collect();
+        // The default leaves a TTL of 1 s no room for a lost renewal.
+        let stop = if ttl < 2 { "stop_timeout = \"300ms\"\n" } else { "" };
         let mut text = format!(
-            "cluster = \"faults\"\nstore = \"etcd://{LOGIN}@{}\"\n\n\
-             [lease]\nttl = \"{ttl}s\"\ndrain_timeout = \"{}s\"\n",
-            stores.join(","),
+            "cluster = \"faults\"\nstore = \"{store}\"\n\n\
+             [lease]\nttl = \"{ttl}s\"\n{stop}drain_timeout = \"{}s\"\n",
             DRAIN.as_secs(),
         );
         for (action, plugin) in plugins {
@@ -66,5 +65,20 @@ impl Settings {
         };
         let (file, port) = (Path::new(file).display(), action.port());
         Ok(format!("\n[action.{name}]\nplugin = \"{file}\"\nlisten = \"0.0.0.0:{port}\"\n{more}"))
+    }
+}
+
+/// The URL of the store on these nodes.
+pub(super) fn store_url(store: StoreKind, nodes: &[Node]) -> String {
+    let at = |port| {
+        let addresses = nodes.iter().map(|node| node.store(port).to_string());
+        addresses.collect::<Vec<_>>().join(",")
+    };
+    match store {
+        StoreKind::Etcd => format!("etcd://{}@{}", etcdctl::LOGIN, at(member::PORT)),
+        StoreKind::Postgres => {
+            let (login, database) = (postgres::LOGIN, postgres::DATABASE);
+            format!("postgres://{login}@{}/{database}?sslmode=disable", at(postgres::PORT))
+        }
     }
 }

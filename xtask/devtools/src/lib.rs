@@ -1,6 +1,7 @@
 //! What the development programs share: `cargo xtask`, the fault bench and the benchmarks.
 //!
-//! It finds and installs other programs ([`cmd`], [`packages`], [`tools`], [`languages`]),
+//! It finds and installs other programs ([`cmd`], [`packages`], [`databases`], [`tools`],
+//! [`languages`]),
 //! builds what is in this repository ([`cargo`], [`soloist`], [`guests`]), and runs it
 //! ([`process`], [`sandbox`], [`http`]). Nothing here is part of the program that users run.
 //!
@@ -12,6 +13,7 @@
 
 pub mod cargo;
 pub mod cmd;
+pub mod databases;
 pub mod debian;
 pub mod etcd;
 pub mod files;

@@ -56,12 +56,30 @@ impl Running {
             .with_context(|| format!("cannot send a signal to {}", self.name))
     }
 
+    /// Sends a signal to the process and to its children.
+    pub fn signal_family(&self, signal: Signal) -> Result<()> {
+        let before = self.children()?;
+        self.signal(signal)?;
+        // Those that it has started in the meantime; if it was killed, it has none any more.
+        let since = self.children().unwrap_or_default();
+        for child in before.into_iter().chain(since) {
+            // It may have ended by now.
+            let _ = kill_process(child, signal);
+        }
+        Ok(())
+    }
+
     /// The process's child; an error unless there is exactly one.
     pub fn only_child(&self) -> Result<Pid> {
+        let children = self.children()?;
+        let [child] = children[..] else { bail!("{} has not one child: {children:?}", self.name) };
+        Ok(child)
+    }
+
+    fn children(&self) -> Result<Vec<Pid>> {
         let pid = self.child.id();
-        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
-        let child = children.trim().parse().ok().and_then(Pid::from_raw);
-        child.with_context(|| format!("{} has not one child: {children:?}", self.name))
+        let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
+        Ok(list.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect())
     }
 
     /// Waits for the process to end by itself.

@@ -17,8 +17,25 @@ pub(super) struct Look {
     pub(super) queue_revision: i64,
     /// All leases of the cluster.
     pub(super) leases: Vec<ObservedLease>,
-    /// The roster, if its revision is another one than the one that was known.
+    /// The roster, if it is not the one that was known.
     pub(super) roster: Option<Roster>,
+    /// What to compare the next roster with.
+    pub(super) mark: RosterMark,
+}
+
+/// What tells one roster from another without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RosterMark {
+    /// It rises with every change that soloist makes.
+    revision: i64,
+    /// The number of candidates, plus their create revisions: another one if people have removed
+    /// some by hand. Their successors see that at once, so they must.
+    candidates: i64,
+}
+
+impl RosterMark {
+    /// That of no roster.
+    const NONE: Self = Self { revision: -1, candidates: -1 };
 }
 
 /// The kinds of rows that a look reads, in the order of the statement below.
@@ -27,13 +44,19 @@ const LEASE: i32 = 1;
 const CANDIDATE: i32 = 2;
 const MEMBER: i32 = 3;
 const NOTE: i32 = 4;
+const CANDIDATES: i32 = 5;
 
-/// `$2` is the revision of the roster that is known.
+/// `$2` and `$3` are the mark of the roster that is known.
 const SQL: &str = "
-    WITH roster AS (SELECT revision, revision <> $2 AS is_new, num_nonnulls(grace)::bigint AS grace
-                    FROM rosters WHERE cluster = $1)
+    WITH marked AS (SELECT count(*) + coalesce(sum(create_revision), 0)::bigint AS candidates
+                    FROM candidates WHERE cluster = $1),
+         roster AS (SELECT revision, candidates, num_nonnulls(grace)::bigint AS grace,
+                           revision <> $2 OR candidates <> $3 AS is_new
+                    FROM rosters, marked WHERE cluster = $1)
     SELECT 0, roster.revision, queue.revision, grace, NULL::text, NULL::text
         FROM roster, call_queues AS queue WHERE cluster = $1
+    UNION ALL
+    SELECT 5, candidates, NULL, NULL, NULL, NULL FROM roster
     UNION ALL
     SELECT 1, lease, counter, ttl_ms, NULL, NULL FROM leases WHERE cluster = $1
     UNION ALL
@@ -45,23 +68,29 @@ const SQL: &str = "
     SELECT 4, NULL, NULL, NULL, name, value FROM roster, notes WHERE is_new AND cluster = $1";
 
 impl Look {
-    /// Looks over a connection of `pool`. `known`: the revision of the roster that is known, if the
+    /// Looks over a connection of `pool`. `known`: the mark of the roster that is known, if the
     /// roster is to be read only if it has another one.
     pub(super) async fn take(
         pool: &Arc<PostgresPool>,
-        known: Option<i64>,
+        known: Option<RosterMark>,
     ) -> Result<Self, PostgresFault> {
         let until = Instant::now() + pool.source().request_timeout;
-        let known_or_none = known.unwrap_or(-1);
-        let params = [(&known_or_none as _, Type::INT8)];
+        let RosterMark { revision, candidates } = known.unwrap_or(RosterMark::NONE);
+        let params = [(&revision as _, Type::INT8), (&candidates as _, Type::INT8)];
         let rows = PostgresTransaction::read(pool, until, SQL, &params).await?;
-        let mut look = Self { revision: 0, queue_revision: 0, leases: Vec::new(), roster: None };
+        let mut look = Self {
+            revision: 0,
+            queue_revision: 0,
+            leases: Vec::new(),
+            roster: None,
+            mark: RosterMark::NONE,
+        };
         let mut roster = Roster::default();
         for row in &rows {
             look.add(row, &mut roster, pool)?;
         }
-        roster.revision = look.revision;
-        look.roster = Some(roster).filter(|roster| Some(roster.revision) != known);
+        (roster.revision, look.mark.revision) = (look.revision, look.revision);
+        look.roster = Some(roster).filter(|_| Some(look.mark) != known);
         Ok(look)
     }
 
@@ -81,6 +110,7 @@ impl Look {
                 (self.revision, self.queue_revision) = (row.try_get(1)?, row.try_get(2)?);
                 roster.grace = row.try_get::<_, i64>(3)? > 0;
             }
+            CANDIDATES => self.mark.candidates = row.try_get(1)?,
             LEASE => {
                 let ttl: i64 = row.try_get(3)?;
                 self.leases.push(ObservedLease {

@@ -30,7 +30,7 @@ use super::{
     fault::PostgresFault,
     last_look::{FailedLook, LastLook, SeenCluster},
     listener,
-    look::Look,
+    look::{Look, RosterMark},
     observer_state::ObserverState,
     pool::PostgresPool,
     roster_writes,
@@ -53,8 +53,8 @@ const LONGEST: Duration = Duration::from_millis(100);
 const LONGEST_UNNOTIFIED: Duration = Duration::from_millis(50);
 /// How many looks in a row must fail before those who wait are told.
 const FAILURES_TOLD: u32 = 2;
-/// How often the whole roster is read although its revision is the same: people may have changed it
-/// by hand.
+/// How often the whole roster is read although its mark is the same: people may have changed members
+/// and notes by hand.
 const WHOLE_EVERY: Duration = Duration::from_secs(1);
 
 /// The observer of one store. It works from the first time that somebody needs it until this is
@@ -105,6 +105,7 @@ struct ObserverTask {
     state: Arc<ObserverState>,
     leases: ObservedLeases,
     roster: Option<Roster>,
+    mark: Option<RosterMark>,
     /// When the whole roster was read last.
     whole: Instant,
     /// The time between two looks.
@@ -119,6 +120,7 @@ async fn observe(state: Arc<ObserverState>) {
         state,
         leases: ObservedLeases::default(),
         roster: None,
+        mark: None,
         whole: Instant::now(),
         period: LONGEST,
         failures: 0,
@@ -165,8 +167,7 @@ impl ObserverTask {
 
     async fn look(&mut self, began: Instant) -> Result<(), PostgresFault> {
         let whole = began.duration_since(self.whole) >= WHOLE_EVERY;
-        let known = self.roster.as_ref().filter(|_| !whole).map(|roster| roster.revision);
-        let look = Look::take(self.state.pool(), known).await?;
+        let look = Look::take(self.state.pool(), self.mark.filter(|_| !whole)).await?;
         // Only now it is known here.
         self.leases.observe(&look.leases, BootTime::now());
         self.period = self.period_for(&look.leases);
@@ -180,7 +181,7 @@ impl ObserverTask {
             (None, Some(before)) => before,
             (None, None) => Roster { revision: look.revision, ..Roster::default() },
         };
-        self.roster = Some(roster.clone());
+        (self.roster, self.mark) = (Some(roster.clone()), Some(look.mark));
         let queue_revision = look.queue_revision;
         let seen = SeenCluster { roster, leases, queue_revision, began };
         self.state.last.send_replace(LastLook::Seen(seen.into()));

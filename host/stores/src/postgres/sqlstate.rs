@@ -66,7 +66,13 @@ const REMEDIES: [(&str, Remedy); 23] = [
     ),
     ("53", Wait("it is out of memory or of another resource: look at its log")),
     ("54", Mend("one of its limits is too low: look at its log")),
-    ("55P03", Wait("others held what this needed for too long")),
+    (
+        "55P03",
+        Wait(
+            "others hold a lock on what this needs: pg_stat_activity and pg_locks there show who \
+         they are",
+        ),
+    ),
     ("57014", Wait("it took too long: others hold what this needed, or its disk is slow")),
     ("57P", Wait("it is starting or shutting down, or somebody ended the connection")),
     ("58", Wait("its disk or its system fails: look at its log")),
@@ -143,6 +149,7 @@ mod tests {
             ("53300", true, "max_connections"),
             ("53200", true, "out of memory"),
             ("57P03", true, "starting"),
+            ("55P03", true, "pg_stat_activity"),
             ("57014", true, "too long"),
             ("99999", true, "PostgreSQL fails"),
         ] {

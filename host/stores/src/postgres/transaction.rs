@@ -7,6 +7,8 @@
 //!   replaced before it ends.
 //! - The server ends a transaction whose host has stopped in the middle of it, within the time
 //!   limit of one call, so it holds others up no longer than that.
+//! - A wait for a lock ends sooner than the call, so that the server says what it was, and the
+//!   connection stays.
 //! - All settings are local to the transaction, and no statement has a name, so a pooler may give
 //!   the connection to somebody else afterwards.
 
@@ -175,10 +177,11 @@ impl PostgresTransaction {
     fn begin_text(&self) -> String {
         let source = self.connection.source();
         let (schema, timeout) = (source.access.schema(), source.request_timeout.as_millis().max(1));
-        let look = look(self.cluster());
+        let (lock_timeout, look) = ((timeout * 3 / 4).max(1), look(self.cluster()));
         format!(
             "BEGIN ISOLATION LEVEL READ COMMITTED;
              SET LOCAL search_path = {schema};
+             SET LOCAL lock_timeout = {lock_timeout};
              SET LOCAL statement_timeout = {timeout};
              SET LOCAL idle_in_transaction_session_timeout = {timeout};
              {look}"

@@ -20,7 +20,10 @@ mod etcd;
 mod etcd_server;
 mod etcd_tls;
 mod identity;
+mod pgbouncer;
 mod postgres;
+mod postgres_database;
+#[expect(dead_code, reason = "the end-to-end tests need more of it")]
 mod postgres_server;
 mod postgres_tls;
 mod proxy;

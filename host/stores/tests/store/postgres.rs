@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use soloist_config::StoreUrl;
-use soloist_heart::clock::BootTime;
+use soloist_heart::{Group, clock::BootTime};
 use soloist_stores::{self as store, Store, StoreError};
 use soloist_text::with_causes;
 use tokio::time::Instant;
 
 use crate::{
-    postgres_server::PostgresDatabase,
+    postgres_database::PostgresDatabase,
     world::{LONG, REQUEST_TIMEOUT, World, next, queue, soon},
 };
 
@@ -152,6 +152,7 @@ async fn a_lock_that_is_held_holds_up_no_renewal() {
     let asked = Instant::now();
     let joined = soon(store.join(lease, &member)).await.unwrap_err();
     assert!(joined.is_transient(), "{joined:?}");
+    assert!(with_causes(&joined).contains("others hold a lock"), "{joined:?}");
     assert!(asked.elapsed() < timeout * 4, "{:?}", asked.elapsed());
     while let Err(error) = soon(store.renew(lease)).await {
         assert!(error.is_transient(), "{error:?}");
@@ -159,6 +160,57 @@ async fn a_lock_that_is_held_holds_up_no_renewal() {
     drop(holder);
     while let Err(error) = soon(store.join(lease, &member)).await {
         assert!(error.is_transient(), "{error:?}");
+    }
+}
+
+/// Nothing tells of it, but the next look shows it: a leader that is deleted does not lead on for
+/// long beside its successor.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_candidate_that_is_deleted_by_hand_is_missed_at_the_next_look() {
+    const TIMES: u32 = 6;
+    let world = World::postgres();
+    let (mut leader, mut standby) = (world.host("a").await, world.host("b").await);
+    let mut key = leader.win().await;
+    let mut took = Duration::ZERO;
+    for _ in 0..TIMES {
+        let campaign = standby.stand().await;
+        let mut rosters = soon(leader.store.watch()).await.unwrap();
+        next(&mut rosters, |roster| queue(roster).len() == 2).await;
+        let began = BootTime::now();
+        world.delete(&key).await;
+        next(&mut rosters, |roster| queue(roster).len() == 1).await;
+        key = soon(campaign).await.unwrap().unwrap();
+        took += BootTime::now().since(began);
+        std::mem::swap(&mut leader, &mut standby);
+    }
+    assert!(took < Duration::from_millis(300) * TIMES, "{took:?}");
+}
+
+/// Somebody locks rows in the other order, and PostgreSQL gives up the host's transaction, since it
+/// has waited for long enough to look for deadlocks. What was given up is done again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deadlock_costs_no_call() {
+    let world = World::postgres();
+    let database = world.sql("SELECT current_database()");
+    world.sql(&format!("ALTER DATABASE {database} SET deadlock_timeout = '50ms'"));
+    let host = world.host("a").await;
+    host.win().await;
+    let _foreign = world.begin(
+        "SET deadlock_timeout = '60s';
+         DO $$ BEGIN
+             FOR i IN 1..1000 LOOP
+                 PERFORM FROM soloist.leases FOR UPDATE;
+                 PERFORM pg_sleep(0.01);
+                 PERFORM FROM soloist.rosters FOR UPDATE;
+                 COMMIT;
+                 PERFORM pg_sleep(0.02);
+                 COMMIT;
+             END LOOP;
+         END $$;",
+    );
+    let sql = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
+    while world.sql(sql) == "0" {
+        soon(host.store.rehearse(&Group::main(), host.lease)).await.unwrap();
     }
 }
 

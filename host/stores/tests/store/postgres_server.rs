@@ -1,214 +1,184 @@
-//! A real PostgreSQL: one server for all tests of a process, with a database for each test; and a
-//! PgBouncer in front of it.
+//! A real PostgreSQL server in a folder of its own, and SQL on it. Several crates' tests use this
+//! file.
 
 use std::{
+    ffi::OsString,
     fs,
     io::{BufRead, BufReader, Write},
-    os::unix::{
-        fs::{PermissionsExt, chown},
-        process::CommandExt,
-    },
+    net::SocketAddr,
+    os::unix::{fs::chown, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
-    sync::{
-        Arc, Mutex, Once, OnceLock, PoisonError, Weak,
-        atomic::{AtomicU32, Ordering},
-    },
     time::Duration,
 };
 
-use soloist_config::StoreUrl;
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
 
-use crate::etcd_server::{certificate, free_port};
-
-/// The user for the server when the tests run as root, as which PostgreSQL refuses to run.
-const NOBODY: u32 = 65534;
+/// The user for servers when the tests run as root, as which PostgreSQL refuses to run.
+pub(crate) const NOBODY: u32 = 65534;
 
 /// The role that the tests use, which may do everything.
-const ROLE: &str = "soloist";
+pub(crate) const ROLE: &str = "soloist";
 
-/// A running server; it is killed when this is dropped.
+/// Settings under which a server takes little and is quick to start.
+const USUAL: [&str; 2] = ["max_connections=600", "shared_buffers=32MB"];
+
+/// A server; it is killed when this is dropped.
 pub(crate) struct PostgresServer {
-    folder: tempfile::TempDir,
-    port: u16,
-    child: Child,
-    pooler: OnceLock<PgBouncer>,
-    /// Done when there is a database with soloist's tables, from which others are copied.
-    tables: Once,
-}
-
-/// A running PgBouncer in transaction mode; it is killed when this is dropped.
-struct PgBouncer {
-    port: u16,
-    child: Child,
-}
-
-/// A database of its own on a server.
-pub(crate) struct PostgresDatabase {
-    pub(crate) server: Arc<PostgresServer>,
-    pub(crate) name: String,
-}
-
-impl PostgresDatabase {
-    /// A database on a server of its own that speaks TLS, for the role of the same name with the
-    /// password `s3cret`.
-    #[allow(dead_code, reason = "the tests of the host do without")]
-    pub(crate) fn secure() -> Self {
-        let server = Arc::new(PostgresServer::start(&["ssl=on"], |folder| {
-            for (file, name) in [("host.pem", "server.crt"), ("host.key", "server.key")] {
-                let to = folder.join("data").join(name);
-                fs::copy(certificate(file), &to).unwrap();
-                fs::set_permissions(&to, fs::Permissions::from_mode(0o600)).unwrap();
-                give_away(&to);
-            }
-            let rules = format!(
-                "hostssl all secure 127.0.0.1/32 scram-sha-256\n\
-                 host all {ROLE} 127.0.0.1/32 trust\n"
-            );
-            fs::write(folder.join("data/pg_hba.conf"), rules).unwrap();
-        }));
-        server.sql("postgres", "CREATE ROLE secure LOGIN PASSWORD 's3cret'");
-        server.sql("postgres", "CREATE DATABASE secure OWNER secure");
-        Self { server, name: "secure".to_owned() }
-    }
-
-    /// The server's port.
-    #[allow(dead_code, reason = "the tests of the host do without")]
-    pub(crate) fn port(&self) -> u16 {
-        self.server.port
-    }
-
-    /// An empty database on the server that the tests of this process share.
-    pub(crate) fn empty() -> Self {
-        Self::create_on(&PostgresServer::shared(), "")
-    }
-
-    /// A database with soloist's tables, and the cluster `test` in them.
-    pub(crate) fn with_tables() -> Self {
-        let server = PostgresServer::shared();
-        server.tables.call_once(|| {
-            let made = Self::create_on(&server, "");
-            make_tables(&made.url());
-            let others = format!("datname = '{0}' AND pid <> pg_backend_pid()", made.name);
-            let end = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE";
-            server.sql("postgres", &format!("{end} {others}"));
-            server.sql("postgres", &format!("ALTER DATABASE {} RENAME TO made", made.name));
-        });
-        Self::create_on(&server, "TEMPLATE made")
-    }
-
-    fn create_on(server: &Arc<PostgresServer>, like: &str) -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        server.sql("postgres", &format!("CREATE DATABASE {name} {like}"));
-        Self { server: Arc::clone(server), name }
-    }
-
-    /// Its address.
-    pub(crate) fn url(&self) -> StoreUrl {
-        self.url_at(self.server.port)
-    }
-
-    /// Its address behind the pooler.
-    pub(crate) fn pooled_url(&self) -> StoreUrl {
-        let pooler = self.server.pooler.get_or_init(|| PgBouncer::start(&self.server));
-        self.url_at(pooler.port)
-    }
-
-    fn url_at(&self, port: u16) -> StoreUrl {
-        let name = &self.name;
-        format!("postgres://{ROLE}@127.0.0.1:{port}/{name}").parse().expect("an address")
-    }
-
-    /// Runs SQL, and returns what it returns, without any decoration.
-    pub(crate) fn sql(&self, sql: &str) -> String {
-        self.server.sql(&self.name, sql)
-    }
-
-    /// Runs SQL in a transaction that stays open until the result is dropped.
-    pub(crate) fn hold(&self, sql: &str) -> OpenTransaction {
-        let mut psql = self.server.psql(&self.name);
-        let mut child = psql.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let mut to = child.stdin.take().unwrap();
-        writeln!(to, "BEGIN; {sql}; SELECT 'held';").unwrap();
-        let mut from = BufReader::new(child.stdout.take().unwrap()).lines();
-        assert!(from.any(|line| line.unwrap() == "held"), "psql ended");
-        OpenTransaction { child, _to: to }
-    }
-
-    /// Copies soloist's schema.
-    pub(crate) fn back_up(&self, folder: &Path) {
-        let mut dump = self.server.tool("pg_dump");
-        let dumped = output(dump.args(["--schema=soloist", &self.name]), "");
-        fs::write(folder.join("dump.sql"), dumped).unwrap();
-    }
-
-    /// Replaces soloist's schema by a copy, in one transaction.
-    pub(crate) fn restore(&self, folder: &Path) {
-        let dump = fs::read_to_string(folder.join("dump.sql")).unwrap();
-        // The copy ends with a comment.
-        self.sql(&format!("BEGIN; DROP SCHEMA soloist CASCADE; {dump}\nCOMMIT"));
-    }
-}
-
-/// A transaction of somebody else; it is given up when this is dropped.
-pub(crate) struct OpenTransaction {
-    child: Child,
-    /// psql ends with it.
-    _to: ChildStdin,
-}
-
-impl Drop for OpenTransaction {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Has soloist make its tables, on a runtime of its own, which ends all connections.
-fn make_tables(url: &StoreUrl) {
-    let store = || soloist_stores::open(url, "test", Duration::from_secs(30)).unwrap();
-    let make = || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async { store().check().await.unwrap() });
-    };
-    std::thread::scope(|scope| scope.spawn(make).join().unwrap());
+    pub(crate) address: SocketAddr,
+    folder: TempDir,
+    settings: Vec<String>,
+    /// Programs and arguments that every command is prefixed with.
+    wrapper: Vec<OsString>,
+    child: Option<Child>,
 }
 
 impl PostgresServer {
-    /// The server that the tests of this process share.
-    fn shared() -> Arc<Self> {
-        static SHARED: Mutex<Weak<PostgresServer>> = Mutex::new(Weak::new());
-        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-        shared.upgrade().unwrap_or_else(|| {
-            let server = Arc::new(Self::start(&[], |_| {}));
-            *shared = Arc::downgrade(&server);
-            server
-        })
-    }
-
-    /// Makes one, prepares its folder and starts it with these settings.
-    fn start(settings: &[&str], prepare: impl FnOnce(&Path)) -> Self {
+    /// A server without data, which does not run.
+    pub(crate) fn without_data(address: SocketAddr) -> Self {
         let folder = tempfile::tempdir().unwrap();
         give_away(folder.path());
-        let mut make = tool("initdb", folder.path());
-        make.args(["--pgdata=data", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C"]);
-        output(make.arg(format!("--username={ROLE}")), "");
-        prepare(folder.path());
-        // Another process may take a free port before the server binds it.
-        for _ in 0..10 {
-            let port = free_port();
-            let mut child = spawn(folder.path(), port, settings);
-            if serves(folder.path(), port, &mut child) {
-                return Self { folder, port, child, pooler: OnceLock::new(), tables: Once::new() };
-            }
-        }
-        panic!("PostgreSQL does not start: install it, or name it in SOLOIST_TEST_POSTGRES");
+        let settings = USUAL.map(ToOwned::to_owned).to_vec();
+        Self { address, folder, settings, wrapper: Vec::new(), child: None }
     }
 
-    /// Runs SQL in a database.
-    fn sql(&self, database: &str, sql: &str) -> String {
+    /// A server without databases, which does not run.
+    pub(crate) fn stopped(address: SocketAddr) -> Self {
+        let server = Self::without_data(address);
+        server.make_data();
+        server
+    }
+
+    /// Adds settings, as in `postgresql.conf`.
+    pub(crate) fn with(mut self, settings: &[&str]) -> Self {
+        self.settings.extend(settings.iter().map(|setting| (*setting).to_owned()));
+        self
+    }
+
+    /// Runs the server and its tools by this program with these arguments.
+    pub(crate) fn wrapped(mut self, wrapper: Vec<OsString>) -> Self {
+        self.wrapper = wrapper;
+        self
+    }
+
+    /// Makes its data.
+    pub(crate) fn make_data(&self) {
+        let mut make = self.tool("initdb");
+        make.args(["--pgdata=data", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C"]);
+        output(make.arg(format!("--username={ROLE}")), "");
+    }
+
+    /// Starts it with the data that it has, and waits until it answers. Returns whether it does:
+    /// another process may have its port.
+    pub(crate) fn start(&mut self) -> bool {
+        let SocketAddr::V4(address) = self.address else { panic!("{}", self.address) };
+        let mut command = self.tool("postgres");
+        command.args(["-D", "data", "-k", "", "-p", &address.port().to_string()]);
+        command.args(["-c", &format!("listen_addresses={}", address.ip())]);
+        for setting in &self.settings {
+            command.args(["-c", setting]);
+        }
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn();
+        self.child = Some(child.expect("PostgreSQL: install it, or set SOLOIST_TEST_POSTGRES"));
+        self.serves()
+    }
+
+    /// Waits until it answers; returns whether it does.
+    fn serves(&mut self) -> bool {
+        let child = self.child.as_mut().expect("it was started");
+        while child.try_wait().unwrap().is_none() {
+            let mut asks = Command::new(program().with_file_name("pg_isready"));
+            let (host, port) = (self.address.ip().to_string(), self.address.port().to_string());
+            asks.args(["-q", "-h", &host, "-p", &port]).stdin(Stdio::null());
+            if asks.status().unwrap().success() {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        false
+    }
+
+    /// Kills all of its processes, as a crash of its machine would; its data remains.
+    pub(crate) fn kill(&mut self) {
+        if self.child.is_some() {
+            self.signal_all(Signal::STOP);
+            self.signal_all(Signal::KILL);
+            self.ended();
+        }
+    }
+
+    /// Has it end all connections and stop (PostgreSQL: a fast shutdown).
+    pub(crate) fn stop(&mut self) {
+        self.signal(Signal::INT);
+        self.ended();
+    }
+
+    /// Waits for its end.
+    pub(crate) fn ended(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.wait().unwrap();
+        }
+    }
+
+    /// Freezes all of its processes: connections stay open, and nothing is answered.
+    pub(crate) fn freeze(&self) {
+        self.signal_all(Signal::STOP);
+    }
+
+    /// Ends [`Self::freeze`].
+    pub(crate) fn thaw(&self) {
+        self.signal_all(Signal::CONT);
+    }
+
+    /// Sends the server's first process a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).unwrap();
+    }
+
+    /// The same for all of its processes. Each has a session of its own, so there is no group.
+    fn signal_all(&self, signal: Signal) {
+        let pid = self.pid();
+        let before = children(pid);
+        self.signal(signal);
+        // Those that it has started in the meantime.
+        for child in before.into_iter().chain(children(pid)) {
+            let _ = kill_process(child, signal);
+        }
+    }
+
+    fn pid(&self) -> Pid {
+        let id = self.child.as_ref().expect("it runs").id();
+        Pid::from_raw(id.cast_signed()).expect("a pid")
+    }
+
+    /// The folder with its data (`data`), which only it may write to.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Runs SQL in a database, and returns what it returns, without any decoration.
+    pub(crate) fn sql(&self, database: &str, sql: &str) -> String {
         output(&mut self.psql(database), sql)
+    }
+
+    /// Runs SQL in a transaction that stays open until the result is dropped.
+    pub(crate) fn hold(&self, database: &str, sql: &str) -> ForeignSession {
+        let sql = format!("BEGIN; {sql}; SELECT 'held';");
+        let mut session = self.begin(database, &sql);
+        let mut from = BufReader::new(session.child.stdout.take().unwrap()).lines();
+        assert!(from.any(|line| line.unwrap() == "held"), "psql ended");
+        session
+    }
+
+    /// Runs SQL, and waits for nothing.
+    pub(crate) fn begin(&self, database: &str, sql: &str) -> ForeignSession {
+        let mut psql = self.psql(database);
+        let mut child = psql.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut to = child.stdin.take().unwrap();
+        writeln!(to, "{sql}").unwrap();
+        ForeignSession { child, _to: to }
     }
 
     fn psql(&self, database: &str) -> Command {
@@ -217,99 +187,65 @@ impl PostgresServer {
         psql
     }
 
-    /// A client program of the same version, which finds the server.
-    fn tool(&self, name: &str) -> Command {
-        client(name, self.folder.path(), self.port)
+    /// A program of the same version, run in the server's folder by its user. Clients find the
+    /// server.
+    pub(crate) fn tool(&self, name: &str) -> Command {
+        let (host, port) = (self.address.ip().to_string(), self.address.port().to_string());
+        let mut tool = self.command(program().with_file_name(name));
+        tool.env("PGHOST", host).env("PGPORT", port).env("PGUSER", ROLE);
+        tool
+    }
+
+    /// Any program, run where the server runs.
+    pub(crate) fn command(&self, program: PathBuf) -> Command {
+        let mut words = self.wrapper.iter().cloned().chain([program.into_os_string()]);
+        let mut command = Command::new(words.next().expect("a program"));
+        as_nobody(command.args(words), self.folder());
+        command
     }
 }
 
 impl Drop for PostgresServer {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
     }
 }
 
-impl PgBouncer {
-    fn start(server: &PostgresServer) -> Self {
-        let (folder, port) = (server.folder.path(), free_port());
-        let settings = format!(
-            "[databases]\n\
-             * = host=127.0.0.1 port={}\n\
-             [pgbouncer]\n\
-             listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
-             auth_type = trust\nauth_file = users.txt\n\
-             pool_mode = transaction\ndefault_pool_size = 8\nmax_client_conn = 2000\n\
-             server_idle_timeout = 3\n",
-            server.port
-        );
-        fs::write(folder.join("pgbouncer.ini"), settings).unwrap();
-        fs::write(folder.join("users.txt"), format!("\"{ROLE}\" \"\"\n")).unwrap();
-        let program = std::env::var_os("SOLOIST_TEST_PGBOUNCER");
-        let program = program.map_or_else(|| "/usr/sbin/pgbouncer".into(), PathBuf::from);
-        let mut pooler = as_nobody(Command::new(program), folder);
-        pooler.arg("pgbouncer.ini").stdout(Stdio::null()).stderr(Stdio::null());
-        let mut child =
-            pooler.spawn().expect("PgBouncer: install it, or name it in SOLOIST_TEST_PGBOUNCER");
-        assert!(serves(folder, port, &mut child), "PgBouncer ended");
-        Self { port, child }
-    }
+/// A session of somebody else; it ends when this is dropped, and gives up its transaction.
+pub(crate) struct ForeignSession {
+    child: Child,
+    /// psql ends with it.
+    _to: ChildStdin,
 }
 
-impl Drop for PgBouncer {
+impl Drop for ForeignSession {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Makes the server the owner of a file or folder.
-fn give_away(path: &Path) {
+/// The processes that `parent` has started.
+fn children(parent: Pid) -> Vec<Pid> {
+    let parent = parent.as_raw_nonzero();
+    let list = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
+    let list = list.unwrap_or_default();
+    list.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect()
+}
+
+/// Makes servers' user the owner of a file or folder.
+pub(crate) fn give_away(path: &Path) {
     if rustix::process::geteuid().is_root() {
         chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
     }
 }
 
-fn spawn(folder: &Path, port: u16, settings: &[&str]) -> Child {
-    let mut server = tool("postgres", folder);
-    server.args(["-D", "data", "-k", ".", "-p", &port.to_string()]);
-    let usual = ["listen_addresses=127.0.0.1", "max_connections=600", "shared_buffers=32MB"];
-    for setting in usual.iter().chain(settings) {
-        server.args(["-c", setting]);
-    }
-    server.stdout(Stdio::null()).stderr(Stdio::null());
-    server.spawn().expect("PostgreSQL: install it, or name it in SOLOIST_TEST_POSTGRES")
-}
-
-/// Waits until the server answers; returns whether it does.
-fn serves(folder: &Path, port: u16, child: &mut Child) -> bool {
-    while child.try_wait().unwrap().is_none() {
-        let mut asks = client("pg_isready", folder, port);
-        if asks.arg("-q").status().unwrap().success() {
-            return true;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    false
-}
-
-fn client(name: &str, folder: &Path, port: u16) -> Command {
-    let mut client = tool(name, folder);
-    client.env("PGHOST", "127.0.0.1").env("PGPORT", port.to_string()).env("PGUSER", ROLE);
-    client
-}
-
-/// A program of the server's, run in `folder` by a user that it accepts.
-fn tool(name: &str, folder: &Path) -> Command {
-    as_nobody(Command::new(program().with_file_name(name)), folder)
-}
-
-fn as_nobody(mut command: Command, folder: &Path) -> Command {
+/// Has a command run in `folder` by a user that servers accept.
+pub(crate) fn as_nobody(command: &mut Command, folder: &Path) {
     command.current_dir(folder).stdin(Stdio::null());
     if rustix::process::geteuid().is_root() {
         command.uid(NOBODY).gid(NOBODY);
     }
-    command
 }
 
 /// The server's program; the others are in the same folder.
@@ -324,7 +260,7 @@ fn program() -> PathBuf {
 }
 
 /// The output of a program that must succeed, given its input.
-fn output(command: &mut Command, input: &str) -> String {
+pub(crate) fn output(command: &mut Command, input: &str) -> String {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child =
         command.spawn().expect("PostgreSQL's programs: name the server in SOLOIST_TEST_POSTGRES");

@@ -8,7 +8,7 @@ use soloist_text::with_causes;
 
 use crate::{
     etcd_server::certificate,
-    postgres_server::PostgresDatabase,
+    postgres_database::PostgresDatabase,
     world::{LONG, REQUEST_TIMEOUT, soon},
 };
 

@@ -11,8 +11,7 @@ use soloist_stores::{
 };
 
 use crate::{
-    etcd_server::EtcdServer,
-    postgres_server::{OpenTransaction, PostgresDatabase},
+    etcd_server::EtcdServer, postgres_database::PostgresDatabase, postgres_server::ForeignSession,
 };
 
 /// Longer than anything takes, and shorter than anybody waits.
@@ -147,9 +146,16 @@ impl World {
 
     /// Runs SQL on a PostgreSQL in a transaction that stays open until the result is dropped.
     #[allow(dead_code, reason = "the tests of the host do without")]
-    pub(crate) fn hold(&self, sql: &str) -> OpenTransaction {
+    pub(crate) fn hold(&self, sql: &str) -> ForeignSession {
         let StoreServer::Postgres(database) = &self.server else { unreachable!("no test does") };
         database.hold(sql)
+    }
+
+    /// Runs SQL on a PostgreSQL in a session of its own, until the result is dropped.
+    #[allow(dead_code, reason = "the tests of the host do without")]
+    pub(crate) fn begin(&self, sql: &str) -> ForeignSession {
+        let StoreServer::Postgres(database) = &self.server else { unreachable!("no test does") };
+        database.begin(sql)
     }
 
     pub(crate) fn sqlite() -> Self {

@@ -20,13 +20,17 @@ pub(super) fn delete_all(cluster: &mut TestCluster, fault: &Fault) -> Result<Inj
     let during = (injected.at, clock::now());
     injected.rebased = Some(Rebased::Emptied { revision, during });
     cluster.wait_for_newer(injected.fencing_token)?;
-    let observation = cluster.observe("all list all hosts again", cluster.ttl * 3, |host, _| {
-        let status = host.status().unwrap_or_default();
-        (status.hosts.len() != HOSTS).then(|| format!("{status:?}"))
-    })?;
-    injected.observations.push(observation);
+    injected.observations.push(lists_all(cluster)?);
     injected.heal();
     Ok(injected)
+}
+
+/// Waits until all hosts list all hosts again.
+pub(super) fn lists_all(cluster: &mut TestCluster) -> Result<Observation> {
+    cluster.observe("all list all hosts again", cluster.ttl * 3, |host, _| {
+        let status = host.status().unwrap_or_default();
+        (status.hosts.len() != HOSTS).then(|| format!("{status:?}"))
+    })
 }
 
 /// The number of hosts.

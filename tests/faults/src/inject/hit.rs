@@ -1,4 +1,4 @@
-//! Faults that hit a host or etcd members, last for a while, and are taken back.
+//! Faults that hit a host or the store's servers, last for a while, and are taken back.
 
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
@@ -23,6 +23,7 @@ pub(super) fn run(cluster: &mut TestCluster, fault: &Fault) -> Result<InjectedFa
         Kind::HandOver | Kind::Crash | Kind::MachineCrash => {
             cluster.wait_for_newer(injected.fencing_token)
         }
+        Kind::LockedTable => cluster.postgres()?.lock("leases", fault.hold),
         _ => cluster.pause(fault.hold),
     }
     .with_context(|| hit.target.clone())?;
@@ -46,18 +47,19 @@ struct FaultTarget {
 impl FaultTarget {
     fn choose(cluster: &mut TestCluster, fault: &Fault) -> Result<Self> {
         let leader = cluster.leader()?.node;
-        let etcd = cluster.etcd_leader()?;
         let all = 0..cluster.members.len();
+        // A PostgreSQL has no members.
+        let etcd = if all.is_empty() { None } else { Some(cluster.etcd_leader()?) };
         let members: Vec<_> = match fault.kind {
             Kind::MemberIsolated => {
-                let followers: Vec<_> = all.filter(|member| *member != etcd).collect();
+                let followers: Vec<_> = all.filter(|member| Some(*member) != etcd).collect();
                 followers.get(fault.choice % followers.len().max(1)).copied().into_iter().collect()
             }
-            Kind::EtcdLeaderIsolated | Kind::EtcdLeaderStopped => vec![etcd],
+            Kind::EtcdLeaderIsolated | Kind::EtcdLeaderStopped => etcd.into_iter().collect(),
             Kind::MemberKilled => vec![fault.choice % all.len()],
             Kind::EtcdDown => all.collect(),
             Kind::DiskStall if fault.wide => all.collect(),
-            Kind::DiskStall => vec![etcd],
+            Kind::DiskStall => etcd.into_iter().collect(),
             _ => Vec::new(),
         };
         let names = |members: &[usize]| {
@@ -74,7 +76,18 @@ impl FaultTarget {
             Kind::Delay => format!("{}, {} ms", leader.name, fault.strength),
             Kind::Loss if wide => format!("all links, {} %", fault.strength),
             Kind::Loss => format!("{}, {} %", leader.name, fault.strength),
-            Kind::MemberKilled if members.contains(&etcd) => format!("{} (leads)", names(&members)),
+            Kind::MemberKilled if etcd.is_some_and(|etcd| members.contains(&etcd)) => {
+                format!("{} (leads)", names(&members))
+            }
+            Kind::ServerRestarted
+            | Kind::ServerFrozen
+            | Kind::ServerKilled
+            | Kind::LockedTable
+            | Kind::DiskStall
+                if members.is_empty() =>
+            {
+                cluster.postgres()?.node.name.to_owned()
+            }
             _ if members.is_empty() => leader.name.to_owned(),
             _ => names(&members),
         };
@@ -113,7 +126,13 @@ impl FaultTarget {
                 self.disturb(cluster, fault);
                 Ok(())
             }
+            Kind::DiskStall if self.members.is_empty() => cluster.postgres()?.disk.freeze(),
             Kind::DiskStall => self.each(cluster, |member| member.disk.freeze()),
+            Kind::ServerRestarted => cluster.postgres()?.stop_and_start(),
+            Kind::ServerFrozen => cluster.postgres()?.freeze(),
+            Kind::ServerKilled => cluster.postgres()?.kill(),
+            // It is locked for as long as the statement takes.
+            Kind::LockedTable => Ok(()),
             Kind::LoginExpiry
             | Kind::ForeignMember
             | Kind::Restore
@@ -137,7 +156,10 @@ impl FaultTarget {
             Kind::PartitionAll => self.leader.set_connected(true),
             Kind::EtcdLeaderStopped => self.each(cluster, |member| member.signal(Signal::CONT)),
             Kind::MemberKilled | Kind::EtcdDown => self.each(cluster, Member::restart),
+            Kind::DiskStall if self.members.is_empty() => cluster.postgres()?.disk.thaw(),
             Kind::DiskStall => self.each(cluster, |member| member.disk.thaw()),
+            Kind::ServerFrozen => cluster.postgres()?.thaw(),
+            Kind::ServerKilled => cluster.postgres()?.restart(),
             // After a crash the supervisor restarts the host; everything else is healed by the
             // switch.
             _ => Ok(()),
@@ -164,11 +186,11 @@ impl FaultTarget {
         host.signal_performer(signal)
     }
 
-    /// Sets the links from the leader to etcd and back.
+    /// Sets the links from the leader to the store and back.
     fn link_leader(&self, cluster: &TestCluster, out: Link, back: Link) {
-        for member in &cluster.members {
-            cluster.switch.set(self.leader, member.node, out);
-            cluster.switch.set(member.node, self.leader, back);
+        for server in cluster.store_nodes() {
+            cluster.switch.set(self.leader, server, out);
+            cluster.switch.set(server, self.leader, back);
         }
     }
 
@@ -196,8 +218,8 @@ impl FaultTarget {
         if !fault.wide {
             return self.link_leader(cluster, link, link);
         }
-        let members = cluster.members.iter().map(|member| member.node);
-        let nodes: Vec<_> = members.chain(cluster.hosts.iter().map(|host| host.node)).collect();
+        let servers = cluster.store_nodes().into_iter();
+        let nodes: Vec<_> = servers.chain(cluster.hosts.iter().map(|host| host.node)).collect();
         for from in &nodes {
             for to in &nodes {
                 cluster.switch.set(*from, *to, link);

@@ -8,6 +8,7 @@ mod hands;
 mod hit;
 mod hung;
 mod logins;
+mod postgres;
 mod restore;
 mod space;
 
@@ -23,7 +24,11 @@ use super::plan::Fault;
 pub(super) fn run(cluster: &mut TestCluster, fault: &Fault) -> Result<InjectedFault> {
     let name = fault.kind.name();
     cluster.wait_until_steady().with_context(|| format!("before {name}"))?;
+    let is_on_postgres = cluster.members.is_empty();
     let inject = match fault.kind {
+        Kind::Restore if is_on_postgres => postgres::put_back,
+        Kind::FullDisk if is_on_postgres => postgres::fill_disk,
+        Kind::DeletedPrefix if is_on_postgres => postgres::delete_all,
         Kind::LoginExpiry => logins::run,
         Kind::ForeignMember => foreign::run,
         Kind::Restore => restore::run,

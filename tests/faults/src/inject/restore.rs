@@ -30,8 +30,7 @@ pub(super) fn run(cluster: &mut TestCluster, fault: &Fault) -> Result<InjectedFa
     let then = if fault.wide { ", after a hand-over" } else { "" };
     let target = format!("{as_what}{then}");
     let mut injected = InjectedFault::begin(fault.kind, target, &cluster.clients.view());
-    let noticed: BTreeMap<_, _> =
-        cluster.hosts.iter().map(|host| (host.node.name, host.count_events(NOTICED))).collect();
+    let noticed = noticed(cluster);
     for member in &mut cluster.members {
         member.kill()?;
     }
@@ -51,14 +50,14 @@ pub(super) fn run(cluster: &mut TestCluster, fault: &Fault) -> Result<InjectedFa
     Ok(injected)
 }
 
-/// Waits until all hosts have noticed what has become of etcd. `noticed` is how often each had
+/// Waits until all hosts have noticed what has become of the store. `noticed` is how often each had
 /// noticed such a thing before.
-fn observe(
+pub(super) fn observe(
     cluster: &mut TestCluster,
     is_same: bool,
     noticed: &BTreeMap<&'static str, usize>,
 ) -> Result<Observation> {
-    cluster.observe("all say what has become of etcd", cluster.ttl * 4, |host, _| {
+    cluster.observe("all say what has become of the store", cluster.ttl * 4, |host, _| {
         if is_same {
             let before = noticed.get(host.node.name).copied().unwrap_or_default();
             return (host.count_events(NOTICED) <= before).then(|| "no word of it".to_owned());
@@ -96,9 +95,14 @@ fn prepare(cluster: &mut TestCluster, fault: &Fault, is_same: bool) -> Result<(u
     Ok((begun, done))
 }
 
+/// How often each host has noticed that the store went back.
+pub(super) fn noticed(cluster: &TestCluster) -> BTreeMap<&'static str, usize> {
+    cluster.hosts.iter().map(|host| (host.node.name, host.count_events(NOTICED))).collect()
+}
+
 /// Stops the leader, and starts it again when another host leads, under a fencing token that the
 /// snapshot does not contain.
-fn hand_over(cluster: &mut TestCluster) -> Result<()> {
+pub(super) fn hand_over(cluster: &mut TestCluster) -> Result<()> {
     let (leader, fencing_token) = (cluster.leader()?.node, cluster.clients.view().fencing_token);
     cluster.host(leader)?.signal(Signal::TERM)?;
     cluster.wait_for_newer(fencing_token)?;
@@ -108,7 +112,7 @@ fn hand_over(cluster: &mut TestCluster) -> Result<()> {
 }
 
 /// Restarts all hosts; returns a moment when none of them ran.
-fn restart_all(cluster: &mut TestCluster) -> Result<u64> {
+pub(super) fn restart_all(cluster: &mut TestCluster) -> Result<u64> {
     let nodes: Vec<_> = cluster.hosts.iter().map(|host| host.node).collect();
     for host in &cluster.hosts {
         host.signal(Signal::TERM)?;

@@ -1,12 +1,13 @@
 //! PostgreSQL, which is a store and which an example writes to, with its pooler PgBouncer; and Redis,
 //! for another example.
 
+use std::env;
 use std::fs;
 use std::path::PathBuf;
 
+use crate::cmd;
+use crate::packages::Package;
 use anyhow::Result;
-use soloist_devtools::cmd;
-use soloist_devtools::packages::Package;
 
 const POSTGRES: Package = Package {
     program: "postgres",
@@ -34,18 +35,21 @@ const REDIS: Package = Package {
 const DEBIAN: &str = "/usr/lib/postgresql";
 
 /// Finds PostgreSQL's server, or installs it. The other programs of its version are in the same
-/// folder.
-pub(crate) fn postgres() -> Result<PathBuf> {
-    POSTGRES.ensure_by(|| debian_postgres().or_else(|| cmd::find("postgres")))
+/// folder. `SOLOIST_TEST_POSTGRES` chooses another one.
+pub fn postgres() -> Result<PathBuf> {
+    match env::var_os("SOLOIST_TEST_POSTGRES") {
+        Some(chosen) => Ok(PathBuf::from(chosen)),
+        None => POSTGRES.ensure_by(|| debian_postgres().or_else(|| cmd::find("postgres"))),
+    }
 }
 
 /// Finds PgBouncer, or installs it.
-pub(crate) fn pgbouncer() -> Result<PathBuf> {
+pub fn pgbouncer() -> Result<PathBuf> {
     PGBOUNCER.ensure()
 }
 
 /// Finds Redis, or installs it.
-pub(crate) fn redis() -> Result<PathBuf> {
+pub fn redis() -> Result<PathBuf> {
     REDIS.ensure()
 }
 
