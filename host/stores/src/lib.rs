@@ -19,6 +19,7 @@
     allow(dead_code, unused_imports, unused_variables, reason = "each store needs a part of it")
 )]
 
+mod backup;
 mod error;
 #[cfg(feature = "etcd")]
 mod etcd;
@@ -45,6 +46,10 @@ mod this_host;
 
 use std::{sync::Arc, time::Duration};
 
+pub use backup::{
+    BackupExport, BackupKind, BackupRecord, BackupStore, BackupStream, BackupSummary, CallRecord,
+    CallStage, NoteRecord, StateRecord,
+};
 pub use error::StoreError;
 pub use foreign_candidate::ForeignCandidate;
 pub use identity::StoreMismatch;

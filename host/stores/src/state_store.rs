@@ -24,6 +24,34 @@ pub const BATCH_MAX: usize = 64;
 /// The maximum total size of the values in one call, in bytes.
 pub const BATCH_BYTES_MAX: usize = 1 << 20;
 
+/// The areas in which values of actions are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StateArea {
+    /// The actions' own values.
+    State,
+    /// What hosts record about the actions' jobs.
+    Ledger,
+}
+
+/// In a table that both areas share, names of the ledger begin with this. A name with a slash is no
+/// action's.
+const LEDGER: &str = "runs/";
+
+impl StateArea {
+    /// The name of `action` in a table that both areas share.
+    pub(super) fn table_name(self, action: &str) -> String {
+        match self {
+            Self::State => action.to_owned(),
+            Self::Ledger => format!("{LEDGER}{action}"),
+        }
+    }
+
+    /// The area and the action of such a name.
+    pub(super) fn of_table_name(name: &str) -> (Self, &str) {
+        name.strip_prefix(LEDGER).map_or((Self::State, name), |action| (Self::Ledger, action))
+    }
+}
+
 /// A value and its version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateEntry {

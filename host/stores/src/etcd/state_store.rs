@@ -23,14 +23,14 @@ use super::{
     client::EtcdClient,
     error_meaning::{ErrorMeaning, meaning, was_not_processed},
     has_header::WithHeader,
-    keys::{EtcdKeys, KeyRange, StateArea},
+    keys::{EtcdKeys, KeyRange},
     range::{page_options, page_start},
     requests::kv,
     state_transaction::{StateTransaction, StateWriteOutcome},
 };
 use crate::{
     StateEntry, StateStore, StateWrite, StoreError, WriteGuard,
-    state_store::{check_keys, check_writes, too_many_keys},
+    state_store::{StateArea, check_keys, check_writes, too_many_keys},
 };
 
 /// How many keys are requested at once, to keep responses small.
@@ -128,7 +128,8 @@ async fn list(
     while keys.len() < limit {
         // At least one key, since etcd takes a limit of zero to mean all keys.
         let page = PAGE.min(limit - keys.len());
-        let options = page_options(range, i64::try_from(page).unwrap_or(i64::MAX)).with_keys_only();
+        let options =
+            page_options(&range.end, i64::try_from(page).unwrap_or(i64::MAX)).with_keys_only();
         let from = page_start(range, keys.last().map(String::as_str).or(after));
         let found = kv(&etcd).get(from, Some(options)).await?;
         header = found.header().cloned();

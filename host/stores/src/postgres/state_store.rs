@@ -23,7 +23,7 @@ use super::{
 use crate::{
     StateEntry, StateStore, StateWrite, StoreError, WriteGuard,
     keyed_locks::KeyedLocks,
-    state_store::{KeyGrowth, check_action, check_keys, check_writes, too_many_keys},
+    state_store::{KeyGrowth, StateArea, check_action, check_keys, check_writes, too_many_keys},
 };
 
 const READ: &str = "read state";
@@ -35,25 +35,18 @@ pub(super) struct PostgresStateStore {
     calls: PostgresCalls,
     /// Held by the writer of each action.
     locks: Arc<KeyedLocks<String>>,
-    /// The prefix of the actions' names in the table. It ends with a slash unless it is empty, so
-    /// no other name begins with it.
-    room: &'static str,
+    area: StateArea,
 }
 
-/// The actions' own values.
-pub(super) const STATE: &str = "";
-/// What hosts record about the actions' jobs.
-pub(super) const LEDGER: &str = "runs/";
-
 impl PostgresStateStore {
-    pub(super) fn new(calls: PostgresCalls, room: &'static str) -> Arc<Self> {
-        Arc::new(Self { calls, locks: Arc::default(), room })
+    pub(super) fn new(calls: PostgresCalls, area: StateArea) -> Arc<Self> {
+        Arc::new(Self { calls, locks: Arc::default(), area })
     }
 
     /// The action's name in the table.
     fn name(&self, action: &str) -> Result<String, StoreError> {
         check_action(action)?;
-        Ok(format!("{}{action}", self.room))
+        Ok(self.area.table_name(action))
     }
 }
 

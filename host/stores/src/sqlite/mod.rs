@@ -8,6 +8,7 @@
 //! within the polling interval or at its next call, and loses its session. The same happens if the
 //! files that SQLite keeps next to it are removed, or if anybody uses the file under another name.
 
+mod backup;
 mod call_queue;
 mod change_listener;
 mod database_path;
@@ -34,19 +35,20 @@ use futures::{StreamExt, stream};
 use tokio::sync::{oneshot, watch};
 
 use self::{
+    backup::SqliteBackupStore,
     call_queue::SqliteCallQueueStore,
     readers::SqliteReaders,
     reads::CandidatePosition,
     sqlite_config::SqliteConfig,
     sqlite_fault::SqliteFault,
-    state_store::{LEDGER, STATE, SqliteStateStore},
+    state_store::SqliteStateStore,
     waiters::RosterWatcher,
     worker::{POLL, WorkerHandle, WorkerMessage},
     worker_calls::{WorkerCalls, answered},
 };
 use super::{
-    CallQueueStore, Candidate, Lease, Member, Note, NoteTopic, Roster, RosterStream, StateStore,
-    Store, StoreError, StoreMismatch,
+    BackupStore, CallQueueStore, Candidate, Lease, Member, Note, NoteTopic, Roster, RosterStream,
+    StateStore, Store, StoreError, StoreMismatch, state_store::StateArea,
 };
 use soloist_heart::{FencingToken, Group, LeaderKey, LeaseId, clock::BootTime};
 
@@ -200,15 +202,19 @@ impl Store for SqliteStore {
     }
 
     fn state(&self) -> Result<Arc<dyn StateStore>, StoreError> {
-        Ok(Arc::new(SqliteStateStore::new(self.calls.clone(), STATE)?))
+        Ok(Arc::new(SqliteStateStore::new(self.calls.clone(), StateArea::State)?))
     }
 
     fn ledger(&self) -> Result<Arc<dyn StateStore>, StoreError> {
-        Ok(Arc::new(SqliteStateStore::new(self.calls.clone(), LEDGER)?))
+        Ok(Arc::new(SqliteStateStore::new(self.calls.clone(), StateArea::Ledger)?))
     }
 
     fn call_queue(&self) -> Result<Arc<dyn CallQueueStore>, StoreError> {
         Ok(Arc::new(SqliteCallQueueStore::new(self.calls.clone())?))
+    }
+
+    fn backup(&self) -> Result<Arc<dyn BackupStore>, StoreError> {
+        Ok(Arc::new(SqliteBackupStore::new(self.calls.clone())?))
     }
 }
 

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     StateEntry, StateStore, StateWrite, StoreError, WriteGuard,
-    state_store::{KeyGrowth, check_action, check_keys, check_writes, too_many_keys},
+    state_store::{KeyGrowth, StateArea, check_action, check_keys, check_writes, too_many_keys},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -30,27 +30,20 @@ const WRITE: &str = "write state";
 pub(super) struct SqliteStateStore {
     calls: WorkerCalls,
     reader: SqliteReader,
-    /// The prefix of the actions' names in the table. It ends with a slash unless it is empty, so
-    /// no other name begins with it.
-    area: &'static str,
+    area: StateArea,
 }
-
-/// The actions' own values.
-pub(super) const STATE: &str = "";
-/// What hosts record about the actions' jobs.
-pub(super) const LEDGER: &str = "runs/";
 
 impl SqliteStateStore {
     /// # Errors
     /// [`StoreError::Refused`] outside a tokio runtime.
-    pub(super) fn new(calls: WorkerCalls, area: &'static str) -> Result<Self, StoreError> {
+    pub(super) fn new(calls: WorkerCalls, area: StateArea) -> Result<Self, StoreError> {
         Ok(Self { reader: SqliteReader::new(&calls)?, calls, area })
     }
 
     /// The action's name in the table.
     fn name(&self, action: &str) -> Result<String, StoreError> {
         check_action(action)?;
-        Ok(format!("{}{action}", self.area))
+        Ok(self.area.table_name(action))
     }
 }
 
@@ -116,7 +109,10 @@ impl SqliteFile {
         writes: &[StateWrite],
     ) -> Result<(), SqliteFault> {
         // Jobs can be claimed however little room there is.
-        let room = if action.starts_with(LEDGER) { Ok(()) } else { self.must_have_room() };
+        let room = match StateArea::of_table_name(action) {
+            (StateArea::Ledger, _) => Ok(()),
+            (StateArea::State, _) => self.must_have_room(),
+        };
         self.write_silently(|tx, cluster| {
             if let Some(fencing_token) = guard
                 && reads::candidate_position(tx, fencing_token)? == CandidatePosition::Gone
