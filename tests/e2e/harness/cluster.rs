@@ -68,13 +68,23 @@ impl Cluster {
         Self { store: Some(url), ttl, ..Self::on(None, plugin) }
     }
 
-    /// The settings that all hosts share, followed by `more`.
-    pub(crate) fn configuration(&self, more: &str) -> String {
-        let store = match (&self.store, &self.etcd) {
+    /// The address of the store.
+    pub(crate) fn store_url(&self) -> String {
+        match (&self.store, &self.etcd) {
             (Some(store), _) => store.clone(),
             (None, Some(etcd)) => format!("etcd://{}", etcd.endpoint()),
             (None, None) => format!("sqlite:{}", self.folder.path().join("soloist.db").display()),
-        };
+        }
+    }
+
+    /// Has the hosts that are started from now on use another store.
+    pub(crate) fn use_store(&mut self, url: String) {
+        self.store = Some(url);
+    }
+
+    /// The settings that all hosts share, followed by `more`.
+    pub(crate) fn configuration(&self, more: &str) -> String {
+        let store = self.store_url();
         let (ttl, web, plugin) = (self.ttl.as_secs(), self.web_at, self.plugin.display());
         format!(
             "cluster = \"test\"\nstore = \"{store}\"\n[lease]\nttl = \"{ttl}s\"\n\
