@@ -13,6 +13,7 @@
 
 mod accepted;
 mod advertise;
+mod backup;
 mod clients;
 mod commands;
 mod dashboard;

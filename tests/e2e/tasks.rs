@@ -4,6 +4,7 @@ mod call_queue;
 mod calls;
 mod fan_out;
 mod losses;
+mod moving;
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -19,6 +19,8 @@ pub struct Overrides {
     pub store_cert: Option<String>,
     /// Overrides `store_tls.key`.
     pub store_key: Option<String>,
+    /// Whether the TLS settings are for another store than this one if it does without them.
+    pub tls_if_used: bool,
     /// Overrides `plugins`.
     pub plugins: Option<String>,
     /// Overrides `host.listen`.

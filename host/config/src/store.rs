@@ -24,6 +24,7 @@ pub(super) fn read(
     let Some(first) = files.iter().find(|file| is_given(file)) else { return Some(store) };
     let (endpoints, login) = match store {
         StoreUrl::Etcd { endpoints, login, tls: Some(_) } => (endpoints, login),
+        plain if overrides.tls_if_used => return Some(plain),
         plain => {
             resolver.report(useless(&plain).at(first.place.clone()));
             return None;

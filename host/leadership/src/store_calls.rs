@@ -256,6 +256,11 @@ impl StoreCalls {
                         (ok(HeartEvent::Joined { lease }), Duration::MAX)
                     }
                     Err(StoreError::LeaseGone) => return ok(HeartEvent::LeaseGone { lease }),
+                    // The roster says so, too, and the host leaves when its work has ended. Until
+                    // then its entry stays, and with it the queued calls that it has claimed.
+                    Err(StoreError::Removed { .. }) if entered => {
+                        (ok(HeartEvent::Tick), retry_refused)
+                    }
                     Err(error @ (StoreError::NameTaken { .. } | StoreError::Removed { .. })) => {
                         entered = false;
                         (

@@ -29,7 +29,8 @@ pub enum ExitKind {
     Denied = 77,
     /// The settings are wrong.
     Config = 78,
-    /// A second signal came before the first one had taken effect.
+    /// A second signal came before the first one had taken effect; or the first one, to a command
+    /// that ends at once.
     Interrupted = 130,
 }
 
@@ -61,8 +62,9 @@ impl ExitKind {
         (Self::Config, "The settings are wrong, or those of a plugin. A restart does not help."),
         (
             Self::Interrupted,
-            "Interrupted by a second signal before it had ended properly. `soloist run` ends with \
-             128 plus N if its host was killed by the signal N.",
+            "Interrupted by a second signal before it had ended properly; `backup`, `restore` and \
+             `store copy` by the first one, and they say what they have left. `soloist run` ends \
+             with 128 plus N if its host was killed by the signal N.",
         ),
     ];
 }

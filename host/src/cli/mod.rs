@@ -1,6 +1,7 @@
 //! The command line: arguments in, exit code out. There is one file per subcommand.
 
 mod api_client;
+mod backup;
 #[cfg(feature = "bench")]
 mod bench;
 mod commands;
@@ -94,6 +95,8 @@ enum CliCommand {
     #[command(visible_alias = "tasks")]
     Task(task::TaskArgs),
     State(state::StateArgs),
+    Backup(backup::BackupArgs),
+    Restore(backup::RestoreArgs),
     Store(store::StoreArgs),
     #[command(visible_alias = "plugins")]
     Plugin(plugin::PluginArgs),
@@ -151,6 +154,8 @@ fn dispatch(command: CliCommand) -> Result<ExitCode, ExitError> {
         CliCommand::Job(args) => in_runtime(job::main(args)),
         CliCommand::Task(args) => in_runtime(task::main(args)),
         CliCommand::State(args) => in_runtime(state::main(args)),
+        CliCommand::Backup(args) => in_runtime(backup::backup(args)),
+        CliCommand::Restore(args) => in_runtime(backup::restore(args)),
         CliCommand::Store(args) => store::main(args),
         CliCommand::Plugin(args) => plugin::main(args),
         #[cfg(feature = "scaffold")]

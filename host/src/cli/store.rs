@@ -4,15 +4,22 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use super::{ExitError, runtime::in_runtime, settings_args::SettingsArgs, terminal::say};
+use super::{
+    ExitError,
+    backup::{CopyArgs, copy},
+    runtime::in_runtime,
+    settings_args::SettingsArgs,
+    terminal::say,
+};
 use soloist_config::Config;
 use soloist_heart::FencingToken;
 use soloist_stores::{self as store, StoreError};
 
-/// Have the store go on above the fencing tokens of before
+/// Move the cluster to another store, or have a store go on above the fencing tokens of before
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
+  soloist store copy sqlite:soloist.db postgres://db.internal/soloist
   soloist store raise-tokens --above 1795941877")]
 pub(super) struct StoreArgs {
     #[command(subcommand)]
@@ -21,6 +28,7 @@ pub(super) struct StoreArgs {
 
 #[derive(Debug, Subcommand)]
 enum StoreCommand {
+    Copy(CopyArgs),
     RaiseTokens(RaiseTokensArgs),
 }
 
@@ -48,9 +56,13 @@ struct RaiseTokensArgs {
 const HIGHEST: i64 = 1 << 52;
 
 pub(super) fn main(args: StoreArgs) -> Result<ExitCode, ExitError> {
-    let StoreCommand::RaiseTokens(args) = args.command;
-    let config = Config::load(&args.settings.overrides())?;
-    in_runtime(raise_tokens(args.above, config))
+    match args.command {
+        StoreCommand::Copy(args) => in_runtime(copy(args)),
+        StoreCommand::RaiseTokens(args) => {
+            let config = Config::load(&args.settings.overrides())?;
+            in_runtime(raise_tokens(args.above, config))
+        }
+    }
 }
 
 async fn raise_tokens(above: i64, config: Config) -> Result<(), ExitError> {

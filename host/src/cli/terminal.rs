@@ -157,6 +157,28 @@ pub(super) fn remark(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", sanitize(text));
 }
 
+/// A line on the terminal's stderr that is replaced while a command works. Dropping it removes it.
+pub(super) struct ProgressLine(());
+
+impl ProgressLine {
+    /// `None` if stderr is no terminal: a log has no use for it.
+    pub(super) fn begin() -> Option<Self> {
+        io::stderr().is_terminal().then(|| Self(()))
+    }
+
+    /// Shows `text` instead of what was shown before.
+    pub(super) fn show(&mut self, text: &str) {
+        let mut error = io::stderr().lock();
+        let _ = write!(error, "\r{}{CLEAR_LINE_END}", sanitize(text)).and_then(|()| error.flush());
+    }
+}
+
+impl Drop for ProgressLine {
+    fn drop(&mut self) {
+        self.show("");
+    }
+}
+
 /// Writes an error or a warning to stderr, with its `error:` and `help:` highlighted.
 pub(super) fn complain(error: &str) {
     let paint = Paint::stderr();

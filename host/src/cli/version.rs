@@ -8,6 +8,9 @@ pub(super) const LONG: &str = concat!(
     "\nsoloist:plugin 0.1.0, WASI 0.2 and 0.3",
 );
 
+/// The version of soloist alone.
+pub(super) const NUMBER: &str = env!("CARGO_PKG_VERSION");
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -20,6 +20,7 @@
 )]
 
 mod admission;
+mod backup;
 mod error;
 #[cfg(feature = "etcd")]
 mod etcd;
@@ -47,6 +48,10 @@ mod this_host;
 
 use std::{sync::Arc, time::Duration};
 
+pub use backup::{
+    BackupExport, BackupKind, BackupRecord, BackupStore, BackupStream, BackupSummary, CallRecord,
+    CallStage, NoteRecord, StateRecord,
+};
 pub use error::StoreError;
 pub use foreign_candidate::ForeignCandidate;
 pub use identity::StoreMismatch;

@@ -24,6 +24,40 @@ pub const BATCH_MAX: usize = 64;
 /// The maximum total size of the values in one call, in bytes.
 pub const BATCH_BYTES_MAX: usize = 1 << 20;
 
+/// The areas in which values of actions are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StateArea {
+    /// The actions' own values.
+    State,
+    /// What hosts record about the actions' jobs.
+    Ledger,
+}
+
+/// In a table that both areas share, names of the ledger begin with this. A name with a slash is no
+/// action's.
+const LEDGER: &str = "runs/";
+
+impl StateArea {
+    /// The name of `action` in a table that both areas share.
+    pub(super) fn table_name(self, action: &str) -> String {
+        match self {
+            Self::State => action.to_owned(),
+            Self::Ledger => format!("{LEDGER}{action}"),
+        }
+    }
+
+    /// The same, for a name that was not checked yet.
+    pub(super) fn checked_table_name(self, action: &str) -> Result<String, StoreError> {
+        check_action(action)?;
+        Ok(self.table_name(action))
+    }
+
+    /// The area and the action of such a name.
+    pub(super) fn of_table_name(name: &str) -> (Self, &str) {
+        name.strip_prefix(LEDGER).map_or((Self::State, name), |action| (Self::Ledger, action))
+    }
+}
+
 /// A value and its version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateEntry {
@@ -79,7 +113,7 @@ pub trait StateStore: Send + Sync + 'static {
     /// How much the action keeps: the bytes of its keys and values.
     ///
     /// etcd has no such sum, so all values are read from it, page by page: only each page is
-    /// bounded by the request time-out there, and what is written meanwhile may be counted or not.
+    /// bounded by the request time-out there.
     async fn size(&self, action: &str) -> Result<u64, StoreError>;
 
     /// Makes all of `writes`, or none of them, and returns by how many bytes of keys and values
@@ -107,29 +141,6 @@ pub(super) const READ: &str = "read state";
 pub(super) const LIST: &str = "list state";
 pub(super) const MEASURE: &str = "measure state";
 pub(super) const WRITE: &str = "write state";
-
-/// The areas in which values of actions are stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum StateArea {
-    /// The actions' own values.
-    State,
-    /// What hosts record about the actions' jobs.
-    Ledger,
-}
-
-impl StateArea {
-    /// What the names of ledgers begin with in such a table. An action's name has no slash.
-    pub(super) const LEDGER_PREFIX: &str = "runs/";
-
-    /// The action's name in a table that both areas share.
-    pub(super) fn name_in_table(self, action: &str) -> Result<String, StoreError> {
-        check_action(action)?;
-        Ok(match self {
-            Self::State => action.to_owned(),
-            Self::Ledger => format!("{}{action}", Self::LEDGER_PREFIX),
-        })
-    }
-}
 
 /// Refuses an action's name that would point outside its place in the store.
 pub(super) fn check_action(action: &str) -> Result<(), StoreError> {

@@ -7,6 +7,7 @@ use futures::stream::BoxStream;
 use tokio::sync::watch;
 
 use crate::{
+    backup::BackupStore,
     error::StoreError,
     identity::StoreMismatch,
     member::Member,
@@ -167,4 +168,11 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::Refused`] outside a tokio runtime.
     fn call_queue(&self) -> Result<Arc<dyn CallQueueStore>, StoreError>;
+
+    /// All that the cluster keeps, to export and import it, over separate connections like
+    /// [`state`](Store::state).
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] outside a tokio runtime.
+    fn backup(&self) -> Result<Arc<dyn BackupStore>, StoreError>;
 }

@@ -91,9 +91,26 @@ impl Cluster {
         Self { plugin, ..self }
     }
 
+    /// The URL of the store.
+    pub(crate) fn store_url(&self) -> String {
+        match (&self.store, &self.etcd, &self.database) {
+            (Some(store), ..) => store.clone(),
+            (None, Some(etcd), _) => format!("etcd://{}", etcd.endpoint()),
+            (None, None, Some(database)) => database.url(),
+            (None, None, None) => {
+                format!("sqlite:{}", self.folder.path().join("soloist.db").display())
+            }
+        }
+    }
+
+    /// Has the hosts that are started from now on use another store.
+    pub(crate) fn use_store(&mut self, url: String) {
+        self.store = Some(url);
+    }
+
     /// The settings that all hosts share, followed by `more`.
     pub(crate) fn configuration(&self, more: &str) -> String {
-        let store = self.store.clone().unwrap_or_else(|| self.own_store());
+        let store = self.store_url();
         let (ttl, web, plugin) = (self.ttl.as_secs(), self.web_at, self.plugin.display());
         // The default stop time-out leaves a TTL of 1 s no room for a lost renewal.
         let stop = if ttl < 2 { "stop_timeout = \"300ms\"\n" } else { "" };
@@ -101,15 +118,6 @@ impl Cluster {
             "cluster = \"test\"\nstore = \"{store}\"\n[lease]\nttl = \"{ttl}s\"\n{stop}\
              [action.web]\nplugin = \"{plugin}\"\nlisten = \"{web}\"\n{more}"
         )
-    }
-
-    /// The URL of the store that this has made.
-    fn own_store(&self) -> String {
-        match (&self.etcd, &self.database) {
-            (Some(etcd), _) => format!("etcd://{}", etcd.endpoint()),
-            (None, Some(database)) => database.url(),
-            (None, None) => format!("sqlite:{}", self.folder.path().join("soloist.db").display()),
-        }
     }
 
     /// The command that runs host `name` with the shared settings and `more`.

@@ -39,7 +39,7 @@ async fn look(at: &Caller, id: &str) -> Value {
 }
 
 /// Waits until the queued call has this state.
-async fn until(at: &Caller, id: &str, state: &str) -> Value {
+pub(super) async fn until(at: &Caller, id: &str, state: &str) -> Value {
     let stands = timeout(PATIENCE, async {
         loop {
             let queued_call = look(at, id).await;
@@ -64,7 +64,7 @@ async fn enqueue(at: &Caller, payload: &str) -> String {
 
 /// Makes `count` queued calls, a few at a time: each write of the embedded store is synced, so more
 /// in parallel would exceed its time-out.
-async fn enqueue_all(at: &Caller, count: usize, payload: &str) -> Vec<String> {
+pub(super) async fn enqueue_all(at: &Caller, count: usize, payload: &str) -> Vec<String> {
     let queued_calls = stream::iter(0..count).map(|_| enqueue(at, payload)).buffer_unordered(4);
     queued_calls.collect().await
 }

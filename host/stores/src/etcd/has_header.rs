@@ -4,8 +4,8 @@
 //! only results that implement [`HasHeader`]. A result without a header has to say so explicitly.
 
 use etcd_client::{
-    DeleteResponse, Error, GetResponse, LeaseGrantResponse, LeaseRevokeResponse, PutResponse,
-    ResponseHeader, StatusResponse, TxnResponse,
+    DeleteResponse, Error, GetResponse, LeaseGrantResponse, LeaseRevokeResponse,
+    LeaseTimeToLiveResponse, PutResponse, ResponseHeader, StatusResponse, TxnResponse,
 };
 
 /// A response, or something derived from one.
@@ -29,6 +29,7 @@ headed!(
     GetResponse,
     LeaseGrantResponse,
     LeaseRevokeResponse,
+    LeaseTimeToLiveResponse,
     PutResponse,
     StatusResponse,
     TxnResponse,

@@ -49,7 +49,7 @@ fn compare(
 }
 
 /// What the keys of the whole cluster say, at `revision`.
-fn observed(keys: &EtcdKeys, found: &[KeyValue], revision: i64) -> ObservedStore {
+pub(super) fn observed(keys: &EtcdKeys, found: &[KeyValue], revision: i64) -> ObservedStore {
     let mut observed = ObservedStore { revision, ..ObservedStore::default() };
     for key in found {
         match keys.subject(key.key()) {

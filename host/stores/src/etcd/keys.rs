@@ -130,17 +130,38 @@ impl EtcdKeys {
         action: &str,
     ) -> Result<KeyRange, StoreError> {
         check_name("the action's name", action)?;
-        let area = match area {
+        let name = format!("{}{action}", self.area_range(area).first);
+        Ok(KeyRange { first: format!("{name}/"), end: format!("{name}0") })
+    }
+
+    /// The range of all actions' keys in `area`.
+    pub(super) fn area_range(&self, area: StateArea) -> KeyRange {
+        self.folder(match area {
             StateArea::State => "state",
             StateArea::Ledger => "runs",
-        };
-        let name = format!("{}{area}/{action}", self.root);
-        Ok(KeyRange { first: format!("{name}/"), end: format!("{name}0") })
+        })
+    }
+
+    /// The ranges of the notes.
+    pub(super) fn note_ranges(&self) -> [KeyRange; 2] {
+        ["holds", "hosts"].map(|folder| self.folder(folder))
+    }
+
+    /// The range of all that belongs to queued calls.
+    pub(super) fn call_queue_range(&self) -> KeyRange {
+        self.folder("calls")
+    }
+
+    /// The range of the keys in a folder of the cluster's.
+    fn folder(&self, name: &str) -> KeyRange {
+        let Self { root } = self;
+        // `0` is the character right after the slash.
+        KeyRange { first: format!("{root}{name}/"), end: format!("{root}{name}0") }
     }
 
     /// The prefix of all queued calls' keys.
     pub(super) fn call_queue_prefix(&self) -> String {
-        format!("{}calls/", self.root)
+        self.call_queue_range().first
     }
 
     /// What `key` stands for; `None` if soloist writes no such key.

@@ -9,6 +9,7 @@
 //! - A watch stays open indefinitely, so only single calls have time-outs, never the connection.
 
 mod access;
+mod backup;
 mod call_queue;
 mod campaign;
 mod candidacy;
@@ -47,6 +48,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub(super) use self::access::EtcdAccess;
 use self::{
+    backup::EtcdBackupStore,
     call_queue::EtcdCallQueueStore,
     campaign::{CampaignSpec, EtcdCampaign},
     candidacy::EtcdCandidacy,
@@ -57,8 +59,8 @@ use self::{
     state_store::EtcdStateStore,
 };
 use super::{
-    CallQueueStore, Candidate, Lease, Member, Note, NoteTopic, RosterStream, StateStore, Store,
-    StoreError, StoreMismatch, keyed_locks::KeyedLocks, state_store::StateArea,
+    BackupStore, CallQueueStore, Candidate, Lease, Member, Note, NoteTopic, RosterStream,
+    StateStore, Store, StoreError, StoreMismatch, keyed_locks::KeyedLocks, state_store::StateArea,
 };
 use soloist_heart::{FencingToken, Group, LeaderKey, LeaseId};
 
@@ -234,6 +236,10 @@ impl Store for EtcdStore {
 
     fn call_queue(&self) -> Result<Arc<dyn CallQueueStore>, StoreError> {
         Ok(Arc::new(EtcdCallQueueStore::new(self.another_client()?, &self.keys)))
+    }
+
+    fn backup(&self) -> Result<Arc<dyn BackupStore>, StoreError> {
+        Ok(Arc::new(EtcdBackupStore::new(self.another_client()?, self.keys.clone())))
     }
 }
 

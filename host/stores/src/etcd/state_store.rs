@@ -24,7 +24,7 @@ use super::{
     error_meaning::{ErrorMeaning, meaning, was_not_processed},
     has_header::WithHeader,
     keys::{EtcdKeys, KeyRange},
-    range::{page_options, page_start},
+    range::{RangePages, page_options, page_start},
     requests::kv,
     state_transaction::{StateTransaction, StateWriteOutcome},
 };
@@ -83,16 +83,13 @@ impl StateStore for EtcdStateStore {
 
     async fn size(&self, action: &str) -> Result<u64, StoreError> {
         let range = self.keys.state_range(self.area, action)?;
-        let (options, mut from, mut size) = (page_options(&range, VALUES), range.first.clone(), 0);
-        loop {
-            let found = self.client.get(MEASURE, &from, &options).await?;
-            let kept = |kv: &KeyValue| kv.key().len() - range.first.len() + kv.value().len();
-            size += found.kvs().iter().map(kept).sum::<usize>();
-            match found.kvs().last().filter(|_| found.more()) {
-                Some(last) => from = format!("{}\0", String::from_utf8_lossy(last.key())),
-                None => return Ok(size as u64),
-            }
+        let kept = |kv: &KeyValue| kv.key().len() - range.first.len() + kv.value().len();
+        let (mut pages, mut size) =
+            (RangePages::new(&self.client, MEASURE, &range, 0).with_page(VALUES), 0);
+        while let Some(page) = pages.next().await? {
+            size += page.iter().map(kept).sum::<usize>();
         }
+        Ok(size as u64)
     }
 
     async fn write(
@@ -140,7 +137,8 @@ async fn list(
     while keys.len() < limit {
         // At least one key, since etcd takes a limit of zero to mean all keys.
         let page = PAGE.min(limit - keys.len());
-        let options = page_options(range, i64::try_from(page).unwrap_or(i64::MAX)).with_keys_only();
+        let options =
+            page_options(&range.end, i64::try_from(page).unwrap_or(i64::MAX)).with_keys_only();
         let from = page_start(range, keys.last().map(String::as_str).or(after));
         let found = kv(&etcd).get(from, Some(options)).await?;
         header = found.header().cloned();

@@ -12,6 +12,7 @@
 //! - Renewals have a connection of their own, and so has the observer.
 
 mod access;
+mod backup;
 mod call_queue;
 mod calls;
 mod campaign;
@@ -50,6 +51,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::{
     access::PostgresAccess,
+    backup::PostgresBackupStore,
     call_queue::PostgresCallQueueStore,
     calls::{PostgresCalls, PostgresWork},
     campaign::{CampaignTools, PostgresCampaign, PostgresCandidacy},
@@ -58,14 +60,16 @@ use self::{
     state_store::PostgresStateStore,
 };
 use super::{
-    CallQueueStore, Candidate, Lease, Member, Note, NoteTopic, RosterStream, StateStore, Store,
-    StoreError, StoreMismatch, keyed_locks::KeyedLocks, state_store::StateArea,
+    BackupStore, CallQueueStore, Candidate, Lease, Member, Note, NoteTopic, RosterStream,
+    StateStore, Store, StoreError, StoreMismatch, keyed_locks::KeyedLocks, state_store::StateArea,
 };
 use soloist_config::PostgresUrl;
 use soloist_heart::{FencingToken, Group, LeaderKey, LeaseId};
 
 /// How many connections the calls of elections use.
 const ELECTION_CONNECTIONS: usize = 2;
+/// How many connections a backup uses: one to export, one to import.
+const BACKUP_CONNECTIONS: usize = 2;
 /// How many connections state, ledger and queued calls use together.
 const WORK_CONNECTIONS: usize = 4;
 
@@ -275,5 +279,10 @@ impl Store for PostgresStore {
 
     fn call_queue(&self) -> Result<Arc<dyn CallQueueStore>, StoreError> {
         Ok(PostgresCallQueueStore::new(self.work()?, Arc::clone(&self.observer)))
+    }
+
+    fn backup(&self) -> Result<Arc<dyn BackupStore>, StoreError> {
+        let pool = PostgresPool::new(&self.source, BACKUP_CONNECTIONS)?;
+        Ok(Arc::new(PostgresBackupStore::new(pool)))
     }
 }

@@ -49,7 +49,7 @@ impl StateStore for PostgresStateStore {
         action: &str,
         keys: &[String],
     ) -> Result<Vec<Option<StateEntry>>, StoreError> {
-        let action = self.area.name_in_table(action)?;
+        let action = self.area.checked_table_name(action)?;
         check_keys(keys.iter())?;
         let sql = "SELECT key, value, version FROM state
                    WHERE cluster = $1 AND action = $2 AND key = ANY ($3)";
@@ -76,7 +76,7 @@ impl StateStore for PostgresStateStore {
         limit: usize,
     ) -> Result<Vec<String>, StoreError> {
         let (action, after) =
-            (self.area.name_in_table(action)?, after.unwrap_or_default().as_bytes().to_vec());
+            (self.area.checked_table_name(action)?, after.unwrap_or_default().as_bytes().to_vec());
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let sql = "SELECT key FROM state
                    WHERE cluster = $1 AND action = $2 AND key > $3 ORDER BY key LIMIT $4";
@@ -90,7 +90,7 @@ impl StateStore for PostgresStateStore {
     }
 
     async fn size(&self, action: &str) -> Result<u64, StoreError> {
-        let action = self.area.name_in_table(action)?;
+        let action = self.area.checked_table_name(action)?;
         let sql = "SELECT coalesce(sum(octet_length(key) + octet_length(value)), 0)::bigint
                    FROM state WHERE cluster = $1 AND action = $2";
         let read = self.calls.read(MEASURE, sql, (action,), |(action,)| vec![(action, Type::TEXT)]);
@@ -105,7 +105,7 @@ impl StateStore for PostgresStateStore {
         action: &str,
         writes: &[StateWrite],
     ) -> Result<i64, StoreError> {
-        let action = self.area.name_in_table(action)?;
+        let action = self.area.checked_table_name(action)?;
         check_writes(writes)?;
         let guard = match guard {
             WriteGuard::Leader(key) => Some(key.fencing_token.0),

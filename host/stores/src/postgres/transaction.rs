@@ -12,7 +12,7 @@
 //! - All settings are local to the transaction, and no statement has a name, so a pooler may give
 //!   the connection to somebody else afterwards.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use futures::join;
 use tokio::time::{Instant, timeout_at};
@@ -26,6 +26,10 @@ use super::{
     pool::{ConnectionCondition, PooledConnection, PostgresPool},
 };
 use crate::identity::{KnownBefore, ObservedStore};
+
+/// How long the reader of a snapshot may take to use what it has read. It holds no lock that others
+/// wait for, but keeps old rows from being removed.
+const READER_PATIENCE: Duration = Duration::from_secs(300);
 
 /// A parameter of a statement and its type. The first one of every statement, `$1`, is the
 /// cluster's number in the tables; others follow.
@@ -43,13 +47,35 @@ impl PostgresTransaction {
         pool: &Arc<PostgresPool>,
         until: Instant,
     ) -> Result<Self, PostgresFault> {
-        let mut tx = Self { connection: pool.take(until).await?, until };
-        let (begin, before) = (tx.begin_text(), tx.known_before());
-        tx.connection.mark(ConnectionCondition::InTransaction);
-        let begun = in_time(until, tx.connection.client().simple_query(&begin)).await;
-        let begun = tx.begun(begun)?;
-        tx.compare(before, &begun)?;
-        Ok(tx)
+        let tx = Self { connection: pool.take(until).await?, until };
+        let begin = tx.begin_text();
+        tx.begin_with(&begin).await
+    }
+
+    /// Begins a transaction that reads everything as of one moment, however long it takes: each
+    /// call of [`more_time`](Self::more_time) gives it another `until`.
+    pub(super) async fn begin_snapshot(
+        pool: &Arc<PostgresPool>,
+        until: Instant,
+    ) -> Result<Self, PostgresFault> {
+        let tx = Self { connection: pool.take(until).await?, until };
+        let (snapshot, patience) = ("REPEATABLE READ READ ONLY", READER_PATIENCE.as_millis());
+        let begin = tx.begin_text_of(snapshot, patience);
+        tx.begin_with(&begin).await
+    }
+
+    async fn begin_with(mut self, begin: &str) -> Result<Self, PostgresFault> {
+        let before = self.known_before();
+        self.connection.mark(ConnectionCondition::InTransaction);
+        let begun = in_time(self.until, self.connection.client().simple_query(begin)).await;
+        let begun = self.begun(begun)?;
+        self.compare(before, &begun)?;
+        Ok(self)
+    }
+
+    /// Lets the following statements take until `until`.
+    pub(super) fn more_time(&mut self, until: Instant) {
+        self.until = until;
     }
 
     /// The rows of `sql`, read within a transaction that has no other statement: all of it is sent
@@ -95,6 +121,12 @@ impl PostgresTransaction {
         let (client, cluster) = (self.connection.client(), self.cluster());
         let params = with_cluster(&cluster, params);
         let rows = in_time(self.until, client.query_typed(sql, &params)).await;
+        self.checked(rows)
+    }
+
+    /// The same for a statement that takes no parameters at all, not even the cluster.
+    pub(super) async fn query_alone(&mut self, sql: &str) -> Result<Vec<Row>, PostgresFault> {
+        let rows = in_time(self.until, self.connection.client().query_typed(sql, &[])).await;
         self.checked(rows)
     }
 
@@ -175,15 +207,22 @@ impl PostgresTransaction {
     }
 
     fn begin_text(&self) -> String {
+        let timeout = self.connection.source().request_timeout.as_millis().max(1);
+        self.begin_text_of("READ COMMITTED", timeout)
+    }
+
+    /// The beginning of a transaction with a level of isolation, which the server ends when it is
+    /// idle for `idle` milliseconds.
+    fn begin_text_of(&self, level: &str, idle: u128) -> String {
         let source = self.connection.source();
         let (schema, timeout) = (source.access.schema(), source.request_timeout.as_millis().max(1));
         let (lock_timeout, look) = ((timeout * 3 / 4).max(1), look(self.cluster()));
         format!(
-            "BEGIN ISOLATION LEVEL READ COMMITTED;
+            "BEGIN ISOLATION LEVEL {level};
              SET LOCAL search_path = {schema};
              SET LOCAL lock_timeout = {lock_timeout};
              SET LOCAL statement_timeout = {timeout};
-             SET LOCAL idle_in_transaction_session_timeout = {timeout};
+             SET LOCAL idle_in_transaction_session_timeout = {idle};
              {look}"
         )
     }

@@ -8,6 +8,7 @@
 //! within the polling interval or at its next call, and loses its session. The same happens if the
 //! files that SQLite keeps next to it are removed, or if anybody uses the file under another name.
 
+mod backup;
 mod call_queue;
 mod change_listener;
 mod database_path;
@@ -34,6 +35,7 @@ use futures::{StreamExt, stream};
 use tokio::sync::{oneshot, watch};
 
 use self::{
+    backup::SqliteBackupStore,
     call_queue::SqliteCallQueueStore,
     readers::SqliteReaders,
     reads::CandidatePosition,
@@ -45,8 +47,8 @@ use self::{
     worker_calls::{WorkerCalls, answered},
 };
 use super::{
-    CallQueueStore, Candidate, Lease, Member, Note, NoteTopic, Roster, RosterStream, StateStore,
-    Store, StoreError, StoreMismatch, state_store::StateArea,
+    BackupStore, CallQueueStore, Candidate, Lease, Member, Note, NoteTopic, Roster, RosterStream,
+    StateStore, Store, StoreError, StoreMismatch, state_store::StateArea,
 };
 use soloist_heart::{FencingToken, Group, LeaderKey, LeaseId, clock::BootTime};
 
@@ -209,6 +211,10 @@ impl Store for SqliteStore {
 
     fn call_queue(&self) -> Result<Arc<dyn CallQueueStore>, StoreError> {
         Ok(Arc::new(SqliteCallQueueStore::new(self.calls.clone())?))
+    }
+
+    fn backup(&self) -> Result<Arc<dyn BackupStore>, StoreError> {
+        Ok(Arc::new(SqliteBackupStore::new(self.calls.clone())?))
     }
 }
 

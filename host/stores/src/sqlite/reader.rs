@@ -47,17 +47,26 @@ impl SqliteReader {
         attempted: &'static str,
         work: impl FnOnce(&Transaction<'_>, &str) -> Result<T, SqliteFault> + Send + 'static,
     ) -> Result<T, StoreError> {
-        measure::store_call();
-        let (slot, source) = (Arc::clone(&self.slot), calls.source.clone());
-        let read = AbortOnDropHandle::new(self.runtime.spawn(async move {
-            let mut file = slot.lock_owned().await;
-            let read = spawn_blocking(move || read(&mut file, &source, work));
-            read.await.unwrap_or(Err(SqliteFault::Closed))
-        }));
+        let read = self.read_at_length(calls, work);
         let done = timeout(calls.request_timeout, read).await;
         let done =
             done.unwrap_or(Ok(Err(SqliteFault::TimedOut))).unwrap_or(Err(SqliteFault::Closed));
         done.map_err(|fault| fault.into_error(attempted, &calls.label))
+    }
+
+    /// Reads within one transaction for as long as `work` takes; `work` is given the cluster's name.
+    pub(super) fn read_at_length<T: Send + 'static>(
+        &self,
+        calls: &WorkerCalls,
+        work: impl FnOnce(&Transaction<'_>, &str) -> Result<T, SqliteFault> + Send + 'static,
+    ) -> AbortOnDropHandle<Result<T, SqliteFault>> {
+        measure::store_call();
+        let (slot, source) = (Arc::clone(&self.slot), calls.source.clone());
+        AbortOnDropHandle::new(self.runtime.spawn(async move {
+            let mut file = slot.lock_owned().await;
+            let read = spawn_blocking(move || read(&mut file, &source, work));
+            read.await.unwrap_or(Err(SqliteFault::Closed))
+        }))
     }
 }
 

@@ -46,7 +46,7 @@ impl StateStore for SqliteStateStore {
         action: &str,
         keys: &[String],
     ) -> Result<Vec<Option<StateEntry>>, StoreError> {
-        let action = self.area.name_in_table(action)?;
+        let action = self.area.checked_table_name(action)?;
         check_keys(keys.iter())?;
         let keys = keys.to_vec();
         let get = move |tx: &Transaction<'_>, cluster: &str| {
@@ -62,7 +62,7 @@ impl StateStore for SqliteStateStore {
         limit: usize,
     ) -> Result<Vec<String>, StoreError> {
         let (action, after) =
-            (self.area.name_in_table(action)?, after.unwrap_or_default().to_owned());
+            (self.area.checked_table_name(action)?, after.unwrap_or_default().to_owned());
         let list = move |tx: &Transaction<'_>, cluster: &str| {
             let sql = "SELECT key FROM state WHERE cluster = ?1 AND action = ?2 AND key > ?3
                        ORDER BY key LIMIT ?4";
@@ -75,7 +75,7 @@ impl StateStore for SqliteStateStore {
     }
 
     async fn size(&self, action: &str) -> Result<u64, StoreError> {
-        let action = self.area.name_in_table(action)?;
+        let action = self.area.checked_table_name(action)?;
         let size = move |tx: &Transaction<'_>, cluster: &str| {
             // A key is counted as what it is stored as, which is its length in bytes.
             let sql = "SELECT coalesce(sum(length(CAST(key AS BLOB)) + length(value)), 0)
@@ -92,7 +92,7 @@ impl StateStore for SqliteStateStore {
         action: &str,
         writes: &[StateWrite],
     ) -> Result<i64, StoreError> {
-        let action = self.area.name_in_table(action)?;
+        let action = self.area.checked_table_name(action)?;
         check_writes(writes)?;
         let fencing_token = match guard {
             WriteGuard::Leader(key) => Some(key.fencing_token),
@@ -114,8 +114,10 @@ impl SqliteFile {
         writes: &[StateWrite],
     ) -> Result<i64, SqliteFault> {
         // Jobs can be claimed however little room there is.
-        let is_ledger = action.starts_with(StateArea::LEDGER_PREFIX);
-        let room = if is_ledger { Ok(()) } else { self.must_have_room() };
+        let room = match StateArea::of_table_name(action) {
+            (StateArea::Ledger, _) => Ok(()),
+            (StateArea::State, _) => self.must_have_room(),
+        };
         self.write_silently(|tx, cluster| {
             if let Some(fencing_token) = guard
                 && reads::candidate_position(tx, fencing_token)? == CandidatePosition::Gone

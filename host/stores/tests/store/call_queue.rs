@@ -1,6 +1,6 @@
 //! The properties of queued calls that every store must have.
 
-mod rig;
+pub(crate) mod rig;
 
 use std::{collections::BTreeSet, time::Duration};
 

@@ -13,6 +13,7 @@
 #[macro_use]
 mod properties;
 
+mod backup;
 mod call_queue;
 mod contract;
 mod crowd;
@@ -109,6 +110,21 @@ mod raised_tokens {
         a_restored_store_goes_on_above_what_it_has_forgotten,
         whoever_has_not_noticed_is_told_by_the_raise,
         what_two_hosts_ask_for_holds_for_both,
+    }
+}
+
+mod backups {
+    properties! {
+        backup:
+        every_store_imports_what_it_exports,
+        an_export_is_of_one_moment,
+        what_belongs_to_hosts_stays_behind,
+        the_highest_fencing_token_is_no_lower_than_any_that_was_given_out,
+        an_import_may_be_repeated,
+        an_import_is_seen_by_those_who_watch,
+        what_is_erased_is_gone_and_its_versions_do_not_come_back,
+        an_imported_queued_call_goes_on_where_it_was,
+        what_no_store_accepts_is_refused,
     }
 }
 

@@ -5,7 +5,7 @@
 //! there is room for a queued call is read before it is put, so queued calls that are put at the
 //! same moment do not count each other.
 
-mod queued_call_keys;
+pub(super) mod queued_call_keys;
 mod steps;
 mod watch;
 
@@ -22,6 +22,7 @@ use bytes::Bytes;
 use etcd_client::{Client as Connection, GetOptions, KeyValue, Txn, TxnOp};
 
 use self::queued_call_keys::{QueuedCallKeyKind, QueuedCallKeys};
+pub(super) use self::steps::{split_content_type, with_content_type};
 use super::{
     client::{EtcdClient, SharedClient},
     keys::EtcdKeys,
@@ -129,7 +130,7 @@ impl EtcdCallQueueStore {
         limit: usize,
     ) -> Result<Vec<KeyValue>, StoreError> {
         let range = self.names.task_range(kind, task);
-        let options = page_options(&range, i64::try_from(limit).unwrap_or(i64::MAX));
+        let options = page_options(&range.end, i64::try_from(limit).unwrap_or(i64::MAX));
         let from = page_start(&range, after);
         Ok(self.client.get(attempted, &from, &options).await?.take_kvs())
     }

@@ -19,7 +19,7 @@ use crate::{
 
 /// The kinds of keys that a queued call can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum QueuedCallKeyKind {
+pub(in crate::etcd) enum QueuedCallKeyKind {
     Answer,
     Claim,
     Dead,
@@ -43,34 +43,44 @@ impl QueuedCallKeyKind {
 
 /// The keys of the queued calls of one cluster.
 #[derive(Clone, Debug)]
-pub(super) struct QueuedCallKeys {
+pub(in crate::etcd) struct QueuedCallKeys {
     root: String,
 }
 
 impl QueuedCallKeys {
-    pub(super) fn new(keys: &EtcdKeys) -> Self {
+    pub(in crate::etcd) fn new(keys: &EtcdKeys) -> Self {
         Self { root: keys.call_queue_prefix() }
     }
 
     /// The key of this kind for a queued call.
-    pub(super) fn key(&self, kind: QueuedCallKeyKind, key: &QueuedCallKey) -> String {
+    pub(in crate::etcd) fn key(&self, kind: QueuedCallKeyKind, key: &QueuedCallKey) -> String {
         format!("{}{}/{}/{}", self.root, kind.folder(), key.task, key.id)
     }
 
     /// The range of all keys of this kind for a task.
-    pub(super) fn task_range(&self, kind: QueuedCallKeyKind, task: &str) -> KeyRange {
+    pub(in crate::etcd) fn task_range(&self, kind: QueuedCallKeyKind, task: &str) -> KeyRange {
         let name = format!("{}{}/{task}", self.root, kind.folder());
         // `0` is the character right after the slash.
         KeyRange { first: format!("{name}/"), end: format!("{name}0") }
     }
 
+    /// The range of all keys of this kind.
+    pub(in crate::etcd) fn range(&self, kind: QueuedCallKeyKind) -> KeyRange {
+        let name = format!("{}{}", self.root, kind.folder());
+        KeyRange { first: format!("{name}/"), end: format!("{name}0") }
+    }
+
     /// The range of keys that is watched.
-    pub(super) fn queue_range(&self) -> KeyRange {
+    pub(in crate::etcd) fn queue_range(&self) -> KeyRange {
         KeyRange { first: format!("{}queue/", self.root), end: format!("{}queue0", self.root) }
     }
 
     /// The queued call that a key of this kind belongs to.
-    pub(super) fn call_of(&self, kind: QueuedCallKeyKind, name: &[u8]) -> Option<QueuedCallKey> {
+    pub(in crate::etcd) fn call_of(
+        &self,
+        kind: QueuedCallKeyKind,
+        name: &[u8],
+    ) -> Option<QueuedCallKey> {
         let name = std::str::from_utf8(name).ok()?.strip_prefix(&self.root)?;
         let (task, id) = name.strip_prefix(kind.folder())?.strip_prefix('/')?.split_once('/')?;
         Some(QueuedCallKey::new(task, id))

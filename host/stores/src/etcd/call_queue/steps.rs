@@ -200,12 +200,13 @@ fn ticket(by: &CallClaimer) -> Vec<u8> {
 }
 
 /// The stored form of an answer: its content type on a line of its own, then the payload.
-fn with_content_type(content_type: Option<&str>, answer: &[u8]) -> Vec<u8> {
+pub(in crate::etcd) fn with_content_type(content_type: Option<&str>, answer: &[u8]) -> Vec<u8> {
     let form = content_type.unwrap_or_default().replace('\n', " ");
     [form.as_bytes(), b"\n", answer].concat()
 }
 
-fn split_content_type(value: Bytes) -> (Option<String>, Bytes) {
+/// The content type and the payload of a stored answer.
+pub(in crate::etcd) fn split_content_type(value: Bytes) -> (Option<String>, Bytes) {
     let end = value.iter().position(|byte| *byte == b'\n').unwrap_or(value.len());
     let form = String::from_utf8_lossy(&value[..end]).into_owned();
     (Some(form).filter(|form| !form.is_empty()), value.slice((end + 1).min(value.len())..))

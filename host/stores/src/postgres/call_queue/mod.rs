@@ -3,6 +3,8 @@
 mod follower;
 mod steps;
 
+pub(super) use self::steps::{RAISE, answer_lease};
+
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;

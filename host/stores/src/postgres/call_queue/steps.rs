@@ -25,7 +25,8 @@ const DONE: &str = "done";
 pub(super) const DEAD: &str = "dead";
 
 /// Raises the revision of the cluster's queued calls, and holds its lock from then on.
-const RAISE: &str = "UPDATE call_queues SET revision = revision + 1 WHERE cluster = $1
+pub(in crate::postgres) const RAISE: &str =
+    "UPDATE call_queues SET revision = revision + 1 WHERE cluster = $1
                      RETURNING revision, pg_notify(current_schema() || '_' || $1::text, '')";
 
 /// Reads a queued call, for [`state`].
@@ -134,7 +135,7 @@ impl QueuedCallStep<'_> {
     ) -> Result<LeaseId, PostgresFault> {
         let version = raise(&mut self.tx).await?;
         self.end_claim(claim).await?;
-        let lease = self.answer_lease(keep, present).await?;
+        let lease = answer_lease(&mut self.tx, keep, present).await?;
         self.set_state(version, DONE, &claim.head).await?;
         self.delete_excess_answers().await?;
         let sql = "UPDATE queued_calls
@@ -169,22 +170,6 @@ impl QueuedCallStep<'_> {
         let head = ended(&row, self.key)?.head.replayed();
         self.set_state(version, QUEUED, &head).await?;
         self.tx.commit().await.map(|()| true)
-    }
-
-    /// The lease for an answer that is written now. One that is over is not in the table any more,
-    /// and whoever ends one waits for this transaction.
-    async fn answer_lease(
-        &mut self,
-        keep: Duration,
-        present: Option<LeaseId>,
-    ) -> Result<LeaseId, PostgresFault> {
-        if let Some(lease) = present {
-            let sql = "SELECT FROM leases WHERE lease = $4 FOR KEY SHARE";
-            if self.query_first(sql, &[(&lease.0, Type::INT8)]).await?.is_some() {
-                return Ok(lease);
-            }
-        }
-        add_lease(&mut self.tx, AnswerLeases::ttl(keep)).await
     }
 
     /// Ends a claim, if it still exists.
@@ -268,6 +253,22 @@ pub(super) async fn purge(
                WHERE cluster = $1 AND state = 'dead' AND task = $2 AND id = coalesce($3, id)
                RETURNING 1";
     Ok(tx.finish(sql, &[(&task, Type::TEXT), (&id, Type::TEXT)]).await?.len())
+}
+
+/// The lease for an answer that is written now: `present`, or a new one. One that is over is not in
+/// the table any more, and whoever ends one waits for this transaction.
+pub(in crate::postgres) async fn answer_lease(
+    tx: &mut PostgresTransaction,
+    keep: Duration,
+    present: Option<LeaseId>,
+) -> Result<LeaseId, PostgresFault> {
+    if let Some(lease) = present {
+        let sql = "SELECT FROM leases WHERE lease = $2 AND cluster = $1 FOR KEY SHARE";
+        if tx.query_first(sql, &[(&lease.0, Type::INT8)]).await?.is_some() {
+            return Ok(lease);
+        }
+    }
+    add_lease(tx, AnswerLeases::ttl(keep)).await
 }
 
 async fn raise(tx: &mut PostgresTransaction) -> Result<i64, PostgresFault> {

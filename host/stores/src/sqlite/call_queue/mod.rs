@@ -6,6 +6,8 @@
 mod call_queue_follower;
 mod steps;
 
+pub(super) use self::steps::answer_lease;
+
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;

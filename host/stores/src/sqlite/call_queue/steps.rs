@@ -263,7 +263,7 @@ pub(super) fn purge(
 }
 
 /// The lease for an answer that is written now: the current one, or a new one.
-pub(super) fn answer_lease(
+pub(in crate::sqlite) fn answer_lease(
     tx: &Transaction<'_>,
     present: Option<LeaseId>,
     keep: Duration,

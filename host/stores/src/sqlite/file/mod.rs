@@ -216,6 +216,21 @@ impl SqliteFile {
         Ok(done)
     }
 
+    /// Writes what rosters, state and queued calls show, and notifies everybody; `work` is given the
+    /// cluster's name and the identity of the leases' clock.
+    pub(super) fn write_everything<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>, &str, &str) -> Result<T, SqliteFault>,
+    ) -> Result<T, SqliteFault> {
+        let (cluster, boot) = (self.cluster.clone(), self.boot.clone());
+        let done = self.write(|tx, _| {
+            let done = work(tx, &cluster, &boot)?;
+            next_revision(tx).map(|_| done)
+        })?;
+        super::change_listener::notify_call_queue(self.path());
+        Ok(done)
+    }
+
     /// The cluster at one revision.
     pub(super) fn roster(&mut self) -> Result<Roster, SqliteFault> {
         self.read(reads::roster)

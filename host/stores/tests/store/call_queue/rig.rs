@@ -12,8 +12,8 @@ use soloist_stores::{
 
 use crate::world::{LONG, World, soon};
 
-pub(super) const KEEP: Duration = Duration::from_secs(60);
-pub(super) const LIMIT: usize = 10_000;
+pub(crate) const KEEP: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: usize = 10_000;
 
 pub(crate) fn order(payload: impl Into<Bytes>) -> QueuedCallRequest {
     let content_type = Some("text/plain".into());
@@ -25,56 +25,56 @@ pub(crate) fn answer(payload: impl Into<Bytes>) -> QueuedCallResult {
 }
 
 /// A host that uses queued calls, with a session that nobody renews.
-pub(super) struct CallQueueHost {
-    pub(super) store: Arc<dyn Store>,
-    pub(super) call_queue: Arc<dyn CallQueueStore>,
-    pub(super) by: CallClaimer,
+pub(crate) struct CallQueueHost {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) call_queue: Arc<dyn CallQueueStore>,
+    pub(crate) by: CallClaimer,
 }
 
 impl CallQueueHost {
-    pub(super) async fn of(world: &World, name: &str) -> Self {
+    pub(crate) async fn of(world: &World, name: &str) -> Self {
         Self::with(world, name, LONG).await
     }
 
-    pub(super) async fn with(world: &World, name: &str, ttl: Duration) -> Self {
+    pub(crate) async fn with(world: &World, name: &str, ttl: Duration) -> Self {
         let host = world.host_with(name, ttl).await;
         let by = CallClaimer { lease: host.lease, host: name.into(), ticket: 1 };
         Self { call_queue: host.store.call_queue().unwrap(), store: host.store, by }
     }
 
-    pub(super) async fn put(&self, task: &str) -> QueuedCallKey {
+    pub(crate) async fn put(&self, task: &str) -> QueuedCallKey {
         let key = QueuedCallKey::fresh(task);
         soon(self.call_queue.put(&key, &order("payload"), LIMIT)).await.unwrap();
         key
     }
 
     /// The current state of the queue.
-    pub(super) async fn queue(&self) -> WatchedQueue {
+    pub(crate) async fn queue(&self) -> WatchedQueue {
         WatchedQueue::of(&*self.call_queue).await
     }
 
     /// Claims a queued call in its current state.
-    pub(super) async fn claim(&self, key: &QueuedCallKey) -> Option<(Claim, Bytes)> {
+    pub(crate) async fn claim(&self, key: &QueuedCallKey) -> Option<(Claim, Bytes)> {
         let seen = self.queue().await.queued.remove(key)?;
         soon(self.call_queue.claim(&self.by, &seen)).await.unwrap()
     }
 
-    pub(super) async fn take(&self, key: &QueuedCallKey) -> Claim {
+    pub(crate) async fn take(&self, key: &QueuedCallKey) -> Claim {
         self.claim(key).await.expect("a claim").0
     }
 
-    pub(super) async fn look(&self, key: &QueuedCallKey) -> Option<QueuedCallState> {
+    pub(crate) async fn look(&self, key: &QueuedCallKey) -> Option<QueuedCallState> {
         soon(self.call_queue.state(key)).await.unwrap()
     }
 
     /// Makes a queued call of this task and turns it into a dead letter.
-    pub(super) async fn kill(&self, task: &str) -> QueuedCallKey {
+    pub(crate) async fn kill(&self, task: &str) -> QueuedCallKey {
         let key = self.put(task).await;
         soon(self.call_queue.mark_dead(&self.take(&key).await, "dead")).await.unwrap();
         key
     }
 
-    pub(super) async fn dead(&self, task: &str) -> Vec<QueuedCallKey> {
+    pub(crate) async fn dead(&self, task: &str) -> Vec<QueuedCallKey> {
         let dead = soon(self.call_queue.dead_letters(task, None, LIMIT)).await.unwrap();
         dead.into_iter().map(|(key, _)| key).collect()
     }
@@ -82,9 +82,9 @@ impl CallQueueHost {
 
 /// The state of the queue according to a watch.
 pub(crate) struct WatchedQueue {
-    pub(super) watch: CallQueueStream,
+    pub(crate) watch: CallQueueStream,
     pub(crate) queued: BTreeMap<QueuedCallKey, WaitingCall>,
-    pub(super) claims: BTreeMap<QueuedCallKey, LeaseId>,
+    pub(crate) claims: BTreeMap<QueuedCallKey, LeaseId>,
 }
 
 impl WatchedQueue {
@@ -95,7 +95,7 @@ impl WatchedQueue {
         queue
     }
 
-    pub(super) async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) {
         for change in soon(self.watch.next()).await.expect("the queue").unwrap() {
             match change {
                 CallQueueChange::Queued(queued) => {
@@ -108,17 +108,17 @@ impl WatchedQueue {
         }
     }
 
-    pub(super) async fn until(&mut self, is_it: impl Fn(&Self) -> bool) {
+    pub(crate) async fn until(&mut self, is_it: impl Fn(&Self) -> bool) {
         while !is_it(self) {
             self.next().await;
         }
     }
 
-    pub(super) fn shows_the_same(&self, other: &Self) -> bool {
+    pub(crate) fn shows_the_same(&self, other: &Self) -> bool {
         self.queued == other.queued && self.claims == other.claims
     }
 }
 
-pub(super) fn is_conflict(answer: &Result<(), StoreError>) -> bool {
+pub(crate) fn is_conflict(answer: &Result<(), StoreError>) -> bool {
     matches!(answer, Err(StoreError::Conflict))
 }
