@@ -4,8 +4,8 @@ use clap::Args;
 use futures::StreamExt;
 
 use super::{
-    BackupReport, closed_cluster::ClosedCluster, interrupt::interruptible,
-    opened_store::OpenedStore, own_notes::OwnNotes, store_import::StoreImport,
+    closed_cluster::ClosedCluster, interrupt::interruptible, opened_store::OpenedStore,
+    own_notes::OwnNotes, report::BackupReport, store_import::StoreImport,
 };
 use crate::cli::{
     ExitError,

@@ -10,6 +10,7 @@ mod interrupt;
 mod opened_store;
 mod own_notes;
 mod progress;
+mod report;
 mod restore;
 mod store_import;
 
@@ -17,11 +18,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 use futures::StreamExt;
-use serde::Serialize;
 
 use self::{
     backup_file::BackupHeader, backup_writer::BackupWriter, interrupt::interruptible,
-    opened_store::OpenedStore, progress::Progress,
+    opened_store::OpenedStore, progress::Progress, report::BackupReport,
 };
 pub(super) use self::{
     copy::{CopyArgs, copy},
@@ -30,7 +30,7 @@ pub(super) use self::{
 use super::{
     ExitError,
     settings_args::SettingsArgs,
-    terminal::{sanitize, say, say_json},
+    terminal::{sanitize, say},
 };
 use soloist_config::Config;
 use soloist_stores::{BackupExport, BackupSummary};
@@ -54,26 +54,6 @@ pub(super) struct BackupArgs {
     json: bool,
     #[command(flatten)]
     settings: SettingsArgs,
-}
-
-/// What a backup, a restore or a copy has done, as JSON.
-#[derive(Serialize)]
-struct BackupReport<'a> {
-    cluster: &'a str,
-    /// Where it comes from, and where it is now.
-    from: String,
-    to: String,
-    highest_token: i64,
-    records: std::collections::BTreeMap<soloist_stores::BackupKind, u64>,
-    /// The same for the same records, whatever their store.
-    digest: String,
-}
-
-impl BackupReport<'_> {
-    fn say_json(&self) {
-        // Text and numbers can always be written as JSON.
-        say_json(&format!("{}\n", serde_json::to_string_pretty(self).unwrap_or_default()));
-    }
 }
 
 pub(super) async fn backup(args: BackupArgs) -> Result<(), ExitError> {

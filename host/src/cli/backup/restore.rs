@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{
-    BackupReport, backup_reader::CheckedBackup, interrupt::interruptible,
-    opened_store::OpenedStore, own_notes::OwnNotes, store_import::StoreImport,
+    backup_reader::CheckedBackup, interrupt::interruptible, opened_store::OpenedStore,
+    own_notes::OwnNotes, report::BackupReport, store_import::StoreImport,
 };
 use crate::cli::{
     ExitError,

@@ -11,6 +11,7 @@
 mod base64_bytes;
 mod batches;
 mod checks;
+mod kind;
 mod record;
 mod stream;
 mod summary;
@@ -18,19 +19,17 @@ mod summary;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::stream::BoxStream;
 
 pub(crate) use batches::batches;
 pub(crate) use checks::check_records;
+pub use kind::BackupKind;
 pub use record::{BackupRecord, CallRecord, CallStage, NoteRecord, StateRecord};
+pub use stream::BackupStream;
 pub(crate) use stream::{BatchSender, batch_stream};
-pub use summary::{BackupKind, BackupSummary};
+pub use summary::BackupSummary;
 
 use crate::error::StoreError;
 use soloist_heart::FencingToken;
-
-/// The records of an export, in batches. The stream ends after an error.
-pub type BackupStream = BoxStream<'static, Result<Vec<BackupRecord>, StoreError>>;
 
 /// What a cluster kept at one moment.
 pub struct BackupExport {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{base64_bytes, summary::BackupKind};
+use super::{base64_bytes, kind::BackupKind};
 use crate::{
     note::NoteTopic,
     queued_call::{EndedQueuedCall, QueuedCallHeader, QueuedCallKey},

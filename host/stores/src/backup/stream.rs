@@ -2,11 +2,17 @@
 
 use std::future::{Future, ready};
 
-use futures::{StreamExt, stream};
+use futures::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
 use tokio::sync::mpsc::{Receiver, Sender};
 
-use super::{BackupStream, batches::RecordBatch, record::BackupRecord};
+use super::{batches::RecordBatch, record::BackupRecord};
 use crate::error::StoreError;
+
+/// The records of an export, in batches. The stream ends after an error.
+pub type BackupStream = BoxStream<'static, Result<Vec<BackupRecord>, StoreError>>;
 
 /// Where an export puts its records.
 pub(crate) struct BatchSender {

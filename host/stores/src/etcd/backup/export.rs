@@ -7,7 +7,6 @@ use etcd_client::{Client as Connection, GetOptions, KeyValue, Txn, TxnOp};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::Sender;
 
-use super::EXPORT;
 use crate::{
     BackupRecord, CallRecord, CallStage, NoteRecord, QueuedCallKey, StateRecord, StoreError,
     backup::BatchSender,
@@ -23,6 +22,9 @@ use crate::{
     },
     state_store::StateArea,
 };
+
+/// The attempted action, for error texts.
+pub(super) const EXPORT: &str = "export what the cluster keeps";
 
 /// How many values of up to 256 KiB are read at once.
 const VALUES: i64 = 32;

@@ -2,7 +2,7 @@
 
 use etcd_client::{PutOptions, Txn, TxnOp};
 
-use super::{EtcdBackupStore, IMPORT};
+use super::EtcdBackupStore;
 use crate::{
     BackupRecord, CallRecord, CallStage, StateRecord, StoreError,
     backup::keep_answer,
@@ -11,6 +11,9 @@ use crate::{
     state_store::StateArea,
 };
 use soloist_heart::{LeaseId, clock::BootTime};
+
+/// The attempted action, for error texts.
+const IMPORT: &str = "import what a cluster kept";
 
 impl EtcdBackupStore {
     /// Writes a batch in one transaction. A queued call takes two operations of the 128 that etcd

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use etcd_client::{DeleteOptions, GetOptions, Txn, TxnOp};
 use tokio::sync::mpsc;
 
-use self::export::EtcdExport;
+use self::export::{EXPORT, EtcdExport};
 use super::{
     call_queue::queued_call_keys::QueuedCallKeys,
     client::{EtcdClient, SharedClient},
@@ -25,8 +25,6 @@ use crate::{
 };
 use soloist_heart::FencingToken;
 
-const EXPORT: &str = "export what the cluster keeps";
-const IMPORT: &str = "import what a cluster kept";
 const ERASE: &str = "erase what the cluster keeps";
 
 /// Exports and imports what one cluster keeps.

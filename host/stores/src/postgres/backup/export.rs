@@ -14,27 +14,27 @@ use crate::{
 };
 
 /// What is read of a table: the rows of a query, and the record that each of them is.
-struct Table {
+struct BackupTable {
     query: &'static str,
     record: fn(&Row) -> Result<BackupRecord, PostgresFault>,
     /// How many rows are fetched at once. Values have up to 256 KiB, payloads up to 1 MiB.
     page: usize,
 }
 
-const TABLES: [Table; 3] = [
-    Table {
+const TABLES: [BackupTable; 3] = [
+    BackupTable {
         query: "SELECT action, key, value FROM state WHERE cluster = $1 ORDER BY action, key",
         record: state_record,
         page: 32,
     },
-    Table {
+    BackupTable {
         query: "SELECT task, id, state, head, at, payload, answer, answer_type, ttl_ms
                 FROM queued_calls LEFT JOIN leases ON leases.lease = queued_calls.lease
                 WHERE queued_calls.cluster = $1 ORDER BY task, id",
         record: call_record,
         page: 16,
     },
-    Table {
+    BackupTable {
         query: "SELECT name, value FROM notes WHERE cluster = $1 ORDER BY name",
         record: note_record,
         page: 500,
@@ -48,7 +48,7 @@ pub(super) async fn send(
     to: Sender<Vec<BackupRecord>>,
 ) -> Result<(), PostgresFault> {
     let mut to = BatchSender::new(to);
-    for Table { query, record, page } in TABLES {
+    for BackupTable { query, record, page } in TABLES {
         tx.more_time(Instant::now() + within);
         let declare = format!("DECLARE backup NO SCROLL CURSOR FOR {query}");
         tx.query(&declare, &[]).await?;

@@ -22,12 +22,12 @@ use soloist_heart::clock::BootTime;
 const ROWS: i64 = 1000;
 
 /// The import of a batch in a transaction.
-pub(super) struct Import<'a> {
+pub(super) struct PostgresImport<'a> {
     tx: PostgresTransaction,
     leases: &'a AnswerLeases,
 }
 
-impl<'a> Import<'a> {
+impl<'a> PostgresImport<'a> {
     pub(super) const fn new(tx: PostgresTransaction, leases: &'a AnswerLeases) -> Self {
         Self { tx, leases }
     }

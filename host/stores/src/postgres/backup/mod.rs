@@ -11,7 +11,7 @@ use futures::FutureExt;
 use tokio::{sync::mpsc, time::Instant};
 use tokio_postgres::Error;
 
-use self::import::Import;
+use self::import::PostgresImport;
 use super::{
     calls::{PostgresCalls, PostgresWork},
     fault::PostgresFault,
@@ -79,7 +79,7 @@ impl BackupStore for PostgresBackupStore {
         for batch in batches(records) {
             let args = (batch.to_vec(), self.answer_leases.clone());
             let import: PostgresWork<(Vec<BackupRecord>, Arc<AnswerLeases>), _> =
-                |tx, (records, leases)| Import::new(tx, leases).batch(records).boxed();
+                |tx, (records, leases)| PostgresImport::new(tx, leases).batch(records).boxed();
             self.calls.call(IMPORT, args, import).await?;
         }
         Ok(())

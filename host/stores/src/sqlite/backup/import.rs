@@ -26,7 +26,7 @@ impl SqliteFile {
     ) -> Result<(), SqliteFault> {
         self.must_have_room()?;
         self.write_everything(|tx, cluster, boot| {
-            let mut import = Import { tx, cluster, boot, version: next_version(tx)?, leases };
+            let mut import = SqliteImport { tx, cluster, boot, version: next_version(tx)?, leases };
             records.iter().try_for_each(|record| import.record(record))
         })
     }
@@ -48,7 +48,7 @@ impl SqliteFile {
 }
 
 /// The import of a batch in a transaction.
-struct Import<'a> {
+struct SqliteImport<'a> {
     tx: &'a Transaction<'a>,
     cluster: &'a str,
     boot: &'a str,
@@ -56,7 +56,7 @@ struct Import<'a> {
     leases: &'a AnswerLeases,
 }
 
-impl Import<'_> {
+impl SqliteImport<'_> {
     fn record(&mut self, record: &BackupRecord) -> Result<(), SqliteFault> {
         match record {
             BackupRecord::State(entry) => self.state(StateArea::State, entry),
