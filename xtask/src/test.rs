@@ -82,7 +82,8 @@ pub(crate) fn run_with(
             .env("SOLOIST_TEST_EXAMPLES", examples::build(&soloist, &path, languages)?)
             .env("SOLOIST_TEST_PATH", path)
             .env("SOLOIST_TEST_CARGO_TARGET", guests::target())
-            .env("SOLOIST_TEST_NODE_MODULES", languages::node_modules());
+            .env("SOLOIST_TEST_NODE_MODULES", languages::node_modules())
+            .env("SOLOIST_TEST_JCO", languages::jco());
     }
     cmd::run(&mut command)
 }

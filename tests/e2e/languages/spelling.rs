@@ -103,7 +103,7 @@ fn python_is_spelled_as_componentize_py_does() {
 #[ignore = "slow, or its compiler is not at hand: `cargo xtask ci`"]
 fn javascript_is_spelled_as_jco_does() {
     let there = generated(|wit, world, to| {
-        let mut command = Command::new("jco");
+        let mut command = Command::new(variable("SOLOIST_TEST_JCO"));
         command.arg("types").arg(wit).args(["--world-name", world, "--out-dir"]).arg(to);
         command
     });

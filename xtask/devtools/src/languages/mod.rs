@@ -56,3 +56,8 @@ pub fn python_tool(requirement: &str) -> Result<PathBuf> {
 pub fn node_modules() -> PathBuf {
     npm::modules()
 }
+
+/// The program that writes the types of interfaces for JavaScript, once JavaScript is installed.
+pub fn jco() -> PathBuf {
+    npm::jco()
+}
