@@ -33,7 +33,7 @@ async fn a_row_that_all_changes_need_is_told_and_ends_nothing() {
         until_readiness(host, false, words).await;
         agrees(host, |status| status["store"]["state"] == "unwritable").await;
     }
-    refused(&rig.cluster, "b", &["drain", "b"], UNAVAILABLE, words).await;
+    refused(&rig.cluster, "b", &["drain", "b"], UNAVAILABLE, "is unavailable").await;
     drop(held);
     for host in rig.cluster.hosts.values() {
         until_readiness(host, true, "ok").await;
