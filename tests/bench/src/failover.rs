@@ -202,7 +202,7 @@ impl FailoverHost {
         self.wait_until_ready()?;
         let control = self.control;
         self.process.wait_until("a standby", || {
-            matches!(role(control).as_deref(), Some("standby" | "next_leader"))
+            matches!(role(control).as_deref(), Some("standby" | "next"))
         })
     }
 }

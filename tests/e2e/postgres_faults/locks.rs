@@ -2,11 +2,9 @@
 
 use super::Rig;
 use crate::{
-    commands::{done, refused},
+    commands::done,
     harness::{
-        at,
-        exit::UNAVAILABLE,
-        own_address,
+        at, own_address,
         postgres::{self, DATABASE, PORT},
         postgres_server::PostgresServer,
         process::{agrees, until_readiness},
@@ -33,7 +31,6 @@ async fn a_row_that_all_changes_need_is_told_and_ends_nothing() {
         until_readiness(host, false, words).await;
         agrees(host, |status| status["store"]["state"] == "unwritable").await;
     }
-    refused(&rig.cluster, "b", &["drain", "b"], UNAVAILABLE, words).await;
     drop(held);
     for host in rig.cluster.hosts.values() {
         until_readiness(host, true, "ok").await;

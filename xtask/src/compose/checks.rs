@@ -241,7 +241,7 @@ fn all_stand(cluster: &ComposeCluster<'_>) -> Result<()> {
         eventually(&format!("{host} stands"), || {
             let status = cluster.status(host).ok()?;
             let role = &status["groups"]["main"]["role"];
-            ["leader", "next_leader", "standby"].iter().any(|stands| role == stands).then_some(())
+            ["leader", "next", "standby"].iter().any(|stands| role == stands).then_some(())
         })?;
     }
     Ok(())

@@ -71,13 +71,19 @@ async fn introduce(client: &Client, schema: &str, cluster: &str) -> Result<i32, 
               queue AS (INSERT INTO {schema}.call_queues SELECT cluster, 0 FROM made)
          SELECT cluster FROM made"
     );
-    // If another host makes it between the first two, the third finds it.
-    for sql in [&find, &make, &find] {
-        if let Some(row) = client.query_typed_opt(sql, &[(&cluster, Type::TEXT)]).await? {
-            return Ok(row.try_get(0)?);
-        }
+    let params = [(&cluster as _, Type::TEXT)];
+    if let Some(row) = client.query_typed_opt(&find, &params).await? {
+        return Ok(row.try_get(0)?);
     }
-    Err(PostgresFault::Told("the cluster's row vanished while it was read".into()))
+    // A failure ends the connection, and with it the transaction.
+    client.batch_execute(schema::BEGIN).await?;
+    client.query_typed_opt(&make, &params).await?;
+    client.batch_execute("COMMIT").await?;
+    // Perhaps another host has made it.
+    match client.query_typed_opt(&find, &params).await? {
+        Some(row) => Ok(row.try_get(0)?),
+        None => Err(PostgresFault::Told("the cluster's row vanished while it was read".into())),
+    }
 }
 
 async fn check_server(client: &Client) -> Result<(), PostgresFault> {

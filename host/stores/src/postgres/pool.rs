@@ -21,6 +21,8 @@ use crate::{StoreError, identity::StoreHistory};
 /// How many times longer than a call opening a connection may take: there are a TLS handshake, a
 /// login whose password is hashed thousands of times, and perhaps tables to make.
 const OPENING: u32 = 5;
+/// How long it may take at least: it costs the same, however short the TTL is.
+const SHORTEST_OPENING: Duration = Duration::from_secs(2);
 
 /// What all pools of a store share.
 #[derive(Clone)]
@@ -36,7 +38,7 @@ pub(super) struct PostgresSource {
 impl PostgresSource {
     /// How long one server may take to let this host in.
     pub(super) fn opening_timeout(&self) -> Duration {
-        self.access.opening_timeout(self.request_timeout * OPENING)
+        self.access.opening_timeout((self.request_timeout * OPENING).max(SHORTEST_OPENING))
     }
 }
 

@@ -10,6 +10,15 @@ use crate::identity::new_identity;
 /// transaction, so a pooler cannot strand it.
 const LOCK: i64 = 0x534f_4c4f;
 
+/// The beginning of a transaction that makes tables, or a cluster's first rows. Whatever the role or
+/// the database sets, each of its statements and each pause between them has this long; so a host
+/// that freezes in the middle holds others up no longer.
+pub(super) const BEGIN: &str = "
+    BEGIN ISOLATION LEVEL READ COMMITTED;
+    SET LOCAL lock_timeout = '10s';
+    SET LOCAL statement_timeout = '10s';
+    SET LOCAL idle_in_transaction_session_timeout = '10s'";
+
 /// `rosters.revision` counts every change of what a roster shows. Whoever changes something raises
 /// it first, and its row's lock puts all changes in order. It is never reset, so no fencing token
 /// is assigned twice, and starts with the milliseconds of Unix time, so that even a schema that
@@ -153,7 +162,7 @@ async fn version(client: &Client, schema: &str) -> Result<Option<i32>, PostgresF
 }
 
 async fn make(client: &Client, schema: &str) -> Result<(), PostgresFault> {
-    client.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK})")).await?;
+    client.batch_execute(&format!("{BEGIN}; SELECT pg_advisory_xact_lock({LOCK})")).await?;
     let made = make_locked(client, schema).await;
     let end = if made.is_ok() { "COMMIT" } else { "ROLLBACK" };
     // The first error is the one that counts.

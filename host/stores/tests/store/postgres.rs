@@ -36,6 +36,22 @@ async fn the_tables_are_made_once() {
     }
 }
 
+/// Each transaction has limits of its own, also the one that makes the tables.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn limits_of_the_database_keep_no_tables_from_being_made() {
+    let database = PostgresDatabase::empty();
+    for setting in [
+        "idle_in_transaction_session_timeout = '1ms'",
+        "lock_timeout = '1ms'",
+        "default_transaction_isolation = 'serializable'",
+    ] {
+        database.sql(&format!("ALTER DATABASE {} SET {setting}", database.name));
+    }
+    let stores: Vec<_> = (0..3).map(|_| open(&database.url())).collect();
+    let made = stores.iter().map(async |store| store.check().await.unwrap());
+    soon(futures::future::join_all(made)).await;
+}
+
 #[tokio::test]
 async fn a_server_that_loses_what_it_confirmed_is_refused() {
     let database = PostgresDatabase::empty();
