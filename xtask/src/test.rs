@@ -60,6 +60,8 @@ pub(crate) fn run_with(
     let plugins = guests::plugins()?;
     let test_guests = guests::test_guests()?;
     let mut command = tests(extra);
+    // Whoever has waited for half an hour wants to know everything that fails.
+    command.arg("--no-fail-fast");
     if env::var_os(THREADS.0).is_none() {
         command.env(THREADS.0, THREADS.1);
     }
