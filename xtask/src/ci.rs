@@ -52,7 +52,7 @@ pub(crate) fn run() -> Result<()> {
     deploy::check()?;
     package::run()?;
     simulate()?;
-    test::table_growth()?;
+    test::large_stores()?;
     for [tests, variable, times] in OFTEN {
         repeat(tests, variable, times)?;
     }

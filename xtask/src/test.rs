@@ -32,10 +32,12 @@ pub(crate) fn all_languages() -> Result<()> {
     run_with(&only.map(OsString::from), &servers, languages::ALL)
 }
 
-/// Runs the test that PostgreSQL's tables stay small under many renewals, which takes minutes.
-pub(crate) fn table_growth() -> Result<()> {
-    let only = ["-p", "soloist-stores", "--test", "store", "a_hundred_thousand", "--", "--ignored"];
-    run_with(&only.map(OsString::from), &[], languages::QUICK)
+/// Runs the stores' tests that take minutes: tables stay small under many renewals, and a large
+/// cluster is copied between all stores.
+pub(crate) fn large_stores() -> Result<()> {
+    let only = ["-p", "soloist-stores", "--test", "store", "--", "--ignored"];
+    let tests = ["a_hundred_thousand", "a_large_cluster"];
+    run_with(&only.into_iter().chain(tests).map(OsString::from).collect::<Vec<_>>(), &[], &[])
 }
 
 /// Runs the end-to-end tests on PostgreSQL that [`run`] leaves out, and all of them behind a pooler.
