@@ -45,7 +45,7 @@ use soloist_stores::{BackupExport, BackupSummary};
 #[command(after_help = "\
 Examples:
   soloist backup soloist-2026-12-01.backup
-  soloist backup /backups/$(date +%F).backup --config /etc/soloist/soloist.toml")]
+  soloist backup /backups/soloist.backup --config /etc/soloist/soloist.toml")]
 pub(super) struct BackupArgs {
     /// The file, which must not exist. Only this user can read it: it holds the actions' state
     file: PathBuf,
