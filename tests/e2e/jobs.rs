@@ -228,7 +228,9 @@ async fn killed_leaders_and_missed_runs_that_are_skipped(kind: Kind) {
 async fn killed_leaders_and_missed_runs_of_which_the_latest_is_run(kind: Kind) {
     let (_beats, seen) = kill_leaders(kind, "latest").await;
     let late = seen.late();
-    assert!(late.iter().all(|late| (0..=2000).contains(late)), "{late:?}");
+    // The latest missed run was due two seconds ago at most when it is chosen, and a busy machine
+    // takes a moment to begin it. Of older ones, most would be later than that.
+    assert!(late.iter().all(|late| (0..=2500).contains(late)), "{late:?}");
     let caught_up = late.iter().filter(|late| **late > 1000).count();
     assert!(caught_up >= kills(), "one for each leader that was lost: {late:?}");
 }
