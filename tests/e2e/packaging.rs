@@ -42,7 +42,11 @@ async fn every_shell_has_completions() {
         "{bash}\nCOMP_WORDS=(soloist res) COMP_CWORD=1; _soloist soloist res soloist\n\
          printf '%s\\n' \"${{COMPREPLY[@]}}\""
     );
-    let done = run(tokio::process::Command::new("bash").args(["--norc", "-c"]).arg(ask)).await;
+    // It is longer than an argument may be.
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("ask.sh");
+    fs::write(&script, ask).unwrap();
+    let done = run(tokio::process::Command::new("bash").arg("--norc").arg(script)).await;
     let completed: BTreeSet<_> = done.output.split_whitespace().collect();
     assert_eq!(completed, ["resign", "restore", "resume"].into());
 }

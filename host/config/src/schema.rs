@@ -249,7 +249,7 @@ mod tests {
             assert!(description.contains(&told), "{key}: {description}");
             seen += 1;
         });
-        assert_eq!(seen, 28, "settings with bounds");
+        assert_eq!(seen, 29, "settings with bounds");
     }
 
     #[test]

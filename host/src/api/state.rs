@@ -81,8 +81,10 @@ pub struct StateKeys {
     /// Whether there are more keys after these.
     pub more: bool,
     /// The bytes of all its keys and values, as this host counted them within the last 10 s.
+    #[serde(default)]
     pub bytes: u64,
     /// How many bytes it may keep: `max_state_size` in its settings.
+    #[serde(default)]
     pub max_bytes: u64,
 }
 

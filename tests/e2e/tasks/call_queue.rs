@@ -151,7 +151,7 @@ async fn a_host_that_is_killed_leaves_its_queued_calls_to_others(kind: Kind) {
     let mut cluster = Cluster::new(kind).await.brief();
     three(&mut cluster, &work("max_concurrent_requests = 8")).await;
     let a = Caller::of(&cluster, "a").await;
-    let ids = enqueue_all(&a, 60, "sleep 300").await;
+    let ids = enqueue_all(&a, 60, "sleep 1000").await;
     // The host executes some of them.
     under_way(&cluster, "b", 4).await;
     cluster.kill("b").await;
@@ -169,7 +169,7 @@ async fn a_host_that_stops_finishes_its_queued_calls(kind: Kind) {
     let mut cluster = Cluster::new(kind).await;
     three(&mut cluster, &work("max_concurrent_requests = 8")).await;
     let a = Caller::of(&cluster, "a").await;
-    let ids = enqueue_all(&a, 60, "sleep 300").await;
+    let ids = enqueue_all(&a, 60, "sleep 1000").await;
     under_way(&cluster, "b", 4).await;
     cluster.terminate("b").await;
     for id in &ids {
