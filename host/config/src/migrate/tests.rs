@@ -95,7 +95,7 @@ fn remove_added(settings: &mut toml::Table) {
     let actions = settings.get_mut("action").and_then(toml::Value::as_table_mut);
     let actions = actions.into_iter().flatten().filter_map(|(_, action)| action.as_table_mut());
     for action in actions {
-        ADDED.map(|key| action.remove(key));
+        ADDED.iter().for_each(|key| drop(action.remove(*key)));
     }
 }
 
