@@ -43,7 +43,8 @@ struct CountedSize {
     /// In bytes, with what the writes under way may add.
     bytes: i64,
     measured: Instant,
-    /// The term in which it was measured; none for a person's write.
+    /// The term of this host in which it was measured first, if it was: later writes of that term
+    /// were counted.
     term: Option<FencingToken>,
 }
 
@@ -137,12 +138,14 @@ impl StateQuota {
     ) -> Result<CountedSize, StoreError> {
         let measured = Instant::now();
         let bytes = signed(self.store.size(action).await?);
+        let mut sizes = self.sizes.lock();
         let term = match guard {
             WriteGuard::Leader(key) => Some(key.fencing_token),
-            WriteGuard::Person => None,
+            WriteGuard::Person => sizes.get(action).and_then(|before| before.term),
         };
         let counted = CountedSize { bytes, measured, term };
-        self.sizes.lock().insert(action.to_owned(), counted);
+        sizes.insert(action.to_owned(), counted);
+        drop(sizes);
         measure::state_size(action, counted.bytes);
         Ok(counted)
     }

@@ -126,6 +126,19 @@ async fn another_term_measures_again() {
     put(&quota, &term(3), "l", 0).await.unwrap_err();
 }
 
+/// What a person asks for is measured anew, and the leader's count goes on from that.
+#[tokio::test(start_paused = true)]
+async fn a_person_who_asks_costs_the_leader_nothing() {
+    let (quota, memory) = quota();
+    let term = term(1);
+    put(&quota, &term, "k", FITS - 1).await.unwrap();
+    advance(FRESH).await;
+    assert_eq!(quota.kept("a").await.unwrap(), 99);
+    put(&quota, &term, "l", 0).await.unwrap();
+    assert_eq!(memory.measured.load(Relaxed), 2);
+    assert_eq!(quota.kept("a").await.unwrap(), 100);
+}
+
 #[tokio::test(start_paused = true)]
 async fn it_is_measured_again_before_a_refusal_but_not_each_time() {
     let (quota, memory) = quota();
