@@ -63,10 +63,7 @@ pub(in crate::cli) async fn copy(args: CopyArgs) -> Result<(), ExitError> {
         Err(error) => {
             let error = error.help(closed.reopen().await);
             Err(error.help(if begun {
-                format!(
-                    "{} may have a part of it, and then no host leads there: run this again with --replace",
-                    to.name
-                )
+                StoreImport::help_after_failure(&to)
             } else {
                 format!("{} is as it was: run this again", to.name)
             }))

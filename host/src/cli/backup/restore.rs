@@ -57,12 +57,8 @@ pub(in crate::cli) async fn restore(args: RestoreArgs) -> Result<(), ExitError> 
         remark(&format!("the backup is of the cluster {of}, and becomes the cluster {cluster}"));
     }
     interruptible(StoreImport::check(&to, args.replace)).await?;
-    let restored = interruptible(write(&file, &to)).await.map_err(|error| {
-        error.help(format!(
-            "{} may have a part of it, and then no host leads there: run this again with --replace",
-            to.name
-        ))
-    })?;
+    let restored = interruptible(write(&file, &to)).await;
+    let restored = restored.map_err(|error| error.help(StoreImport::help_after_failure(&to)))?;
     report(&file, &to, &restored, args.json);
     Ok(())
 }

@@ -57,6 +57,14 @@ impl<'a> StoreImport<'a> {
         Ok(())
     }
 
+    /// What to do after an import into `to` that has failed since it began.
+    pub(super) fn help_after_failure(to: &OpenedStore) -> String {
+        let name = &to.name;
+        format!(
+            "{name} may have a part of it, and then no host leads there: run this again with --replace"
+        )
+    }
+
     /// Begins an import: pauses the cluster and deletes what it keeps. `own` are the notes that are
     /// no part of it.
     pub(super) async fn begin(

@@ -10,6 +10,7 @@
 
 mod base64_bytes;
 mod batches;
+mod call_row;
 mod checks;
 mod kind;
 mod record;

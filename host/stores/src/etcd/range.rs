@@ -11,6 +11,8 @@ use crate::StoreError;
 
 /// How many keys are requested at once, at first.
 const PAGE: i64 = 500;
+/// How many values of actions are read at once, of up to 256 KiB each.
+pub(super) const VALUES: i64 = 32;
 /// The error text for a response that is larger than accepted (tonic: `Streaming::decode_chunk`).
 const TOO_LARGE: &str = "message length too large";
 

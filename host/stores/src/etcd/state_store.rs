@@ -24,7 +24,7 @@ use super::{
     error_meaning::{ErrorMeaning, meaning, was_not_processed},
     has_header::WithHeader,
     keys::{EtcdKeys, KeyRange},
-    range::{RangePages, page_options, page_start},
+    range::{RangePages, VALUES, page_options, page_start},
     requests::kv,
     state_transaction::{StateTransaction, StateWriteOutcome},
 };
@@ -35,8 +35,6 @@ use crate::{
 
 /// How many keys are requested at once, to keep responses small.
 const PAGE: usize = 1000;
-/// How many values are requested at once: 8 MiB at most.
-const VALUES: i64 = 32;
 
 /// The state of one cluster's actions.
 pub(super) struct EtcdStateStore {

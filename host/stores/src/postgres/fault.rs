@@ -54,6 +54,11 @@ pub(super) enum PostgresFault {
 }
 
 impl PostgresFault {
+    /// Somebody has deleted the rows that a cluster has for as long as it exists.
+    pub(super) fn cluster_is_gone() -> Self {
+        Self::Told("the cluster's row is not in the tables any more".into())
+    }
+
     pub(super) fn refused(problem: impl Into<String>) -> Self {
         Self::Refused { problem: problem.into(), source: None }
     }

@@ -221,6 +221,5 @@ pub(super) fn without_lease(fault: PostgresFault) -> PostgresFault {
 
 /// The row that a statement must return.
 fn first(rows: &[Row]) -> Result<&Row, PostgresFault> {
-    let gone = || PostgresFault::Told("the cluster's row is not in the tables any more".into());
-    rows.first().ok_or_else(gone)
+    rows.first().ok_or_else(PostgresFault::cluster_is_gone)
 }

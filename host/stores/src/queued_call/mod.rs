@@ -32,6 +32,7 @@ mod data;
 mod id;
 mod limits;
 mod queue_view;
+pub(super) mod state_names;
 
 use std::time::Duration;
 

@@ -103,7 +103,7 @@ impl ActionAccess {
         if last.is_empty() {
             return Ok(());
         }
-        self.write_guarded(last.into_values().collect()).await.map(drop)
+        self.write_guarded(last.into_values().collect()).await
     }
 
     /// Adds `delta` to a counter and returns the sum. A missing key counts as zero.
@@ -123,7 +123,7 @@ impl ActionAccess {
             let value = Some(count.to_string().into());
             let write = StateWrite { key: key.clone(), value, only_if: Some(version) };
             match self.write_guarded(vec![write]).await {
-                Ok(_) => return Ok(count),
+                Ok(()) => return Ok(count),
                 Err(StateError::Store(StoreError::Conflict)) => {}
                 Err(error) => return Err(error),
             }
@@ -131,7 +131,7 @@ impl ActionAccess {
     }
 
     /// Writes under the leader key of this term.
-    async fn write_guarded(&self, writes: Vec<StateWrite>) -> Result<i64, StateError> {
+    async fn write_guarded(&self, writes: Vec<StateWrite>) -> Result<(), StateError> {
         self.gate().pass()?;
         let (state, action, key) = (self.state()?, self.action.clone(), self.term()?.key.clone());
         let values = writes.iter().map(|it| it.key.len() + it.value.as_ref().map_or(0, Bytes::len));
@@ -142,7 +142,7 @@ impl ActionAccess {
             done
         };
         let done = self.call_store(write).await;
-        done.map_err(|error| match error {
+        done.map(drop).map_err(|error| match error {
             StateError::GateShut(shut) => StateError::Uncertain(shut.to_string()),
             StateError::TermEnded => StateError::Uncertain(StateError::TermEnded.to_string()),
             StateError::Store(error @ StoreError::Unavailable { .. }) => {

@@ -17,7 +17,7 @@ use crate::{
         },
         client::SharedClient,
         keys::{EtcdKeys, KeyRange},
-        range::RangePages,
+        range::{RangePages, VALUES},
         txn_reads::first_key,
     },
     state_store::StateArea,
@@ -26,8 +26,6 @@ use crate::{
 /// The attempted action, for error texts.
 pub(super) const EXPORT: &str = "export what the cluster keeps";
 
-/// How many values of up to 256 KiB are read at once.
-const VALUES: i64 = 32;
 /// How many queued calls are read at once, with payloads of up to 1 MiB.
 const CALLS: i64 = 16;
 

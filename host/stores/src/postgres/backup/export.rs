@@ -10,6 +10,7 @@ use crate::{
     BackupRecord, CallRecord, CallStage, EndedQueuedCall, NoteRecord, StateRecord,
     backup::{BatchSender, foreign_call},
     postgres::{fault::PostgresFault, transaction::PostgresTransaction},
+    queued_call::state_names::{DEAD, QUEUED},
     state_store::StateArea,
 };
 
@@ -98,8 +99,8 @@ fn call_record(row: &Row) -> Result<BackupRecord, PostgresFault> {
         Ok::<_, PostgresFault>(Bytes::copy_from_slice(bytes.unwrap_or_default()))
     };
     let stage = match state {
-        "queued" => CallStage::Waiting { head, payload: bytes(5)? },
-        "dead" => CallStage::Dead { ended: EndedQueuedCall { head, at }, payload: bytes(5)? },
+        QUEUED => CallStage::Waiting { head, payload: bytes(5)? },
+        DEAD => CallStage::Dead { ended: EndedQueuedCall { head, at }, payload: bytes(5)? },
         _ => CallStage::Done {
             ended: EndedQueuedCall { head, at },
             answer: bytes(6)?,

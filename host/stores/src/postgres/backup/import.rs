@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use tokio_postgres::types::Type;
 
 use crate::{
-    BackupRecord, CallRecord, CallStage, NoteRecord, StateRecord,
+    BackupRecord, CallRecord, NoteRecord, StateRecord,
     backup::keep_answer,
     postgres::{
-        call_queue::{RAISE, answer_lease},
+        call_queue::{RAISE, answer_lease, raise},
         fault::PostgresFault,
         roster_writes::lock_roster,
         transaction::PostgresTransaction,
@@ -95,9 +95,7 @@ impl<'a> PostgresImport<'a> {
     }
 
     async fn calls(&mut self, calls: &[&CallRecord]) -> Result<(), PostgresFault> {
-        let gone = || PostgresFault::Told("the cluster's row is not in the tables any more".into());
-        let raised = self.tx.query_first(RAISE, &[]).await?.ok_or_else(gone)?;
-        let version: i64 = raised.try_get(0)?;
+        let version = raise(&mut self.tx).await?;
         let leases = self.answer_leases(calls).await?;
         let mut columns = CallColumns::default();
         for call in calls {
@@ -135,7 +133,7 @@ impl<'a> PostgresImport<'a> {
     ) -> Result<BTreeMap<u64, i64>, PostgresFault> {
         let mut leases = BTreeMap::new();
         for call in calls {
-            let CallStage::Done { keep_s, .. } = call.stage else { continue };
+            let Some(keep_s) = call.stage.row().keep_s else { continue };
             if leases.contains_key(&keep_s) {
                 continue;
             }
@@ -172,28 +170,16 @@ impl<'a> CallColumns<'a> {
         call: &'a CallRecord,
         leases: &BTreeMap<u64, i64>,
     ) -> Result<(), PostgresFault> {
-        let (state, at, head) = match &call.stage {
-            CallStage::Waiting { head, .. } => ("queued", head.queued, head),
-            CallStage::Dead { ended, .. } => ("dead", ended.at, &ended.head),
-            CallStage::Done { ended, .. } => ("done", ended.at, &ended.head),
-        };
+        let row = call.stage.row();
         self.tasks.push(&call.task);
         self.ids.push(&call.id);
-        self.states.push(state);
-        self.ats.push(at.cast_signed());
-        self.heads.push(serde_json::to_string(head)?);
-        let (lease, answer_type, payload, answer) = match &call.stage {
-            CallStage::Waiting { payload, .. } | CallStage::Dead { payload, .. } => {
-                (None, None, Some(&**payload), None)
-            }
-            CallStage::Done { answer, content_type, keep_s, .. } => {
-                (leases.get(keep_s).copied(), content_type.as_deref(), None, Some(&**answer))
-            }
-        };
-        self.leases.push(lease);
-        self.answer_types.push(answer_type);
-        self.payloads.push(payload);
-        self.answers.push(answer);
+        self.states.push(row.state);
+        self.ats.push(row.at.cast_signed());
+        self.heads.push(serde_json::to_string(row.head)?);
+        self.leases.push(row.keep_s.and_then(|keep_s| leases.get(&keep_s).copied()));
+        self.answer_types.push(row.answer_type);
+        self.payloads.push(row.payload);
+        self.answers.push(row.answer);
         Ok(())
     }
 }

@@ -48,8 +48,7 @@ impl PostgresBackupStore {
         let mut tx = PostgresTransaction::begin_snapshot(&self.pool, until).await?;
         let sql = "SELECT (SELECT identity FROM store), revision FROM rosters WHERE cluster = $1";
         let row = tx.query_first(sql, &[]).await?;
-        let gone = || PostgresFault::Told("the cluster's row is not in the tables any more".into());
-        let row = row.ok_or_else(gone)?;
+        let row = row.ok_or_else(PostgresFault::cluster_is_gone)?;
         let head = || Ok::<_, Error>((row.try_get(0)?, row.try_get(1)?));
         let (identity, revision) = head()?;
         Ok((tx, identity, revision))

@@ -3,7 +3,7 @@
 mod follower;
 mod steps;
 
-pub(super) use self::steps::{RAISE, answer_lease};
+pub(super) use self::steps::{RAISE, answer_lease, raise};
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,7 +24,7 @@ use crate::{
     queued_call::{
         AnswerLeases,
         attempted::{CLAIM, DEAD, LOOK, PURGE, PUT, REPLAY, SETTLE},
-        check_answer, check_key, check_request, check_task,
+        check_answer, check_key, check_request, check_task, state_names,
     },
 };
 use soloist_heart::clock::BootTime;
@@ -115,7 +115,7 @@ impl CallQueueStore for PostgresCallQueueStore {
     async fn requeue(&self, claim: &Claim, again: &QueuedCallRetry) -> Result<(), StoreError> {
         let head = claim.head.requeued(again);
         self.step(SETTLE, (claim.clone(), head), |tx, (claim, head)| {
-            step(tx, &claim.key).end(claim, steps::QUEUED, head).boxed()
+            step(tx, &claim.key).end(claim, state_names::QUEUED, head).boxed()
         })
         .await
     }
@@ -123,7 +123,7 @@ impl CallQueueStore for PostgresCallQueueStore {
     async fn mark_dead(&self, claim: &Claim, error: &str) -> Result<(), StoreError> {
         let head = claim.head.dead(error);
         self.step(SETTLE, (claim.clone(), head), |tx, (claim, head)| {
-            step(tx, &claim.key).end(claim, steps::DEAD, head).boxed()
+            step(tx, &claim.key).end(claim, state_names::DEAD, head).boxed()
         })
         .await
     }

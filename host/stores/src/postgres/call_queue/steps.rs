@@ -16,13 +16,12 @@ use crate::{
         roster_writes::{add_lease, without_lease},
         transaction::{Param, PostgresTransaction},
     },
-    queued_call::{ANSWERS_MAX, AnswerLeases, check_capacity},
+    queued_call::{
+        ANSWERS_MAX, AnswerLeases, check_capacity,
+        state_names::{DEAD, DONE, QUEUED},
+    },
 };
 use soloist_heart::{LeaseId, clock};
-
-pub(super) const QUEUED: &str = "queued";
-const DONE: &str = "done";
-pub(super) const DEAD: &str = "dead";
 
 /// Raises the revision of the cluster's queued calls, and holds its lock from then on.
 pub(in crate::postgres) const RAISE: &str =
@@ -271,9 +270,11 @@ pub(in crate::postgres) async fn answer_lease(
     add_lease(tx, AnswerLeases::ttl(keep)).await
 }
 
-async fn raise(tx: &mut PostgresTransaction) -> Result<i64, PostgresFault> {
-    let gone = || PostgresFault::Told("the cluster's row is not in the tables any more".into());
-    Ok(tx.query_first(RAISE, &[]).await?.ok_or_else(gone)?.try_get(0)?)
+/// Raises the revision of the cluster's queued calls, and returns it: the version of what is written
+/// then.
+pub(in crate::postgres) async fn raise(tx: &mut PostgresTransaction) -> Result<i64, PostgresFault> {
+    let raised = tx.query_first(RAISE, &[]).await?;
+    Ok(raised.ok_or_else(PostgresFault::cluster_is_gone)?.try_get(0)?)
 }
 
 /// The state of the queued call in a row of [`STATE`].

@@ -7,6 +7,7 @@ use crate::{
     BackupRecord, CallRecord, CallStage, EndedQueuedCall, NoteRecord, QueuedCallHeader,
     StateRecord,
     backup::{BatchSender, foreign_call},
+    queued_call::state_names::{DEAD, QUEUED},
     sqlite::sqlite_fault::SqliteFault,
     state_store::StateArea,
 };
@@ -71,10 +72,8 @@ fn call_record(row: &Row<'_>) -> Result<BackupRecord, SqliteFault> {
     let head = header(&task, &id, &row.get::<_, String>(3)?)?;
     let at = row.get::<_, i64>(4)?.unsigned_abs();
     let stage = match &*state {
-        "queued" => CallStage::Waiting { head, payload: bytes(5)?.into() },
-        "dead" => {
-            CallStage::Dead { ended: EndedQueuedCall { head, at }, payload: bytes(5)?.into() }
-        }
+        QUEUED => CallStage::Waiting { head, payload: bytes(5)?.into() },
+        DEAD => CallStage::Dead { ended: EndedQueuedCall { head, at }, payload: bytes(5)?.into() },
         _ => CallStage::Done {
             ended: EndedQueuedCall { head, at },
             answer: bytes(6)?.into(),

@@ -3,7 +3,7 @@
 use rusqlite::{Transaction, params};
 
 use crate::{
-    BackupRecord, CallRecord, CallStage, StateRecord,
+    BackupRecord, CallRecord, StateRecord,
     backup::keep_answer,
     queued_call::AnswerLeases,
     sqlite::{
@@ -85,41 +85,22 @@ impl SqliteImport<'_> {
                      (cluster, task, id, state, version, at, lease, head, answer_type, payload,
                       answer)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
-        let (cluster, CallRecord { task, id, .. }, version) = (self.cluster, call, self.version);
-        let mut put = self.tx.prepare_cached(sql)?;
-        match &call.stage {
-            CallStage::Waiting { head, payload } => {
-                let (at, head) = (head.queued.cast_signed(), serde_json::to_string(head)?);
-                let (none, payload) = (None::<i64>, &**payload);
-                put.execute(params![
-                    cluster, task, id, "queued", version, at, none, head, none, payload, none
-                ])?;
-            }
-            CallStage::Dead { ended, payload } => {
-                let (at, head) = (ended.at.cast_signed(), serde_json::to_string(&ended.head)?);
-                let (none, payload) = (None::<i64>, &**payload);
-                put.execute(params![
-                    cluster, task, id, "dead", version, at, none, head, none, payload, none
-                ])?;
-            }
-            CallStage::Done { ended, answer, content_type, keep_s } => {
-                let (at, head) = (ended.at.cast_signed(), serde_json::to_string(&ended.head)?);
-                let (lease, none, answer) = (self.lease(*keep_s)?.0, None::<i64>, &**answer);
-                put.execute(params![
-                    cluster,
-                    task,
-                    id,
-                    "done",
-                    version,
-                    at,
-                    lease,
-                    head,
-                    content_type,
-                    none,
-                    answer
-                ])?;
-            }
-        }
+        let row = call.stage.row();
+        let lease = row.keep_s.map(|keep_s| self.lease(keep_s)).transpose()?;
+        let columns = params![
+            self.cluster,
+            call.task,
+            call.id,
+            row.state,
+            self.version,
+            row.at.cast_signed(),
+            lease.map(|lease| lease.0),
+            serde_json::to_string(row.head)?,
+            row.answer_type,
+            row.payload,
+            row.answer
+        ];
+        self.tx.prepare_cached(sql)?.execute(columns)?;
         Ok(())
     }
 

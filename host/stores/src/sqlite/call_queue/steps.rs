@@ -8,7 +8,10 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 use crate::{
     CallClaimer, Claim, EndedQueuedCall, QueuedCallHeader, QueuedCallKey, QueuedCallResult,
     QueuedCallState, WaitingCall,
-    queued_call::{ANSWERS_MAX, AnswerLeases, check_capacity},
+    queued_call::{
+        ANSWERS_MAX, AnswerLeases, check_capacity,
+        state_names::{DEAD, DONE, QUEUED},
+    },
     sqlite::{
         file::{grant, must_live},
         sqlite_fault::SqliteFault,
@@ -16,10 +19,6 @@ use crate::{
     },
 };
 use soloist_heart::{LeaseId, clock};
-
-const QUEUED: &str = "queued";
-const DONE: &str = "done";
-const DEAD: &str = "dead";
 
 /// One queued call, in a transaction.
 pub(super) struct QueuedCallRow<'a> {
